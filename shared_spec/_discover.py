@@ -1,0 +1,9 @@
+"""Imports every module below a package, so that adding a file is all that adding a loss or metric takes."""
+
+import importlib
+import pkgutil
+
+
+def import_all(package):
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):
+        importlib.import_module(found.name)

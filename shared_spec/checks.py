@@ -1,0 +1,228 @@
+"""What a parameter may be: one class per kind of value.
+
+A check freezes what a caller gave into a hashable canonical value (a list becomes a tuple, a dict a tuple of pairs,
+``1`` becomes ``1.0`` where a real number is meant) and thaws it again into plain, JSON-able Python. What it refuses it
+refuses with ``ValueError``; the spec that owns the parameter turns that into one sentence.
+"""
+
+import difflib
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def nearest(word, known):
+    """The known name closest to ``word``, or None; used in every 'did you mean'."""
+    found = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+class Check:
+    """A kind of value: ``describe()`` says what is allowed, ``freeze`` canonicalises or raises, ``thaw`` undoes it."""
+
+    def describe(self):
+        raise NotImplementedError(type(self).__name__)
+
+    def freeze(self, value):
+        raise NotImplementedError(type(self).__name__)
+
+    def thaw(self, value):
+        return value
+
+    def hint(self, value):
+        """The allowed value nearest to ``value``, or None."""
+        return None
+
+
+class Real(Check):
+    """A finite real number between ``low`` and ``high``, both included unless ``above`` (low) or ``below`` (high) says so."""
+
+    def __init__(self, low=None, high=None, above=False, below=False):
+        self.low, self.high, self.above, self.below = low, high, above, below
+
+    def describe(self):
+        parts = []
+        if self.low is not None:
+            parts.append(f'{">" if self.above else ">="} {self.low:g}')
+        if self.high is not None:
+            parts.append(f'{"<" if self.below else "<="} {self.high:g}')
+        return 'a number' + (' ' + ' and '.join(parts) if parts else '')
+
+    def freeze(self, value):
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+            raise ValueError
+        value = float(value)
+        if not math.isfinite(value):
+            raise ValueError
+        if self.low is not None and (value < self.low or (self.above and value == self.low)):
+            raise ValueError
+        if self.high is not None and (value > self.high or (self.below and value == self.high)):
+            raise ValueError
+        return value
+
+
+class Integer(Check):
+    """A whole number between ``low`` and ``high``, both included; ``2.0`` is taken as 2."""
+
+    def __init__(self, low=None, high=None):
+        self.low, self.high = low, high
+
+    def describe(self):
+        if self.low is not None and self.high is not None:
+            return f'an integer from {self.low} to {self.high}'
+        return 'an integer' + (f' >= {self.low}' if self.low is not None else '')
+
+    def freeze(self, value):
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or value != int(value):
+            raise ValueError
+        value = int(value)
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            raise ValueError
+        return value
+
+
+class Boolean(Check):
+    def describe(self):
+        return 'True or False'
+
+    def freeze(self, value):
+        if not isinstance(value, (bool, np.bool_)):
+            raise ValueError
+        return bool(value)
+
+
+class Choice(Check):
+    """One of a few words."""
+
+    def __init__(self, *values):
+        self.values = values
+
+    def describe(self):
+        return 'one of ' + ', '.join(repr(v) for v in self.values)
+
+    def freeze(self, value):
+        if not isinstance(value, str) or value not in self.values:
+            raise ValueError
+        return str(value)
+
+    def hint(self, value):
+        return nearest(value, self.values) if isinstance(value, str) else None
+
+
+class Optional(Check):
+    """None, or what the inner check allows."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def describe(self):
+        return f'{self.inner.describe()}, or None'
+
+    def freeze(self, value):
+        return None if value is None else self.inner.freeze(value)
+
+    def thaw(self, value):
+        return None if value is None else self.inner.thaw(value)
+
+    def hint(self, value):
+        return self.inner.hint(value)
+
+
+class AnyOf(Check):
+    """What any of the inner checks allows; the first that does decides the canonical form."""
+
+    def __init__(self, *inner):
+        self.inner = inner
+
+    def describe(self):
+        return ', or '.join(check.describe() for check in self.inner)
+
+    def freeze(self, value):
+        for check in self.inner:
+            try:
+                return check.freeze(value)
+            except (ValueError, TypeError, OverflowError):
+                continue
+        raise ValueError
+
+    def thaw(self, value):
+        # freezing is idempotent, so the check that takes the frozen value is the one that made it
+        for check in self.inner:
+            try:
+                check.freeze(value)
+            except (ValueError, TypeError, OverflowError):
+                continue
+            return check.thaw(value)
+        return value
+
+    def hint(self, value):
+        return next((h for h in (check.hint(value) for check in self.inner) if h), None)
+
+
+class Each(Check):
+    """A list of values of one kind; ``unique`` refuses repeats, ``some_positive`` a list of zeros."""
+
+    def __init__(self, inner, words='', at_least=1, unique=False, some_positive=False):
+        self.inner, self.words, self.at_least = inner, words, at_least
+        self.unique, self.some_positive = unique, some_positive
+
+    def describe(self):
+        return self.words or f'a list whose entries are {self.inner.describe()}'
+
+    def freeze(self, value):
+        value = value.tolist() if hasattr(value, 'tolist') else value
+        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
+            raise ValueError
+        frozen = tuple(self.inner.freeze(v) for v in value)
+        if len(frozen) < self.at_least or (self.unique and len(set(frozen)) != len(frozen)):
+            raise ValueError
+        if self.some_positive and not any(v > 0 for v in frozen):
+            raise ValueError
+        return frozen
+
+    def thaw(self, value):
+        return [self.inner.thaw(v) for v in value]
+
+    def hint(self, value):
+        if isinstance(value, (list, tuple)):
+            return next((h for h in (self.inner.hint(v) for v in value) if h), None)
+        return None
+
+
+class Weights(Check):
+    """A word, or a dict from words to weights >= 0 of which one is above 0 (the granularity of a region loss)."""
+
+    def __init__(self, *words):
+        self.words = words
+
+    def describe(self):
+        example = {w: 0.5 for w in self.words[-2:]}
+        return f'one of {", ".join(repr(w) for w in self.words)}, or weights >= 0 such as {example}'
+
+    def freeze(self, value):
+        if isinstance(value, str):
+            if value not in self.words:
+                raise ValueError
+            return str(value)
+        pairs = dict(value.items() if isinstance(value, Mapping) else value)
+        if not set(pairs) <= set(self.words):
+            raise ValueError
+        number = Real(low=0)
+        frozen = tuple((w, number.freeze(pairs[w])) for w in self.words if w in pairs)
+        if not any(weight > 0 for _, weight in frozen):
+            raise ValueError
+        return frozen
+
+    def thaw(self, value):
+        return value if isinstance(value, str) else dict(value)
+
+    def hint(self, value):
+        keys = [value] if isinstance(value, str) else list(value) if isinstance(value, Mapping) else []
+        wrong = [k for k in keys if k not in self.words]
+        return nearest(str(wrong[0]).upper(), self.words) if wrong else None
+
+
+CLASS_WEIGHT = Each(Real(low=0), 'a list of one number >= 0 for each class, one of them above 0', some_positive=True)
+CLASSES = AnyOf(Choice('auto', 'present', 'all'), Each(Integer(low=0), 'a list of different class ids', unique=True))

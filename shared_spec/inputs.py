@@ -1,0 +1,109 @@
+"""What a loss receives, in NumPy float64: logits or probabilities, hard or soft labels, ignored pixels, weights."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from shared_spec import shapes
+
+FLOOR = 1e-7  # probabilities given as such are floored here before a logarithm, as Keras does
+
+
+class Batch(NamedTuple):
+    """One call's inputs with the spatial axes flattened to P pixels.
+
+    logits (N, C, P) or None when probabilities were given, prob (N, C, P), target (N, C, P) in [0, 1],
+    weight (N, P) with 0 where ignored, image_weight (N,), hard: whether the target came as class ids.
+    """
+
+    logits: np.ndarray
+    prob: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
+    image_weight: np.ndarray
+    hard: bool
+    softmax: bool
+    space: tuple
+
+    @property
+    def has_pixel(self):
+        """(N,) whether an image has any pixel that counts."""
+        return (self.weight > 0).any(1)
+
+    @property
+    def largest_target(self):
+        """(N, C) largest target among the pixels that count, 0 where none does."""
+        return np.where(self.weight[:, None] > 0, self.target, 0).max(2)
+
+    def log_prob(self):
+        """(N, C, P) log-probabilities, and for sigmoid also those of the complement (None for softmax)."""
+        if self.softmax:
+            if self.logits is None:
+                return np.log(np.maximum(self.prob, FLOOR)), None
+            top = self.logits.max(1, keepdims=True)
+            return self.logits - top - np.log(np.exp(self.logits - top).sum(1, keepdims=True)), None
+        if self.logits is None:
+            return np.log(np.maximum(self.prob, FLOOR)), np.log(np.maximum(1 - self.prob, FLOOR))
+        return -np.logaddexp(0, -self.logits), -np.logaddexp(0, self.logits)
+
+
+def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
+    """The ``Batch`` of one call. Shapes as in the catalogue's table 'What a loss receives'; refuses with ValueError."""
+    owner = type(spec).__name__
+    pred, target = np.asarray(pred), np.asarray(target)
+    shapes.check_pred(owner, pred.shape, 'first', spec.spatial_axes)
+    if pred.dtype.kind != 'f':
+        raise TypeError(f'{owner}: pred must be floating point, got {pred.dtype}')
+    n, c, space = shapes.split(pred.shape, 'first')
+    kind = shapes.label_kind(owner, pred.shape, target.shape, 'first')
+    ignored = shapes.check_ignore(owner, spec.ignore_index, ignore_index, c)
+    p = int(np.prod(space))
+    pred = pred.astype(np.float64).reshape(n, c, p)
+    valid = np.ones((n, p), bool)
+
+    if c == 1:
+        hard = target.dtype.kind in 'iub'
+        target = target.astype(np.float64).reshape(n, p)
+        for i in ignored:
+            valid &= target != i
+        target = np.where(valid, target, 0)[:, None]
+        if target.min(initial=0) < 0 or target.max(initial=0) > 1:
+            raise ValueError(f'{owner}: a one-channel target must lie in [0, 1], got {_strange(target, 0, 1)}')
+    elif kind == 'channels':
+        hard = False
+        target = target.astype(np.float64).reshape(n, c, p)
+    else:
+        hard = True
+        ids = target.reshape(n, p).astype(np.int64)
+        for i in ignored:
+            valid &= ids != i
+        if ((ids < 0) | (ids >= c))[valid].any():
+            raise ValueError(f'{owner}: target has label {_strange(ids[valid], 0, c - 1)}, labels must be below {c}')
+        target = (np.where(valid, ids, -1)[:, None] == np.arange(c)[None, :, None]).astype(np.float64)
+
+    weight, image_weight = valid.astype(np.float64), np.ones(n)
+    if pixel_weight is not None:
+        pixel_weight = np.asarray(pixel_weight, np.float64)
+        if shapes.weight_kind(owner, (n, c, *space), pixel_weight.shape, 'first') == 'image':
+            image_weight = pixel_weight
+            weight = weight * image_weight[:, None]
+        else:
+            weight = weight * pixel_weight.reshape(n, p)
+
+    pred = np.where(weight[:, None] > 0, pred, 0)  # an ignored pixel's prediction may be anything, NaN too
+    target = np.where(weight[:, None] > 0, target, 0)
+    softmax = c > 1 and spec.activation == 'softmax'
+    if not spec.from_logits:
+        logits, prob = None, pred
+    elif softmax:
+        logits, e = pred, np.exp(pred - pred.max(1, keepdims=True))
+        prob = e / e.sum(1, keepdims=True)
+    else:
+        logits, prob = pred, np.exp(-np.logaddexp(0, -pred))
+    return Batch(logits, prob, target, weight, image_weight, hard, softmax, space)
+
+
+def _strange(values, low, high):
+    """A value outside [low, high], for an error message."""
+    values = np.asarray(values)
+    return values[(values < low) | (values > high)].flat[0]

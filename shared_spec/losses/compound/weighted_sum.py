@@ -1,0 +1,106 @@
+"""A weighted sum of losses: what MMSegmentation writes as a list in loss_decode, as one loss for Keras."""
+
+from collections.abc import Mapping
+
+from shared_spec.checks import Check, Each, Optional, Real
+from shared_spec.spec import LOSSES, Example, LossSpec, SpecError, Weighted, from_dict, loss_spec, param
+
+
+class Losses(Check):
+    """A list of loss specs, or of their configurations."""
+
+    def describe(self):
+        return "a list of losses, each a spec or a configuration such as {'type': 'JaccardMetricLoss'}"
+
+    def freeze(self, value):
+        if isinstance(value, (str, Mapping)) or not value:
+            raise ValueError
+        frozen = tuple(v if isinstance(v, LossSpec) else from_dict(v) for v in value)
+        if not all(isinstance(v, LossSpec) for v in frozen):
+            raise ValueError
+        return frozen
+
+    def thaw(self, value):
+        return [v.to_dict() for v in value]
+
+
+@loss_spec
+class WeightedSumLoss(Weighted):
+    """A weighted sum of losses on the same prediction."""
+
+    family = 'compound'
+    title = 'Weighted sum of losses'
+    formula = 'sum_i weights_i * loss_i'
+    source = "MMSegmentation's list in loss_decode; recipe 0.25 / 0.75: JDTLosses"
+    remarks = 'Without losses: 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss, the recipe of the JDT papers.'
+
+    losses: tuple = param(None, Optional(Losses()), 'the losses; None is the recipe of the JDT papers')
+    weights: tuple = param(None, Optional(Each(Real(low=0), 'a list of numbers >= 0')), 'one for each loss; None is 1 for each')
+
+    examples = {
+        'recipe': Example(),
+        'three': Example(
+            dict(
+                losses=[
+                    dict(type='WeightedCrossEntropyLoss', label_smoothing=0.1),
+                    dict(type='DiceSemimetricLoss', granularity='I'),
+                    dict(type='SoftTverskyLoss'),
+                ],
+                weights=[0.2, 0.5, 0.3],
+                loss_weight=2.0,
+            )
+        ),
+    }
+
+    def validate(self):
+        if self.losses is None and self.weights is not None:
+            raise SpecError('WeightedSumLoss: weights are given without losses')
+        if self.weights is not None and len(self.weights) != len(self.losses):
+            raise SpecError(
+                f'WeightedSumLoss: weights must have one entry for each of the {len(self.losses)} losses, '
+                f'got {len(self.weights)}'
+            )
+        if len({p.from_logits for p in self.parts if hasattr(p, 'from_logits')}) > 1:
+            raise SpecError('WeightedSumLoss: the losses must agree on from_logits, for they see the same prediction')
+
+    @property
+    def parts(self):
+        """The losses as specs."""
+        if self.losses is None:
+            return LOSSES['WeightedCrossEntropyLoss'](), LOSSES['JaccardMetricLoss']()
+        return self.losses
+
+    @property
+    def shares(self):
+        """The weight of each loss."""
+        if self.losses is None:
+            return 0.25, 0.75
+        return self.weights or (1.0,) * len(self.losses)
+
+    def to_mmseg(self):
+        config = super().to_mmseg()
+        if self.losses is not None:
+            config['losses'] = [part.to_mmseg() for part in self.losses]
+        return config
+
+    def to_keras(self):
+        """The Keras constructor's keyword arguments; the losses as ``{'type': name, ...}``, always written out."""
+        losses = [{'type': type(p).__name__, **p.to_keras()} for p in self.parts]
+        return {**super().to_keras(), 'losses': losses, 'weights': list(self.shares)}
+
+    @classmethod
+    def from_keras(cls, arguments):
+        losses = arguments.get('losses')
+        if losses is not None:
+            losses = [
+                LOSSES[p['type']].from_keras({k: v for k, v in p.items() if k != 'type'})
+                if isinstance(p, Mapping) and p.get('type') in LOSSES
+                else p
+                for p in losses
+            ]
+        return super().from_keras({**arguments, 'losses': losses})
+
+    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
+        """The loss in NumPy float64: ``pred`` (N, C, *space) as the parts' ``from_logits`` says -> float."""
+        parts = zip(self.shares, self.parts)
+        return self.loss_weight * sum(w * p.reference(pred, target, pixel_weight, ignore_index) for w, p in parts)

@@ -1,0 +1,93 @@
+"""Cross-entropy with class weights of every kind, hard and soft labels, label smoothing."""
+
+import numpy as np
+
+from shared_spec import shapes
+from shared_spec.checks import CLASS_WEIGHT, AnyOf, Choice, Optional, Real
+from shared_spec.inputs import prepare
+from shared_spec.spec import Example, Shared, loss_spec, param
+
+
+@loss_spec
+class WeightedCrossEntropyLoss(Shared):
+    """Cross-entropy, softmax over classes or sigmoid per channel."""
+
+    family = 'pixel'
+    title = 'Weighted cross-entropy'
+    formula = (
+        'sum_pixels v * sum_c w_c * y_c * (-log p_c) / denominator, y smoothed to (1 - e)*y + e/C; sigmoid: binary '
+        'cross-entropy of each channel, mean over channels'
+    )
+    source = 'PyTorch cross_entropy; balanced: Xie, Tu: HED, 2015'
+    remarks = (
+        'Hard labels with a class_weight list (or inverse_frequency): the weights of the pixels\' classes join the '
+        'denominator, as in PyTorch; soft labels, balanced and sigmoid channels divide by the number of valid pixels. '
+        'One channel takes one weight, or two (background, foreground), which then equal the two-channel softmax form. '
+        'Probabilities are floored at 1e-7 before the logarithm.'
+    )
+
+    class_weight: tuple = param(
+        None,
+        Optional(AnyOf(Choice('inverse_frequency', 'balanced'), CLASS_WEIGHT)),
+        "factor on each class's loss; 'inverse_frequency': n_valid / (C * n_c) over the batch; 'balanced' (binary): "
+        "the share of negatives among the image's valid pixels on the positives and its complement on the negatives",
+    )
+    label_smoothing: float = param(0.0, Real(low=0, high=1), 'share of the uniform distribution mixed into the labels')
+
+    examples = {
+        'default': Example(),
+        'smoothing': Example(dict(label_smoothing=0.1, loss_weight=0.7)),
+        'inverse_frequency': Example(dict(class_weight='inverse_frequency', label_smoothing=0.05)),
+        'sigmoid': Example(dict(activation='sigmoid', label_smoothing=0.1)),
+        'balanced': Example(dict(activation='sigmoid', class_weight='balanced')),
+        'two_weights': Example(dict(class_weight=[0.4, 1.7]), channels=('one',)),
+    }
+
+    def reference(self, pred, target, pixel_weight=None, ignore_index=None, reduction='mean'):
+        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float; 'none': (N, *space)."""
+        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+        y, v = batch.target, batch.weight
+        n, c, _ = y.shape
+        log_p, log_not_p = batch.log_prob()
+        if c == 1 and (
+            self.class_weight == 'inverse_frequency'
+            or (isinstance(self.class_weight, tuple) and len(self.class_weight) == 2)
+        ):  # the two-channel softmax form of one channel
+            log_p, y = np.concatenate([log_not_p, log_p], 1), np.concatenate([1 - y, y], 1)
+            log_not_p, c = None, 2
+        weights, joins = self._weights(y, v, c, softmax=log_not_p is None, hard=batch.hard)
+
+        e = self.label_smoothing
+        if log_not_p is None:
+            smoothed = (1 - e) * y + e / c
+            loss = -(weights * smoothed * log_p).sum(1)
+        else:
+            smoothed = (1 - e) * y + e / 2
+            positive, negative = (weights, 1 - weights) if self.class_weight == 'balanced' else (weights, weights)
+            loss = -(positive * smoothed * log_p + negative * (1 - smoothed) * log_not_p).mean(1)
+        loss = self.loss_weight * v * loss
+        if reduction == 'none':
+            return loss.reshape(n, *batch.space)
+        if reduction == 'sum':
+            return float(loss.sum())
+        denominator = (v * (weights * y).sum(1)).sum() if joins else v.sum()
+        return float(loss.sum() / denominator) if denominator > 0 else 0.0
+
+    def _weights(self, y, v, c, softmax, hard):
+        """The weight of each class, broadcastable to (N, C, P), and whether the weights join the denominator."""
+        name = type(self).__name__
+        if self.class_weight is None:
+            return np.ones((1, c, 1)), False
+        if self.class_weight == 'balanced':
+            if softmax:
+                raise ValueError(f"{name}: class_weight='balanced' is binary: it needs one channel or sigmoid channels")
+            mass = v.sum(1)[:, None]
+            negatives = (v[:, None] * (1 - y)).sum(2)
+            return (negatives / np.where(mass > 0, mass, 1))[:, :, None], False
+        if self.class_weight == 'inverse_frequency':
+            size = (v[:, None] * y).sum((0, 2))
+            w = np.where(size > 0, v.sum() / (c * np.where(size > 0, size, 1)), 0.0)
+        else:
+            shapes.check_class_weight(name, self.class_weight, (c,) if c > 1 else (1, 2))
+            w = np.array(self.class_weight)
+        return w[None, :, None], hard and softmax

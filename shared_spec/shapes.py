@@ -1,0 +1,101 @@
+"""What the shapes of a loss's inputs mean; the same rules and the same sentences for NumPy, PyTorch and Keras.
+
+Works on plain tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
+"""
+
+LAYOUTS = {'first': '(N, C, *space)', 'last': '(N, *space, C)'}
+
+
+def fits(shape, wanted):
+    return len(shape) == len(wanted) and all(a is None or b is None or a == b for a, b in zip(shape, wanted))
+
+
+def split(pred_shape, layout):
+    """(N, C, space) of a prediction's shape."""
+    if layout == 'first':
+        return pred_shape[0], pred_shape[1], tuple(pred_shape[2:])
+    return pred_shape[0], pred_shape[-1], tuple(pred_shape[1:-1])
+
+
+def join(n, c, space, layout):
+    return (n, c, *space) if layout == 'first' else (n, *space, c)
+
+
+def text(shape):
+    return '(' + ', '.join('?' if s is None else str(s) for s in shape) + (',)' if len(shape) == 1 else ')')
+
+
+def check_pred(owner, pred_shape, layout, spatial_axes=(1, 2, 3)):
+    """Refuses a prediction whose rank has no meaning."""
+    pred_shape = tuple(pred_shape)
+    if len(pred_shape) - 2 not in spatial_axes:
+        axes = ' or '.join(str(a) for a in spatial_axes)
+        raise ValueError(
+            f'{owner}: pred must be {LAYOUTS[layout]} with {axes} spatial axes, got shape {text(pred_shape)}'
+        )
+    if pred_shape[1 if layout == 'first' else -1] is None:
+        raise ValueError(f'{owner}: pred must have a known number of classes, got shape {text(pred_shape)}')
+
+
+def label_kind(owner, pred_shape, target_shape, layout):
+    """'ids' for (N, *space), 'ids1' for the same with a class axis of length 1, 'channels' for one map per class."""
+    n, c, space = split(tuple(pred_shape), layout)
+    target_shape = tuple(target_shape)
+    if fits(target_shape, (n, *space)):
+        return 'ids'
+    if fits(target_shape, join(n, 1, space, layout)):
+        return 'ids1'
+    if fits(target_shape, join(n, c, space, layout)):
+        return 'channels'
+    plain = LAYOUTS[layout].replace(', C', '')
+    if len(target_shape) == len(pred_shape):
+        wanted, form = join(n, c, space, layout), LAYOUTS[layout]
+    else:
+        wanted, form = (n, *space), plain
+    raise ValueError(
+        f'{owner}: target must be {form} = {text(wanted)} to match pred {LAYOUTS[layout]} = {text(pred_shape)}, '
+        f'got {text(target_shape)}'
+    )
+
+
+def weight_kind(owner, pred_shape, weight_shape, layout):
+    """'pixel' for (N, *space), 'pixel1' for the same with a class axis of length 1, 'image' for (N,)."""
+    n, _, space = split(tuple(pred_shape), layout)
+    weight_shape = tuple(weight_shape)
+    if fits(weight_shape, (n, *space)):
+        return 'pixel'
+    if fits(weight_shape, (n,)):
+        return 'image'
+    if fits(weight_shape, join(n, 1, space, layout)):
+        return 'pixel1'
+    raise ValueError(
+        f'{owner}: weight must be one number per pixel {text((n, *space))} or per image {text((n,))}, '
+        f'got shape {text(weight_shape)}'
+    )
+
+
+def check_ignore(owner, constructor, call, num_classes):
+    """The ignore labels of one call: the constructor's and the call's, each None or an int.
+
+    A value that is also a class is accepted from the constructor (the user asked for it), refused from the call
+    (a head passes its own there, and would silently drop a class).
+    """
+    if call is not None and call != constructor and 0 <= call < max(num_classes, 2):
+        raise ValueError(
+            f'{owner}: ignore_index={call} given at the call is one of the {num_classes} classes; '
+            f'construct the loss with ignore_index={call} if that class is meant to be ignored'
+        )
+    return tuple(dict.fromkeys(i for i in (constructor, call) if i is not None))
+
+
+def check_class_weight(owner, class_weight, allowed):
+    """Refuses a class weight list whose length is none of ``allowed``."""
+    if class_weight is not None and len(class_weight) not in allowed:
+        need = ' or '.join(str(a) for a in dict.fromkeys(allowed))
+        raise ValueError(f'{owner}: class_weight must have {need} entries, one for each class, got {len(class_weight)}')
+
+
+def check_classes(owner, classes, num_classes):
+    """Refuses a list of classes that names one which the prediction does not have."""
+    if not isinstance(classes, str) and max(classes) >= num_classes:
+        raise ValueError(f'{owner}: classes must be below the {num_classes} channels of pred, got {max(classes)}')
