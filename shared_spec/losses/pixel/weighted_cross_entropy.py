@@ -43,16 +43,19 @@ class WeightedCrossEntropyLoss(Shared):
         'two_weights': Example(dict(class_weight=[0.4, 1.7]), channels=('one',)),
     }
 
+    @property
+    def takes_two_weights(self):
+        """Whether one channel is weighed as two classes, background and foreground."""
+        listed = isinstance(self.class_weight, tuple) and len(self.class_weight) == 2
+        return listed or self.class_weight == 'inverse_frequency'
+
     def reference(self, pred, target, pixel_weight=None, ignore_index=None, reduction='mean'):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float; 'none': (N, *space)."""
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
         y, v = batch.target, batch.weight
         n, c, _ = y.shape
         log_p, log_not_p = batch.log_prob()
-        if c == 1 and (
-            self.class_weight == 'inverse_frequency'
-            or (isinstance(self.class_weight, tuple) and len(self.class_weight) == 2)
-        ):  # the two-channel softmax form of one channel
+        if c == 1 and self.takes_two_weights:  # the two-channel softmax form of one channel
             log_p, y = np.concatenate([log_not_p, log_p], 1), np.concatenate([1 - y, y], 1)
             log_not_p, c = None, 2
         weights, joins = self._weights(y, v, c, softmax=log_not_p is None, hard=batch.hard)
@@ -88,6 +91,6 @@ class WeightedCrossEntropyLoss(Shared):
             size = (v[:, None] * y).sum((0, 2))
             w = np.where(size > 0, v.sum() / (c * np.where(size > 0, size, 1)), 0.0)
         else:
-            shapes.check_class_weight(name, self.class_weight, (c,) if c > 1 else (1, 2))
+            shapes.check_class_weight(name, self.class_weight, (c,))
             w = np.array(self.class_weight)
         return w[None, :, None], hard and softmax

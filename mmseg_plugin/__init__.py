@@ -1,0 +1,15 @@
+"""segparity for MMSegmentation: importing this package registers every loss and evaluator.
+
+In a config: ``custom_imports = dict(imports=['mmseg_plugin'])``.
+"""
+
+from mmseg_plugin import compat
+
+compat.apply()
+
+from mmseg_plugin import evaluation, losses  # noqa: E402
+from shared_spec._discover import import_all  # noqa: E402
+
+import_all(losses)
+
+__all__ = ['compat', 'evaluation', 'losses']

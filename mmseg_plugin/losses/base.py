@@ -1,0 +1,87 @@
+"""What every loss module shares: parameters checked by the spec, the call that MMSegmentation's heads make."""
+
+import torch
+from torch import nn
+
+from mmseg_plugin.granularity import mean_over_cells
+from mmseg_plugin.inputs import prepare
+from shared_spec.spec import NamedParameters, SpecError
+
+REDUCTIONS = ('mean', 'sum', 'none')
+
+
+class Loss(nn.Module, metaclass=NamedParameters):
+    """A loss that heads build with ``dict(type='<name>', ...)``.
+
+    Subclasses name their ``spec_class``, list the spec's parameters in an explicit keyword signature and hand
+    ``locals()`` to ``super().__init__``; they implement ``compute(batch)``.
+    """
+
+    spec_class = None
+
+    def __init__(self, arguments):
+        super().__init__()
+        arguments = {k: v for k, v in arguments.items() if k not in ('self', '__class__')}
+        self.loss_name = arguments.pop('loss_name')
+        if not isinstance(self.loss_name, str) or 'loss' not in self.loss_name:
+            raise SpecError(
+                f"{self.spec_class.__name__}: loss_name must contain 'loss', or MMSegmentation would not train on it, "
+                f'got {self.loss_name!r}'
+            )
+        self.spec = self.spec_class(**arguments)
+
+    def forward(
+        self, pred, target, weight=None, ignore_index=None, avg_factor=None, reduction_override=None, **kwargs
+    ):
+        """The loss, a scalar in the wider of float32 and pred's dtype.
+
+        pred (N, C, *space); target (N, *space) or (N, 1, *space) class ids, or (N, C, *space) soft labels; weight per
+        pixel (N, *space) or per image (N,); ignore_index as heads pass it, beside the constructor's. ValueError for
+        shapes, TypeError for dtypes. The other arguments are MMSegmentation's; pixel losses use them.
+        """
+        if kwargs:
+            raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(kwargs))!r}')
+        with torch.autocast(pred.device.type, enabled=False):
+            batch = prepare(self.spec, pred, target, weight, ignore_index)
+            return self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
+
+    def reduction_of_call(self, avg_factor, reduction_override):
+        """Extra arguments for ``compute``; a loss that is no mean over pixels refuses what has no meaning for it."""
+        if avg_factor is not None or reduction_override not in (None, 'mean'):
+            asked = 'avg_factor' if avg_factor is not None else f'reduction_override={reduction_override!r}'
+            raise ValueError(f'{self.spec_class.__name__}: {asked} has no meaning, the loss is not a sum over pixels')
+        return ()
+
+    def compute(self, batch):
+        raise NotImplementedError(type(self).__name__)
+
+    def extra_repr(self):
+        return ', '.join(f'{k}={v!r}' for k, v in self.spec.to_mmseg().items() if k != 'type')
+
+
+class RegionLoss(Loss):
+    """A loss of overlap statistics: ``statistics(batch)`` gives (N, C) tensors, ``cell_loss`` turns them into losses."""
+
+    def compute(self, batch):
+        return mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss)
+
+
+class PixelLoss(Loss):
+    """A loss that is a weighted mean over pixels; ``compute(batch, reduction, avg_factor)``."""
+
+    def __init__(self, arguments):
+        self_reduction = arguments['reduction']
+        if self_reduction not in REDUCTIONS:
+            raise SpecError(f'{self.spec_class.__name__}: reduction must be one of {REDUCTIONS}, got {self_reduction!r}')
+        super().__init__({k: v for k, v in arguments.items() if k != 'reduction'})
+        self.reduction = self_reduction
+
+    def reduction_of_call(self, avg_factor, reduction_override):
+        reduction = self.reduction if reduction_override is None else reduction_override
+        if reduction not in REDUCTIONS:
+            raise ValueError(
+                f'{self.spec_class.__name__}: reduction_override must be one of {REDUCTIONS}, got {reduction!r}'
+            )
+        if avg_factor is not None and reduction == 'sum':
+            raise ValueError(f"{self.spec_class.__name__}: avg_factor does not go with reduction 'sum'")
+        return reduction, avg_factor

@@ -1,0 +1,90 @@
+"""Cross-entropy with class weights of every kind, hard and soft labels, label smoothing."""
+
+import torch
+from mmseg.registry import MODELS
+
+from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.losses.base import PixelLoss
+from mmseg_plugin.overlap import ratio
+from shared_spec import LOSSES, shapes
+
+
+@MODELS.register_module()
+class WeightedCrossEntropyLoss(PixelLoss):
+    """Cross-entropy with class weights of every kind, hard or soft labels, label smoothing; softmax or sigmoid.
+
+    A class weight list joins the denominator for hard labels, as in PyTorch. An ignored pixel counts nowhere, an
+    empty batch gives 0. Parameters, call and errors: ``segparity show WeightedCrossEntropyLoss``. Source: PyTorch.
+    """
+
+    spec_class = LOSSES['WeightedCrossEntropyLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
+        class_weight=None, label_smoothing=0.0, reduction='mean', loss_name='loss_weighted_cross_entropy',
+    ):  # fmt: skip
+        super().__init__(locals())
+
+    def compute(self, batch, reduction, avg_factor):
+        spec, y = self.spec, batch.target
+        log_p, log_not_p = batch.log_prob
+        if y.shape[1] == 1 and spec.takes_two_weights:  # the two-channel softmax form of one channel
+            log_p, y = torch.cat([log_not_p, log_p], 1), torch.cat([1 - y, y], 1)
+            log_not_p = None
+        c, e = y.shape[1], spec.label_smoothing
+        softmax = log_not_p is None
+        smoothed = (1 - e) * y + e / (c if softmax else 2)
+        positive = -smoothed * log_p
+        negative = None if softmax else -(1 - smoothed) * log_not_p
+        size, mass = batch.sum(y), batch.sum(torch.ones_like(y[:, :1]))
+        if reduction == 'none':
+            return self.pixel_map(batch, positive, negative, size, mass)
+
+        parts = {'size': size.sum(0), 'mass': mass.sum(0)}
+        if spec.class_weight == 'balanced':
+            w, _ = self.weights(size, mass, softmax, batch.hard)
+            parts['loss'] = (w * batch.sum(positive) + (1 - w) * batch.sum(negative)).sum(0)
+            w = 1.0
+        else:
+            parts['loss'] = batch.sum(positive if softmax else positive + negative).sum(0)
+        parts = sum_over_ranks(parts, spec.sync and avg_factor is None)
+        size, mass = parts['size'], parts['mass']
+        joins = False
+        if spec.class_weight != 'balanced':
+            w, joins = self.weights(size, mass, softmax, batch.hard)
+        total = (w * parts['loss']).sum() / (1 if softmax else c)
+        if reduction == 'mean':
+            if avg_factor is None:
+                total = ratio(total, (w * size).sum() if joins else mass.sum(), 0.0)
+            else:
+                total = total / avg_factor
+        return (spec.loss_weight * total).to(batch.pred.dtype)
+
+    def pixel_map(self, batch, positive, negative, size, mass):
+        """(N, *space) the unreduced loss."""
+        if self.spec.class_weight == 'balanced':
+            w, _ = self.weights(size, mass, negative is None, batch.hard)
+        else:
+            parts = sum_over_ranks({'size': size.sum(0), 'mass': mass.sum(0)}, self.spec.sync)
+            w, _ = self.weights(parts['size'], parts['mass'], negative is None, batch.hard)
+        w = w[..., None].to(positive.dtype)
+        if negative is None:
+            loss = (w * positive).sum(1)
+        else:
+            loss = (w * positive + (1 - w if self.spec.class_weight == 'balanced' else w) * negative).mean(1)
+        return (self.spec.loss_weight * batch.weight * loss).reshape(loss.shape[0], *batch.space)
+
+    def weights(self, size, mass, softmax, hard):
+        """The weight of each class, (C,) or (N, C) for balanced, and whether the weights join the denominator."""
+        spec, c = self.spec, size.shape[-1]
+        name = type(spec).__name__
+        if spec.class_weight is None:
+            return size.new_ones(c), False
+        if spec.class_weight == 'balanced':
+            if softmax:
+                raise ValueError(f"{name}: class_weight='balanced' is binary: it needs one channel or sigmoid channels")
+            return ratio(mass - size, mass, 0.0).detach(), False
+        if spec.class_weight == 'inverse_frequency':
+            return ratio(mass, c * size, 0.0).detach(), hard and softmax
+        shapes.check_class_weight(name, spec.class_weight, (c,))
+        return size.new_tensor(spec.class_weight), hard and softmax

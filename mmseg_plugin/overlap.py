@@ -1,0 +1,34 @@
+"""tp, fp, fn of each (image, class) cell in PyTorch, in the two flavours of the catalogue."""
+
+import torch
+
+
+def product_overlap(batch, norm=1):
+    """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|; each (N, C)."""
+    p, y = batch.prob, batch.target
+    tp = batch.sum(p * y)
+    return tp, batch.sum(p**norm) - tp, batch.sum(y**norm) - tp
+
+
+def metric_overlap(batch, norm=1):
+    """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; each (N, C); at p = y the gradient splits evenly."""
+    p, y = batch.prob, batch.target
+    if norm == 1:
+        both = torch.minimum(p, y)
+        return batch.sum(both), batch.sum(p - both), batch.sum(y - both)
+    if norm == 2:
+        both = p * y
+    else:
+        both = (p**norm + y**norm - (p - y).abs() ** norm) / 2
+    return batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)
+
+
+def score(tp, fp, fn, alpha, beta, smooth):
+    """(tp + smooth) / (tp + alpha*fp + beta*fn + smooth); 0/0, no mass at all, is 1."""
+    return ratio(tp + smooth, tp + alpha * fp + beta * fn + smooth)
+
+
+def ratio(top, bottom, empty=1.0):
+    """top / bottom, and ``empty`` with zero gradient where bottom is 0."""
+    some = bottom > 0
+    return torch.where(some, top / torch.where(some, bottom, 1), empty)
