@@ -81,6 +81,7 @@ class Example:
     params: Mapping = dataclasses.field(default_factory=dict)
     labels: tuple = ('hard', 'soft')
     channels: tuple = ('one', 'many')
+    class_weight: bool = False  # add one weight for each class of the case
 
 
 class Spec(metaclass=NamedParameters):
@@ -159,6 +160,10 @@ class Spec(metaclass=NamedParameters):
     def to_keras(self):
         """The Keras constructor's keyword arguments; ``from_logits`` and ``ignore_class`` always written out."""
         return {f.metadata['keras_name'] or name: self.thawed(name) for name, f in self._written('keras')}
+
+    def keras_arguments(self):
+        """Every argument of the Keras constructor, for ``get_config``."""
+        return {f.metadata['keras_name'] or name: self.thawed(name) for name, f in self.parameters().items()}
 
 
 class LossSpec(Spec):

@@ -37,6 +37,7 @@ class WeightedCrossEntropyLoss(Shared):
     examples = {
         'default': Example(),
         'smoothing': Example(dict(label_smoothing=0.1, loss_weight=0.7)),
+        'class_weight': Example(dict(label_smoothing=0.2), class_weight=True),
         'inverse_frequency': Example(dict(class_weight='inverse_frequency', label_smoothing=0.05)),
         'sigmoid': Example(dict(activation='sigmoid', label_smoothing=0.1)),
         'balanced': Example(dict(activation='sigmoid', class_weight='balanced')),

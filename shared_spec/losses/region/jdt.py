@@ -21,7 +21,7 @@ class JDT(Region):
 
     examples = {
         'default': Example(),
-        'image_class': Example(dict(granularity={'I': 0.5, 'C': 0.5}, smooth=1.0)),
+        'image_class': Example(dict(granularity={'I': 0.5, 'C': 0.5}, smooth=1.0), class_weight=True),
         'all_levels_log': Example(dict(granularity={'D': 0.2, 'I': 0.3, 'C': 0.4}, classes='all', log_loss=True)),
         'norm2_gamma2_present': Example(dict(norm=2, gamma=2.0, classes='present', loss_weight=0.7)),
         'norm3_smooth0': Example(dict(norm=3, smooth=0.0, classes='all', granularity='I')),

@@ -15,7 +15,7 @@ class SoftOverlap(Region):
     norm = 1
     examples = {
         'default': Example(),
-        'image_class': Example(dict(granularity={'I': 0.5, 'C': 0.5}, smooth=1.0)),
+        'image_class': Example(dict(granularity={'I': 0.5, 'C': 0.5}, smooth=1.0), class_weight=True),
         'all_levels': Example(dict(granularity={'D': 0.2, 'I': 0.3, 'C': 0.4}, classes='all', loss_weight=0.7)),
         'sigmoid_smooth0': Example(dict(activation='sigmoid', smooth=0.0, classes='all', granularity='C')),
     }

@@ -1,0 +1,66 @@
+"""The D, I and C means over (image, class) cells in Keras, of the global batch under data parallelism."""
+
+import numpy as np
+from keras import backend, ops
+
+from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.overlap import ratio
+from shared_spec import shapes
+from shared_spec.granularity import as_weights
+
+
+def counted(spec, batch):
+    """(N, C) which cells count."""
+    c = batch.target.shape[-1]
+    shapes.check_classes(type(spec).__name__, spec.classes, c)
+    classes = spec.classes
+    if classes == 'auto':
+        classes = 'present' if batch.hard else 'all'
+    if classes == 'present':
+        cells = batch.largest_target > spec.presence_threshold
+    else:
+        chosen = range(c) if classes == 'all' else classes
+        cells = ops.convert_to_tensor(np.array([[k in chosen for k in range(c)]]))
+    return ops.logical_and(cells, batch.has_pixel[:, None])
+
+
+def mean_over_cells(spec, batch, statistics, cell_loss):
+    """The loss of ``spec``, a scalar: ``cell_loss`` of the statistics, each (N, C), averaged as the granularity says.
+
+    D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
+    the images in which a class counts, then classes. Everything that replicas add up travels in one vector.
+    """
+    c = batch.target.shape[-1]
+    dtype = backend.standardize_dtype(statistics[0].dtype)
+    shapes.check_class_weight(type(spec).__name__, spec.class_weight, (c,))
+    cells = counted(spec, batch)
+    count = ops.cast(cells, dtype)
+    class_weight = ops.convert_to_tensor(spec.class_weight or [1.0] * c, dtype=dtype)
+    image_weight = ops.cast(batch.image_weight, dtype)
+    levels = as_weights(spec.granularity)
+    parts = {}
+    if 'D' in levels:
+        parts['D'] = ops.stack([ops.sum(s, axis=0) for s in statistics])
+        parts['counts'] = ops.sum(count, axis=0)
+    if 'I' in levels or 'C' in levels:
+        loss = count * cell_loss(*statistics) * class_weight
+    if 'I' in levels:
+        image_loss = ratio(ops.sum(loss, axis=1), ops.sum(count, axis=1), 0.0)
+        w = image_weight * ops.max(count, axis=1)
+        parts['I'] = ops.stack([ops.sum(w * image_loss), ops.sum(w)])
+    if 'C' in levels:
+        w = image_weight[:, None] * count
+        parts['C'] = ops.stack([ops.sum(w * loss, axis=0), ops.sum(w, axis=0)])
+
+    parts = sum_over_replicas(parts, spec.sync)
+    result = 0.0
+    if 'D' in levels:
+        count = ops.cast(parts['counts'] > 0, dtype)
+        loss = count * cell_loss(*(parts['D'][i] for i in range(len(statistics)))) * class_weight
+        result = result + levels['D'] * ratio(ops.sum(loss), ops.sum(count), 0.0)
+    if 'I' in levels:
+        result = result + levels['I'] * ratio(parts['I'][0], parts['I'][1], 0.0)
+    if 'C' in levels:
+        class_loss = ratio(parts['C'][0], parts['C'][1], 0.0)
+        result = result + levels['C'] * ratio(ops.sum(class_loss), ops.sum(ops.cast(parts['C'][1] > 0, dtype)), 0.0)
+    return ops.cast(spec.loss_weight * result, batch.pred.dtype)

@@ -1,0 +1,68 @@
+"""What every Keras loss shares: parameters checked by the spec, labels and weights as the catalogue says, saving."""
+
+import keras
+from keras import ops
+
+from keras_plugin.distributed import scale_for_replicas
+from keras_plugin.granularity import mean_over_cells
+from keras_plugin.inputs import prepare
+from shared_spec.spec import NamedParameters, SpecError
+
+MEANS = ('sum_over_batch_size', 'mean')
+
+
+class Loss(keras.losses.Loss, metaclass=NamedParameters):
+    """A loss for ``model.compile(loss=...)``; channels last.
+
+    Subclasses name their ``spec_class``, list the spec's parameters in an explicit keyword signature and hand
+    ``locals()`` to ``super().__init__``; they implement ``compute(batch)``.
+    """
+
+    spec_class = None
+    reductions = MEANS
+
+    def __init__(self, arguments):
+        arguments = {k: v for k, v in arguments.items() if k not in ('self', '__class__')}
+        name, reduction, dtype = (arguments.pop(k) for k in ('name', 'reduction', 'dtype'))
+        reduction = 'none' if reduction is None else reduction
+        if reduction not in self.reductions:
+            raise SpecError(f'{type(self).__name__}: reduction must be one of {self.reductions}, got {reduction!r}')
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.spec = self.spec_class.from_keras(arguments)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """The loss, a scalar in float32 or wider.
+
+        y_pred (N, *space, C); y_true (N, *space) or (N, *space, 1) class ids, or (N, *space, C) one-hot or soft labels;
+        sample_weight per image (N,) or per pixel (N, *space), acting on the pixels. ValueError for shapes, TypeError
+        for dtypes. Labels are never cast to the loss's dtype, which would round class ids in half precision.
+        """
+        with keras.name_scope(self.name):
+            return scale_for_replicas(self.compute(prepare(self.spec, y_true, y_pred, sample_weight, self.dtype)))
+
+    def call(self, y_true, y_pred):
+        return self(y_true, y_pred)
+
+    def compute(self, batch):
+        raise NotImplementedError(type(self).__name__)
+
+    def get_config(self):
+        return {**self.spec.keras_arguments(), 'name': self.name, 'reduction': self.reduction, 'dtype': self.dtype}
+
+
+class RegionLoss(Loss):
+    """A loss of overlap statistics: ``statistics(batch)`` gives (N, C) tensors, ``cell_loss`` turns them into losses."""
+
+    def compute(self, batch):
+        return mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss)
+
+
+class PixelLoss(Loss):
+    """A loss that is a weighted mean over pixels; ``reduction`` may also be 'sum' or 'none' (map of (N, *space))."""
+
+    reductions = (*MEANS, 'sum', 'none')
+
+    def pixel_map(self, batch, loss):
+        """(N, *space) ``loss`` (N, P), weighted."""
+        loss = self.spec.loss_weight * batch.weight * loss
+        return ops.reshape(loss, (-1, *batch.space)) if None not in batch.space else loss

@@ -1,0 +1,77 @@
+"""A weighted sum of losses on the same prediction: Keras' counterpart of MMSegmentation's list in loss_decode."""
+
+import keras
+
+import keras_plugin.losses
+from keras_plugin.losses.base import Loss
+from shared_spec import LOSSES, SpecError
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class WeightedSumLoss(Loss):
+    """sum_i weights_i * loss_i; without losses 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss.
+
+    ``losses`` are losses of this package, their configurations ``{'type': name, ...}``, or any other Keras loss.
+    (A list in ``compile(loss=[...])`` trains a one-output model on the first entry alone.) Parameters, call and
+    errors: ``segparity show WeightedSumLoss``.
+    """
+
+    spec_class = LOSSES['WeightedSumLoss']
+
+    def __init__(
+        self, *, loss_weight=1.0, losses=None, weights=None, name=None, reduction='sum_over_batch_size', dtype=None
+    ):
+        if losses is None:
+            parts = [dict(type='WeightedCrossEntropyLoss'), dict(type='JaccardMetricLoss')]
+            weights = [0.25, 0.75] if weights is None else weights
+        else:
+            parts = losses
+        if not isinstance(parts, (list, tuple)):
+            raise SpecError(f'WeightedSumLoss: losses must be a list of losses, got {parts!r}')
+        self.parts = [as_loss(part) for part in parts]
+        specs = [part.spec if isinstance(part, Loss) else part for part in self.parts]
+        own = all(isinstance(part, Loss) for part in self.parts)
+        # losses from elsewhere have no spec: the recipe's stand in for them while the other parameters are checked
+        losses = specs if own else [LOSSES['WeightedCrossEntropyLoss'](from_logits=False)] * len(specs)
+        super().__init__(
+            dict(
+                loss_weight=loss_weight, losses=losses, weights=weights, name=name, reduction=reduction, dtype=dtype
+            )
+        )  # fmt: skip
+        self.shares = self.spec.shares
+        if not own:
+            self.spec = None
+        self.loss_weight = float(loss_weight)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """The weighted sum; every part receives the labels and the weights as they are."""
+        with keras.name_scope(self.name):
+            values = (w * part(y_true, y_pred, sample_weight) for w, part in zip(self.shares, self.parts))
+            return self.loss_weight * sum(values)
+
+    def get_config(self):
+        losses = [
+            {'type': type(part).__name__, **part.get_config()} if isinstance(part, Loss) else keras.losses.serialize(part)
+            for part in self.parts
+        ]
+        return dict(
+            loss_weight=self.loss_weight, losses=losses, weights=list(self.shares), name=self.name,
+            reduction=self.reduction, dtype=self.dtype,
+        )  # fmt: skip
+
+
+def as_loss(part):
+    """A Keras loss from a loss, a configuration with 'type', or what ``keras.losses.serialize`` wrote."""
+    if isinstance(part, keras.losses.Loss):
+        return part
+    if isinstance(part, dict) and 'type' in part:
+        config = dict(part)
+        kind = config.pop('type')
+        if kind not in LOSSES:
+            from shared_spec.spec import unknown_name
+
+            raise SpecError('WeightedSumLoss: ' + unknown_name('loss', kind, list(LOSSES)))
+        return getattr(keras_plugin.losses, kind)(**config)
+    if isinstance(part, dict) and 'class_name' in part:
+        return keras.losses.deserialize(part)
+    raise SpecError(f'WeightedSumLoss: losses must be a list of losses or of their configurations, got {part!r}')

@@ -1,0 +1,88 @@
+"""Cross-entropy with class weights of every kind, hard and soft labels, label smoothing."""
+
+import keras
+from keras import ops
+
+from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.losses.base import PixelLoss
+from keras_plugin.overlap import ratio
+from shared_spec import LOSSES, shapes
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class WeightedCrossEntropyLoss(PixelLoss):
+    """Cross-entropy with class weights of every kind, hard or soft labels, label smoothing; softmax or sigmoid.
+
+    A class weight list joins the denominator for hard labels, as in PyTorch. An ignored pixel counts nowhere, an
+    empty batch gives 0. Parameters, call and errors: ``segparity show WeightedCrossEntropyLoss``. Source: PyTorch.
+    """
+
+    spec_class = LOSSES['WeightedCrossEntropyLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
+        class_weight=None, label_smoothing=0.0, name=None, reduction='sum_over_batch_size', dtype=None,
+    ):  # fmt: skip
+        super().__init__(locals())
+
+    def compute(self, batch):
+        spec, y = self.spec, batch.target
+        log_p, log_not_p = batch.log_prob
+        if y.shape[-1] == 1 and spec.takes_two_weights:  # the two-channel softmax form of one channel
+            log_p, y = ops.concatenate([log_not_p, log_p], -1), ops.concatenate([1 - y, y], -1)
+            log_not_p = None
+        c, e = y.shape[-1], spec.label_smoothing
+        softmax = log_not_p is None
+        smoothed = (1 - e) * y + e / (c if softmax else 2)
+        positive = -smoothed * log_p
+        negative = None if softmax else -(1 - smoothed) * log_not_p
+        size, mass = batch.sum(y), batch.sum(ops.ones_like(y[..., :1]))
+        if self.reduction == 'none':
+            return self.unreduced(batch, positive, negative, size, mass)
+
+        parts = {'size': ops.sum(size, axis=0), 'mass': ops.sum(mass, axis=0)}
+        if spec.class_weight == 'balanced':
+            w, _ = self.weights(size, mass, softmax, batch.hard)
+            parts['loss'] = ops.sum(w * batch.sum(positive) + (1 - w) * batch.sum(negative), axis=0)
+            w = 1.0
+        else:
+            parts['loss'] = ops.sum(batch.sum(positive if softmax else positive + negative), axis=0)
+        parts = sum_over_replicas(parts, spec.sync)
+        size, mass = parts['size'], parts['mass']
+        joins = False
+        if spec.class_weight != 'balanced':
+            w, joins = self.weights(size, mass, softmax, batch.hard)
+        total = ops.sum(w * parts['loss']) / (1 if softmax else c)
+        if self.reduction != 'sum':
+            total = ratio(total, ops.sum(w * size) if joins else ops.sum(mass), 0.0)
+        return ops.cast(spec.loss_weight * total, batch.pred.dtype)
+
+    def unreduced(self, batch, positive, negative, size, mass):
+        """(N, *space) the unreduced loss."""
+        if self.spec.class_weight == 'balanced':
+            w, _ = self.weights(size, mass, negative is None, batch.hard)
+            w = w[:, None]
+        else:
+            parts = sum_over_replicas({'size': ops.sum(size, axis=0), 'mass': ops.sum(mass, axis=0)}, self.spec.sync)
+            w, _ = self.weights(parts['size'], parts['mass'], negative is None, batch.hard)
+        w = ops.cast(w, positive.dtype)
+        if negative is None:
+            loss = ops.sum(w * positive, axis=-1)
+        else:
+            loss = ops.mean(w * positive + (1 - w if self.spec.class_weight == 'balanced' else w) * negative, axis=-1)
+        return self.pixel_map(batch, loss)
+
+    def weights(self, size, mass, softmax, hard):
+        """The weight of each class, (C,) or (N, C) for balanced, and whether the weights join the denominator."""
+        spec, c = self.spec, size.shape[-1]
+        name = type(spec).__name__
+        if spec.class_weight is None:
+            return ops.ones_like(size), False
+        if spec.class_weight == 'balanced':
+            if softmax:
+                raise ValueError(f"{name}: class_weight='balanced' is binary: it needs one channel or sigmoid channels")
+            return ops.stop_gradient(ratio(mass - size, mass + ops.zeros_like(size), 0.0)), False
+        if spec.class_weight == 'inverse_frequency':
+            return ops.stop_gradient(ratio(mass + ops.zeros_like(size), c * size, 0.0)), hard and softmax
+        shapes.check_class_weight(name, spec.class_weight, (c,))
+        return ops.convert_to_tensor(spec.class_weight, dtype=size.dtype), hard and softmax

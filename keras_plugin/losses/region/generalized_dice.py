@@ -1,0 +1,67 @@
+"""Generalized Dice with weights that absent classes do not blow up and the image's size does not change."""
+
+import keras
+from keras import backend, ops
+
+from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.losses.base import Loss
+from keras_plugin.overlap import metric_overlap, product_overlap, ratio
+from shared_spec import LOSSES, shapes
+from shared_spec.granularity import as_weights
+from shared_spec.losses.region.generalized_dice import EXPONENT
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class GeneralizedDiceLoss(Loss):
+    """Generalized Dice: 1 - sum_c w_c*tp_c / sum_c w_c*(|p_c| + |y_c|)/2 with w_c = 1/|y_c|^2, scaled to sum 1.
+
+    A class without a pixel weighs what ``absent`` says, an ignored pixel counts nowhere, an empty batch gives 0.
+    Parameters, call and errors: ``segparity show GeneralizedDiceLoss``. Source: Sudre 2017, NiftyNet.
+    """
+
+    spec_class = LOSSES['GeneralizedDiceLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0, smooth=1e-3,
+        granularity='D', classes='all', presence_threshold=0.01, weighting='square', absent='max', overlap='product',
+        name=None, reduction='sum_over_batch_size', dtype=None,
+    ):  # fmt: skip
+        super().__init__(locals())
+
+    def compute(self, batch):
+        spec, c = self.spec, batch.target.shape[-1]
+        shapes.check_classes(type(spec).__name__, spec.classes, c)
+        chosen = list(range(c)) if spec.classes == 'all' else list(spec.classes)
+        statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
+        statistics = [ops.take(s, chosen, axis=1) for s in statistics]
+        dtype = backend.standardize_dtype(statistics[0].dtype)
+        present = ops.take(batch.largest_target, chosen, axis=1) > spec.presence_threshold
+        levels = as_weights(spec.granularity)
+        parts = {}
+        if 'D' in levels:
+            parts['D'] = ops.stack([ops.sum(s, axis=0) for s in (*statistics, ops.cast(present, dtype))])
+        if 'I' in levels:
+            w = ops.cast(batch.image_weight, dtype) * ops.cast(batch.has_pixel, dtype)
+            parts['I'] = ops.stack([ops.sum(w * self.ratio_loss(*statistics, present)), ops.sum(w)])
+
+        parts = sum_over_replicas(parts, spec.sync)
+        result = 0.0
+        if 'D' in levels:
+            tp, fp, fn, counts = (parts['D'][i] for i in range(4))
+            result = result + levels['D'] * self.ratio_loss(tp, fp, fn, counts > 0)
+        if 'I' in levels:
+            result = result + levels['I'] * ratio(parts['I'][0], parts['I'][1], 0.0)
+        return ops.cast(spec.loss_weight * result, batch.pred.dtype)
+
+    def ratio_loss(self, tp, fp, fn, present):
+        """1 - the weighted ratio over the last axis; 0 where no class is present."""
+        size = ops.stop_gradient(tp + fn)
+        none = ops.zeros_like(size)
+        smallest = ops.min(ops.where(present, size, none + 1e30), axis=-1, keepdims=True)
+        w = ops.where(present, ratio(smallest + none, size) ** EXPONENT[self.spec.weighting], none)
+        if self.spec.absent == 'max':
+            w = ops.where(present, w, ops.max(w, axis=-1, keepdims=True) + none)
+        w = ratio(w, ops.sum(w, axis=-1, keepdims=True) + none, 0.0)
+        top = ops.sum(w * tp, axis=-1) + self.spec.smooth
+        bottom = ops.sum(w * (tp + fp / 2 + fn / 2), axis=-1) + self.spec.smooth
+        return ops.where(ops.any(present, axis=-1), 1 - ratio(top, bottom), ops.zeros_like(top))

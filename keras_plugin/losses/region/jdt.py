@@ -1,0 +1,75 @@
+"""The JDT losses: Jaccard metric, Dice semimetric, compatible Tversky."""
+
+import keras
+from keras import ops
+
+from keras_plugin.losses.base import RegionLoss
+from keras_plugin.overlap import floor, metric_overlap, score
+from shared_spec import LOSSES
+from shared_spec.losses.region.jdt import TINY
+
+
+class JDT(RegionLoss):
+    """What the three share."""
+
+    def statistics(self, batch):
+        return metric_overlap(batch, self.spec.norm)
+
+    def cell_loss(self, tp, fp, fn):
+        s = score(tp, fp, fn, *self.spec.tversky_weights, self.spec.smooth)
+        loss = -ops.log(floor(s, TINY)) if self.spec.log_loss else 1 - s
+        return loss if self.spec.gamma == 1 else floor(loss, 0.0) ** self.spec.gamma
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class JaccardMetricLoss(JDT):
+    """Jaccard loss that is a metric on soft labels too: 1 - (tp + smooth) / (tp + fp + fn + smooth), metric overlap.
+
+    An absent class counts as ``classes`` says, an ignored pixel nowhere, an empty batch gives 0. Parameters, call and
+    errors: ``segparity show JaccardMetricLoss``. Source: arXiv 2302.05666, 2310.19252.
+    """
+
+    spec_class = LOSSES['JaccardMetricLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
+        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
+        log_loss=False, gamma=1.0, name=None, reduction='sum_over_batch_size', dtype=None,
+    ):  # fmt: skip
+        super().__init__(locals())
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class DiceSemimetricLoss(JDT):
+    """Dice loss that is a semimetric on soft labels too: 1 - (tp + smooth) / (tp + fp/2 + fn/2 + smooth).
+
+    An absent class counts as ``classes`` says, an ignored pixel nowhere, an empty batch gives 0. Parameters, call and
+    errors: ``segparity show DiceSemimetricLoss``. Source: arXiv 2303.16296.
+    """
+
+    spec_class = LOSSES['DiceSemimetricLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
+        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
+        log_loss=False, gamma=1.0, name=None, reduction='sum_over_batch_size', dtype=None,
+    ):  # fmt: skip
+        super().__init__(locals())
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class CompatibleTverskyLoss(JDT):
+    """Tversky loss, minimal at p = y on soft labels too: 1 - (tp + smooth) / (tp + alpha*fp + beta*fn + smooth).
+
+    An absent class counts as ``classes`` says, an ignored pixel nowhere, an empty batch gives 0. Parameters, call and
+    errors: ``segparity show CompatibleTverskyLoss``. Source: arXiv 2303.16296.
+    """
+
+    spec_class = LOSSES['CompatibleTverskyLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
+        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
+        log_loss=False, gamma=1.0, alpha=0.5, beta=0.5, name=None, reduction='sum_over_batch_size', dtype=None,
+    ):  # fmt: skip
+        super().__init__(locals())

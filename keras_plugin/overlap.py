@@ -1,0 +1,44 @@
+"""tp, fp, fn of each (image, class) cell in Keras, in the two flavours of the catalogue."""
+
+from keras import ops
+
+
+def product_overlap(batch, norm=1):
+    """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|; each (N, C)."""
+    p, y = batch.prob, batch.target
+    tp = batch.sum(p * y)
+    return tp, batch.sum(p**norm) - tp, batch.sum(y**norm) - tp
+
+
+def metric_overlap(batch, norm=1):
+    """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; each (N, C); at p = y the gradient splits evenly."""
+    p, y = batch.prob, batch.target
+    if norm == 1:
+        both = minimum(p, y)
+        return batch.sum(both), batch.sum(p - both), batch.sum(y - both)
+    if norm == 2:
+        both = p * y
+    else:
+        both = (p**norm + y**norm - ops.abs(p - y) ** norm) / 2
+    return batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)
+
+
+def minimum(p, y):
+    """The smaller one, with the gradient split evenly where they are equal (tf.minimum gives it all to the first)."""
+    return ops.where(p < y, p, ops.where(p > y, y, (p + y) / 2))
+
+
+def score(tp, fp, fn, alpha, beta, smooth):
+    """(tp + smooth) / (tp + alpha*fp + beta*fn + smooth); 0/0, no mass at all, is 1."""
+    return ratio(tp + smooth, tp + alpha * fp + beta * fn + smooth)
+
+
+def ratio(top, bottom, empty=1.0):
+    """top / bottom, and ``empty`` with zero gradient where bottom is 0."""
+    some = bottom > 0
+    return ops.where(some, top / ops.where(some, bottom, ops.ones_like(bottom)), empty * ops.ones_like(top))
+
+
+def floor(x, low):
+    """max(x, low) that stays in x's own dtype (``ops.maximum`` rounds float64 to float32 on the PyTorch backend)."""
+    return ops.where(x > low, x, low * ops.ones_like(x))

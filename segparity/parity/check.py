@@ -1,0 +1,143 @@
+"""``check_parity``: every installed implementation of a loss, side by side with the reference."""
+
+import dataclasses
+
+import numpy as np
+
+from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError, installed
+from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
+from shared_spec import LOSSES, SpecError, cases
+from shared_spec.spec import unknown_name
+
+# every example meets these; the default example meets every case
+CORE = ('hard_label', 'soft_label', 'ignored_border', 'pixel_weight_soft', 'one_image_ignored', 'one_channel')
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """The worst differences of one loss in one framework and precision; ``worst`` names the case of the first."""
+
+    name: str
+    framework: str
+    dtype: str
+    value_error: float
+    grad_error: float
+    cases: int
+    worst: str = ''
+    error: str = ''
+
+    @property
+    def ok(self):
+        return (
+            not self.error
+            and self.value_error <= VALUE[self.dtype]
+            and self.grad_error <= GRADIENT[self.dtype]
+            and self.cases > 0
+        )
+
+
+def plan(name):
+    """(example, case) pairs that a check of ``name`` replays."""
+    pairs = [(e, c) for _, e, c in cases.combinations([name])]
+    first = next(iter(LOSSES[name].examples))
+    return [(e, c) for e, c in pairs if e == first or c in CORE]
+
+
+def side(framework):
+    """The module that answers for ``framework`` in its worker."""
+    return 'segparity.parity.torch_side' if framework == 'torch' else 'segparity.parity.keras_side'
+
+
+def precisions(framework):
+    return ('float32', 'float64') if FRAMEWORKS[framework]['float64'] else ('float32',)
+
+
+def check_parity(names=None, data=None, frameworks=None, progress=None):
+    """Compares every installed implementation with the reference: values and gradients, float32 and float64.
+
+    names: losses to check, all by default. data: your own inputs instead of the built-in cases: a mapping with 'pred'
+    (N, C, *space) logits, 'target', and optionally 'weight' and 'ignore_index'; the gradient then costs six reference
+    calls for each element of pred, so keep it small. frameworks: of ``FRAMEWORKS``, all installed ones by default.
+    progress: called with (done, total, text). Returns a list of ``Row`` with .name, .framework, .value_error,
+    .grad_error and .ok. Raises SpecError for an unknown name, RuntimeError when no framework is installed.
+    """
+    names = list(LOSSES) if names is None else list(names)
+    for name in names:
+        if name not in LOSSES:
+            raise SpecError(unknown_name('loss', name, list(LOSSES)))
+    frameworks = installed() if frameworks is None else list(frameworks)
+    if not frameworks:
+        raise RuntimeError("no framework is installed: pip install 'segparity[mmseg,mmcv-lite]' or 'segparity[keras,jax]'")
+    jobs = [(name, *job) for name in names for job in _jobs(name, data)]
+    total, done, rows = len(jobs) * (1 + len(frameworks)), 0, []
+    wanted = []
+    for name, label, spec, case in jobs:
+        wanted.append(cases.reference(spec, case))
+        done += 1
+        if progress:
+            progress(done, total, f'reference {name}')
+    for framework in frameworks:
+        worst = {}
+        with Worker(framework) as worker:
+            for (name, label, spec, case), want in zip(jobs, wanted):
+                for dtype in precisions(framework):
+                    row = _compare(worker, name, label, spec, case, want, dtype)
+                    worst[name, dtype] = _worse(worst.get((name, dtype)), row)
+                done += 1
+                if progress:
+                    progress(done, total, f'{framework} {name}')
+        rows += worst.values()
+    order = {name: i for i, name in enumerate(names)}
+    return sorted(rows, key=lambda row: order[row.name])
+
+
+def _jobs(name, data):
+    """(label, spec, case) of everything that is compared for one loss."""
+    if data is None:
+        for example, case_name in plan(name):
+            case = cases.build(case_name)
+            yield f'{example}, {case_name}', cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case), case
+        return
+    known = ('pred', 'target', 'weight', 'ignore_index')
+    if not {'pred', 'target'} <= set(data) <= set(known):
+        raise ValueError(f"check_parity: data must have 'pred' and 'target', and may have 'weight' and 'ignore_index', got {sorted(data)}")
+    case = cases.Case(
+        np.asarray(data['pred'], np.float64), np.asarray(data['target']), data.get('weight'), data.get('ignore_index')
+    )
+    for example_name, example in LOSSES[name].examples.items():
+        if cases.applies(LOSSES[name], example, case):
+            yield f'{example_name}, your data', cases.spec_for(LOSSES[name], example, case), case
+
+
+def _compare(worker, name, label, spec, case, want, dtype):
+    arrays = dict(pred=case.pred, target=case.target, weight=case.weight)
+    try:
+        _, got = worker.call(
+            side(worker.framework) + ':value_and_gradient',
+            arrays,
+            loss=spec.to_dict(),
+            dtype=dtype,
+            ignore_index=case.call_ignore_index,
+        )
+    except WorkerError as error:
+        return Row(name, worker.framework, dtype, float('inf'), float('inf'), 1, label, str(error))
+    value, gradient = want
+    if gradient is None:
+        grad = 0.0
+    else:
+        seen = np.isfinite(case.pred)  # at pixels that are not a number the gradient must be 0
+        grad = gradient_error(got['gradient'], np.where(seen, gradient, 0))
+    return Row(name, worker.framework, dtype, value_error(got['value'], value), grad, 1, label)
+
+
+def _worse(old, new):
+    """Both rows in one: the larger differences, the number of cases added up."""
+    if old is None:
+        return new
+    leading = max(old, new, key=lambda r: (bool(r.error), r.value_error / VALUE[r.dtype] + r.grad_error / GRADIENT[r.dtype]))
+    return dataclasses.replace(
+        leading,
+        value_error=max(old.value_error, new.value_error),
+        grad_error=max(old.grad_error, new.grad_error),
+        cases=old.cases + new.cases,
+    )

@@ -1,0 +1,116 @@
+"""The frameworks that a parity check runs in, each in a process of its own.
+
+Keras takes one backend per process, JAX one precision, and TensorFlow must not be imported before PyTorch; so every
+framework gets a worker: a child that answers calls of named functions with NumPy arrays until its input ends.
+"""
+
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+FRAMEWORKS = {
+    'torch': dict(needs=('torch', 'mmseg', 'mmengine', 'mmcv'), extra='mmseg,mmcv-lite', backend=None, float64=True),
+    'keras_tensorflow': dict(needs=('keras', 'tensorflow'), extra='keras,tensorflow', backend='tensorflow', float64=True),
+    'keras_jax': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', float64=False),
+    'keras_jax_x64': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', float64=True),
+    'keras_torch': dict(needs=('keras', 'torch'), extra='keras,keras-torch', backend='torch', float64=True),
+}
+
+
+def missing(framework):
+    """What has to be installed for ``framework``: '' if nothing, else one sentence."""
+    about = FRAMEWORKS[framework]
+    absent = [name for name in about['needs'] if importlib.util.find_spec(name) is None]
+    if not absent:
+        return ''
+    return f"{framework} needs {', '.join(absent)}: pip install 'segparity[{about['extra']}]'"
+
+
+def installed():
+    """The frameworks that can run here."""
+    return [name for name in FRAMEWORKS if not missing(name)]
+
+
+class WorkerError(RuntimeError):
+    """A call that failed in a worker; the message is the worker's own error with its type."""
+
+
+class Worker:
+    """A child process in which one framework is loaded; ``call`` runs a function there."""
+
+    def __init__(self, framework):
+        self.framework = framework
+        about = FRAMEWORKS[framework]
+        environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES=os.environ.get('CUDA_VISIBLE_DEVICES', ''))
+        if about['backend']:
+            environment['KERAS_BACKEND'] = about['backend']
+        if about['backend'] == 'jax':
+            environment['JAX_ENABLE_X64'] = '1' if about['float64'] else '0'
+            environment.setdefault('JAX_PLATFORMS', 'cpu')
+        environment['PYTHONPATH'] = os.pathsep.join(p or os.getcwd() for p in sys.path)
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'segparity.parity.worker'],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if os.environ.get('SEGPARITY_QUIET_WORKERS', '1') == '1' else None,
+            env=environment,
+        )
+        if self.process.stderr is not None:
+            import threading
+
+            self.errors = []
+            threading.Thread(target=self._collect_errors, daemon=True).start()
+
+    def _collect_errors(self):
+        for line in self.process.stderr:
+            self.errors = [*self.errors[-50:], line.decode(errors='replace')]
+
+    def call(self, function, arrays=None, **arguments):
+        """``module:function`` called in the worker with ``arguments`` (JSON) and ``arrays`` (name -> ndarray).
+
+        Returns (JSON result, name -> ndarray). Raises WorkerError with the worker's one sentence.
+        """
+        try:
+            write_message(self.process.stdin, dict(function=function, arguments=arguments), arrays or {})
+            answer, arrays = read_message(self.process.stdout)
+        except (BrokenPipeError, EOFError):
+            tail = ''.join(getattr(self, 'errors', []))[-2000:]
+            raise WorkerError(f'{self.framework}: the worker process ended\n{tail}') from None
+        if 'error' in answer:
+            raise WorkerError(answer['error'])
+        return answer['result'], arrays
+
+    def close(self):
+        if self.process.stdin:
+            self.process.stdin.close()
+        self.process.wait(timeout=30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def write_message(stream, header, arrays):
+    """Header and arrays as one length-prefixed npz (no pickles)."""
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(buffer, header=text, **{'array_' + name: value for name, value in arrays.items() if value is not None})
+    data = buffer.getvalue()
+    stream.write(len(data).to_bytes(8, 'little') + data)
+    stream.flush()
+
+
+def read_message(stream):
+    size = stream.read(8)
+    if len(size) < 8:
+        raise EOFError
+    with np.load(io.BytesIO(stream.read(int.from_bytes(size, 'little'))), allow_pickle=False) as data:
+        header = json.loads(data['header'].tobytes().decode())
+        return header, {name[6:]: data[name] for name in data.files if name.startswith('array_')}

@@ -1,0 +1,105 @@
+"""What a parity check asks of Keras: a loss's value and gradient, called directly or through a compiled model."""
+
+import keras
+import numpy as np
+from keras import backend, ops
+
+import keras_plugin
+from shared_spec import from_dict
+
+
+def build(loss, dtype=None):
+    """The Keras loss of a spec's ``to_dict``."""
+    spec = from_dict(loss)
+    return getattr(keras_plugin.losses, type(spec).__name__)(**spec.to_keras(), dtype=dtype)
+
+
+def channels_last(x):
+    return np.moveaxis(x, 1, -1)
+
+
+def to_keras_layout(arrays):
+    """pred and target (where it has channels) moved to channels last."""
+    pred, target = arrays['pred'], arrays['target']
+    return channels_last(pred), channels_last(target) if target.ndim == pred.ndim else target
+
+
+def ignored_by_constructor(arrays, loss, ignore_index):
+    """Keras has one label to ignore and no call argument for it: labels ignored by the call become the constructor's."""
+    if ignore_index is None:
+        return arrays, loss
+    if 'losses' in loss:
+        parts = [ignored_by_constructor(arrays, part, ignore_index) for part in loss['losses']]
+        return parts[0][0], {**loss, 'losses': [part for _, part in parts]}
+    kept = loss['ignore_index'] if loss['ignore_index'] is not None else ignore_index
+    target = np.where(arrays['target'] == ignore_index, kept, arrays['target'])
+    return {**arrays, 'target': target}, {**loss, 'ignore_index': kept}
+
+
+def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None):
+    """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``, called eagerly."""
+    arrays, loss = ignored_by_constructor(arrays, loss, ignore_index)
+    function = build(loss, dtype='float64' if dtype == 'float64' else None)
+    pred, target = to_keras_layout(arrays)
+    pred, weight = pred.astype(dtype) if dtype != 'bfloat16' else ops.cast(pred, dtype), arrays.get('weight')
+    value, gradient = globals()[f'_{backend.backend()}'](function, pred, target, weight)
+    return backend.standardize_dtype(value.dtype), {
+        'value': np.asarray(ops.convert_to_numpy(value)),
+        'gradient': np.moveaxis(np.asarray(ops.convert_to_numpy(ops.cast(gradient, 'float32') if dtype == 'bfloat16' else gradient), np.float64), -1, 1),
+    }  # fmt: skip
+
+
+def _tensorflow(function, pred, target, weight):
+    import tensorflow as tf
+
+    pred = tf.convert_to_tensor(pred)
+    with tf.GradientTape() as tape:
+        tape.watch(pred)
+        value = function(target, pred, weight)
+    return value, tape.gradient(value, pred, unconnected_gradients='zero')
+
+
+def _jax(function, pred, target, weight):
+    import jax
+
+    def scalar(p):
+        value = function(target, p, weight)
+        return value.sum(), value
+
+    (_, value), gradient = jax.value_and_grad(scalar, has_aux=True)(jax.numpy.asarray(pred))
+    return value, gradient
+
+
+def _torch(function, pred, target, weight):
+    import torch
+
+    pred = ops.convert_to_tensor(pred).detach().requires_grad_(True)
+    value = function(target, pred, weight)
+    value.sum().backward()
+    return value.detach(), torch.zeros_like(pred) if pred.grad is None else pred.grad
+
+
+class Offset(keras.layers.Layer):
+    """Adds a trainable zero of the batch's own shape: after one SGD step at rate 1 it holds minus the gradient."""
+
+    def build(self, shape):
+        self.offset = self.add_weight(shape=shape, initializer='zeros', name='offset')
+
+    def call(self, x):
+        return x + self.offset
+
+
+def fit(arrays, loss, jit=True, ignore_index=None):
+    """Value from ``evaluate`` and gradient from one ``fit`` step of a compiled model that outputs pred."""
+    arrays, loss = ignored_by_constructor(arrays, loss, ignore_index)
+    pred, target = to_keras_layout(arrays)
+    weight = arrays.get('weight')
+    inputs = keras.Input(batch_shape=pred.shape, dtype='float32')
+    layer = Offset(dtype='float32')
+    model = keras.Model(inputs, layer(inputs))
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss=build(loss), jit_compile=jit)
+    options = dict(batch_size=len(pred), sample_weight=weight, verbose=0)
+    value = model.evaluate(pred, target, **options)
+    history = model.fit(pred, target, shuffle=False, epochs=1, **options)
+    gradient = -np.moveaxis(np.asarray(ops.convert_to_numpy(layer.offset.value), np.float64), -1, 1)
+    return float(history.history['loss'][0]), {'value': np.asarray(value), 'gradient': gradient}

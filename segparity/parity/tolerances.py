@@ -1,0 +1,28 @@
+"""How far an implementation may be from the reference, and why."""
+
+VALUE = {
+    'float32': 1e-6,  # of max(1, |value|): sums of half a million float32 terms, added in chunks
+    'float64': 1e-12,  # likewise; the reference itself is float64
+}
+GRADIENT = {
+    'float32': 1e-5,  # of the largest gradient of the same case
+    'float64': 1e-10,  # likewise; the reference's central differences are good to about 2e-11
+}
+# A gradient that vanishes (everything ignored, a perfect prediction) is compared as if its largest entry were this:
+# the small cases have gradients of 0.01 to 1, of which this is the part that float32 rounding may leave.
+SMALLEST_GRADIENT = 1e-3
+
+
+def value_error(got, want):
+    """Difference in units of max(1, |want|)."""
+    return float(abs(float(got) - float(want)) / max(1.0, abs(float(want))))
+
+
+def gradient_error(got, want, smallest=SMALLEST_GRADIENT):
+    """Largest difference in units of the largest entry of ``want``."""
+    import numpy as np
+
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    if got.shape != want.shape or not np.isfinite(got).all():
+        return float('inf')
+    return float(np.abs(got - want).max() / max(np.abs(want).max(), smallest))

@@ -1,0 +1,319 @@
+"""Named inputs that any implementation of a loss replays against the reference; the names are facts.
+
+Small on purpose (the reference is differentiated numerically), and away from ties between prediction and soft label
+unless the tie is exact.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from shared_spec.derivative import gradient
+from shared_spec.spec import LOSSES, Example, from_dict
+
+N, C, SPACE = 2, 4, (4, 5)
+IGNORE = 255
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Inputs of one call: pred (N, C, *space), target, weight, the ignore label of the constructor and of the call."""
+
+    pred: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray = None
+    ignore_index: int = None
+    call_ignore_index: int = None
+    from_logits: bool = True
+    smooth: bool = True  # False: the inputs sit on a kink, where only values can be compared
+
+    @property
+    def channels(self):
+        return 'one' if self.pred.shape[1] == 1 else 'many'
+
+    @property
+    def labels(self):
+        if self.channels == 'one':
+            return 'soft' if self.target.dtype.kind == 'f' else 'hard'
+        same_rank = self.target.ndim == self.pred.ndim
+        return 'soft' if same_rank and self.target.shape[1] == self.pred.shape[1] else 'hard'
+
+    @property
+    def spatial_axes(self):
+        return self.pred.ndim - 2
+
+
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = function
+    return function
+
+
+def build(name):
+    """The ``Case`` of that name; the same numbers every time."""
+    return CASES[name](np.random.default_rng(sum(name.encode())))
+
+
+def logits(rng, n=N, c=C, space=SPACE):
+    """Float32-representable logits, so that every precision sees the same numbers."""
+    return rng.normal(0, 1.5, (n, c, *space)).astype(np.float32).astype(np.float64)
+
+
+def ids(rng, n=N, c=C, space=SPACE):
+    """Class ids in which every class occurs in every image."""
+    labels = rng.integers(0, c, (n, int(np.prod(space))))
+    labels[:, :c] = np.arange(c)
+    return labels.reshape(n, *space)
+
+
+def soft_pair(rng, n=N, c=C, space=SPACE):
+    """Logits and soft labels that keep a distance, for softmax and for sigmoid, so that no kink is near."""
+    while True:
+        z = logits(rng, n, c, space)
+        y = np.exp(rng.normal(0, 1.5, z.shape))
+        y = (y / (y.sum(1, keepdims=True) if c > 1 else y + 1)).astype(np.float32).astype(np.float64)
+        softmax, sigmoid = np.exp(z) / np.exp(z).sum(1, keepdims=True), 1 / (1 + np.exp(-z))
+        if min(np.abs(p - y).min() for p in (softmax, sigmoid)) > 2e-3:
+            return z, y
+
+
+def simplex(rng):
+    """Probabilities that sum to 1, none near 0, where a logarithm is too steep to differentiate numerically."""
+    p = 0.2 / C + 0.8 * rng.dirichlet(np.ones(C), (N, *SPACE))
+    return np.moveaxis(p.astype(np.float32).astype(np.float64), -1, 1)
+
+
+@case
+def hard_label(rng):
+    return Case(logits(rng), ids(rng))
+
+
+@case
+def soft_label(rng):
+    return Case(*soft_pair(rng))
+
+
+@case
+def soft_label_at_target(rng):
+    y = simplex(rng)
+    return Case(y, y, from_logits=False, smooth=False)
+
+
+@case
+def one_hot(rng):
+    return Case(logits(rng), np.moveaxis(np.eye(C, dtype=np.float32)[ids(rng)], -1, 1))
+
+
+@case
+def trailing_axis_uint8(rng):
+    return Case(logits(rng), ids(rng)[:, None].astype(np.uint8))
+
+
+@case
+def float_ids(rng):
+    return Case(logits(rng), ids(rng).astype(np.float32))
+
+
+@case
+def probabilities(rng):
+    return Case(simplex(rng), ids(rng), from_logits=False)
+
+
+@case
+def perfect(rng):
+    y = ids(rng)
+    return Case(np.moveaxis(np.eye(C)[y], -1, 1) * 30.0, y)
+
+
+@case
+def disjoint(rng):
+    y = ids(rng)
+    return Case(np.moveaxis(np.eye(C)[(y + 1) % C], -1, 1) * 3.0, y)
+
+
+@case
+def absent_class(rng):
+    y = ids(rng)
+    y[y == 2] = 1
+    y[0][y[0] == 3] = 0
+    return Case(logits(rng), y)
+
+
+@case
+def ignored_border(rng):
+    y = ids(rng)
+    y[:, 0] = y[:, :, -1] = IGNORE
+    return Case(logits(rng), y, ignore_index=IGNORE)
+
+
+@case
+def ignored_by_the_call(rng):
+    y = ids(rng)
+    y[:, -1] = IGNORE
+    y[:, 0, 0] = -1
+    return Case(logits(rng), y, ignore_index=-1, call_ignore_index=IGNORE)
+
+
+@case
+def all_ignored(rng):
+    return Case(logits(rng), np.full((N, *SPACE), IGNORE), ignore_index=IGNORE)
+
+
+@case
+def one_image_ignored(rng):
+    y = ids(rng)
+    y[1] = IGNORE
+    return Case(logits(rng), y, ignore_index=IGNORE)
+
+
+@case
+def ignored_not_a_number(rng):
+    z, y = logits(rng), ids(rng)
+    y[:, 1, 1:3] = IGNORE
+    z[:, :, 1, 1] = np.nan
+    z[:, :, 1, 2] = np.inf
+    return Case(z, y, ignore_index=IGNORE)
+
+
+@case
+def pixel_weight(rng):
+    w = rng.uniform(0.1, 3, (N, *SPACE)).astype(np.float32)
+    w[:, 0, :2] = 0
+    return Case(logits(rng), ids(rng), weight=w)
+
+
+@case
+def pixel_weight_soft(rng):
+    w = rng.uniform(0.1, 3, (N, *SPACE)).astype(np.float32)
+    w[0, 0] = 0
+    return Case(*soft_pair(rng), weight=w)
+
+
+@case
+def image_weight(rng):
+    return Case(logits(rng), ids(rng), weight=np.array([0.3, 2.5], np.float32))
+
+
+@case
+def image_weight_zero(rng):
+    return Case(logits(rng), ids(rng), weight=np.array([0.0, 2.5], np.float32))
+
+
+@case
+def one_image(rng):
+    return Case(logits(rng, n=1), ids(rng, n=1))
+
+
+@case
+def single_pixel(rng):
+    y = np.zeros((N, *SPACE), np.int64)
+    y[0, 2, 3] = 3
+    return Case(logits(rng), y)
+
+
+@case
+def large_logits(rng):
+    z = logits(rng)
+    z[:, :, 0] = rng.choice([-60.0, 60.0], z[:, :, 0].shape)
+    return Case(z, ids(rng))
+
+
+@case
+def large_logits_soft(rng):
+    z, y = soft_pair(rng)
+    z[:, :, 0] = rng.choice([-60.0, 60.0], z[:, :, 0].shape)
+    y = np.where(z.max(1, keepdims=True) > 50, np.float32(0.25), y)
+    return Case(z, y)
+
+
+@case
+def volume(rng):
+    return Case(logits(rng, c=3, space=(2, 3, 3)), ids(rng, c=3, space=(2, 3, 3)))
+
+
+@case
+def line(rng):
+    return Case(logits(rng, space=(9,)), ids(rng, space=(9,)))
+
+
+@case
+def one_channel(rng):
+    return Case(logits(rng, c=1), ids(rng, c=2))
+
+
+@case
+def one_channel_bool(rng):
+    return Case(logits(rng, c=1), ids(rng, c=2)[:, None].astype(bool))
+
+
+@case
+def one_channel_soft(rng):
+    z, y = soft_pair(rng, c=1)
+    return Case(z, y[:, 0].astype(np.float32))
+
+
+@case
+def one_channel_ignored(rng):
+    z, y = soft_pair(rng, c=1)
+    y[:, :, 0, 1:] = IGNORE
+    return Case(z, y.astype(np.float32), ignore_index=IGNORE)
+
+
+@case
+def one_channel_absent(rng):
+    y = ids(rng, c=2)
+    y[1] = 0
+    y[0, 0, 0] = IGNORE
+    return Case(logits(rng, c=1), y, ignore_index=IGNORE)
+
+
+def applies(loss, example, case):
+    """Whether an example of a loss is meant for the case's labels, channels and spatial axes."""
+    return (
+        case.labels in loss.labels
+        and case.labels in example.labels
+        and case.channels in loss.channels
+        and case.channels in example.channels
+        and case.spatial_axes in loss.spatial_axes
+    )
+
+
+def spec_for(loss, example, case):
+    """The spec of an example on a case: the example's parameters with the case's labels to ignore and kind of pred."""
+    params = dict(example.params)
+    if example.class_weight:
+        params['class_weight'] = [0.5 + 0.75 * k for k in range(case.pred.shape[1])]
+    return on_case(loss(**params), case)
+
+
+def on_case(spec, case):
+    """The spec with the case's ``from_logits`` and ``ignore_index``, its parts' too where it is a sum."""
+    config = spec.to_dict()
+    if 'losses' in config:
+        parts = [on_case(part, case).to_dict() for part in spec.parts]
+        return from_dict({**config, 'losses': parts, 'weights': list(spec.shares)})
+    return from_dict({**config, 'from_logits': case.from_logits, 'ignore_index': case.ignore_index})
+
+
+def combinations(names=None):
+    """(loss name, example name, case name) of every combination that applies."""
+    for name in names or LOSSES:
+        for example_name, example in LOSSES[name].examples.items():
+            for case_name in CASES:
+                if applies(LOSSES[name], example, build(case_name)):
+                    yield name, example_name, case_name
+
+
+def reference(spec, case):
+    """(value, gradient or None) of the reference on a case; the gradient by central differences."""
+
+    def value(pred):
+        return spec.reference(pred, case.target, case.weight, ignore_index=case.call_ignore_index)
+
+    step = 2.0**-9 if case.from_logits else 2.0**-12  # a logarithm of a probability is steeper
+    return value(case.pred), gradient(value, case.pred, step) if case.smooth else None
+
+
+__all__ = ['CASES', 'Case', 'Example', 'applies', 'build', 'combinations', 'on_case', 'reference', 'spec_for']
