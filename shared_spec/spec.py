@@ -149,6 +149,9 @@ class Spec(metaclass=NamedParameters):
     def from_keras(cls, arguments):
         """The spec of a Keras constructor's arguments (``ignore_class`` for ``ignore_index``)."""
         names = cls.keras_names()
+        for name in arguments:
+            if name not in names:
+                raise SpecError(unknown_parameter(cls.__name__, name, list(names)))
         try:
             return cls(**{names[k]: v for k, v in arguments.items()})
         except SpecError as error:

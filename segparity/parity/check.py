@@ -10,7 +10,7 @@ from shared_spec import LOSSES, SpecError, cases
 from shared_spec.spec import unknown_name
 
 # every example meets these; the default example meets every case
-CORE = ('hard_label', 'soft_label', 'ignored_border', 'pixel_weight_soft', 'one_image_ignored', 'one_channel')
+CORE = ('ignored_border', 'pixel_weight_soft', 'one_channel')
 
 
 @dataclasses.dataclass(frozen=True)

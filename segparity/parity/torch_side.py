@@ -18,5 +18,5 @@ def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None):
     value.sum().backward()
     return str(value.dtype).removeprefix('torch.'), {
         'value': value.detach().numpy(),
-        'gradient': np.zeros_like(arrays['pred']) if pred.grad is None else pred.grad.to(torch.float64).numpy(),
+        'gradient': np.zeros_like(arrays['pred']) if pred.grad is None else pred.grad.double().numpy(),
     }

@@ -88,6 +88,10 @@ class WeightedSumLoss(Weighted):
         losses = [{'type': type(p).__name__, **p.to_keras()} for p in self.parts]
         return {**super().to_keras(), 'losses': losses, 'weights': list(self.shares)}
 
+    def keras_arguments(self):
+        losses = [{'type': type(p).__name__, **p.keras_arguments()} for p in self.parts]
+        return {**super().keras_arguments(), 'losses': losses, 'weights': list(self.shares)}
+
     @classmethod
     def from_keras(cls, arguments):
         losses = arguments.get('losses')

@@ -1,0 +1,55 @@
+# Two commands matter: `make demo` and `make test`. Both install into .venv first, once.
+
+PYTHON ?= python3
+# tensorflow-cpu has wheels for Linux and Windows on x86 only; on macOS and aarch64: make TENSORFLOW=tensorflow
+TENSORFLOW ?= tensorflow-cpu
+WORKERS ?= 2
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+REPORT_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,test
+STAMP := $(VENV)/.installed-$(TENSORFLOW)
+# one thread per worker and framework, or they fight over the cores
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test report lint clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## both worlds, the demo and the tests into .venv, at the versions of constraints.txt
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo \
+	  "segparity needs Python 3.11, 3.12 or 3.13, which '$(PYTHON)' is not: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo \
+	  "'$(PYTHON) -m venv' failed; on Debian and Ubuntu it comes with the package python3-venv" >&2; exit 1; }
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@rm -f $(VENV)/.installed-*
+	@echo 'Installing PyTorch, TensorFlow, JAX and segparity into $(VENV), once; this takes minutes.'
+	$(PIP) -e '.[$(EXTRAS)]'
+	@touch $@
+
+demo: install  ## both worlds train on the same pictures, and a page shows what they did
+	$(BIN)/segparity demo $(DEMO_ARGS)
+
+test: install  ## every test that is not slow and needs no GPU
+	$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+report: install  ## the parity tables, in Markdown
+	@$(BIN)/segparity report $(REPORT_ARGS)
+
+lint: install  ## ruff: check and format
+	$(PIP) ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:  ## remove everything that the targets above made
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,181 @@
+"""Metrics with one number as result: pixel accuracy, and mean IoU, Dice, accuracy, precision and F-score."""
+
+import keras
+from keras import ops
+
+from keras_plugin.metrics.base import CountedMetric, checked
+from keras_plugin.metrics.scores import mean, over_data_set, pixel_accuracy
+from keras_plugin.metrics.state import DECILES
+from shared_spec.checks import AnyOf, Choice, Integer, Optional
+from shared_spec.spec import SpecError
+
+LEVEL = Choice('D', 'I', 'C')
+WORST = Optional(AnyOf(Integer(1, 100), Choice('Q')))
+
+
+def frozen(owner, name, check, value):
+    """The canonical value of an argument, or the SpecError that says what is allowed."""
+    try:
+        return check.freeze(value)
+    except (ValueError, TypeError):
+        raise SpecError(f'{owner}: {name} must be {check.describe()}, got {value!r}') from None
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class PixelAccuracy(CountedMetric):
+    """``aAcc``: rightly predicted pixels among those labelled with a class, a fraction; NaN without any.
+
+    Inputs as in ``keras_plugin.metrics.counts.image_counts``. The default name is that of the result.
+    """
+
+    def __init__(self, num_classes, ignore_class=None, from_logits=False, name=None, dtype=None):
+        spec = checked(type(self).__name__, num_classes=num_classes, ignore_class=ignore_class)
+        super().__init__(spec, from_logits, 1, name or 'aAcc', dtype, totals=True, means=(), worst=False)
+
+    def result(self):
+        return self.finished(pixel_accuracy(self._totals.value(self.state_dtype)))
+
+    def get_config(self):
+        return {
+            'num_classes': self.spec.num_classes,
+            'ignore_class': self.spec.ignore_index,
+            'from_logits': self.from_logits,
+            'name': self.name,
+            'dtype': self.dtype,
+        }
+
+
+class MeanScore(CountedMetric):
+    """A mean of one score at one level; a subclass names the score.
+
+    ``level`` 'D' is over the data set, 'I' over images, 'C' over classes; ``q`` makes it the mean over the lowest q per
+    cent ('Q': the mean over q = 10, 20, ..., 100), for which every image's counts are kept: exact up to ``max_images``
+    images, NaN beyond. The default name is that of the result, such as 'mIoUC5'.
+    """
+
+    metric = ''
+    beta = 1.0
+
+    def __init__(
+        self,
+        num_classes,
+        level='D',
+        q=None,
+        ignore_class=None,
+        from_logits=False,
+        max_images=1000,
+        present_in='target',
+        binary=False,
+        name=None,
+        dtype=None,
+    ):
+        owner = type(self).__name__
+        self.level, self.q = frozen(owner, 'level', LEVEL, level), frozen(owner, 'q', WORST, q)
+        if self.level == 'D' and self.q is not None:
+            raise SpecError(f"{owner}: q has a meaning at level 'I' or 'C', got q={q!r} at level 'D'")
+        spec = checked(
+            owner,
+            num_classes=num_classes,
+            ignore_class=ignore_class,
+            levels=(self.level,),
+            q=(self.q,) if isinstance(self.q, int) else (),
+            metrics=(self.metric,),
+            present_in=present_in,
+            binary=binary,
+            beta=self.beta,
+        )
+        worst = self.q is not None
+        super().__init__(
+            spec,
+            from_logits,
+            max_images,
+            name or f'{self.metric}{self.level}{"" if self.q is None else self.q}',
+            dtype,
+            totals=self.level == 'D',
+            means=() if worst else (self.level,),
+            worst=worst,
+        )
+
+    def result(self):
+        if self._table is not None:
+            q = DECILES if self.q == 'Q' else (self.q,)
+            value = ops.mean(self._table.lowest(self.spec, (self.level,), q, self.state_dtype)[self.level])
+        elif self.level == 'D':
+            value = over_data_set(self.spec, self._totals.value(self.state_dtype))[0]
+        elif self.level == 'I':
+            value = self._image_means.value()[0]
+        else:
+            means = self._class_means.value()[0]
+            value = mean(means, means == means)  # NaN is not itself
+        return self.finished(value)
+
+    def get_config(self):
+        return {
+            'num_classes': self.spec.num_classes,
+            'level': self.level,
+            'q': self.q,
+            'ignore_class': self.spec.ignore_index,
+            'from_logits': self.from_logits,
+            'max_images': self.max_images,
+            'present_in': self.spec.present_in,
+            'binary': self.spec.binary,
+            'name': self.name,
+            'dtype': self.dtype,
+        }
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class MeanIoU(MeanScore):
+    """Mean IoU = tp / (tp + fp + fn); see ``MeanScore``."""
+
+    metric = 'mIoU'
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class MeanDice(MeanScore):
+    """Mean Dice = 2 tp / (2 tp + fp + fn); see ``MeanScore``."""
+
+    metric = 'mDice'
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class MeanAccuracy(MeanScore):
+    """Mean accuracy of a class, its recall: tp / (tp + fn); see ``MeanScore``."""
+
+    metric = 'mAcc'
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class MeanPrecision(MeanScore):
+    """Mean precision = tp / (tp + fp); see ``MeanScore``."""
+
+    metric = 'mPrecision'
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class MeanFscore(MeanScore):
+    """Mean F-score = (1 + beta^2) tp / ((1 + beta^2) tp + beta^2 fn + fp); see ``MeanScore``."""
+
+    metric = 'mFscore'
+
+    def __init__(
+        self,
+        num_classes,
+        level='D',
+        q=None,
+        ignore_class=None,
+        from_logits=False,
+        max_images=1000,
+        present_in='target',
+        binary=False,
+        beta=1.0,
+        name=None,
+        dtype=None,
+    ):
+        self.beta = beta
+        super().__init__(
+            num_classes, level, q, ignore_class, from_logits, max_images, present_in, binary, name=name, dtype=dtype
+        )
+
+    def get_config(self):
+        return {**super().get_config(), 'beta': self.spec.beta}

@@ -1,0 +1,104 @@
+"""What the metrics keep between batches: exact totals, compensated sums, and the table of counts of every image."""
+
+from keras import ops
+
+from keras_plugin.metrics.scores import mean, number, of_cells, of_images, of_lowest
+
+LIMB = 1 << 20
+DECILES = tuple(range(10, 101, 10))
+
+
+class Totals:
+    """tp, fp, fn of every class over all images, exact up to 2^51 without int64: two int32 limbs.
+
+    A batch may hold up to 2^30 pixels. The limbs of several replicas may be added.
+    """
+
+    def __init__(self, metric, num_classes):
+        def limb(name):
+            return metric.add_variable((num_classes, 3), 'zeros', dtype='int32', name=name)
+
+        self.low, self.high = limb('total_low'), limb('total_high')
+
+    def update(self, counts):
+        low = self.low + ops.cast(ops.sum(counts, axis=0), 'int32')
+        carry = low // LIMB
+        self.low.assign(low - carry * LIMB)
+        self.high.assign(self.high + carry)
+
+    def value(self, dtype):
+        """float (C, 3)."""
+        return ops.cast(self.high.value, dtype) * LIMB + ops.cast(self.low.value, dtype)
+
+
+class RunningMean:
+    """Means over images of a row of numbers: a two-float sum and an integer count for each.
+
+    For level I the row is (M,), one number for each metric; for level C it is (M, C).
+    """
+
+    def __init__(self, metric, name, shape, dtype):
+        self.sum = metric.add_variable(shape, 'zeros', dtype=dtype, name=f'{name}_sum')
+        self.lost = metric.add_variable(shape, 'zeros', dtype=dtype, name=f'{name}_lost')
+        self.number = metric.add_variable(shape, 'zeros', dtype='int32', name=f'{name}_number')
+
+    def update(self, values, counted):
+        """Adds along axis 1 the values (M, N, ...) that count."""
+        batch = ops.sum(ops.where(counted, values, 0.0), axis=1)
+        old = ops.convert_to_tensor(self.sum.value)
+        new = old + batch
+        # TwoSum: what the addition rounded away, exactly
+        part = new - old
+        self.lost.assign(self.lost + ((old - (new - part)) + (batch - part)))
+        self.sum.assign(new)
+        self.number.assign(self.number + number(counted, 1))
+
+    def value(self):
+        """The means; NaN where nothing was counted."""
+        number = ops.cast(self.number.value, self.sum.dtype)
+        total = ops.convert_to_tensor(self.sum.value) + self.lost
+        return ops.where(number > 0, total / ops.maximum(number, 1.0), float('nan'))
+
+
+class ImageTable:
+    """The int32 counts of every image in order of arrival, up to ``max_images``, for the worst-case results.
+
+    The row after the last takes what does not fit. The table is whole while every image with a pixel has its row:
+    beyond ``max_images`` it is not, nor where the replicas of a distribution strategy wrote over each other.
+    """
+
+    def __init__(self, metric, num_classes, max_images):
+        self.max_images = max_images
+        self.rows = metric.add_variable((max_images + 1, num_classes, 3), 'zeros', dtype='int32', name='table')
+        self.seen = metric.add_variable((), 'zeros', dtype='int32', name='images_seen')
+        self.with_pixels = metric.add_variable((), 'zeros', dtype='int32', name='images_with_pixels')
+
+    def update(self, counts):
+        n = ops.shape(counts)[0]
+        place = ops.minimum(ops.arange(n, dtype='int32') + self.seen, self.max_images)
+        self.rows.assign(ops.scatter_update(ops.convert_to_tensor(self.rows.value), ops.expand_dims(place, 1), counts))
+        self.seen.assign(self.seen + n)
+        self.with_pixels.assign(self.with_pixels + number(ops.any(counts > 0, axis=(1, 2))))
+
+    @property
+    def filled(self):
+        """int32 (max_images, C, 3)."""
+        return self.rows.value[: self.max_images]
+
+    def whole(self):
+        """Whether the worst-case results can be had."""
+        rows = number(ops.any(self.filled > 0, axis=(1, 2)))
+        return ops.logical_and(self.seen <= self.max_images, ops.equal(rows, self.with_pixels))
+
+    def lowest(self, spec, levels, q, dtype):
+        """Level -> (M, len(q)) worst-case results; NaN where the table is not whole."""
+        scores, counted = of_cells(spec, self.filled, dtype)
+        found = {}
+        for level in levels:
+            if level == 'I':
+                values = of_lowest(*of_images(scores, counted), q)
+            else:
+                values = of_lowest(ops.transpose(scores, (0, 2, 1)), ops.transpose(counted, (0, 2, 1)), q)
+                values = mean(values, values == values, axis=1)
+            found[level] = ops.where(self.whole(), values, float('nan'))
+        return found

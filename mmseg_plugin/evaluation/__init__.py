@@ -1,0 +1,7 @@
+"""Evaluators, registered in MMSegmentation's METRICS; every module in this package is imported."""
+
+import importlib
+import pkgutil
+
+for _found in pkgutil.iter_modules(__path__, __name__ + '.'):
+    importlib.import_module(_found.name)

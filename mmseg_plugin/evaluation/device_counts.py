@@ -1,0 +1,34 @@
+"""tp, fp, fn of one image's id maps where they lie: with NumPy on the CPU, with one torch.bincount elsewhere."""
+
+import torch
+
+from shared_spec.metrics.counts import image_counts
+
+
+def tensor_counts(pred, target, num_classes, ignore_index):
+    """tp, fp, fn of two id maps of one shape -> NumPy int64 (num_classes, 3), as ``image_counts`` defines them."""
+    if pred.device.type == 'cpu':
+        return image_counts(whole(pred).numpy(), whole(target.cpu()).numpy(), num_classes, ignore_index)
+    return on_device(whole(pred), whole(target.to(pred.device)), num_classes, ignore_index)
+
+
+def whole(ids):
+    """Ids as integers: MMSegmentation's one-channel heads threshold into floats."""
+    return ids.detach().long() if ids.is_floating_point() else ids.detach()
+
+
+def on_device(pred, target, num_classes, ignore_index):
+    """The same with one pass and one transfer of a small table; the rows after the classes are 'other' and 'ignored'."""
+    pred, target = pred.reshape(-1).long(), target.reshape(-1).long()
+    row = torch.where((target < 0) | (target >= num_classes), num_classes, target)
+    if ignore_index is not None:
+        row = torch.where(target == ignore_index, num_classes + 1, row)
+    column = torch.where((pred < 0) | (pred >= num_classes), num_classes, pred)
+    width = num_classes + 1
+    table = torch.bincount(row * width + column, minlength=(num_classes + 2) * width)
+    table = table.reshape(num_classes + 2, width).cpu()[: num_classes + 1]
+    if table[:, num_classes].any():
+        raise ValueError(f'image_counts: predictions must be class ids below {num_classes}, got others')
+    table = table[:, :num_classes]
+    tp = table.diagonal()
+    return torch.stack([tp, table.sum(0) - tp, table[:num_classes].sum(1) - tp], 1).numpy()

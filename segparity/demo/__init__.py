@@ -1,0 +1,68 @@
+"""``segparity demo``: the same small U-Net trained in MMSegmentation and in Keras on real handwritten digits.
+
+Importing this package loads nothing heavy: neither a framework nor what draws the page.
+"""
+
+import importlib.util
+from pathlib import Path
+
+NEEDED = {'sklearn': 'scikit-learn', 'PIL': 'pillow', 'matplotlib': 'matplotlib', 'jinja2': 'jinja2'}
+WORLDS = ('mmseg', 'keras')
+
+
+def add_arguments(parser):
+    """The options of ``segparity demo``."""
+    parser.add_argument('--out', type=Path, default=Path('demo_out'), help='folder of data, models and page [demo_out]')
+    parser.add_argument(
+        '--worlds', type=world_names, default=WORLDS, metavar='NAMES', help='mmseg, keras or mmseg,keras [all installed]'
+    )
+    parser.add_argument('--iterations', type=positive, help='training steps of each model, in tens [400]')
+    parser.add_argument('--fresh', action='store_true', help='start over, whatever an earlier run has left')
+
+
+def world_names(text):
+    """'mmseg,keras' -> ('mmseg', 'keras'); ValueError, which argparse turns into its usage message, for other names."""
+    import argparse
+
+    names = tuple(name.strip() for name in text.split(',') if name.strip())
+    strange = [name for name in names if name not in WORLDS]
+    if strange or not names:
+        raise argparse.ArgumentTypeError(f'worlds are mmseg and keras, got {text!r}')
+    return names
+
+
+def positive(text):
+    import argparse
+
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f'a positive whole number, got {text!r}')
+    return int(text)
+
+
+def run(args, console):
+    """Run the demo; returns the exit code: 0, 1 when something failed, 130 when interrupted."""
+    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        console.print(f"The demo needs {', '.join(missing)}: pip install 'segparity[demo]'", markup=False)
+        return 1
+
+    from segparity.demo.jobs import JobFailed
+    from segparity.demo.settings import DemoError
+    from segparity.demo.stages import run_demo
+
+    try:
+        return run_demo(args, console)
+    except KeyboardInterrupt:
+        console.print('Interrupted; the same command goes on from here.', markup=False)
+        return 130
+    except JobFailed as error:
+        for line in error.lines:
+            console.print(f'  {line}', markup=False, highlight=False)
+        console.print(error, markup=False)
+        return 1
+    except DemoError as error:
+        console.print(str(error), markup=False)
+        return 1
+    except OSError as error:
+        console.print(f'The demo cannot use its folder {args.out}: {error}', markup=False)
+        return 1

@@ -1,0 +1,108 @@
+"""The demo's page: one HTML file with everything in it."""
+
+import os
+import platform
+import shlex
+
+import numpy as np
+
+from segparity.demo import curves, pictures
+from segparity.demo.dataset import read_split
+from segparity.demo.judge import TITLES
+from segparity.demo.results import SHOWN_METRICS
+from segparity.demo.settings import CLASSES, LEARNED, LOSSES, PALETTE, read_json, write_atomically
+from segparity.demo.terminal import parity_rows, small
+
+SAMPLES, WORST = 6, 4
+
+
+def write_page(out, settings, worlds, results):
+    """Write ``out``/index.html."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader('segparity.demo', '.'), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(raised=raised, small=small, quoted=shlex.quote)
+    text = environment.get_template('page.html.j2').render(**page_values(out, settings, worlds, results))
+    write_atomically(out / 'index.html', text)
+
+
+def raised(title):
+    """'mIoU^D' with the letters raised."""
+    from markupsafe import Markup
+
+    word, _, level = title.partition('^')
+    return Markup('{}<sup>{}</sup>').format(word, level) if level else word
+
+
+def page_values(out, settings, worlds, results):
+    """What the template needs."""
+    images, labels = read_split(out, 'val')
+    found = results['worlds']
+    preds = {name: np.load(out / name / 'val_logits.npy').argmax(1) for name in found}
+    scores = {name: pictures.image_scores(pred, labels) for name, pred in preds.items()}
+    glyphs = (read_json(out / 'data' / 'manifest.json') or {}).get('glyphs', {})
+    describe = lambda i: description(i, glyphs.get(f'val/{i:04d}', ()))  # noqa: E731
+    return {
+        'settings': settings,
+        'loss_weights': LOSSES,
+        'results': results,
+        'worlds': found,
+        'missing': [world.sentence for world in worlds if not world.runs],
+        'legend_entries': [*zip(CLASSES, map(css, PALETTE)), ('ignored', '#ffffff')],
+        'mistake_legend': [('wrong', css(pictures.WRONG)), ('right', css(pictures.RIGHT)), ('ignored', css(pictures.LEFT_OUT))],
+        'metrics': SHOWN_METRICS,
+        'learned_mark': LEARNED,
+        'parity': parity_rows(results),
+        'implementations': {name: TITLES[name] for name in ('numpy', *found)},
+        'curves': drawn_curves(found),
+        'samples': [sample(images[i], labels[i], i, preds, scores, found, describe) for i in range(min(SAMPLES, len(images)))],
+        'worst': {
+            world['title']: [
+                worst_image(images[i], labels[i], preds[name][i], scores[name][i], describe(i))
+                for i in np.argsort(scores[name], kind='stable')[:WORST]
+            ]
+            for name, world in found.items()
+        },
+        'machine': f'Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores',
+    }
+
+
+def css(colour):
+    return '#{:02x}{:02x}{:02x}'.format(*colour)
+
+
+def description(number, glyphs):
+    """'Scene 3: 7 (31 px), 0 (12 px)'."""
+    return f'Scene {number}: ' + ', '.join(f'{digit} ({size} px)' for digit, size, *_ in glyphs)
+
+
+def drawn_curves(found):
+    """SVG texts; the difference only where there are two curves to compare."""
+    from markupsafe import Markup
+
+    drawn = [curves.loss_curves(found), curves.metric_curves(found)]
+    if len(found) == 2:
+        drawn.append(curves.drift_curve(found))
+    return [Markup(text) for text in drawn]
+
+
+def sample(image, labels, number, preds, scores, found, describe):
+    """A row: input, truth, every world's prediction."""
+    cells = [('input', pictures.data_uri(image)), ('truth', pictures.label_picture(labels))]
+    for name, world in found.items():
+        caption = f'{world["title"]}, mIoU {100 * scores[name][number]:.1f} %'
+        cells.append((caption, pictures.label_picture(preds[name][number])))
+    return {'title': describe(number), 'cells': cells}
+
+
+def worst_image(image, labels, pred, score, title):
+    """A row: input, truth, prediction, mistakes."""
+    cells = [
+        ('input', pictures.data_uri(image)),
+        ('truth', pictures.label_picture(labels)),
+        (f'prediction, mIoU {100 * score:.1f} %', pictures.label_picture(pred)),
+        ('mistakes', pictures.mistakes_picture(pred, labels)),
+    ]
+    return {'title': title, 'cells': cells}

@@ -1,0 +1,91 @@
+"""The golden vectors: numbers that the official implementations computed, replayed on any framework."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from segparity.parity.check import side
+from segparity.parity.tolerances import GRADIENT, gradient_error
+from shared_spec import LOSSES
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """One published case: the spec it maps to, its inputs, the source's value and gradient."""
+
+    id: str
+    spec: object
+    arrays: dict
+    loss: float
+    gradient: np.ndarray
+    rtol: float
+    atol: float
+    ours: bool  # False: a record of source behaviour that the spec deliberately does not follow
+    why_not: str
+    compare_gradient: bool
+    source: str
+
+    @property
+    def dtype(self):
+        """The precision in which the source computed it."""
+        return 'float32' if self.arrays['pred'].dtype == np.float32 else 'float64'
+
+
+def load(folder, names=None):
+    """Every golden case of ``folder`` (with an index.json) whose loss is in ``names``, by default in the spec."""
+    folder = Path(folder)
+    found = []
+    for entry in json.loads((folder / 'index.json').read_text()):
+        if entry['loss'] not in (names or LOSSES):
+            continue
+        with np.load(folder / f'{entry["id"]}.npz', allow_pickle=False) as data:
+            arrays = {name: data[name] for name in data.files}
+        spec = LOSSES[entry['loss']](from_logits=entry['from_logits'], **entry['params'])
+        found.append(
+            Golden(
+                id=entry['id'],
+                spec=spec,
+                arrays={'pred': arrays['pred'], 'target': arrays['target'], 'weight': arrays.get('pixel_weight')},
+                loss=float(arrays['loss']),
+                gradient=arrays['grad_pred'],
+                rtol=entry['rtol'],
+                atol=entry['atol'],
+                ours=entry['target'],
+                why_not=entry.get('why_not', ''),
+                compare_gradient=entry.get('compare_grad', True),
+                source=f'{entry["source"]["repo"]} {entry["source"]["callable"]}',
+            )
+        )
+    return found
+
+
+def close(got, want, rtol, atol):
+    """|got - want| <= atol + rtol * |want|."""
+    return bool(np.isfinite(got)) and abs(float(got) - want) <= atol + rtol * abs(want)
+
+
+def replay(golden, worker, dtype):
+    """(value agrees, gradient error or None) of a golden case in a worker's framework.
+
+    In the precision of the source the value is held to the case's own tolerance, in float32 to 1e-6 of the float64
+    reference on the rounded inputs (a source's own float32 noise is part of its tolerance there).
+    """
+    arrays = {**golden.arrays, 'pred': golden.arrays['pred'].astype(np.float64)}
+    _, got = worker.call(side(worker.framework) + ':value_and_gradient', arrays, loss=golden.spec.to_dict(), dtype=dtype)
+    if not golden.ours:
+        agrees = close(got['value'], golden.loss, 1e-4, 0)
+    elif dtype == 'float64':
+        agrees = close(got['value'], golden.loss, golden.rtol, golden.atol)
+    else:
+        rounded = golden.arrays['pred'].astype(np.float32)
+        want = golden.spec.reference(rounded, golden.arrays['target'], golden.arrays['weight'])
+        agrees = close(got['value'], want, 1e-6, 1e-6)
+    error = gradient_error(got['gradient'], golden.gradient) if golden.compare_gradient else None
+    return agrees, error
+
+
+def gradient_tolerance(golden, dtype):
+    """Largest gradient error allowed: the source's own precision where that is the coarser one."""
+    return max(GRADIENT[dtype], 10 * golden.rtol)

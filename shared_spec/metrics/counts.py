@@ -1,0 +1,264 @@
+"""Mergeable counts: tp, fp, fn of every class of every image, and the fine-grained results that follow from them.
+
+This is what the evaluators and the command line run. It shares nothing with the reference in ``fine_grained.py``; the
+tests hold the two together.
+"""
+
+import warnings
+
+import numpy as np
+
+from shared_spec.metrics.fine_grained import FineGrained
+
+TP, FP, FN = range(3)
+CHUNK = 1 << 16  # pixels counted at a time, so that the temporaries stay in the cache
+
+
+def image_counts(pred, target, num_classes, ignore_index=None, pixel_weight=None):
+    """tp, fp, fn of one image's id maps -> int64 (num_classes, 3).
+
+    The maps have any one shape and any integer dtype; a pixel counts where its label is not ``ignore_index`` and its
+    weight, if given, is above 0. A label that is no class adds a false positive to the class predicted there, so
+    the sum of tp and fp is the number of valid pixels, that of tp and fn the number of pixels labelled with a class. A prediction that is no class is a ValueError.
+    """
+    pred, target = np.asarray(pred), np.asarray(target)
+    for name, ids in (('pred', pred), ('target', target)):
+        if ids.dtype.kind not in 'iub':
+            raise TypeError(f'image_counts: {name} must be a map of integer class ids, got {ids.dtype}')
+    weight = None if pixel_weight is None else np.asarray(pixel_weight)
+    if pred.shape != target.shape or (weight is not None and weight.shape != target.shape):
+        shapes = f'pred {pred.shape}, target {target.shape}' + ('' if weight is None else f', weight {weight.shape}')
+        raise ValueError(f'image_counts: the maps of an image must have one shape, got {shapes}')
+    pred, target = pred.reshape(-1), target.reshape(-1)
+    if weight is not None:
+        keep = weight.reshape(-1) > 0
+        pred, target = pred[keep], target[keep]
+
+    # one row for every label below the limit; labels beyond it share the two rows after the classes
+    rows = max(256, num_classes + 2)
+    table = np.zeros(rows * num_classes, np.int64)
+    strange = np.zeros(num_classes, np.int64)  # predictions where the label is no class and has no row of its own
+    step = max(CHUNK, 4 * table.size)
+    index = np.empty(min(step, pred.size), np.int64)
+    for start in range(0, pred.size, step):
+        p, t = pred[start : start + step], target[start : start + step]
+        if t.dtype.kind == 'b':
+            t = t.view(np.uint8)
+        outside = t.min() < 0 or t.max() >= rows
+        if outside or p.min() < 0 or p.max() >= num_classes:
+            if ignore_index is not None:
+                keep = t != ignore_index
+                p, t = p[keep], t[keep]
+            wrong = (p < 0) | (p >= num_classes)
+            if wrong.any():
+                raise ValueError(
+                    f'image_counts: predictions must be class ids below {num_classes}, got {p[wrong][0]}'
+                )
+            keep = (t >= 0) & (t < rows)
+            strange += np.bincount(p[~keep].astype(np.int64), minlength=num_classes)
+            p, t = p[keep], t[keep]
+        cell = index[: p.size]
+        np.multiply(t, num_classes, out=cell, casting='unsafe', dtype=np.int64)
+        np.add(cell, p, out=cell, casting='unsafe')
+        table += np.bincount(cell, minlength=table.size)
+
+    table = table.reshape(rows, num_classes)
+    if ignore_index is not None and 0 <= ignore_index < rows:
+        table[ignore_index] = 0
+    counts = np.empty((num_classes, 3), np.int64)
+    counts[:, TP] = np.diagonal(table)
+    counts[:, FP] = table.sum(0) + strange - counts[:, TP]
+    counts[:, FN] = table[:num_classes].sum(1) - counts[:, TP]
+    return counts
+
+
+class FineGrainedState:
+    """The counts of every image seen, as int64, with the image's identity where it has one.
+
+    ``update`` and ``merge`` add images; an image whose identity is already there is dropped, so that a sampler that
+    pads its shards changes nothing. The results do not depend on the order, to the last digit. Identities are strings
+    (an integer is taken by its text); an image without one is never dropped.
+    """
+
+    def __init__(self, num_classes, ignore_index=255):
+        spec = FineGrained(num_classes=num_classes, ignore_index=ignore_index)
+        self.num_classes, self.ignore_index = spec.num_classes, spec.ignore_index
+        self._rows, self._ids, self._place = [], [], {}
+
+    def __len__(self):
+        return len(self._rows)
+
+    @property
+    def counts(self):
+        """int64 (images, classes, 3): tp, fp, fn."""
+        return np.array(self._rows, np.int64).reshape(len(self), self.num_classes, 3)
+
+    @property
+    def image_ids(self):
+        return list(self._ids)
+
+    def update(self, pred, target, pixel_weight=None, image_id=None):
+        """Adds one image's id maps; see ``image_counts``."""
+        self.add(image_counts(pred, target, self.num_classes, self.ignore_index, pixel_weight), image_id)
+
+    def add(self, counts, image_id=None):
+        """Adds one image's tp, fp, fn, (num_classes, 3)."""
+        counts = np.asarray(counts)
+        if counts.shape != (self.num_classes, 3) or counts.dtype.kind not in 'iu' or (counts < 0).any():
+            raise ValueError(
+                f'FineGrainedState: counts must be integers >= 0 of shape ({self.num_classes}, 3), '
+                f'got {counts.dtype} {counts.shape}'
+            )
+        counts = counts.astype(np.int64)
+        if image_id is not None:
+            image_id = str(image_id)
+            if image_id in self._place:
+                if not np.array_equal(self._rows[self._place[image_id]], counts):
+                    warnings.warn(
+                        f'FineGrainedState: image {image_id!r} came twice with different counts; the first is kept',
+                        stacklevel=2,
+                    )
+                return
+            self._place[image_id] = len(self._rows)
+        self._rows.append(counts)
+        self._ids.append(image_id)
+
+    def merge(self, *others):
+        """Adds the images of other states; returns itself."""
+        for other in others:
+            if (other.num_classes, other.ignore_index) != (self.num_classes, self.ignore_index):
+                raise ValueError(
+                    f'FineGrainedState: only states of {self.num_classes} classes with ignore_index '
+                    f'{self.ignore_index} can be merged, got {other.num_classes} with {other.ignore_index}'
+                )
+            for counts, image_id in zip(list(other._rows), list(other._ids)):
+                self.add(counts, image_id)
+        return self
+
+    def results(self, spec):
+        """Name -> fraction, the names and the order of ``spec.names()``; NaN where nothing is defined."""
+        self._check(spec)
+        counts = self._valid_images()
+        tp, fp, fn = np.moveaxis(counts.sum(0), -1, 0).astype(np.float64)
+        labelled = tp + fn
+        found = {'aAcc': _divide(tp.sum(), labelled.sum())}
+        found['FWIoU'] = _divide((labelled * np.nan_to_num(_divide(tp, tp + fp + fn))).sum(), labelled.sum())
+        for metric in spec.metrics:
+            if 'D' in spec.levels:
+                found[metric + 'D'] = _nanmean(_over_data_set(spec, metric, counts), 0)
+            if 'I' in spec.levels:
+                values = _nanmean(_over_images(spec, metric, counts), 1)
+                found.update((f'{metric}I{k}', v) for k, v in _lowest(values, spec.q).items())
+            if 'C' in spec.levels:
+                tails = _lowest(_over_images(spec, metric, counts), spec.q)
+                found.update((f'{metric}C{k}', _nanmean(v, 0)) for k, v in tails.items())
+        return {name: float(found[name]) for name in spec.names()}
+
+    def per_class(self, spec):
+        """Name without its 'm' -> (num_classes,) fractions: the terms of the D results and of the C results."""
+        self._check(spec)
+        counts, found = self._valid_images(), {}
+        for metric in spec.metrics:
+            for level in spec.levels:
+                if level == 'D':
+                    found[metric[1:] + 'D'] = _over_data_set(spec, metric, counts)
+                elif level == 'C':
+                    tails = _lowest(_over_images(spec, metric, counts), spec.q)
+                    found.update((f'{metric[1:]}C{k}', v) for k, v in tails.items())
+        return found
+
+    def to_arrays(self):
+        """The state as arrays that ``numpy.savez`` keeps without pickles."""
+        return dict(
+            num_classes=np.array(self.num_classes),
+            ignore_index=np.array([] if self.ignore_index is None else [self.ignore_index], np.int64),
+            counts=self.counts,
+            image_id=np.array([i or '' for i in self._ids], np.str_),
+            identified=np.array([i is not None for i in self._ids], bool),
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays):
+        """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
+        ignored = np.asarray(arrays['ignore_index'])
+        state = cls(int(arrays['num_classes']), int(ignored[0]) if ignored.size else None)
+        for counts, image_id, identified in zip(arrays['counts'], arrays['image_id'], arrays['identified']):
+            state.add(counts, str(image_id) if identified else None)
+        return state
+
+    def _valid_images(self):
+        counts = self.counts
+        return counts[counts[..., [TP, FP]].sum((1, 2)) > 0]
+
+    def _check(self, spec):
+        if (spec.num_classes, spec.ignore_index) != (self.num_classes, self.ignore_index):
+            raise ValueError(
+                f'FineGrainedState: counted for {self.num_classes} classes with ignore_index {self.ignore_index}, '
+                f'asked for results with {spec.num_classes} and {spec.ignore_index}'
+            )
+
+
+def _divide(above, below):
+    """above / below, NaN where below is 0."""
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return np.where(below > 0, np.divide(above, below), np.nan)
+
+
+def _nanmean(values, axis):
+    defined = ~np.isnan(values)
+    return _divide(np.where(defined, values, 0).sum(axis), defined.sum(axis))
+
+
+def _score(spec, metric, counts):
+    """Scores of counts (..., 3), NaN where the denominator is 0."""
+    tp, fp, fn = np.moveaxis(counts, -1, 0).astype(np.float64)
+    if metric == 'mAcc':
+        return _divide(tp, tp + fn)
+    if metric == 'mPrecision':
+        return _divide(tp, tp + fp)
+    if metric == 'mIoU':
+        return _divide(tp, tp + fp + fn)
+    b2 = 1.0 if metric == 'mDice' else spec.beta**2
+    return _divide((1 + b2) * tp, (1 + b2) * tp + b2 * fn + fp)
+
+
+def _over_data_set(spec, metric, counts):
+    """(classes,) scores of the summed counts; NaN where a class does not count."""
+    scores = _score(spec, metric, counts.sum(0))
+    if spec.binary:
+        scores[0] = np.nan
+    return scores
+
+
+def _over_images(spec, metric, counts):
+    """(images, classes) scores; NaN where a cell does not count."""
+    scores = _score(spec, metric, counts)
+    tp, fp, fn = np.moveaxis(counts, -1, 0)
+    if metric == 'mPrecision':
+        scores[tp + fp == 0] = 0
+    either = spec.binary or spec.present_in == 'either'
+    scores[(tp + fn + (fp if either else 0)) == 0] = np.nan
+    if spec.binary:
+        scores[(tp + fp + fn) == 0] = 1
+        scores[:, 0] = np.nan
+    return scores
+
+
+def _lowest(values, q):
+    """'' -> mean over the first axis, and for each q the mean of the lowest values; 'Q' the mean over the deciles.
+
+    Adds the values in ascending order, so the order of the images leaves no trace.
+    """
+    values = np.sort(np.concatenate([values, np.full_like(values[:1], np.nan, shape=(1, *values.shape[1:]))]), 0)
+    n = (~np.isnan(values)).sum(0)
+    sums = np.cumsum(np.nan_to_num(values), 0)
+
+    def lowest(per_cent):
+        k = np.maximum(1, per_cent * n // 100)
+        total = np.take_along_axis(sums, (k - 1)[None], 0)[0] if values.ndim > 1 else sums[k - 1]
+        return np.where(n > 0, total / k, np.nan)
+
+    means = {'': lowest(100), **{str(p): lowest(p) for p in q}}
+    if q:
+        means['Q'] = sum(lowest(p) for p in range(10, 101, 10)) / 10
+    return means

@@ -1,0 +1,81 @@
+"""The command line as a person uses it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from segparity.cli import main
+from segparity.parity import check_parity
+from segparity.parity.check import Row
+from segparity.parity.frameworks import installed
+from shared_spec import LOSSES, METRICS, SpecError
+
+
+def run(capsys, *arguments):
+    code = main(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_list_names_everything(capsys):
+    code, out, _ = run(capsys, 'list')
+    assert code == 0 and all(name in out for name in (*LOSSES, *METRICS))
+
+
+@pytest.mark.parametrize('name', [*LOSSES, *METRICS])
+def test_show_says_all_there_is_to_know(name, capsys):
+    code, out, _ = run(capsys, 'show', name)
+    spec = {**LOSSES, **METRICS}[name]
+    assert code == 0 and all(parameter in out for parameter in spec.parameters())
+    assert 'MMSegmentation' in out and 'Keras' in out and 'Source' in out
+
+
+def test_a_wrong_name_gets_a_hint_and_code_2(capsys):
+    code, out, err = run(capsys, 'show', 'JacardLoss')
+    assert code == 2 and 'did you mean' in err and err.count('\n') == 1 and not out
+    code, _, err = run(capsys, 'check', 'SoftDise')
+    assert code == 2 and "did you mean 'SoftDiceLoss'" in err
+    code, _, err = run(capsys, 'check', '--framework', 'troch')
+    assert code == 2 and "did you mean 'torch'" in err
+
+
+def test_no_command_prints_help(capsys):
+    code, out, _ = run(capsys)
+    assert code == 2 and 'segparity' in out and 'check' in out
+
+
+def test_check_agrees(capsys):
+    if 'torch' not in installed():
+        pytest.skip('needs PyTorch and MMSegmentation')
+    code, out, _ = run(capsys, 'check', 'SoftDiceLoss', '--framework', 'torch')
+    assert code == 0 and '2 of 2 agree' in out
+
+
+def test_check_finds_a_disagreement(capsys, monkeypatch):
+    row = Row('SoftDiceLoss', 'torch', 'float32', value_error=1e-3, grad_error=0.0, cases=3, worst='default, absent_class')
+    monkeypatch.setattr('segparity.check_command.check_parity', lambda *a, **k: [row])
+    code, out, _ = run(capsys, 'check', 'SoftDiceLoss')
+    assert code == 1 and 'DIFFERS' in out and 'absent_class' in out
+
+
+def test_check_parity_takes_your_own_data_and_can_fail():
+    if 'torch' not in installed():
+        pytest.skip('needs PyTorch and MMSegmentation')
+    import numpy as np
+
+    data = dict(pred=np.linspace(-2, 2, 12).reshape(1, 3, 4), target=np.array([[0, 1, 2, 255]]), ignore_index=255)
+    rows = check_parity(['SoftJaccardLoss'], data, frameworks=['torch'])
+    assert len(rows) == 2 and all(row.ok and row.framework == 'torch' for row in rows)
+    bad = dict(data, target=np.array([[0, 1, 2, 9]]))
+    with pytest.raises(ValueError, match='labels must be below 3'):
+        check_parity(['SoftJaccardLoss'], bad, frameworks=['torch'])
+    with pytest.raises(ValueError, match="must have 'pred' and 'target'"):
+        check_parity(['SoftJaccardLoss'], {'pred': data['pred']})
+    with pytest.raises(SpecError, match='unknown loss'):
+        check_parity(['Nothing'])
+
+
+def test_piped_output_is_plain():
+    done = subprocess.run([sys.executable, '-m', 'segparity.cli', 'list'], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and '\x1b' not in done.stdout and 'JaccardMetricLoss' in done.stdout

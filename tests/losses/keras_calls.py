@@ -1,0 +1,177 @@
+"""What the Keras tests ask of their worker processes; runs there, never in pytest's own process."""
+
+import inspect
+
+import keras
+import numpy as np
+from keras import ops
+
+import keras_plugin
+from shared_spec import LOSSES
+
+CONFIGURED = {
+    'JaccardMetricLoss': dict(granularity={'I': 0.5, 'C': 0.5}, classes=[0, 2], from_logits=True, ignore_class=255),
+    'CompatibleTverskyLoss': dict(alpha=0.9, beta=0.4, class_weight=[1.0, 2.0, 3.0], log_loss=True, gamma=2.0),
+    'GeneralizedDiceLoss': dict(weighting='simple', absent='drop'),
+    'WeightedCrossEntropyLoss': dict(class_weight='inverse_frequency', label_smoothing=0.1, reduction='sum'),
+}
+
+
+def loss_class(name):
+    return getattr(keras_plugin.losses, name)
+
+
+def data(seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 1, (2, 4, 5, 3)).astype('float32'), rng.integers(0, 3, (2, 4, 5))
+
+
+def signatures(arrays):
+    found = {}
+    for name in LOSSES:
+        parameters = inspect.signature(loss_class(name).__init__).parameters
+        found[name] = {k: p.default for k, p in parameters.items() if k != 'self'}
+    return found, {}
+
+
+def round_trip(arrays, name):
+    """Whether get_config lists the constructor's parameters and rebuilds an equal loss."""
+    cls = loss_class(name)
+    loss = cls(**CONFIGURED.get(name, {}), dtype='float64')
+    config = loss.get_config()
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    parameters = [k for k in inspect.signature(cls.__init__).parameters if k != 'self']
+    same = again.get_config() == config and cls.from_config(config).get_config() == config
+    return dict(complete=sorted(config) == sorted(parameters), same=same, dtype=again.dtype), {}
+
+
+def save(arrays, name, path):
+    """Trains a small model one step with the loss, saves it, returns its loss on the data."""
+    keras.utils.set_random_seed(0)
+    z, y = data()
+    model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(3, 1), keras.layers.Softmax()])
+    options = {k: v for k, v in CONFIGURED.get(name, {}).items() if k != 'from_logits'}
+    model.compile(optimizer='sgd', loss=loss_class(name)(**options))
+    model.fit(z, y, verbose=0)
+    model.save(path)
+    return float(model.evaluate(z, y, verbose=0)), {}
+
+
+def load(arrays, path):
+    """The loss of a saved model, in whatever process this is."""
+    z, y = data()
+    return float(keras.models.load_model(path).evaluate(z, y, verbose=0)), {}
+
+
+def errors(arrays):
+    """The messages of wrong calls and wrong parameters."""
+    z, y = data()
+    cls = keras_plugin.losses.JaccardMetricLoss
+    calls = {
+        'typo': lambda: cls(smoth=1),
+        'ignore': lambda: cls(ignore_class='x'),
+        'mmseg_name': lambda: cls(ignore_index=255),
+        'reduction': lambda: cls(reduction='none'),
+        'shape': lambda: cls()(y[:, :3], z),
+        'dtype': lambda: cls()(y, z.astype('int32')),
+        'weight': lambda: cls()(y, z, np.ones(3)),
+        'sum': lambda: keras_plugin.losses.WeightedSumLoss(losses=['dice']),
+        'sum_name': lambda: keras_plugin.losses.WeightedSumLoss(losses=[{'type': 'SoftDise'}]),
+    }
+    found = {}
+    for key, call in calls.items():
+        try:
+            call()
+            found[key] = 'nothing raised'
+        except Exception as error:
+            found[key] = f'{type(error).__name__}: {error}'
+    return found, {}
+
+
+def sample_weights(arrays):
+    """Jaccard under I of the second image alone, and of both with the first one's weight 0, per image and per pixel."""
+    z, y = data()
+    loss = keras_plugin.losses.JaccardMetricLoss(from_logits=True, granularity='I')
+    pixels = np.ones(y.shape, 'float32')
+    pixels[0] = 0
+    values = [loss(y[1:], z[1:]), loss(y, z, np.array([0.0, 1.0])), loss(y, z, pixels), loss(y, z, pixels[..., None])]
+    return [float(v) for v in values], {}
+
+
+def many_classes_in_half_precision(arrays):
+    """300 classes under bfloat16: label 257 must not arrive as 256."""
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(0, 3, (1, 4, 5, 300)).astype('float32'), np.full((1, 4, 5), 257)
+    z[..., 257] += 20
+    loss = keras_plugin.losses.SoftDiceLoss(from_logits=True)
+    return [float(loss(y, z)), float(loss(y, ops.cast(z, 'bfloat16')))], {}
+
+
+def mixed_precision(arrays, policy):
+    """Losses of three training steps under a mixed policy."""
+    keras.utils.set_random_seed(0)
+    z, y = data()
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(3, 1)])
+        model.compile(optimizer=keras.optimizers.SGD(0.5), loss=keras_plugin.losses.WeightedSumLoss(losses=[
+            keras_plugin.losses.WeightedCrossEntropyLoss(from_logits=True),
+            keras_plugin.losses.JaccardMetricLoss(from_logits=True)]))  # fmt: skip
+        return model.fit(z, y, epochs=3, verbose=0).history['loss'], {}
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+def foreign_part(arrays):
+    """A weighted sum with one of Keras' own losses: its value, the value by hand, and whether it survives a round trip."""
+    z, y = data()
+    one = np.eye(3, dtype='float32')[y]
+    own, other = keras_plugin.losses.SoftDiceLoss(from_logits=True), keras.losses.CategoricalCrossentropy(from_logits=True)
+    total = keras_plugin.losses.WeightedSumLoss(losses=[own, other], weights=[2.0, 0.5], loss_weight=3.0)
+    again = keras.losses.deserialize(keras.losses.serialize(total))
+    by_hand = 3 * (2 * float(own(one, z)) + 0.5 * float(other(one, z)))
+    return [float(total(one, z)), by_hand, float(again(one, z))], {}
+
+
+def unknown_sizes(arrays):
+    """The loss of a model whose height and width are not known before the call, on two sizes, against the direct call."""
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, keras.layers.Activation('linear')(inputs))
+    loss = keras_plugin.losses.JaccardMetricLoss(from_logits=True, granularity={'D': 1.0, 'I': 1.0}, ignore_class=0)
+    model.compile(loss=loss)
+    z, y = data()
+    found = [float(model.evaluate(a, b, verbose=0)) for a, b in ((z, y), (z[:, :2], y[:, :2]))]
+    return [found, [float(loss(y, z)), float(loss(y[:, :2], z[:, :2]))]], {}
+
+
+def two_replicas(arrays):
+    """One SGD step on one device and under MirroredStrategy with two virtual CPUs: weights, and losses."""
+    import tensorflow as tf
+
+    z, y = data(1)
+    y[0] = 255
+    results = []
+    parts = [
+        keras_plugin.losses.JaccardMetricLoss(from_logits=True, ignore_class=255, granularity={'D': 0.4, 'I': 0.3, 'C': 0.3}),
+        keras_plugin.losses.WeightedCrossEntropyLoss(from_logits=True, ignore_class=255, class_weight=[1.0, 2.0, 3.0]),
+        keras_plugin.losses.GeneralizedDiceLoss(from_logits=True, ignore_class=255),
+    ]
+    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])):
+        with strategy.scope():
+            keras.utils.set_random_seed(0)
+            model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(3, 1)])
+            loss = keras_plugin.losses.WeightedSumLoss(losses=parts)
+            model.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss, jit_compile=False)
+        history = model.fit(z, y, batch_size=2, shuffle=False, verbose=0)
+        results.append((history.history['loss'][0], model.get_weights()[0]))
+    return [r[0] for r in results], {'one': results[0][1], 'two': results[1][1]}
+
+
+def split_cpu(arrays):
+    """Two virtual CPUs; must come before TensorFlow starts its devices."""
+    import tensorflow as tf
+
+    device = tf.config.list_physical_devices('CPU')[0]
+    tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+    return True, {}

@@ -1,0 +1,191 @@
+"""What is PyTorch's and MMSegmentation's own: construction, the heads' call, precision, reductions, two ranks."""
+
+import copy
+import inspect
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='needs PyTorch')
+pytest.importorskip('mmseg', reason='needs MMSegmentation')
+
+import mmseg_plugin  # noqa: E402, F401
+from mmseg.registry import MODELS  # noqa: E402
+from shared_spec import LOSSES, SpecError  # noqa: E402
+from tests.support.same import assert_same  # noqa: E402
+
+HOST = {'loss_name', 'reduction'}
+Z = torch.tensor(np.random.default_rng(0).normal(0, 1, (2, 3, 4, 5)), dtype=torch.float32)
+Y = torch.tensor(np.random.default_rng(1).integers(0, 3, (2, 4, 5)))
+
+
+def build(name, **params):
+    return MODELS.build(dict(type=name, **params))
+
+
+@pytest.mark.parametrize('name', list(LOSSES))
+def test_signature_is_the_spec_s(name):
+    signature = inspect.signature(MODELS.get(name).__init__).parameters
+    given = {k: p.default for k, p in signature.items() if k != 'self' and k not in HOST}
+    assert given == {k: f.default for k, f in LOSSES[name].parameters().items()}
+    assert all(p.kind is p.KEYWORD_ONLY for k, p in signature.items() if k != 'self')
+
+
+@pytest.mark.parametrize('name', list(LOSSES))
+def test_name_is_one_that_mmsegmentation_trains_on(name):
+    loss = build(name)
+    snake = ''.join('_' + c.lower() if c.isupper() else c for c in name.removesuffix('Loss')).lstrip('_')
+    assert loss.loss_name == f'loss_{snake}'
+    assert build(name, loss_name='aux_loss').loss_name == 'aux_loss'
+    with pytest.raises(SpecError, match="loss_name must contain 'loss'"):
+        build(name, loss_name='dice')
+
+
+@pytest.mark.parametrize('name', list(LOSSES))
+def test_copies_and_has_no_state_to_save(name):
+    loss = build(name, loss_weight=0.3)
+    assert loss.state_dict() == {}
+    for again in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert again.spec == loss.spec
+        assert torch.equal(again(Z, Y), loss(Z, Y))
+    assert 'loss_weight=0.3' in repr(loss)
+
+
+def test_a_typo_is_refused_by_name():
+    with pytest.raises(SpecError, match="unknown parameter 'smoth', did you mean 'smooth'"):
+        build('JaccardMetricLoss', smoth=1)
+    with pytest.raises(SpecError, match='smooth must be a number >= 0'):
+        build('JaccardMetricLoss', smooth='1')
+    with pytest.raises(TypeError, match="unexpected argument 'wieght'"):
+        build('JaccardMetricLoss')(Z, Y, wieght=3)
+
+
+@pytest.mark.parametrize(
+    ('call', 'error', 'words'),
+    [
+        (dict(target=Y[:, :3]), ValueError, 'target must be (N, *space) = (2, 4, 5) to match pred (N, C, *space) = (2, 3, 4, 5), got (2, 3, 5)'),
+        (dict(target=torch.zeros(2, 4, 4, 5)), ValueError, 'target must be (N, C, *space) = (2, 3, 4, 5)'),
+        (dict(pred=Z.long()), TypeError, 'pred must be floating point, got torch.int64'),
+        (dict(pred=Z[0, 0]), ValueError, 'pred must be (N, C, *space) with 1 or 2 or 3 spatial axes, got shape (4, 5)'),
+        (dict(target=Y + 1), ValueError, 'target labels must be below 3, got 3'),
+        (dict(target=Y - 1), ValueError, 'target labels must be below 3, got -1'),
+        (dict(weight=torch.ones(3)), ValueError, 'weight must be one number per pixel (2, 4, 5) or per image (2,), got shape (3,)'),
+        (dict(ignore_index=1), ValueError, 'ignore_index=1 given at the call is one of the 3 classes'),
+    ],
+)  # fmt: skip
+def test_wrong_inputs_get_one_sentence(call, error, words):
+    for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'GeneralizedDiceLoss'):
+        with pytest.raises(error) as caught:
+            build(name)(**{'pred': Z, 'target': Y, **call})
+        assert words in str(caught.value) and str(caught.value).startswith(name) and '\n' not in str(caught.value)
+
+
+def test_wrong_lengths_get_one_sentence():
+    with pytest.raises(ValueError, match='class_weight must have 3 entries, one for each class, got 2'):
+        build('SoftDiceLoss', class_weight=[1, 2])(Z, Y)
+    with pytest.raises(ValueError, match='classes must be below the 3 channels of pred, got 7'):
+        build('SoftDiceLoss', classes=[1, 7])(Z, Y)
+    with pytest.raises(ValueError, match=r'a one-channel target must lie in \[0, 1\], got \d'):
+        build('SoftDiceLoss')(Z[:, :1], Y + 2)
+
+
+def test_ignore_label_of_the_constructor_may_be_a_class():
+    loss = build('JaccardMetricLoss', ignore_index=1)
+    changed = Z.clone()
+    changed[(Y == 1)[:, None].expand_as(Z)] += 5
+    assert torch.equal(loss(changed, Y, ignore_index=1), loss(Z, Y, ignore_index=255))
+
+
+@pytest.mark.parametrize('name', [n for n in LOSSES if LOSSES[n].family == 'pixel'])
+def test_reductions_of_pixel_losses(name):
+    loss, weight = build(name, ignore_index=0), torch.rand(2, 4, 5)
+    rows = loss(Z, Y, weight, reduction_override='none')
+    assert rows.shape == Y.shape and (rows[Y == 0] == 0).all()
+    total = loss(Z, Y, weight, reduction_override='sum')
+    assert_same(rows.sum(), total, 'float32')
+    assert_same(loss(Z, Y, weight), total / weight[Y != 0].sum(), 'float32')
+    assert_same(loss(Z, Y, weight, avg_factor=7.0), total / 7, 'float32')
+    assert_same(build(name, ignore_index=0, reduction='sum')(Z, Y, weight), total, 'float32')
+    with pytest.raises(SpecError, match='reduction must be one of'):
+        build(name, reduction='median')
+    with pytest.raises(ValueError, match='reduction_override must be one of'):
+        loss(Z, Y, reduction_override='median')
+
+
+def test_reductions_without_meaning_are_refused():
+    for call in (dict(avg_factor=3), dict(reduction_override='none')):
+        with pytest.raises(ValueError, match='has no meaning'):
+            build('JaccardMetricLoss')(Z, Y, **call)
+
+
+@pytest.mark.parametrize('name', list(LOSSES))
+def test_autocast_computes_in_float32(name):
+    loss = build(name)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        value = loss(Z, Y)
+    assert value.dtype == torch.float32
+    assert torch.equal(value, loss(Z, Y))
+
+
+@pytest.mark.parametrize('name', list(LOSSES))
+def test_all_ignored_keeps_the_graph(name):
+    z = Z.clone().requires_grad_()
+    value = build(name)(z, torch.full_like(Y, 255), ignore_index=255)
+    value.backward()
+    assert value.item() == 0 and torch.equal(z.grad, torch.zeros_like(z))
+
+
+TWO_RANKS = """
+import sys, torch
+from torch import distributed as dist, nn
+from torch.nn.parallel import DistributedDataParallel
+import mmseg_plugin
+from mmseg.registry import MODELS
+dist.init_process_group('gloo')
+rank = dist.get_rank()
+torch.manual_seed(0)
+x, y = torch.randn(4, 3, 6, 6, dtype=torch.float64), torch.randint(0, 3, (4, 6, 6))
+y[0] = 255; y[1, :4] = 255; y[3][y[3] == 2] = 1
+configs = [dict(type=t, ignore_index=255, **k) for t, k in (
+    ('JaccardMetricLoss', dict(granularity=dict(D=.5, I=.3, C=.2))), ('DiceSemimetricLoss', dict(log_loss=True, gamma=2.)),
+    ('SoftTverskyLoss', dict(granularity='C')), ('GeneralizedDiceLoss', dict(granularity=dict(D=.5, I=.5))),
+    ('WeightedCrossEntropyLoss', dict(class_weight=[1., 2., 3.])),
+    ('WeightedCrossEntropyLoss', dict(class_weight='inverse_frequency', label_smoothing=.1)))]
+for config in configs:
+    for sync in (True, False):
+        loss = MODELS.build(dict(config, sync=sync))
+        def run(images, wrap):
+            torch.manual_seed(1)
+            net = nn.Conv2d(3, 3, 1).double()
+            model = DistributedDataParallel(net) if wrap else net
+            value = loss(model(x[images]), y[images])
+            value.backward()
+            return value.item(), net.weight.grad.clone()
+        mine = run([0, 1, 2] if rank == 0 else [3], True)
+        loss.spec = type(loss.spec)(**{k: v for k, v in dict(config, sync=False).items() if k != 'type'})
+        whole = run([0, 1, 2, 3], False)
+        error = max(abs(mine[0] - whole[0]), (mine[1] - whole[1]).abs().max().item())
+        sys.stdout.write(f'RESULT {rank} {config["type"]} {sync} {error:.3e}\n'); sys.stdout.flush()
+dist.destroy_process_group()
+"""
+
+
+def test_two_uneven_ranks_train_as_one_process(tmp_path):
+    """sync=True: value and parameter gradients of one process on the joined batch; sync=False drifts."""
+    script = tmp_path / 'two_ranks.py'
+    script.write_text(TWO_RANKS)
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', str(script)]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path), OMP_NUM_THREADS='1')
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith('RESULT')]
+    assert len(rows) == 2 * 6 * 2
+    for _, rank, name, sync, error in rows:
+        if sync == 'True':
+            assert float(error) < 1e-12, (rank, name, error)
+    drifts = [float(error) for _, _, _, sync, error in rows if sync == 'False']
+    assert min(drifts) > 1e-4

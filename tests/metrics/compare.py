@@ -1,0 +1,23 @@
+"""One comparison for every test of results: names, their order, where they are NaN, and their values."""
+
+import math
+
+SAME = 1e-12  # two implementations in float64
+FLOAT32 = 1e-6  # results of a metric whose state is float32
+PUBLISHED = 1e-11  # golden fractions, stored in per cent with rtol 1e-9
+
+
+def assert_same(got, want, tolerance, case=''):
+    """``got`` has exactly the names of ``want`` in its order, NaN where it is NaN, and its values to ``tolerance``."""
+    assert list(got) == list(want), f'{case}: names {list(got)} instead of {list(want)}'
+    assert_agrees(got, want, tolerance, case)
+
+
+def assert_agrees(got, want, tolerance, case=''):
+    """As ``assert_same``, for the names of ``want`` only."""
+    wrong = []
+    for name, value in want.items():
+        a, b = float(got[name]), float(value)
+        if math.isnan(a) != math.isnan(b) or abs(a - b) > tolerance:
+            wrong.append(f'{name}: got {a!r}, want {b!r}')
+    assert not wrong, f'{case}: ' + '; '.join(wrong)

@@ -1,0 +1,493 @@
+"""What the Keras metrics must do on every backend: ``python worker.py tests.metrics.keras_cases OUT [case ...]``.
+
+Runs, with KERAS_BACKEND set, the functions ``case_*`` that are named, or all, and writes {case: None or what went
+wrong} as JSON to OUT. Those called ``case_tensorflow_*`` are about TensorFlow alone.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_plugin import metrics as km
+from keras_plugin.metrics import counts as counts_module
+from shared_spec import SpecError
+from shared_spec.metrics.counts import FineGrainedState
+from shared_spec.metrics.counts import image_counts as numpy_counts
+from shared_spec.metrics.fine_grained import FineGrained
+from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
+from tests.metrics.golden import EVERY_METRIC, golden, ids
+from tests.metrics.rules import ALL, BINARY, EITHER, RULES, random_images, staircase
+
+BACKEND = keras.backend.backend()
+CLASSES = (km.MeanIoU, km.MeanDice, km.MeanAccuracy, km.MeanPrecision, km.MeanFscore)
+
+
+def jit(function):
+    """The function compiled as the backend compiles a step."""
+    if BACKEND == 'tensorflow':
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True)
+    if BACKEND == 'jax':
+        import jax
+
+        return jax.jit(function)
+    return function
+
+
+class Run:
+    """A metric whose update and result are compiled, as in a model; it may be reset and used again.
+
+    ``eager`` leaves them as they are, except on JAX, which would compile every operation by itself.
+    """
+
+    def __init__(self, metric, eager=False):
+        self.metric = metric
+        if BACKEND == 'jax':
+            self._update, self._result = jit(metric.stateless_update_state), jit(metric.stateless_result)
+        else:
+            plain = metric.update_state, metric.result
+            self._update, self._result = plain if eager else map(jit, plain)
+
+    def update(self, *arguments):
+        if BACKEND == 'jax':
+            new = self._update([v.value for v in self.metric.variables], *arguments)
+            for variable, value in zip(self.metric.variables, new):
+                variable.assign(value)
+        else:
+            self._update(*(ops.convert_to_tensor(a) for a in arguments))
+
+    def result(self):
+        found = self._result([v.value for v in self.metric.variables]) if BACKEND == 'jax' else self._result()
+        if isinstance(found, dict):
+            # a compiled function of JAX sorts the names
+            return {name: float(found[name]) for name in self.metric.spec.names()}
+        return float(found)
+
+    def over(self, preds, targets, weights=None, batch=8):
+        self.metric.reset_state()
+        for i in range(0, len(targets), batch):
+            parts = [x[i : i + batch] for x in (targets, preds, weights) if x is not None]
+            self.update(*parts)
+        return self.result()
+
+
+def report(spec, eager=False, **arguments):
+    return Run(km.SegmentationReport(**spec.keras_arguments(), **arguments), eager)
+
+
+def refuses(kind, sentence, call, *arguments, **keywords):
+    try:
+        call(*arguments, **keywords)
+    except kind as error:
+        assert sentence in str(error), f'{error} does not say {sentence!r}'
+        assert '\n' not in str(error)
+    else:
+        raise AssertionError(f'{arguments} {keywords} was not refused')
+
+
+def case_published():
+    some = ['jdt_c6_absent_ignore']  # on JAX each would be compiled
+    for case_id in some if BACKEND == 'jax' else ids('jdt', 'mmseg', 'city'):
+        case = golden(case_id)
+        run = report(case.spec, eager=True, max_images=64)
+        if len({t.shape for t in case.targets}) == 1:
+            got = run.over(np.stack(case.preds), np.stack(case.targets), batch=20)
+        else:
+            for pred, target in zip(case.preds, case.targets):
+                run.update(target[None], pred[None])
+            got = run.result()
+        assert_agrees(got, case.published(), FLOAT32, case_id)
+        assert_same(got, case.spec.reference(case.preds, case.targets), FLOAT32, case_id)
+
+
+def case_by_hand():
+    for params in (ALL, EITHER, BINARY):
+        run = report(FineGrained(**params), eager=params is not ALL, max_images=8)
+        for rule in (r for r in RULES if r.params is params):
+            preds, targets, weights = rule.arrays()
+            # wholly ignored images count nowhere, and make one shape of all cases
+            preds, targets = (np.concatenate([x, np.full((3 - len(x), 6), f)]) for x, f in ((preds, 0), (targets, 255)))
+            weights = np.ones((3, 6)) if weights is None else np.concatenate([weights, np.ones((2, 6))])
+            assert_agrees(run.over(preds, targets, weights.astype('float32')), rule.want, FLOAT32, rule.name)
+
+
+def case_every_class_of_metric():
+    preds, targets = random_images(41, 9, 4)
+    spec = FineGrained(num_classes=4, metrics=EVERY_METRIC, q=(5, 40), beta=2.0)
+    want = spec.reference(preds, targets)
+    some = [dict(level='D'), dict(level='I'), dict(level='C'), dict(level='I', q=40), dict(level='C', q='Q')]
+    for cls in CLASSES[: 1 if BACKEND == 'jax' else None]:
+        beta = dict(beta=2.0) if cls is km.MeanFscore else {}
+        for arguments in some:
+            metric = cls(4, ignore_class=255, max_images=20, **arguments, **beta)
+            assert metric.name == f'{cls.metric}{arguments["level"]}{arguments.get("q") or ""}'
+            got = {metric.name: Run(metric, eager=True).over(preds, targets, batch=9)}
+            assert_agrees(got, {metric.name: want[metric.name]}, FLOAT32)
+    metric = km.PixelAccuracy(4, ignore_class=255)
+    assert_agrees({metric.name: Run(metric, eager=True).over(preds, targets)}, {'aAcc': want['aAcc']}, FLOAT32)
+
+
+def case_float64_is_float64():
+    preds, targets = random_images(50, 6, 4)
+    spec = FineGrained(num_classes=4, q=())
+    run = report(spec, eager=True, dtype='float64')
+    x64 = BACKEND != 'jax' or os.environ.get('JAX_ENABLE_X64') == '1'
+    assert_same(run.over(preds, targets), spec.reference(preds, targets), 1e-12 if x64 else FLOAT32)
+
+
+def case_worst_floor():
+    preds, targets = staircase(90)
+    for q, k in ((70, 63), (1, 1)):
+        run = Run(km.MeanIoU(2, level='I', q=q, max_images=90))
+        want = sum(range(k)) / k / 100
+        assert_agrees({'q': run.over(preds, targets, batch=90)}, {'q': want}, FLOAT32)
+
+
+def case_thousands_of_scores_keep_the_sixth_digit():
+    from keras_plugin.metrics.scores import of_lowest
+
+    scores = np.sort(np.random.default_rng(0).random(20000).astype('float32'))
+    got = ops.convert_to_numpy(of_lowest(scores, np.ones(20000, bool), (1, 50, 100)))
+    want = [scores[:k].astype('float64').mean() for k in (200, 10000, 20000)]
+    np.testing.assert_allclose(got, want, rtol=0, atol=2e-7)
+
+
+def case_kinds_of_input():
+    c = 3
+    preds, targets = random_images(42, 2, c, (4, 5), ignore_index=None)
+    spec = FineGrained(num_classes=c, ignore_index=None)
+    want = np.stack([numpy_counts(p, t, c) for p, t in zip(preds, targets)])
+    logits = np.where(np.arange(c) == preds[..., None], 3.0, -1.0).astype('float32')
+    one_hot = (np.arange(c) == targets[..., None]).astype('float32')
+
+    def counts(y_true, y_pred, weight=None, spec=spec, from_logits=True):
+        call = jit(lambda *x: counts_module.image_counts(spec, 'MeanIoU', from_logits, *x))
+        found, wrong = call(*(ops.convert_to_tensor(x) for x in (y_true, y_pred, weight) if x is not None))
+        assert ops.convert_to_numpy(found).dtype == np.int32 and int(wrong) == 0
+        return ops.convert_to_numpy(found)
+
+    labels = [targets, targets.astype('uint8'), targets.astype('float32'), targets[..., None].astype('float32'), one_hot]
+    for y_true in labels:
+        np.testing.assert_array_equal(counts(y_true, logits), want)
+    for y_pred in (preds, preds.astype('uint8'), preds[..., None], ops.cast(logits, 'bfloat16')):
+        np.testing.assert_array_equal(counts(targets, y_pred), want)
+    np.testing.assert_array_equal(counts(one_hot, preds[..., None]), want)
+    np.testing.assert_array_equal(counts(targets[..., None], preds), want)
+
+    keep = np.random.default_rng(1).random(targets.shape) < 0.5
+    kept = np.stack([numpy_counts(p, t, c, None, k) for p, t, k in zip(preds, targets, keep)])
+    for weight in (keep.astype('float32') * 0.3, keep[..., None].astype('float32'), np.where(keep, 7, -1)):
+        np.testing.assert_array_equal(counts(targets, logits, weight), kept)
+    np.testing.assert_array_equal(counts(targets, logits, np.array([0.0, 2.0], 'float32')), want * [[[0]], [[1]]])
+
+    binary = FineGrained(num_classes=2, ignore_index=255)
+    score, label = np.array([[[-0.1], [0.1], [0.6], [0.4]]], 'float32'), np.array([[0, 1, 1, 255]])
+    for from_logits, ids_ in ((True, [0, 1, 1, 1]), (False, [0, 0, 1, 0])):
+        got = counts(label, score, spec=binary, from_logits=from_logits)
+        np.testing.assert_array_equal(got[0], numpy_counts(np.array(ids_), label[0], 2, 255))
+
+
+def case_label_ids_survive_every_dtype():
+    run, pred = Run(km.PixelAccuracy(300, ignore_class=-1), eager=True), np.array([[256, 257, 299, 0]])
+    for dtype in ('float32', 'int64', 'uint16' if BACKEND != 'torch' else 'int32'):
+        assert run.over(pred, np.array([[256, 257, 299, 1]]).astype(dtype)) == 3 / 4
+
+
+def case_shapes_without_a_meaning_are_refused():
+    metric = km.MeanIoU(3)
+    ids_, maps = np.zeros((2, 4, 5), int), np.zeros((2, 4, 5, 3), 'float32')
+    refuses(ValueError, 'MeanIoU: target must be (N, *space) = (2, 4, 5)', metric.update_state, ids_[:, :3], maps)
+    refuses(ValueError, 'got (2, 5, 4)', metric.update_state, ids_.transpose(0, 2, 1), ids_)
+    refuses(ValueError, 'with 3 channels or integer class ids, got (2, 4, 5, 2)', metric.update_state, ids_, maps[..., :2])
+    refuses(ValueError, 'with 3 channels', metric.update_state, ids_, maps[..., :1])
+    refuses(ValueError, '1 or 2 or 3 spatial axes', metric.update_state, ids_[:, 0, 0], maps[:, 0, 0])
+    refuses(ValueError, 'weight must be one number per pixel', metric.update_state, ids_, maps, np.ones((2, 4)))
+    refuses(ValueError, '(or one, the foreground)', km.MeanIoU(2).update_state, ids_, maps)
+
+
+def case_arguments_without_a_meaning_are_refused():
+    refuses(SpecError, "MeanIoU: unknown parameter 'ignore_index', did you mean 'ignore_class'", km.MeanIoU, 3, ignore_index=0)
+    refuses(SpecError, "MeanDice: level must be one of 'D', 'I', 'C', got 'K'", km.MeanDice, 3, level='K')
+    refuses(SpecError, "MeanIoU: q has a meaning at level 'I' or 'C'", km.MeanIoU, 3, q=5)
+    refuses(SpecError, 'MeanIoU: q must be an integer from 1 to 100', km.MeanIoU, 3, level='I', q=0)
+    refuses(SpecError, 'MeanIoU: num_classes must be', km.MeanIoU, 0)
+    refuses(SpecError, 'MeanIoU: ignore_class must be', km.MeanIoU, 3, ignore_class='void')
+    refuses(SpecError, 'MeanIoU: max_images must be an integer from 1', km.MeanIoU, 3, 'I', 5, max_images=0)
+    refuses(SpecError, 'MeanIoU: from_logits must be True or False', km.MeanIoU, 3, from_logits='yes')
+    refuses(SpecError, 'MeanIoU: binary=True needs num_classes=2', km.MeanIoU, 3, binary=True)
+    refuses(SpecError, 'dtype must be a floating point type', km.MeanIoU, 3, dtype='int32')
+    refuses(SpecError, 'SegmentationReport: levels must be', km.SegmentationReport, 3, levels=('X',))
+    refuses(SpecError, 'MeanFscore: beta must be', km.MeanFscore, 3, beta=0)
+    refuses(SpecError, "PixelAccuracy: unknown parameter 'level'", km.PixelAccuracy, 3, level='I')
+
+
+def case_past_2_31_pixels():
+    metric = km.SegmentationReport(2, metrics=('mIoU', 'mAcc'), q=(), levels=('D',))
+    counts = np.array([[3 * 2**31 + 5, 2**31, 0], [2**32, 0, 2**31]])
+    metric._totals.high.assign(counts >> 20)
+    metric._totals.low.assign(counts & (2**20 - 1))
+    run = Run(metric)
+    for _ in range(3):
+        run.update(np.zeros((1, 8, 8), 'int32'), np.zeros((1, 8, 8), 'int32'))
+    low, high = (ops.convert_to_numpy(v).astype(np.int64) for v in (metric._totals.low, metric._totals.high))
+    counts[0, 0] += 3 * 64
+    np.testing.assert_array_equal(high * 2**20 + low, counts)
+    assert low.max() < 2**20
+    tp = 3 * 2**31 + 5 + 3 * 64
+    want = {
+        'aAcc': (tp + 2**32) / (tp + 2**32 + 2**31),
+        'mIoUD': (tp / (tp + 2**31) + 2 / 3) / 2,
+        'mAccD': (1 + 2 / 3) / 2,
+    }
+    assert_agrees(run.result(), want, FLOAT32)
+
+
+def case_a_carry_in_every_batch():
+    metric = km.PixelAccuracy(1)
+    metric._totals.low.assign(np.full((1, 3), 2**20 - 1))
+    Run(metric, eager=True).update(np.zeros((2, 600, 900), 'uint8'), np.zeros((2, 600, 900), 'uint8'))
+    low, high = (ops.convert_to_numpy(v).astype(np.int64) for v in (metric._totals.low, metric._totals.high))
+    assert (high * 2**20 + low).tolist() == [[2**20 - 1 + 2 * 600 * 900, 2**20 - 1, 2**20 - 1]]
+
+
+def case_sums_do_not_stick_at_2_24_images():
+    run = Run(km.MeanIoU(2, level='I'))
+    state = run.metric._image_means
+    state.sum.assign(np.full(1, 2.0**24))
+    state.number.assign(np.full(1, 2**24))
+    zeros = np.zeros((1, 4), 'int32')
+    for _ in range(30):
+        run.update(zeros, zeros)  # each image has IoU 1, which 2^24 in float32 cannot take
+    total = float(ops.convert_to_numpy(state.sum)[0]) + float(ops.convert_to_numpy(state.lost)[0])
+    assert total == 2**24 + 30, total
+    assert int(ops.convert_to_numpy(state.number)[0]) == 2**24 + 30
+
+
+def case_more_pixels_than_float32_counts():
+    # torch adds segments in float32: larger images are counted in parts
+    preds, targets = random_images(43, 2, 4, (6, 7))
+    spec = FineGrained(num_classes=4)
+    want = np.stack([numpy_counts(p, t, 4, 255) for p, t in zip(preds, targets)])
+    whole, counts_module.EXACT = counts_module.EXACT, 5
+    try:
+        got, _ = counts_module.image_counts(spec, 'MeanIoU', False, targets, preds)
+    finally:
+        counts_module.EXACT = whole
+    np.testing.assert_array_equal(ops.convert_to_numpy(got), want)
+
+
+def case_beyond_max_images():
+    preds, targets = random_images(44, 6, 3)
+    spec = FineGrained(num_classes=3, metrics=('mIoU',), q=(50,))
+    run = report(spec, max_images=4)
+    want = spec.reference(preds[:4], targets[:4])
+    assert_same(run.over(preds[:4], targets[:4], batch=2), want, FLOAT32)
+    run.metric.check()
+    run.update(targets[4:], preds[4:])
+    want = spec.reference(preds, targets)
+    gone = ('mIoUI50', 'mIoUIQ', 'mIoUC50', 'mIoUCQ')
+    assert_same(run.result(), {k: float('nan') if k in gone else v for k, v in want.items()}, FLOAT32)
+    sentence = 'max_images must be at least the number of images for worst-case results, got 4 for 6'
+    refuses(ValueError, f'SegmentationReport: {sentence}', run.metric.check)
+    refuses(ValueError, sentence, run.metric.state)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        run.metric.reset_state()
+        run.metric.reset_state()
+    assert [str(w.message) for w in caught if 'max_images' in str(w.message)] == [f'SegmentationReport: {sentence}']
+    run.metric.check()
+
+
+def case_a_prediction_that_is_no_class():
+    run = Run(km.MeanIoU(3, ignore_class=255))
+    run.update(np.array([[0, 1, 255]]), np.array([[0, 1, 7]]))
+    assert run.result() == 1  # ignored pixels may hold anything
+    run.update(np.array([[0, 1, 2]]), np.array([[0, 1, 7]]))
+    assert np.isnan(run.result())
+    refuses(ValueError, 'MeanIoU: integer predictions must be class ids below 3', run.metric.check)
+
+
+def case_shards_merge_through_the_state():
+    preds, targets = random_images(45, 10, 4)
+    spec = FineGrained(num_classes=4)
+    states = []
+    for images in ([0, 1, 2, 3, 4, 5, 6], [6, 7, 8, 9]):  # image 6 twice
+        metric = km.MeanIoU(4, level='I', q=5, ignore_class=255, max_images=7)
+        Run(metric, eager=True).update(targets[images], preds[images])
+        states.append(metric.state(image_ids=images))
+        refuses(ValueError, 'image_ids must name the', metric.state, image_ids=[1])
+    assert isinstance(states[0], FineGrainedState)
+    assert_same(states[0].merge(states[1]).results(spec), spec.reference(preds, targets), 1e-12)
+    refuses(ValueError, 'only a metric with worst-case results (q) keeps a table', km.MeanIoU(3).state)
+
+
+def case_config_round_trip():
+    for cls in (*CLASSES, km.PixelAccuracy, km.SegmentationReport):
+        full = dict(num_classes=2, ignore_class=7, from_logits=True, name='n', dtype='float64')
+        if cls is km.SegmentationReport:
+            full.update(levels=['I', 'C'], q=[3], metrics=['mDice'], beta=0.5, present_in='either', binary=True, max_images=5)
+        elif cls is not km.PixelAccuracy:
+            full.update(level='C', q='Q', present_in='either', binary=True, max_images=5)
+        if cls is km.MeanFscore:
+            full.update(beta=3.0)
+        for arguments in (dict(num_classes=2), full):
+            metric = cls(**arguments)
+            config = metric.get_config()
+            assert arguments.items() <= config.items()
+            again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+            assert type(again) is cls and again.get_config() == config and again.spec == metric.spec
+            assert json.loads(json.dumps(config)) == config
+
+
+def case_constructor_takes_the_parameters_of_the_spec():
+    import inspect
+
+    given = {k: p.default for k, p in inspect.signature(km.SegmentationReport.__init__).parameters.items() if k != 'self'}
+    for name, field in FineGrained.parameters().items():
+        default = field.metadata['keras_default']
+        want = inspect.Parameter.empty if name == 'num_classes' else default
+        assert given.pop(field.metadata['keras_name'] or name) == want, name
+    assert list(given) == ['from_logits', 'max_images', 'name', 'dtype']
+
+
+def tiny_model(weighted=False):
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 1)(inputs))
+    metrics = [
+        km.MeanIoU(4, level='C', q=5, ignore_class=255, from_logits=True, max_images=30),
+        km.PixelAccuracy(4, ignore_class=255, from_logits=True),
+        km.SegmentationReport(4, ignore_class=255, from_logits=True, levels=('D', 'I'), q=(), metrics=('mDice',)),
+    ]
+    model.compile(
+        optimizer='sgd',
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
+        jit_compile=BACKEND != 'torch',
+        **{'weighted_metrics' if weighted else 'metrics': metrics},
+    )
+    return model
+
+
+def model_wants(model, x, y, weights=None):
+    """What evaluate must give, from the predictions."""
+    preds = ops.convert_to_numpy(model.predict(x, batch_size=4, verbose=0)).argmax(-1)
+    want = FineGrained(num_classes=4, q=(5,), metrics=('mIoU', 'mDice')).reference(preds, y, weights)
+    return {name: want[name] for name in ('mIoUC5', 'aAcc', 'FWIoU', 'mDiceD', 'mDiceI')}
+
+
+def case_model_fit_evaluate_save():
+    rng = np.random.default_rng(7)
+    x = rng.random((10, 6, 5, 3)).astype('float32')
+    _, y = random_images(46, 10, 4, (6, 5))
+    model = tiny_model()
+    history = model.fit(x, y, batch_size=5, epochs=2, verbose=0, callbacks=[km.CheckMetrics()]).history
+    want = model_wants(model, x, y)
+    assert set(want) | {'loss'} == set(history) and np.isfinite(list(history.values())).all()
+    got = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)  # the last batch has 2 images
+    assert_agrees(got, want, FLOAT32, 'evaluate')
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'model.keras')
+        model.save(path)
+        again = keras.saving.load_model(path)
+    assert_agrees(again.evaluate(x, y, batch_size=10, verbose=0, return_dict=True), want, FLOAT32, 'reloaded')
+    configs = [[m.get_config() for m in one._compile_metrics.metrics] for one in (model, again)]
+    assert configs[0] == configs[1]
+
+
+def case_model_sample_weight():
+    rng = np.random.default_rng(8)
+    x = rng.random((6, 6, 5, 3)).astype('float32')
+    _, y = random_images(47, 6, 4, (6, 5))
+    model = tiny_model(weighted=True)
+    weights = (rng.random(y.shape) < 0.5).astype('float32') * 2
+    want = model_wants(model, x, y, weights)
+    got = model.evaluate(x, y, sample_weight=weights, batch_size=3, verbose=0, return_dict=True)
+    assert_agrees(got, want, FLOAT32, 'sample_weight')
+
+
+def case_model_says_why_it_is_nan():
+    inputs = keras.Input((6, 3))
+    model = keras.Model(inputs, keras.layers.Conv1D(4, 1)(inputs))
+    model.compile(loss='mse', metrics=[km.MeanDice(4, 'I', 10, max_images=3)], jit_compile=BACKEND != 'torch')
+    x, y = np.ones((5, 6, 3), 'float32'), np.zeros((5, 6, 4), 'float32')
+    assert np.isnan(model.evaluate(x, y, verbose=0, return_dict=True)['mDiceI10'])
+    refuses(ValueError, 'got 3 for 5', model.evaluate, x, y, verbose=0, callbacks=[km.CheckMetrics()])
+
+
+def case_mixed_precision_counts_exactly():
+    keras.config.set_dtype_policy('mixed_bfloat16')
+    try:
+        inputs = keras.Input((20, 20, 3))
+        model = keras.Model(inputs, keras.layers.Conv2D(4, 1)(inputs))
+        model.compile(loss='mse', metrics=[km.PixelAccuracy(4, from_logits=True)], jit_compile=BACKEND != 'torch')
+        x, y = np.ones((3, 20, 20, 3), 'float32'), np.zeros((3, 20, 20, 4), 'float32')
+        y[..., 1] = 1
+        y[0, 0, 0] = [1, 0, 0, 0]
+        model.layers[-1].set_weights([np.zeros((1, 1, 3, 4)), np.array([0, 1, 0, 0])])
+        assert abs(model.evaluate(x, y, verbose=0, return_dict=True)['aAcc'] - 1199 / 1200) < FLOAT32
+    finally:
+        keras.config.set_dtype_policy('float32')
+
+
+def case_tensorflow_traces_unknown_sizes():
+    import tensorflow as tf
+
+    preds, targets = random_images(48, 5, 4, (6, 8))
+    spec = FineGrained(num_classes=4, metrics=('mIoU',))
+    metric = km.SegmentationReport(**spec.keras_arguments(), max_images=10)
+    maps = tf.TensorSpec((None, None, None, 4), 'float32'), tf.TensorSpec((None, None, None), 'int64')
+    update = tf.function(lambda p, t: metric.update_state(t, p), input_signature=maps)
+    logits = np.eye(4, dtype='float32')[preds]
+    update(logits[:3], targets[:3])
+    update(logits[3:].reshape(2, 12, 4, 4), targets[3:].reshape(2, 12, 4))
+    assert update.experimental_get_tracing_count() == 1
+    update(logits[:0], targets[:0])  # a replica's empty share
+    assert_same({k: float(v) for k, v in metric.result().items()}, spec.reference(preds, targets), FLOAT32)
+
+
+def case_tensorflow_replicas():
+    import tensorflow as tf
+
+    strategy = tf.distribute.MirroredStrategy(['/cpu:0', '/cpu:1'])
+    preds, targets = random_images(49, 4, 4)
+    spec = FineGrained(num_classes=4, metrics=('mIoU',), q=(50,))
+    with strategy.scope():
+        metric = km.SegmentationReport(**spec.keras_arguments(), max_images=10)
+    shares = strategy.experimental_distribute_values_from_function(
+        lambda context: tuple(tf.constant(x[context.replica_id_in_sync_group :: 2]) for x in (targets, preds))
+    )
+    strategy.run(lambda share: metric.update_state(*share), args=(shares,))
+    got = {k: float(v) for k, v in metric.result().items()}
+    want = spec.reference(preds, targets)
+    # the replicas' tables lie on top of each other: no worst case, rather than a wrong one
+    assert_same(got, {k: float('nan') if k[-1] in '0Q' else v for k, v in want.items()}, FLOAT32)
+    refuses(ValueError, 'which a strategy of several replicas does not keep', metric.check)
+
+
+def main(out, *names):
+    if BACKEND == 'tensorflow':
+        import tensorflow as tf
+
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+    outcome = {}
+    for name in names or [name for name in globals() if name.startswith('case_')]:
+        try:
+            globals()[name]()
+            outcome[name] = None
+        except Exception:
+            outcome[name] = traceback.format_exc(limit=-3)
+    with open(out, 'w') as file:
+        json.dump(outcome, file)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

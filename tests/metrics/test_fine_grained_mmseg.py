@@ -1,0 +1,223 @@
+"""FineGrainedMetric inside MMSegmentation's evaluator."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+for host in ('torch', 'mmengine', 'mmcv', 'mmseg'):
+    pytest.importorskip(host, reason=f"{host} is not installed: pip install -e '.[mmseg,mmcv-lite]'")
+
+import torch
+from mmengine.hooks import CheckpointHook
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import METRICS
+from PIL import Image
+
+import mmseg_plugin  # noqa: F401
+from mmseg_plugin.evaluation.device_counts import on_device
+from shared_spec import SpecError
+from shared_spec.metrics.counts import image_counts
+from shared_spec.metrics.fine_grained import FineGrained
+from tests.metrics.compare import SAME, assert_agrees, assert_same
+from tests.metrics.golden import EVERY_METRIC, golden, ids
+from tests.metrics.rules import RULES, random_images
+
+WORKER = Path(__file__).with_name('worker.py')
+pytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning')
+
+
+def build(num_classes, **arguments):
+    metric = METRICS.build(dict(type='FineGrainedMetric', **arguments))
+    metric.dataset_meta = dict(classes=[f'class {c}' for c in range(num_classes)])
+    return metric
+
+
+def samples(preds, targets, **more):
+    """Data samples as a segmentor hands them over: (1, H, W) maps in a dict."""
+    return [
+        dict(
+            pred_sem_seg=dict(data=torch.as_tensor(p.reshape(1, -1, p.shape[-1]))),
+            gt_sem_seg=dict(data=torch.as_tensor(t.reshape(1, -1, t.shape[-1]))),
+            img_path=f'images/{i}.jpg',
+            **more,
+        )
+        for i, (p, t) in enumerate(zip(preds, targets))
+    ]
+
+
+def evaluated(metric, data_samples, size=None):
+    for start in range(0, len(data_samples), 3):
+        metric.process({}, data_samples[start : start + 3])
+    return metric.evaluate(len(data_samples) if size is None else size)
+
+
+def in_per_cent(results):
+    return {name: 100 * value for name, value in results.items()}
+
+
+@pytest.mark.parametrize('case_id', ids('jdt', 'mmseg', 'city'))
+def test_published_in_per_cent(case_id):
+    case = golden(case_id)
+    spec = case.spec
+    metric = build(spec.num_classes, **{k: v for k, v in spec.to_mmseg().items() if k != 'type'})
+    got = evaluated(metric, samples(case.preds, case.targets))
+    assert_agrees(got, in_per_cent(case.published()), 1e-9, case_id)
+    assert list(got) == spec.names()
+
+
+@pytest.mark.parametrize('rule', [r for r in RULES if r.weights is None], ids=lambda rule: rule.name)
+def test_by_hand(rule):
+    params = dict(rule.params)
+    metric = build(params.pop('num_classes'), **params)
+    preds, targets, _ = rule.arrays()
+    assert_agrees(evaluated(metric, samples(preds, targets)), in_per_cent(rule.want), 100 * SAME, rule.name)
+
+
+def test_agrees_with_mmsegs_own_evaluator():
+    preds, targets = random_images(21, 8, 5)
+    theirs = IoUMetric(iou_metrics=['mIoU', 'mDice'])
+    theirs.dataset_meta = dict(classes=list('abcde'))
+    theirs.process({}, samples(preds, targets))
+    want = theirs.evaluate(8)
+    got = evaluated(build(5), samples(preds, targets))
+    for name in ('mIoU', 'mAcc', 'mDice'):
+        assert round(got[name + 'D'], 2) == pytest.approx(want[name], abs=1e-5)
+    assert round(got['aAcc'], 2) == pytest.approx(want['aAcc'], abs=1e-5)
+
+
+def test_a_head_with_one_channel_predicts_floats():
+    preds, targets = random_images(22, 4, 2)
+    got = evaluated(build(2, binary=True), samples(preds.astype(np.float32), targets))
+    assert_same(got, evaluated(build(2, binary=True), samples(preds, targets)), 0)
+
+
+@pytest.mark.parametrize('ignore_index', [None, -1, 1, 255])
+def test_counts_on_a_device_are_those_on_the_cpu(ignore_index):
+    preds, targets = random_images(23, 3, 4, ignore_index=ignore_index)
+    targets[0, 0, :3] = [9, -7, 4]
+    for pred, target in zip(preds, targets):
+        got = on_device(torch.as_tensor(pred), torch.as_tensor(target), 4, ignore_index)
+        np.testing.assert_array_equal(got, image_counts(pred, target, 4, ignore_index))
+    with pytest.raises(ValueError, match='class ids below 4'):
+        on_device(torch.tensor([4]), torch.tensor([0]), 4, ignore_index)
+
+
+@pytest.mark.gpu
+def test_counts_on_a_gpu():
+    preds, targets = random_images(24, 3, 4)
+    data = samples(preds, targets)
+    for sample in data:
+        sample['pred_sem_seg']['data'] = sample['pred_sem_seg']['data'].cuda()
+    assert_same(evaluated(build(4), data), evaluated(build(4), samples(preds, targets)), 0)
+
+
+def test_repeated_images_are_dropped_by_identity_only():
+    preds, targets = random_images(25, 5, 4)
+    data = samples(preds, targets)
+    want = evaluated(build(4), data)
+    assert_same(evaluated(build(4), [data[0], *data, data[3]]), want, 0)
+    # the rows beyond the size of the data set are cut only where identities cannot tell which is the repeated one
+    assert_same(evaluated(build(4), [data[0], *data], size=5), want, 0)
+    for sample in data:
+        del sample['img_path']
+    assert_same(evaluated(build(4), data), want, 0)
+    assert_same(evaluated(build(4), [*data, data[0]], size=5), want, 0)
+    assert evaluated(build(4), [*data, data[0]])['mIoUI'] != want['mIoUI']
+
+
+def test_two_annotations_of_one_image_are_two_images():
+    preds, targets = random_images(26, 2, 4)
+    data = samples(preds, targets)
+    for i, sample in enumerate(data):
+        sample.update(img_path='one.jpg', seg_map_path=f'rater_{i}.png')
+    metric = build(4)
+    metric.process({}, data)
+    assert len({image_id for image_id, _ in metric.results}) == 2
+    assert all(len(row) == 2 and row[1].nbytes == 4 * 3 * 8 for row in metric.results)
+
+
+def test_the_table_of_classes_is_logged(monkeypatch):
+    texts = []
+    monkeypatch.setattr('mmseg_plugin.evaluation.fine_grained.print_log', lambda text, logger=None: texts.append(text))
+    preds, targets = random_images(27, 4, 3)
+    evaluated(build(3, metrics=['mIoU']), samples(preds, targets))
+    valid = targets != 255
+    both, either = ((preds == 1) & (targets == 1))[valid].sum(), ((preds == 1) | (targets == 1))[valid].sum()
+    header, row = ([cell.strip() for cell in line.split('|')] for line in texts[-1].splitlines()[2:6:3])
+    assert header[1:4] == ['Class', 'IoUD', 'IoUC']  # the worst-case columns would only make it wide
+    assert row[1:3] == ['class 1', f'{100 * both / either:.2f}']
+
+
+@pytest.mark.parametrize('shift', [0, 1])
+def test_predictions_are_written_as_mmseg_writes_them(tmp_path, shift):
+    preds, targets = random_images(28, 2, 4)
+    data = samples(preds, targets, reduce_zero_label=bool(shift))
+    got = evaluated(build(4, output_dir=str(tmp_path / 'ours'), format_only=True), data)
+    assert got == {}
+    theirs = IoUMetric(output_dir=str(tmp_path / 'theirs'), format_only=True)
+    theirs.dataset_meta = dict(classes=list('abcd'))
+    theirs.process({}, data)
+    for i in range(2):
+        ours, want = (Image.open(tmp_path / who / f'{i}.png') for who in ('ours', 'theirs'))
+        assert ours.mode == want.mode == 'L'
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(want))
+        np.testing.assert_array_equal(np.asarray(ours), preds[i] + shift)
+
+
+def test_more_classes_than_a_byte_are_written_whole(tmp_path):
+    preds = np.array([[[0, 299], [256, 7]]])
+    evaluated(build(300, output_dir=str(tmp_path), format_only=True), samples(preds, preds))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / '0.png')), preds[0])
+
+
+def test_save_best_knows_the_names():
+    for name in FineGrained(num_classes=3, metrics=EVERY_METRIC).names():
+        if 'Fscore' in name or name == 'FWIoU':
+            with pytest.raises(ValueError, match='Cannot infer the rule'):
+                CheckpointHook(save_best=name)
+            CheckpointHook(save_best=name, rule='greater')
+        else:
+            assert CheckpointHook(save_best=name).rules == ['greater']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (dict(ignor_index=255), "unknown parameter 'ignor_index', did you mean 'ignore_index'"),
+        (dict(num_classes=19), "unknown parameter 'num_classes'"),
+        (dict(levels=['K']), 'levels must be a list'),
+        (dict(format_only=True), 'format_only=True needs output_dir, got None'),
+    ],
+)
+def test_refused_at_construction(arguments, sentence):
+    with pytest.raises(SpecError, match=f'FineGrainedMetric: {sentence}'):
+        METRICS.build(dict(type='FineGrainedMetric', **arguments))
+
+
+def test_refused_at_the_first_batch():
+    preds, targets = random_images(29, 2, 4)
+    with pytest.raises(ValueError, match="dataset_meta must name the 'classes'"):
+        METRICS.build(dict(type='FineGrainedMetric')).process({}, samples(preds, targets))
+    with pytest.raises(SpecError, match='FineGrainedMetric: binary=True needs num_classes=2'):
+        build(4, binary=True).process({}, samples(preds, targets))
+    with pytest.raises(ValueError, match='predictions must be class ids below 3, got 3'):
+        build(3).process({}, samples(preds, np.minimum(preds, 2)))
+    with pytest.raises(ValueError, match=r'shape of gt_sem_seg \(1, 8, 6\), got \(1, 6, 8\)'):
+        build(4).process({}, samples(preds.transpose(0, 2, 1), targets))
+
+
+def test_two_processes_give_the_last_digit_of_one(tmp_path):
+    # 11 images over 2 ranks: the sampler repeats one
+    environment = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    worker = [str(WORKER), 'tests.metrics.two_ranks', str(tmp_path / 'results.json')]
+    done = subprocess.run([*command, *worker], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-4000:]
+    want = evaluated(build(4), samples(*random_images(30, 11, 4)))
+    got = json.loads((tmp_path / 'results.json').read_text())
+    assert got == dict.fromkeys(['padded cpu', 'padded gpu', 'uneven cpu', 'uneven gpu'], want)

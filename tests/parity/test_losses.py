@@ -1,0 +1,118 @@
+"""Every implementation of every loss beside the reference: values and gradients, float32 and float64."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from segparity.parity.check import plan, precisions, side
+from shared_spec import LOSSES, cases
+from tests.support.frameworks import KERAS, axis
+from tests.support.same import assert_gradient, assert_same
+
+COMBINATIONS = [(name, example, case) for name in LOSSES for example, case in plan(name)]
+
+
+@functools.lru_cache(maxsize=None)
+def expected(name, example, case_name):
+    case = cases.build(case_name)
+    spec = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+    return spec, case, *cases.reference(spec, case)
+
+
+def ask(worker, spec, case, function='value_and_gradient', **options):
+    arrays = dict(pred=case.pred, target=case.target, weight=case.weight)
+    return worker.call(
+        f'{side(worker.framework)}:{function}', arrays, loss=spec.to_dict(), ignore_index=case.call_ignore_index, **options
+    )
+
+
+def compare(got, case, value, gradient, precision, label):
+    assert_same(got['value'], value, precision, label)
+    if gradient is None:
+        assert np.isfinite(got['gradient']).all(), label
+    else:  # pixels whose prediction is not a number are ignored: their gradient is 0
+        assert_gradient(got['gradient'], np.where(np.isfinite(case.pred), gradient, 0), f'{precision}_gradient', label)
+
+
+@pytest.mark.parametrize('framework', axis())
+@pytest.mark.parametrize(('name', 'example', 'case'), COMBINATIONS)
+def test_value_and_gradient(name, example, case, framework, worker):
+    spec, inputs, value, gradient = expected(name, example, case)
+    for precision in precisions(framework):
+        dtype, got = ask(worker, spec, inputs, dtype=precision)
+        assert dtype == precision
+        compare(got, inputs, value, gradient, precision, f'{name}, {example}, {case}, {framework}, {precision}')
+
+
+# What a loss receives in Keras, row by row of the table, through a compiled model: jitted fit and evaluate.
+TABLE = [
+    'hard_label', 'trailing_axis_uint8', 'float_ids', 'one_hot', 'soft_label', 'one_channel', 'one_channel_bool',
+    'one_channel_soft', 'ignored_border', 'one_channel_ignored', 'pixel_weight', 'image_weight', 'pixel_weight_soft',
+    'one_image_ignored', 'all_ignored', 'volume', 'probabilities',
+]  # fmt: skip
+THROUGH_FIT = [('JaccardMetricLoss', 'image_class', case) for case in TABLE] + [
+    (name, 'recipe' if name == 'WeightedSumLoss' else 'default', case)
+    for name in LOSSES
+    for case in ('ignored_border', 'pixel_weight_soft', 'one_channel')
+    if cases.applies(LOSSES[name], next(iter(LOSSES[name].examples.values())), cases.build(case))
+]
+
+
+@pytest.mark.parametrize('framework', axis(*(f for f in KERAS if f != 'keras_jax_x64')))
+@pytest.mark.parametrize(('name', 'example', 'case'), THROUGH_FIT)
+def test_through_compiled_fit_and_evaluate(name, example, case, framework, worker):
+    spec, inputs, value, gradient = expected(name, example, case)
+    fitted, got = ask(worker, spec, inputs, 'fit', jit=framework != 'keras_torch')
+    label = f'{name}, {example}, {case}, {framework}, fit'
+    assert_same(fitted, value, 'float32', label)
+    compare(got, inputs, value, gradient, 'float32', label)
+
+
+def large_case():
+    """512 x 1024 pixels, five classes, the last with three pixels and hardly any predicted mass; ignored corner."""
+    rng = np.random.default_rng(7)
+    target = np.zeros((1, 512, 1024), np.int64)
+    target[:, :, 256:] = 1
+    target[:, 200:300, 300:700] = 2
+    target[:, 50:90, 50:250] = 3
+    target[0, 400, 900:903] = 4
+    pred = rng.normal(0, 2, (1, 5, 512, 1024))
+    pred += 3 * (target[:, None] == np.arange(5)[None, :, None, None])
+    pred[:, 4] -= 18
+    target[:, :20, :20] = 255
+    return cases.Case(pred.astype(np.float32).astype(np.float64), target, ignore_index=255)
+
+
+@functools.lru_cache(maxsize=1)
+def large_expected(name, log_loss):
+    pytest.importorskip('torch', reason='the gradient of the large case is PyTorch in float64, checked on the small ones')
+    from segparity.parity.torch_side import value_and_gradient
+
+    case = large_case()
+    spec = LOSSES[name](ignore_index=255, **(dict(log_loss=True) if log_loss else {}))
+    _, got = value_and_gradient(dict(pred=case.pred, target=case.target), spec.to_dict(), dtype='float64')
+    return spec, case, spec.reference(case.pred, case.target), got['gradient']
+
+
+@pytest.mark.parametrize('framework', axis(*(f for f in ('torch', *KERAS) if f != 'keras_jax_x64')))
+@pytest.mark.parametrize(
+    ('name', 'log_loss'), [('JaccardMetricLoss', True), ('SoftDiceLoss', False), ('WeightedCrossEntropyLoss', False)]
+)
+def test_three_pixels_in_half_a_million(name, log_loss, framework, worker):
+    spec, case, value, gradient = large_expected(name, log_loss)
+    label = f'{name}, large, {framework}'
+    _, got = ask(worker, spec, case, dtype='float32')
+    assert_same(got['value'], value, 'float32', label)
+    assert_gradient(got['gradient'], gradient, 'float32_gradient', label, smallest=1e-9)
+
+
+@pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
+@pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
+@pytest.mark.parametrize('name', list(LOSSES))
+def test_half_precision_in_float32_inside(name, framework, precision, worker):
+    spec, case, value, gradient = expected(name, next(iter(LOSSES[name].examples)), 'ignored_border')
+    dtype, got = ask(worker, spec, case, dtype=precision)
+    assert dtype == 'float32'
+    assert_same(got['value'], value, precision, f'{name}, {framework}')
+    assert_gradient(got['gradient'], gradient, precision, f'{name}, {framework}')
