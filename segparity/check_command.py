@@ -45,7 +45,13 @@ def check(names, frameworks, console):
     for row in rows:
         verdict = '[green]ok[/]' if row.ok else f'[red]DIFFERS[/] ({row.worst})'
         table.add_row(
-            row.name, row.framework, row.dtype, str(row.cases), f'{row.value_error:.1e}', f'{row.grad_error:.1e}', verdict
+            row.name,
+            row.framework,
+            row.dtype,
+            str(row.cases),
+            f'{row.value_error:.1e}',
+            f'{row.grad_error:.1e}',
+            verdict,
         )
     console.print(table)
     for row in rows:

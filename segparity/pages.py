@@ -80,4 +80,3 @@ def keras_line(spec):
 def call(function, arguments):
     """``function(a=1, b='x')`` as source text."""
     return f'{function}({", ".join(f"{k}={v!r}" for k, v in arguments.items())})'
-

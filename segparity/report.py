@@ -9,7 +9,7 @@ from segparity.parity import check_parity
 from segparity.parity import golden as vectors
 from segparity.parity.check import precisions
 from segparity.parity.frameworks import Worker, WorkerError, installed
-from shared_spec import LOSSES, SpecError
+from shared_spec import LOSSES, METRICS, SpecError
 from shared_spec.spec import unknown_name
 
 VERSIONS = ('numpy', 'torch', 'mmsegmentation', 'mmengine', 'mmcv-lite', 'keras', 'tensorflow-cpu', 'tensorflow', 'jax')
@@ -18,8 +18,8 @@ VERSIONS = ('numpy', 'torch', 'mmsegmentation', 'mmengine', 'mmcv-lite', 'keras'
 def report(names=None, golden=None):
     """Markdown text: versions, worst differences per loss and framework, golden cases passed per loss and framework."""
     for name in names or ():
-        if name not in LOSSES:
-            raise SpecError(unknown_name('loss', name, list(LOSSES)))
+        if name not in (*LOSSES, *METRICS):
+            raise SpecError(unknown_name('loss or metric', name, [*LOSSES, *METRICS]))
     parts = [versions(), parity_table(names)]
     if golden:
         parts.append(golden_table(golden, names))
@@ -47,12 +47,15 @@ def parity_table(names):
     columns = list(dict.fromkeys((row.framework, row.dtype) for row in rows))
     cells = {(row.name, row.framework, row.dtype): row for row in rows}
     body = []
-    for name in names or LOSSES:
-        found = [cells[name, *column] for column in columns]
-        marks = [f'{r.value_error:.0e} / {r.grad_error:.0e}' + ('' if r.ok else ' **differs**') for r in found]
-        body.append([name, str(found[0].cases), *marks])
+    for name in names or (*LOSSES, *METRICS):
+        found = [cells.get((name, *column)) for column in columns]
+        marks = [
+            '' if r is None else f'{r.value_error:.0e} / {r.grad_error:.0e}' + ('' if r.ok else ' **differs**')
+            for r in found
+        ]
+        body.append([name, str(next(r.cases for r in found if r)), *marks])
     text = 'Value (of max(1, |value|)) / gradient (of the largest), worst over all cases, against the reference:\n\n'
-    return text + table(['loss', 'cases', *(f'{f} {d}' for f, d in columns)], body)
+    return text + table(['name', 'cases', *(f'{f} {d}' for f, d in columns)], body)
 
 
 def golden_table(folder, names):

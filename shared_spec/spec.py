@@ -191,6 +191,8 @@ class MetricSpec(Spec):
     """A metric. ``reference(preds, targets)`` gives name -> fraction."""
 
     mmseg_type: ClassVar[str] = ''
+    mmseg_line: ClassVar[str] = ''
+    keras_line: ClassVar[str] = ''
 
     def reference(self, preds, targets, **extras):
         raise NotImplementedError(type(self).__name__)

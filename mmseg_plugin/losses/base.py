@@ -30,9 +30,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
             )
         self.spec = self.spec_class(**arguments)
 
-    def forward(
-        self, pred, target, weight=None, ignore_index=None, avg_factor=None, reduction_override=None, **kwargs
-    ):
+    def forward(self, pred, target, weight=None, ignore_index=None, avg_factor=None, reduction_override=None, **kwargs):
         """The loss, a scalar in the wider of float32 and pred's dtype.
 
         pred (N, C, *space); target (N, *space) or (N, 1, *space) class ids, or (N, C, *space) soft labels; weight per
@@ -72,7 +70,9 @@ class PixelLoss(Loss):
     def __init__(self, arguments):
         self_reduction = arguments['reduction']
         if self_reduction not in REDUCTIONS:
-            raise SpecError(f'{self.spec_class.__name__}: reduction must be one of {REDUCTIONS}, got {self_reduction!r}')
+            raise SpecError(
+                f'{self.spec_class.__name__}: reduction must be one of {REDUCTIONS}, got {self_reduction!r}'
+            )
         super().__init__({k: v for k, v in arguments.items() if k != 'reduction'})
         self.reduction = self_reduction
 

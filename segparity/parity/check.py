@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 
 from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError, installed
+from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
-from shared_spec import LOSSES, SpecError, cases
+from shared_spec import LOSSES, METRICS, SpecError, cases
 from shared_spec.spec import unknown_name
 
 # every example meets these; the default example meets every case
@@ -55,21 +56,25 @@ def precisions(framework):
 def check_parity(names=None, data=None, frameworks=None, progress=None):
     """Compares every installed implementation with the reference: values and gradients, float32 and float64.
 
-    names: losses to check, all by default. data: your own inputs instead of the built-in cases: a mapping with 'pred'
+    names: losses and metrics to check, all by default (with ``data`` all losses). data: your own inputs instead of the built-in cases: a mapping with 'pred'
     (N, C, *space) logits, 'target', and optionally 'weight' and 'ignore_index'; the gradient then costs six reference
     calls for each element of pred, so keep it small. frameworks: of ``FRAMEWORKS``, all installed ones by default.
     progress: called with (done, total, text). Returns a list of ``Row`` with .name, .framework, .value_error,
     .grad_error and .ok. Raises SpecError for an unknown name, RuntimeError when no framework is installed.
     """
-    names = list(LOSSES) if names is None else list(names)
+    everything = [*LOSSES, *METRICS] if data is None else list(LOSSES)
+    names = everything if names is None else list(names)
     for name in names:
-        if name not in LOSSES:
-            raise SpecError(unknown_name('loss', name, list(LOSSES)))
+        if name not in everything:
+            raise SpecError(unknown_name('loss or metric' if data is None else 'loss', name, everything))
     frameworks = installed() if frameworks is None else list(frameworks)
     if not frameworks:
-        raise RuntimeError("no framework is installed: pip install 'segparity[mmseg,mmcv-lite]' or 'segparity[keras,jax]'")
-    jobs = [(name, *job) for name in names for job in _jobs(name, data)]
-    total, done, rows = len(jobs) * (1 + len(frameworks)), 0, []
+        raise RuntimeError(
+            "no framework is installed: pip install 'segparity[mmseg,mmcv-lite]' or 'segparity[keras,jax]'"
+        )
+    jobs = [(name, *job) for name in names if name in LOSSES for job in _jobs(name, data)]
+    metrics = [(name, *job) for name in names if name in METRICS for job in metric_jobs(name)]
+    total, done, rows = len(jobs) + (len(jobs) + len(metrics)) * len(frameworks), 0, []
     wanted = []
     for name, label, spec, case in jobs:
         wanted.append(cases.reference(spec, case))
@@ -83,6 +88,14 @@ def check_parity(names=None, data=None, frameworks=None, progress=None):
                 for dtype in precisions(framework):
                     row = _compare(worker, name, label, spec, case, want, dtype)
                     worst[name, dtype] = _worse(worst.get((name, dtype)), row)
+                done += 1
+                if progress:
+                    progress(done, total, f'{framework} {name}')
+            for name, label, *job in metrics:
+                dtype = 'float64' if framework == 'torch' else 'float32'
+                difference, error = metric_error(worker, side(framework), *job)
+                row = Row(name, framework, dtype, difference, 0.0, 1, label, error)
+                worst[name, dtype] = _worse(worst.get((name, dtype)), row)
                 done += 1
                 if progress:
                     progress(done, total, f'{framework} {name}')
@@ -100,7 +113,9 @@ def _jobs(name, data):
         return
     known = ('pred', 'target', 'weight', 'ignore_index')
     if not {'pred', 'target'} <= set(data) <= set(known):
-        raise ValueError(f"check_parity: data must have 'pred' and 'target', and may have 'weight' and 'ignore_index', got {sorted(data)}")
+        raise ValueError(
+            f"check_parity: data must have 'pred' and 'target', and may have 'weight' and 'ignore_index', got {sorted(data)}"
+        )
     case = cases.Case(
         np.asarray(data['pred'], np.float64), np.asarray(data['target']), data.get('weight'), data.get('ignore_index')
     )
@@ -134,7 +149,9 @@ def _worse(old, new):
     """Both rows in one: the larger differences, the number of cases added up."""
     if old is None:
         return new
-    leading = max(old, new, key=lambda r: (bool(r.error), r.value_error / VALUE[r.dtype] + r.grad_error / GRADIENT[r.dtype]))
+    leading = max(
+        old, new, key=lambda r: (bool(r.error), r.value_error / VALUE[r.dtype] + r.grad_error / GRADIENT[r.dtype])
+    )
     return dataclasses.replace(
         leading,
         value_error=max(old.value_error, new.value_error),

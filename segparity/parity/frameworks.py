@@ -15,7 +15,9 @@ import numpy as np
 
 FRAMEWORKS = {
     'torch': dict(needs=('torch', 'mmseg', 'mmengine', 'mmcv'), extra='mmseg,mmcv-lite', backend=None, float64=True),
-    'keras_tensorflow': dict(needs=('keras', 'tensorflow'), extra='keras,tensorflow', backend='tensorflow', float64=True),
+    'keras_tensorflow': dict(
+        needs=('keras', 'tensorflow'), extra='keras,tensorflow', backend='tensorflow', float64=True
+    ),
     'keras_jax': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', float64=False),
     'keras_jax_x64': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', float64=True),
     'keras_torch': dict(needs=('keras', 'torch'), extra='keras,keras-torch', backend='torch', float64=True),
@@ -46,7 +48,9 @@ class Worker:
     def __init__(self, framework):
         self.framework = framework
         about = FRAMEWORKS[framework]
-        environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES=os.environ.get('CUDA_VISIBLE_DEVICES', ''))
+        environment = dict(
+            os.environ, TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES=os.environ.get('CUDA_VISIBLE_DEVICES', '')
+        )
         if about['backend']:
             environment['KERAS_BACKEND'] = about['backend']
         if about['backend'] == 'jax':

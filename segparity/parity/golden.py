@@ -73,7 +73,9 @@ def replay(golden, worker, dtype):
     reference on the rounded inputs (a source's own float32 noise is part of its tolerance there).
     """
     arrays = {**golden.arrays, 'pred': golden.arrays['pred'].astype(np.float64)}
-    _, got = worker.call(side(worker.framework) + ':value_and_gradient', arrays, loss=golden.spec.to_dict(), dtype=dtype)
+    _, got = worker.call(
+        side(worker.framework) + ':value_and_gradient', arrays, loss=golden.spec.to_dict(), dtype=dtype
+    )
     if not golden.ours:
         agrees = close(got['value'], golden.loss, 1e-4, 0)
     elif dtype == 'float64':

@@ -103,3 +103,13 @@ def fit(arrays, loss, jit=True, ignore_index=None):
     history = model.fit(pred, target, shuffle=False, epochs=1, **options)
     gradient = -np.moveaxis(np.asarray(ops.convert_to_numpy(layer.offset.value), np.float64), -1, 1)
     return float(history.history['loss'][0]), {'value': np.asarray(value), 'gradient': gradient}
+
+
+def metric_results(arrays, metric):
+    """Name -> fraction of SegmentationReport for the metric whose ``to_dict`` is ``metric``, in two batches."""
+    spec = from_dict(metric)
+    report = keras_plugin.metrics.SegmentationReport(**spec.to_keras())
+    for part in (slice(None, 3), slice(3, None)):
+        report.update_state(arrays['target'][part], arrays['pred'][part])
+    results = report.result()
+    return list(results), {'values': np.array([float(ops.convert_to_numpy(v)) for v in results.values()])}

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
+from mmseg.registry import MODELS
 
 import mmseg_plugin  # noqa: F401  registers the losses
-from mmseg.registry import MODELS
 from shared_spec import from_dict
 
 
@@ -20,3 +20,18 @@ def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None):
         'value': value.detach().numpy(),
         'gradient': np.zeros_like(arrays['pred']) if pred.grad is None else pred.grad.double().numpy(),
     }
+
+
+def metric_results(arrays, metric):
+    """Name -> fraction of MMSegmentation's evaluator for the metric whose ``to_dict`` is ``metric``."""
+    from mmseg.registry import METRICS
+
+    spec = from_dict(metric)
+    evaluator = METRICS.build(spec.to_mmseg())
+    evaluator.dataset_meta = dict(classes=[str(k) for k in range(spec.num_classes)])
+    for i, (pred, target) in enumerate(zip(arrays['pred'], arrays['target'])):
+        maps = {'pred_sem_seg': pred, 'gt_sem_seg': target}
+        sample = {name: {'data': torch.tensor(value)[None]} for name, value in maps.items()}
+        evaluator.process({}, [{**sample, 'sample_idx': i}])
+    results = evaluator.evaluate(size=len(arrays['pred']))
+    return list(results), {'values': np.array([float(v) / 100 for v in results.values()])}

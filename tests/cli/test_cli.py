@@ -53,7 +53,9 @@ def test_check_agrees(capsys):
 
 
 def test_check_finds_a_disagreement(capsys, monkeypatch):
-    row = Row('SoftDiceLoss', 'torch', 'float32', value_error=1e-3, grad_error=0.0, cases=3, worst='default, absent_class')
+    row = Row(
+        'SoftDiceLoss', 'torch', 'float32', value_error=1e-3, grad_error=0.0, cases=3, worst='default, absent_class'
+    )
     monkeypatch.setattr('segparity.check_command.check_parity', lambda *a, **k: [row])
     code, out, _ = run(capsys, 'check', 'SoftDiceLoss')
     assert code == 1 and 'DIFFERS' in out and 'absent_class' in out

@@ -127,7 +127,10 @@ def foreign_part(arrays):
     """A weighted sum with one of Keras' own losses: its value, the value by hand, and whether it survives a round trip."""
     z, y = data()
     one = np.eye(3, dtype='float32')[y]
-    own, other = keras_plugin.losses.SoftDiceLoss(from_logits=True), keras.losses.CategoricalCrossentropy(from_logits=True)
+    own, other = (
+        keras_plugin.losses.SoftDiceLoss(from_logits=True),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+    )
     total = keras_plugin.losses.WeightedSumLoss(losses=[own, other], weights=[2.0, 0.5], loss_weight=3.0)
     again = keras.losses.deserialize(keras.losses.serialize(total))
     by_hand = 3 * (2 * float(own(one, z)) + 0.5 * float(other(one, z)))
@@ -153,7 +156,9 @@ def two_replicas(arrays):
     y[0] = 255
     results = []
     parts = [
-        keras_plugin.losses.JaccardMetricLoss(from_logits=True, ignore_class=255, granularity={'D': 0.4, 'I': 0.3, 'C': 0.3}),
+        keras_plugin.losses.JaccardMetricLoss(
+            from_logits=True, ignore_class=255, granularity={'D': 0.4, 'I': 0.3, 'C': 0.3}
+        ),
         keras_plugin.losses.WeightedCrossEntropyLoss(from_logits=True, ignore_class=255, class_weight=[1.0, 2.0, 3.0]),
         keras_plugin.losses.GeneralizedDiceLoss(from_logits=True, ignore_class=255),
     ]

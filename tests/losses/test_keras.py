@@ -41,12 +41,17 @@ def test_wrong_input_gets_one_sentence(framework, worker):
     found, _ = ask(worker, 'errors')
     assert found['typo'] == "SpecError: JaccardMetricLoss: unknown parameter 'smoth', did you mean 'smooth'?"
     assert found['ignore'] == "SpecError: JaccardMetricLoss: ignore_class must be an integer, or None, got 'x'"
-    assert found['mmseg_name'] == "SpecError: JaccardMetricLoss: unknown parameter 'ignore_index', did you mean 'ignore_class'?"
+    assert (
+        found['mmseg_name']
+        == "SpecError: JaccardMetricLoss: unknown parameter 'ignore_index', did you mean 'ignore_class'?"
+    )
     assert found['reduction'].startswith('SpecError: JaccardMetricLoss: reduction must be one of')
     want = 'ValueError: JaccardMetricLoss: target must be (N, *space) = (2, 4, 5) to match pred (N, *space, C) = (2, 4, 5, 3), got (2, 3, 5)'
     assert found['shape'] == want
     assert found['dtype'] == 'TypeError: JaccardMetricLoss: y_pred must be floating point, got int32'
-    assert found['weight'].startswith('ValueError: JaccardMetricLoss: weight must be one number per pixel (2, 4, 5) or per image (2,)')
+    assert found['weight'].startswith(
+        'ValueError: JaccardMetricLoss: weight must be one number per pixel (2, 4, 5) or per image (2,)'
+    )
     assert found['sum'].startswith('SpecError: WeightedSumLoss: losses must be a list of losses')
     assert "did you mean 'SoftDiceLoss'" in found['sum_name']
 

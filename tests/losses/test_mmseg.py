@@ -13,8 +13,9 @@ import pytest
 torch = pytest.importorskip('torch', reason='needs PyTorch')
 pytest.importorskip('mmseg', reason='needs MMSegmentation')
 
-import mmseg_plugin  # noqa: E402, F401
 from mmseg.registry import MODELS  # noqa: E402
+
+import mmseg_plugin  # noqa: E402, F401
 from shared_spec import LOSSES, SpecError  # noqa: E402
 from tests.support.same import assert_same  # noqa: E402
 

@@ -13,7 +13,7 @@ from tests.support.same import assert_gradient, assert_same
 COMBINATIONS = [(name, example, case) for name in LOSSES for example, case in plan(name)]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def expected(name, example, case_name):
     case = cases.build(case_name)
     spec = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
@@ -23,7 +23,11 @@ def expected(name, example, case_name):
 def ask(worker, spec, case, function='value_and_gradient', **options):
     arrays = dict(pred=case.pred, target=case.target, weight=case.weight)
     return worker.call(
-        f'{side(worker.framework)}:{function}', arrays, loss=spec.to_dict(), ignore_index=case.call_ignore_index, **options
+        f'{side(worker.framework)}:{function}',
+        arrays,
+        loss=spec.to_dict(),
+        ignore_index=case.call_ignore_index,
+        **options,
     )
 
 
@@ -86,7 +90,9 @@ def large_case():
 
 @functools.lru_cache(maxsize=1)
 def large_expected(name, log_loss):
-    pytest.importorskip('torch', reason='the gradient of the large case is PyTorch in float64, checked on the small ones')
+    pytest.importorskip(
+        'torch', reason='the gradient of the large case is PyTorch in float64, checked on the small ones'
+    )
     from segparity.parity.torch_side import value_and_gradient
 
     case = large_case()

@@ -28,8 +28,9 @@ def numpy_loss(name, params, pred, target, weight=None):
 def torch_loss(name, params, pred, target, weight=None):
     torch = pytest.importorskip('torch')
     pytest.importorskip('mmseg')
-    import mmseg_plugin  # noqa: F401
     from mmseg.registry import MODELS
+
+    import mmseg_plugin  # noqa: F401
 
     loss = MODELS.build(LOSSES[name](**params).to_mmseg())
     pred, target = torch.as_tensor(np.asarray(pred, np.float64)), torch.as_tensor(np.ascontiguousarray(target))
@@ -106,7 +107,9 @@ def test_dice_semimetric_is_no_metric():
     a, b, c = np.array([1.0, 0.0]), np.array([1.0, 1.0]), np.array([0.0, 1.0])
     assert distance('DiceSemimetricLoss', a, b) == pytest.approx(1 - 2 / 3)
     assert distance('DiceSemimetricLoss', a, c) == 1.0
-    assert distance('DiceSemimetricLoss', a, c) > distance('DiceSemimetricLoss', a, b) + distance('DiceSemimetricLoss', b, c)
+    assert distance('DiceSemimetricLoss', a, c) > distance('DiceSemimetricLoss', a, b) + distance(
+        'DiceSemimetricLoss', b, c
+    )
 
 
 @both
@@ -144,7 +147,12 @@ def test_hard_equals_one_hot(name, loss):
 @pytest.mark.parametrize('granularity', ['D', 'I', 'C'])
 @pytest.mark.parametrize('name', [*REGION, 'WeightedCrossEntropyLoss'])
 def test_ignored_pixels_are_as_if_deleted(name, granularity, loss):
-    if granularity != 'D' and name == 'WeightedCrossEntropyLoss' or granularity == 'C' and name == 'GeneralizedDiceLoss':
+    if (
+        granularity != 'D'
+        and name == 'WeightedCrossEntropyLoss'
+        or granularity == 'C'
+        and name == 'GeneralizedDiceLoss'
+    ):
         pytest.skip('the loss has no such granularity')
     params = {} if name == 'WeightedCrossEntropyLoss' else dict(granularity=granularity)
 
@@ -211,7 +219,11 @@ def test_under_I_and_C_a_cell_does_not_depend_on_its_batch_mates(name, loss):
         alone = [loss(name, dict(granularity='I'), z[i : i + 1], y[i : i + 1]) for i in range(3)]
         assert_same(loss(name, dict(granularity='I'), z, y), np.mean(alone), 'float64')
         cells = [
-            [loss(name, dict(granularity='C', classes=[k]), z[i : i + 1], y[i : i + 1]) for i in range(3) if (y[i] == k).any()]
+            [
+                loss(name, dict(granularity='C', classes=[k]), z[i : i + 1], y[i : i + 1])
+                for i in range(3)
+                if (y[i] == k).any()
+            ]
             for k in range(3)
         ]
         by_class = [np.mean(column) for column in cells if column]

@@ -80,7 +80,11 @@ def test_takes_what_a_config_hands_over():
         ('JaccardMetricLoss', dict(classes=[-1]), 'a list of different class ids'),
         ('JaccardMetricLoss', dict(activation='softmx'), "did you mean 'softmax'?"),
         ('JaccardMetricLoss', dict(ignore_index=1.5), 'ignore_index must be an integer, or None, got 1.5'),
-        ('JaccardMetricLoss', dict(class_weight=[0, 0]), 'class_weight must be a list of one number >= 0 for each class'),
+        (
+            'JaccardMetricLoss',
+            dict(class_weight=[0, 0]),
+            'class_weight must be a list of one number >= 0 for each class',
+        ),
         ('JaccardMetricLoss', dict(class_weight=3), 'class_weight must be a list'),
         ('JaccardMetricLoss', dict(presence_threshold=1), 'presence_threshold must be a number >= 0 and < 1'),
         ('SoftDiceLoss', dict(norm=3), 'norm must be an integer from 1 to 2, got 3'),
@@ -94,7 +98,11 @@ def test_takes_what_a_config_hands_over():
         ('WeightedCrossEntropyLoss', dict(label_smoothing=1.5), 'label_smoothing must be a number >= 0 and <= 1'),
         ('WeightedCrossEntropyLoss', dict(granularity='I'), "unknown parameter 'granularity'"),
         ('WeightedSumLoss', dict(losses=[dict(type='JacardMetricLoss')]), "did you mean 'JaccardMetricLoss'?"),
-        ('WeightedSumLoss', dict(losses=[dict(type='SoftDiceLoss')], weights=[1, 2]), 'one entry for each of the 1 losses'),
+        (
+            'WeightedSumLoss',
+            dict(losses=[dict(type='SoftDiceLoss')], weights=[1, 2]),
+            'one entry for each of the 1 losses',
+        ),
         ('WeightedSumLoss', dict(weights=[1]), 'weights are given without losses'),
         (
             'WeightedSumLoss',

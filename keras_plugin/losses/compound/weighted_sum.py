@@ -51,7 +51,9 @@ class WeightedSumLoss(Loss):
 
     def get_config(self):
         losses = [
-            {'type': type(part).__name__, **part.get_config()} if isinstance(part, Loss) else keras.losses.serialize(part)
+            {'type': type(part).__name__, **part.get_config()}
+            if isinstance(part, Loss)
+            else keras.losses.serialize(part)
             for part in self.parts
         ]
         return dict(

@@ -21,9 +21,7 @@ class WeightedSumLoss(Loss):
         super().__init__(locals())
         self.parts = nn.ModuleList(MODELS.build(part.to_mmseg()) for part in self.spec.parts)
 
-    def forward(
-        self, pred, target, weight=None, ignore_index=None, avg_factor=None, reduction_override=None, **kwargs
-    ):
+    def forward(self, pred, target, weight=None, ignore_index=None, avg_factor=None, reduction_override=None, **kwargs):
         """The weighted sum; every part receives the call's arguments as they are."""
         call = dict(avg_factor=avg_factor, reduction_override=reduction_override, **kwargs)
         losses = (part(pred, target, weight, ignore_index, **call) for part in self.parts)

@@ -32,10 +32,14 @@ class WeightedSumLoss(Weighted):
     title = 'Weighted sum of losses'
     formula = 'sum_i weights_i * loss_i'
     source = "MMSegmentation's list in loss_decode; recipe 0.25 / 0.75: JDTLosses"
-    remarks = 'Without losses: 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss, the recipe of the JDT papers.'
+    remarks = (
+        'Without losses: 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss, the recipe of the JDT papers.'
+    )
 
     losses: tuple = param(None, Optional(Losses()), 'the losses; None is the recipe of the JDT papers')
-    weights: tuple = param(None, Optional(Each(Real(low=0), 'a list of numbers >= 0')), 'one for each loss; None is 1 for each')
+    weights: tuple = param(
+        None, Optional(Each(Real(low=0), 'a list of numbers >= 0')), 'one for each loss; None is 1 for each'
+    )
 
     examples = {
         'recipe': Example(),

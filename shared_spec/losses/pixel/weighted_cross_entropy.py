@@ -20,7 +20,7 @@ class WeightedCrossEntropyLoss(Shared):
     )
     source = 'PyTorch cross_entropy; balanced: Xie, Tu: HED, 2015'
     remarks = (
-        'Hard labels with a class_weight list (or inverse_frequency): the weights of the pixels\' classes join the '
+        "Hard labels with a class_weight list (or inverse_frequency): the weights of the pixels' classes join the "
         'denominator, as in PyTorch; soft labels, balanced and sigmoid channels divide by the number of valid pixels. '
         'One channel takes one weight, or two (background, foreground), which then equal the two-channel softmax form. '
         'Probabilities are floored at 1e-7 before the logarithm.'

@@ -7,14 +7,16 @@ from shared_spec.checks import AnyOf, Choice, Each, Integer, Real, Weights
 from shared_spec.granularity import as_weights
 from shared_spec.inputs import prepare
 from shared_spec.overlap import metric_overlap, product_overlap
-from shared_spec.spec import Example, Shared, Smoothed, shared_parameters, loss_spec, param
+from shared_spec.spec import Example, Shared, Smoothed, loss_spec, param, shared_parameters
 
 
 @shared_parameters
 class PerBatchOrImage(Smoothed, Shared):
     """The shared parameters of a loss whose classes are weighed inside one ratio."""
 
-    granularity: str = param('D', Weights('D', 'I'), 'one ratio over the data set (batch), or the mean of one per image')
+    granularity: str = param(
+        'D', Weights('D', 'I'), 'one ratio over the data set (batch), or the mean of one per image'
+    )
     classes: str = param(
         'all', AnyOf(Choice('all'), Each(Integer(low=0), 'a list of different class ids', unique=True)),
         "which classes enter the sums; 'absent' says what those without a pixel weigh",
@@ -50,7 +52,9 @@ class GeneralizedDiceLoss(PerBatchOrImage):
     examples = {
         'default': Example(),
         'image_simple': Example(dict(granularity='I', weighting='simple', absent='drop')),
-        'both_uniform': Example(dict(granularity={'D': 0.5, 'I': 0.5}, weighting='uniform', smooth=0.0, loss_weight=2.0)),
+        'both_uniform': Example(
+            dict(granularity={'D': 0.5, 'I': 0.5}, weighting='uniform', smooth=0.0, loss_weight=2.0)
+        ),
         'metric_sigmoid': Example(dict(overlap='metric', activation='sigmoid', presence_threshold=0.3)),
     }
 

@@ -6,7 +6,7 @@ from shared_spec.checks import Boolean, Integer, Real
 from shared_spec.granularity import mean_over_cells
 from shared_spec.inputs import prepare
 from shared_spec.overlap import metric_overlap, score
-from shared_spec.spec import Example, Region, shared_parameters, loss_spec, param
+from shared_spec.spec import Example, Region, loss_spec, param, shared_parameters
 
 TINY = 1e-37  # floor of a score under the logarithm: reached only with smooth = 0
 

@@ -4,7 +4,7 @@ from shared_spec.checks import Integer, Real
 from shared_spec.granularity import mean_over_cells
 from shared_spec.inputs import prepare
 from shared_spec.overlap import product_overlap, score
-from shared_spec.spec import Example, Region, shared_parameters, loss_spec, param
+from shared_spec.spec import Example, Region, loss_spec, param, shared_parameters
 
 
 @shared_parameters

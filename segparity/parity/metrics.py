@@ -1,0 +1,45 @@
+"""The metrics of every installed framework beside the reference."""
+
+import numpy as np
+
+from segparity.parity.frameworks import WorkerError
+from shared_spec import METRICS
+
+IGNORE = 255
+
+
+def label_maps(num_classes, seed=0):
+    """Seven pairs (pred, target) of 9 x 11 pixels: a perfect one, an ignored one, absent classes, an ignored border."""
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, num_classes, (7, 9, 11))
+    pred = np.where(rng.random(target.shape) < 0.3, rng.integers(0, num_classes, target.shape), target)
+    target[:, 0] = IGNORE
+    pred[1] = target[1].clip(max=num_classes - 1)
+    target[2] = IGNORE
+    target[3][target[3] == num_classes - 1] = 0
+    target[4], pred[5] = 0, 0
+    return pred, target
+
+
+def metric_jobs(name):
+    """(label, spec, pred, target, name -> expected fraction) of every example of a metric."""
+    for example_name, example in METRICS[name].examples.items():
+        spec = METRICS[name](**example.params)
+        pred, target = label_maps(spec.num_classes)
+        if spec.ignore_index is None:
+            target = np.where(target == IGNORE, 0, target)
+        yield example_name, spec, pred, target, spec.reference(list(pred), list(target))
+
+
+def metric_error(worker, module, spec, pred, target, expected):
+    """(largest difference, '') of one example in a worker's framework, or (inf, the worker's error)."""
+    try:
+        names, got = worker.call(module + ':metric_results', dict(pred=pred, target=target), metric=spec.to_dict())
+    except WorkerError as error:
+        return float('inf'), str(error)
+    if list(expected) != names:
+        return float('inf'), f'results {names}, expected {list(expected)}'
+    want = np.array(list(expected.values()))
+    if not np.array_equal(np.isnan(want), np.isnan(got['values'])):
+        return float('inf'), 'undefined results differ'
+    return float(np.nanmax(np.abs(got['values'] - want))), ''
