@@ -42,9 +42,7 @@ class CountedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         try:
             max_images = Integer(1, 500_000).freeze(max_images)
         except (ValueError, TypeError):
-            raise SpecError(
-                f'{owner}: max_images must be an integer from 1 to 500000, got {max_images!r}'
-            ) from None
+            raise SpecError(f'{owner}: max_images must be an integer from 1 to 500000, got {max_images!r}') from None
         self.spec, self.from_logits, self.max_images = spec, bool(from_logits), max_images
         self.state_dtype = 'float64' if self.dtype == 'float64' else 'float32'
         c, m = spec.num_classes, len(spec.metrics)
@@ -114,7 +112,7 @@ class CountedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         ``image_ids`` names the images in the order in which they came, so that repeated ones are dropped.
         """
         if self._table is None:
-            raise ValueError(f'{type(self).__name__}: only a metric with worst-case results (q) keeps a table of images')
+            raise ValueError(f'{type(self).__name__}: only a metric with worst-case results (q) keeps a table')
         self.check()
         seen = int(ops.convert_to_numpy(self._table.seen))
         if image_ids is not None and len(image_ids) != seen:

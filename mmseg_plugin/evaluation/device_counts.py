@@ -18,7 +18,7 @@ def whole(ids):
 
 
 def on_device(pred, target, num_classes, ignore_index):
-    """The same with one pass and one transfer of a small table; the rows after the classes are 'other' and 'ignored'."""
+    """The same with one pass and one small transfer; the rows after the classes are 'other' and 'ignored'."""
     pred, target = pred.reshape(-1).long(), target.reshape(-1).long()
     row = torch.where((target < 0) | (target >= num_classes), num_classes, target)
     if ignore_index is not None:

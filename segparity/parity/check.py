@@ -11,7 +11,7 @@ from shared_spec import LOSSES, METRICS, SpecError, cases
 from shared_spec.spec import unknown_name
 
 # every example meets these; the default example meets every case
-CORE = ('ignored_border', 'pixel_weight_soft', 'one_channel')
+CORE = ('ignored_border', 'one_image_ignored', 'pixel_weight_soft', 'one_channel')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,8 +18,9 @@ def image_counts(pred, target, num_classes, ignore_index=None, pixel_weight=None
     """tp, fp, fn of one image's id maps -> int64 (num_classes, 3).
 
     The maps have any one shape and any integer dtype; a pixel counts where its label is not ``ignore_index`` and its
-    weight, if given, is above 0. A label that is no class adds a false positive to the class predicted there, so
-    the sum of tp and fp is the number of valid pixels, that of tp and fn the number of pixels labelled with a class. A prediction that is no class is a ValueError.
+    weight, if given, is above 0. A label that is no class adds a false positive to the class predicted there, so the
+    sum of tp and fp is the number of valid pixels, that of tp and fn the number of pixels labelled with a class. A
+    prediction that is no class is a ValueError.
     """
     pred, target = np.asarray(pred), np.asarray(target)
     for name, ids in (('pred', pred), ('target', target)):
@@ -51,9 +52,7 @@ def image_counts(pred, target, num_classes, ignore_index=None, pixel_weight=None
                 p, t = p[keep], t[keep]
             wrong = (p < 0) | (p >= num_classes)
             if wrong.any():
-                raise ValueError(
-                    f'image_counts: predictions must be class ids below {num_classes}, got {p[wrong][0]}'
-                )
+                raise ValueError(f'image_counts: predictions must be class ids below {num_classes}, got {p[wrong][0]}')
             keep = (t >= 0) & (t < rows)
             strange += np.bincount(p[~keep].astype(np.int64), minlength=num_classes)
             p, t = p[keep], t[keep]

@@ -37,7 +37,8 @@ class FineGrained(MetricSpec):
     mmseg_type = 'FineGrainedMetric'
     mmseg_line = "val_evaluator = dict(type='FineGrainedMetric', ignore_index=255, q=[1, 5])"
     keras_line = (
-        'model.compile(metrics=[keras_plugin.metrics.MeanIoU(num_classes, level="C", ignore_class=255, from_logits=True)])'
+        'model.compile(metrics=['
+        'keras_plugin.metrics.MeanIoU(num_classes, level="C", ignore_class=255, from_logits=True)])'
     )
 
     num_classes: int = param(REQUIRED, Integer(low=1), 'number of classes; a binary problem has 2')

@@ -1,14 +1,8 @@
-"""What the Keras metrics must do on every backend: ``python worker.py tests.metrics.keras_cases OUT [case ...]``.
+"""What the Keras metrics must do on every backend, one function ``case_*`` for each fact; see ``keras_worker.py``."""
 
-Runs, with KERAS_BACKEND set, the functions ``case_*`` that are named, or all, and writes {case: None or what went
-wrong} as JSON to OUT. Those called ``case_tensorflow_*`` are about TensorFlow alone.
-"""
-
+import inspect
 import json
 import os
-import sys
-import tempfile
-import traceback
 import warnings
 
 import keras
@@ -17,80 +11,17 @@ from keras import ops
 
 from keras_plugin import metrics as km
 from keras_plugin.metrics import counts as counts_module
+from keras_plugin.metrics.scores import of_lowest
 from shared_spec import SpecError
 from shared_spec.metrics.counts import FineGrainedState
 from shared_spec.metrics.counts import image_counts as numpy_counts
 from shared_spec.metrics.fine_grained import FineGrained
 from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
 from tests.metrics.golden import EVERY_METRIC, golden, ids
+from tests.metrics.keras_run import BACKEND, Run, jit, refuses, report
 from tests.metrics.rules import ALL, BINARY, EITHER, RULES, random_images, staircase
 
-BACKEND = keras.backend.backend()
 CLASSES = (km.MeanIoU, km.MeanDice, km.MeanAccuracy, km.MeanPrecision, km.MeanFscore)
-
-
-def jit(function):
-    """The function compiled as the backend compiles a step."""
-    if BACKEND == 'tensorflow':
-        import tensorflow as tf
-
-        return tf.function(function, jit_compile=True)
-    if BACKEND == 'jax':
-        import jax
-
-        return jax.jit(function)
-    return function
-
-
-class Run:
-    """A metric whose update and result are compiled, as in a model; it may be reset and used again.
-
-    ``eager`` leaves them as they are, except on JAX, which would compile every operation by itself.
-    """
-
-    def __init__(self, metric, eager=False):
-        self.metric = metric
-        if BACKEND == 'jax':
-            self._update, self._result = jit(metric.stateless_update_state), jit(metric.stateless_result)
-        else:
-            plain = metric.update_state, metric.result
-            self._update, self._result = plain if eager else map(jit, plain)
-
-    def update(self, *arguments):
-        if BACKEND == 'jax':
-            new = self._update([v.value for v in self.metric.variables], *arguments)
-            for variable, value in zip(self.metric.variables, new):
-                variable.assign(value)
-        else:
-            self._update(*(ops.convert_to_tensor(a) for a in arguments))
-
-    def result(self):
-        found = self._result([v.value for v in self.metric.variables]) if BACKEND == 'jax' else self._result()
-        if isinstance(found, dict):
-            # a compiled function of JAX sorts the names
-            return {name: float(found[name]) for name in self.metric.spec.names()}
-        return float(found)
-
-    def over(self, preds, targets, weights=None, batch=8):
-        self.metric.reset_state()
-        for i in range(0, len(targets), batch):
-            parts = [x[i : i + batch] for x in (targets, preds, weights) if x is not None]
-            self.update(*parts)
-        return self.result()
-
-
-def report(spec, eager=False, **arguments):
-    return Run(km.SegmentationReport(**spec.keras_arguments(), **arguments), eager)
-
-
-def refuses(kind, sentence, call, *arguments, **keywords):
-    try:
-        call(*arguments, **keywords)
-    except kind as error:
-        assert sentence in str(error), f'{error} does not say {sentence!r}'
-        assert '\n' not in str(error)
-    else:
-        raise AssertionError(f'{arguments} {keywords} was not refused')
 
 
 def case_published():
@@ -152,8 +83,6 @@ def case_worst_floor():
 
 
 def case_thousands_of_scores_keep_the_sixth_digit():
-    from keras_plugin.metrics.scores import of_lowest
-
     scores = np.sort(np.random.default_rng(0).random(20000).astype('float32'))
     got = ops.convert_to_numpy(of_lowest(scores, np.ones(20000, bool), (1, 50, 100)))
     want = [scores[:k].astype('float64').mean() for k in (200, 10000, 20000)]
@@ -174,7 +103,13 @@ def case_kinds_of_input():
         assert ops.convert_to_numpy(found).dtype == np.int32 and int(wrong) == 0
         return ops.convert_to_numpy(found)
 
-    labels = [targets, targets.astype('uint8'), targets.astype('float32'), targets[..., None].astype('float32'), one_hot]
+    labels = [
+        targets,
+        targets.astype('uint8'),
+        targets.astype('float32'),
+        targets[..., None].astype('float32'),
+        one_hot,
+    ]
     for y_true in labels:
         np.testing.assert_array_equal(counts(y_true, logits), want)
     for y_pred in (preds, preds.astype('uint8'), preds[..., None], ops.cast(logits, 'bfloat16')):
@@ -206,7 +141,9 @@ def case_shapes_without_a_meaning_are_refused():
     ids_, maps = np.zeros((2, 4, 5), int), np.zeros((2, 4, 5, 3), 'float32')
     refuses(ValueError, 'MeanIoU: target must be (N, *space) = (2, 4, 5)', metric.update_state, ids_[:, :3], maps)
     refuses(ValueError, 'got (2, 5, 4)', metric.update_state, ids_.transpose(0, 2, 1), ids_)
-    refuses(ValueError, 'with 3 channels or integer class ids, got (2, 4, 5, 2)', metric.update_state, ids_, maps[..., :2])
+    refuses(
+        ValueError, 'with 3 channels or integer class ids, got (2, 4, 5, 2)', metric.update_state, ids_, maps[..., :2]
+    )
     refuses(ValueError, 'with 3 channels', metric.update_state, ids_, maps[..., :1])
     refuses(ValueError, '1 or 2 or 3 spatial axes', metric.update_state, ids_[:, 0, 0], maps[:, 0, 0])
     refuses(ValueError, 'weight must be one number per pixel', metric.update_state, ids_, maps, np.ones((2, 4)))
@@ -214,7 +151,13 @@ def case_shapes_without_a_meaning_are_refused():
 
 
 def case_arguments_without_a_meaning_are_refused():
-    refuses(SpecError, "MeanIoU: unknown parameter 'ignore_index', did you mean 'ignore_class'", km.MeanIoU, 3, ignore_index=0)
+    refuses(
+        SpecError,
+        "MeanIoU: unknown parameter 'ignore_index', did you mean 'ignore_class'",
+        km.MeanIoU,
+        3,
+        ignore_index=0,
+    )
     refuses(SpecError, "MeanDice: level must be one of 'D', 'I', 'C', got 'K'", km.MeanDice, 3, level='K')
     refuses(SpecError, "MeanIoU: q has a meaning at level 'I' or 'C'", km.MeanIoU, 3, q=5)
     refuses(SpecError, 'MeanIoU: q must be an integer from 1 to 100', km.MeanIoU, 3, level='I', q=0)
@@ -333,7 +276,9 @@ def case_config_round_trip():
     for cls in (*CLASSES, km.PixelAccuracy, km.SegmentationReport):
         full = dict(num_classes=2, ignore_class=7, from_logits=True, name='n', dtype='float64')
         if cls is km.SegmentationReport:
-            full.update(levels=['I', 'C'], q=[3], metrics=['mDice'], beta=0.5, present_in='either', binary=True, max_images=5)
+            full.update(
+                levels=['I', 'C'], q=[3], metrics=['mDice'], beta=0.5, present_in='either', binary=True, max_images=5
+            )
         elif cls is not km.PixelAccuracy:
             full.update(level='C', q='Q', present_in='either', binary=True, max_images=5)
         if cls is km.MeanFscore:
@@ -348,146 +293,11 @@ def case_config_round_trip():
 
 
 def case_constructor_takes_the_parameters_of_the_spec():
-    import inspect
-
-    given = {k: p.default for k, p in inspect.signature(km.SegmentationReport.__init__).parameters.items() if k != 'self'}
+    given = {
+        k: p.default for k, p in inspect.signature(km.SegmentationReport.__init__).parameters.items() if k != 'self'
+    }
     for name, field in FineGrained.parameters().items():
         default = field.metadata['keras_default']
         want = inspect.Parameter.empty if name == 'num_classes' else default
         assert given.pop(field.metadata['keras_name'] or name) == want, name
     assert list(given) == ['from_logits', 'max_images', 'name', 'dtype']
-
-
-def tiny_model(weighted=False):
-    inputs = keras.Input((None, None, 3))
-    model = keras.Model(inputs, keras.layers.Conv2D(4, 1)(inputs))
-    metrics = [
-        km.MeanIoU(4, level='C', q=5, ignore_class=255, from_logits=True, max_images=30),
-        km.PixelAccuracy(4, ignore_class=255, from_logits=True),
-        km.SegmentationReport(4, ignore_class=255, from_logits=True, levels=('D', 'I'), q=(), metrics=('mDice',)),
-    ]
-    model.compile(
-        optimizer='sgd',
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
-        jit_compile=BACKEND != 'torch',
-        **{'weighted_metrics' if weighted else 'metrics': metrics},
-    )
-    return model
-
-
-def model_wants(model, x, y, weights=None):
-    """What evaluate must give, from the predictions."""
-    preds = ops.convert_to_numpy(model.predict(x, batch_size=4, verbose=0)).argmax(-1)
-    want = FineGrained(num_classes=4, q=(5,), metrics=('mIoU', 'mDice')).reference(preds, y, weights)
-    return {name: want[name] for name in ('mIoUC5', 'aAcc', 'FWIoU', 'mDiceD', 'mDiceI')}
-
-
-def case_model_fit_evaluate_save():
-    rng = np.random.default_rng(7)
-    x = rng.random((10, 6, 5, 3)).astype('float32')
-    _, y = random_images(46, 10, 4, (6, 5))
-    model = tiny_model()
-    history = model.fit(x, y, batch_size=5, epochs=2, verbose=0, callbacks=[km.CheckMetrics()]).history
-    want = model_wants(model, x, y)
-    assert set(want) | {'loss'} == set(history) and np.isfinite(list(history.values())).all()
-    got = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)  # the last batch has 2 images
-    assert_agrees(got, want, FLOAT32, 'evaluate')
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, 'model.keras')
-        model.save(path)
-        again = keras.saving.load_model(path)
-    assert_agrees(again.evaluate(x, y, batch_size=10, verbose=0, return_dict=True), want, FLOAT32, 'reloaded')
-    configs = [[m.get_config() for m in one._compile_metrics.metrics] for one in (model, again)]
-    assert configs[0] == configs[1]
-
-
-def case_model_sample_weight():
-    rng = np.random.default_rng(8)
-    x = rng.random((6, 6, 5, 3)).astype('float32')
-    _, y = random_images(47, 6, 4, (6, 5))
-    model = tiny_model(weighted=True)
-    weights = (rng.random(y.shape) < 0.5).astype('float32') * 2
-    want = model_wants(model, x, y, weights)
-    got = model.evaluate(x, y, sample_weight=weights, batch_size=3, verbose=0, return_dict=True)
-    assert_agrees(got, want, FLOAT32, 'sample_weight')
-
-
-def case_model_says_why_it_is_nan():
-    inputs = keras.Input((6, 3))
-    model = keras.Model(inputs, keras.layers.Conv1D(4, 1)(inputs))
-    model.compile(loss='mse', metrics=[km.MeanDice(4, 'I', 10, max_images=3)], jit_compile=BACKEND != 'torch')
-    x, y = np.ones((5, 6, 3), 'float32'), np.zeros((5, 6, 4), 'float32')
-    assert np.isnan(model.evaluate(x, y, verbose=0, return_dict=True)['mDiceI10'])
-    refuses(ValueError, 'got 3 for 5', model.evaluate, x, y, verbose=0, callbacks=[km.CheckMetrics()])
-
-
-def case_mixed_precision_counts_exactly():
-    keras.config.set_dtype_policy('mixed_bfloat16')
-    try:
-        inputs = keras.Input((20, 20, 3))
-        model = keras.Model(inputs, keras.layers.Conv2D(4, 1)(inputs))
-        model.compile(loss='mse', metrics=[km.PixelAccuracy(4, from_logits=True)], jit_compile=BACKEND != 'torch')
-        x, y = np.ones((3, 20, 20, 3), 'float32'), np.zeros((3, 20, 20, 4), 'float32')
-        y[..., 1] = 1
-        y[0, 0, 0] = [1, 0, 0, 0]
-        model.layers[-1].set_weights([np.zeros((1, 1, 3, 4)), np.array([0, 1, 0, 0])])
-        assert abs(model.evaluate(x, y, verbose=0, return_dict=True)['aAcc'] - 1199 / 1200) < FLOAT32
-    finally:
-        keras.config.set_dtype_policy('float32')
-
-
-def case_tensorflow_traces_unknown_sizes():
-    import tensorflow as tf
-
-    preds, targets = random_images(48, 5, 4, (6, 8))
-    spec = FineGrained(num_classes=4, metrics=('mIoU',))
-    metric = km.SegmentationReport(**spec.keras_arguments(), max_images=10)
-    maps = tf.TensorSpec((None, None, None, 4), 'float32'), tf.TensorSpec((None, None, None), 'int64')
-    update = tf.function(lambda p, t: metric.update_state(t, p), input_signature=maps)
-    logits = np.eye(4, dtype='float32')[preds]
-    update(logits[:3], targets[:3])
-    update(logits[3:].reshape(2, 12, 4, 4), targets[3:].reshape(2, 12, 4))
-    assert update.experimental_get_tracing_count() == 1
-    update(logits[:0], targets[:0])  # a replica's empty share
-    assert_same({k: float(v) for k, v in metric.result().items()}, spec.reference(preds, targets), FLOAT32)
-
-
-def case_tensorflow_replicas():
-    import tensorflow as tf
-
-    strategy = tf.distribute.MirroredStrategy(['/cpu:0', '/cpu:1'])
-    preds, targets = random_images(49, 4, 4)
-    spec = FineGrained(num_classes=4, metrics=('mIoU',), q=(50,))
-    with strategy.scope():
-        metric = km.SegmentationReport(**spec.keras_arguments(), max_images=10)
-    shares = strategy.experimental_distribute_values_from_function(
-        lambda context: tuple(tf.constant(x[context.replica_id_in_sync_group :: 2]) for x in (targets, preds))
-    )
-    strategy.run(lambda share: metric.update_state(*share), args=(shares,))
-    got = {k: float(v) for k, v in metric.result().items()}
-    want = spec.reference(preds, targets)
-    # the replicas' tables lie on top of each other: no worst case, rather than a wrong one
-    assert_same(got, {k: float('nan') if k[-1] in '0Q' else v for k, v in want.items()}, FLOAT32)
-    refuses(ValueError, 'which a strategy of several replicas does not keep', metric.check)
-
-
-def main(out, *names):
-    if BACKEND == 'tensorflow':
-        import tensorflow as tf
-
-        tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-    outcome = {}
-    for name in names or [name for name in globals() if name.startswith('case_')]:
-        try:
-            globals()[name]()
-            outcome[name] = None
-        except Exception:
-            outcome[name] = traceback.format_exc(limit=-3)
-    with open(out, 'w') as file:
-        json.dump(outcome, file)
-
-
-if __name__ == '__main__':
-    main(*sys.argv[1:])

@@ -235,8 +235,9 @@ def staircase(n):
 def random_images(seed, n, num_classes, shape=(8, 6), ignore_index=255):
     """Images whose classes come and go, with wrong and ignored pixels and one wholly ignored image."""
     rng = np.random.default_rng(seed)
-    targets = np.stack([rng.choice(rng.permutation(num_classes)[: rng.integers(1, num_classes + 1)], shape)
-                        for _ in range(n)])
+    targets = np.stack(
+        [rng.choice(rng.permutation(num_classes)[: rng.integers(1, num_classes + 1)], shape) for _ in range(n)]
+    )
     preds = np.where(rng.random(targets.shape) < 0.6, targets, rng.integers(0, num_classes, targets.shape))
     if ignore_index is not None:
         targets = np.where(rng.random(targets.shape) < 0.1, ignore_index, targets)

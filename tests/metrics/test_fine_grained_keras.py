@@ -17,7 +17,8 @@ BACKENDS = {
     'keras_jax_x64': dict(KERAS_BACKEND='jax', JAX_ENABLE_X64='1'),
     'keras_torch': dict(KERAS_BACKEND='torch'),
 }
-EVERYWHERE = re.findall(r'^def (case_(?!tensorflow)\w+)', (HERE / 'keras_cases.py').read_text(), re.M)
+SOURCE = (HERE / 'keras_cases.py').read_text() + (HERE / 'keras_model_cases.py').read_text()
+EVERYWHERE = re.findall(r'^def (case_(?!tensorflow)\w+)', SOURCE, re.M)
 TENSORFLOW = ['case_tensorflow_traces_unknown_sizes', 'case_tensorflow_replicas']
 # what the width of JAX's integers and floats can change; the rest would only repeat keras_jax
 X64 = [
@@ -46,7 +47,7 @@ def test_cases(backend, tmp_path):
             pytest.skip(f'{module} is not installed')
     quiet = dict(TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1')
     done = subprocess.run(
-        [sys.executable, str(HERE / 'worker.py'), 'tests.metrics.keras_cases', str(tmp_path / 'outcome.json'), *CASES[backend]],
+        [sys.executable, HERE / 'worker.py', 'tests.metrics.keras_worker', 'outcome.json', *CASES[backend]],
         env={**os.environ, **quiet, **environment},
         cwd=tmp_path,
         capture_output=True,

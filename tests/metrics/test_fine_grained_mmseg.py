@@ -216,7 +216,8 @@ def test_two_processes_give_the_last_digit_of_one(tmp_path):
     environment = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
     worker = [str(WORKER), 'tests.metrics.two_ranks', str(tmp_path / 'results.json')]
-    done = subprocess.run([*command, *worker], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    there = dict(env=environment, cwd=tmp_path, timeout=240)
+    done = subprocess.run([*command, *worker], **there, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     want = evaluated(build(4), samples(*random_images(30, 11, 4)))
     got = json.loads((tmp_path / 'results.json').read_text())

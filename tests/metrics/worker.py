@@ -1,4 +1,4 @@
-"""Runs a module of these tests in a process of its own: ``python worker.py tests.metrics.keras_cases ...``.
+"""Runs a module of these tests in a process of its own: ``python worker.py tests.metrics.keras_worker ...``.
 
 MMSegmentation installs a package that is named ``tests`` too; here the name means this checkout's.
 """

@@ -1,0 +1,72 @@
+"""Metrics compiled as a model compiles them on the backend of this process, and what else its cases share."""
+
+import keras
+from keras import ops
+
+from keras_plugin import metrics as km
+
+BACKEND = keras.backend.backend()
+
+
+def jit(function):
+    """The function compiled as the backend compiles a step."""
+    if BACKEND == 'tensorflow':
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True)
+    if BACKEND == 'jax':
+        import jax
+
+        return jax.jit(function)
+    return function
+
+
+class Run:
+    """A metric whose update and result are compiled, as in a model; it may be reset and used again.
+
+    ``eager`` leaves them as they are, except on JAX, which would compile every operation by itself.
+    """
+
+    def __init__(self, metric, eager=False):
+        self.metric = metric
+        if BACKEND == 'jax':
+            self._update, self._result = jit(metric.stateless_update_state), jit(metric.stateless_result)
+        else:
+            plain = metric.update_state, metric.result
+            self._update, self._result = plain if eager else map(jit, plain)
+
+    def update(self, *arguments):
+        if BACKEND == 'jax':
+            new = self._update([v.value for v in self.metric.variables], *arguments)
+            for variable, value in zip(self.metric.variables, new):
+                variable.assign(value)
+        else:
+            self._update(*(ops.convert_to_tensor(a) for a in arguments))
+
+    def result(self):
+        found = self._result([v.value for v in self.metric.variables]) if BACKEND == 'jax' else self._result()
+        if isinstance(found, dict):
+            # a compiled function of JAX sorts the names
+            return {name: float(found[name]) for name in self.metric.spec.names()}
+        return float(found)
+
+    def over(self, preds, targets, weights=None, batch=8):
+        self.metric.reset_state()
+        for i in range(0, len(targets), batch):
+            parts = [x[i : i + batch] for x in (targets, preds, weights) if x is not None]
+            self.update(*parts)
+        return self.result()
+
+
+def report(spec, eager=False, **arguments):
+    return Run(km.SegmentationReport(**spec.keras_arguments(), **arguments), eager)
+
+
+def refuses(kind, sentence, call, *arguments, **keywords):
+    try:
+        call(*arguments, **keywords)
+    except kind as error:
+        assert sentence in str(error), f'{error} does not say {sentence!r}'
+        assert '\n' not in str(error)
+    else:
+        raise AssertionError(f'{arguments} {keywords} was not refused')
