@@ -7,8 +7,7 @@ from pathlib import Path
 
 from segparity.parity import check_parity
 from segparity.parity import golden as vectors
-from segparity.parity.check import precisions
-from segparity.parity.frameworks import Worker, WorkerError, installed
+from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError, installed
 from shared_spec import LOSSES, METRICS, SpecError
 from shared_spec.spec import unknown_name
 
@@ -65,7 +64,7 @@ def golden_table(folder, names):
     frameworks = installed()
     passed = {}
     for framework in frameworks:
-        dtype = precisions(framework)[-1]
+        dtype = FRAMEWORKS[framework]['precisions'][-1]
         with Worker(framework) as worker:
             for case in cases:
                 passed[case.id, framework] = _passes(case, worker, dtype)

@@ -14,7 +14,11 @@ def add_arguments(parser):
     """The options of ``segparity demo``."""
     parser.add_argument('--out', type=Path, default=Path('demo_out'), help='folder of data, models and page [demo_out]')
     parser.add_argument(
-        '--worlds', type=world_names, default=WORLDS, metavar='NAMES', help='mmseg, keras or mmseg,keras [all installed]'
+        '--worlds',
+        type=world_names,
+        default=WORLDS,
+        metavar='NAMES',
+        help='mmseg, keras or mmseg,keras [all installed]',
     )
     parser.add_argument('--iterations', type=positive, help='training steps of each model, in tens [400]')
     parser.add_argument('--fresh', action='store_true', help='start over, whatever an earlier run has left')

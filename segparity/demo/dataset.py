@@ -1,8 +1,8 @@
 """The scenes on disk, in MMSegmentation's folder layout, and their way back into arrays.
 
-    data/img_dir/{train,val}/0000.png    RGB images
-    data/ann_dir/{train,val}/0000.png    label maps, palette PNG: 0 to 4, 255 is ignored
-    data/manifest.json                   the hash of every file: what is missing or damaged is noticed and rewritten
+data/img_dir/{train,val}/0000.png    RGB images
+data/ann_dir/{train,val}/0000.png    label maps, palette PNG: 0 to 4, 255 is ignored
+data/manifest.json                   the hash of every file: what is missing or damaged is noticed and rewritten
 """
 
 import hashlib
@@ -110,7 +110,9 @@ def read_labels(path):
         raise DemoError(f'{path}: a label map has one 8-bit channel of class ids, this image has mode {mode}')
     strange = np.setdiff1d(labels, [*range(NUM_CLASSES), IGNORE])
     if strange.size:
-        raise DemoError(f'{path}: label {strange[0]} is neither a class (0 to {NUM_CLASSES - 1}) nor ignored ({IGNORE})')
+        raise DemoError(
+            f'{path}: label {strange[0]} is neither a class (0 to {NUM_CLASSES - 1}) nor ignored ({IGNORE})'
+        )
     return labels
 
 

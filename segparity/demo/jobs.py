@@ -85,6 +85,8 @@ def environment(threads, backend=''):
         'PYTHONPATH': os.pathsep.join([here, found] if found else [here]),
         'PYTHONUNBUFFERED': '1',
         'OMP_NUM_THREADS': str(threads),
+        # Threads that wait must not spin: beside other work on the same cores that made a step ten times as long.
+        'OMP_WAIT_POLICY': os.environ.get('OMP_WAIT_POLICY', 'PASSIVE'),
         'TF_NUM_INTRAOP_THREADS': str(threads),
         'TF_NUM_INTEROP_THREADS': '1',
         'TF_CPP_MIN_LOG_LEVEL': '2',

@@ -43,12 +43,13 @@ def judge_numpy(logits, labels):
 
 def judge_mmseg(logits, labels):
     """``mmseg_plugin``: the registered losses and the evaluator."""
-    import mmseg_plugin  # noqa: F401  registers
     import torch
     from mmengine.structures import PixelData
     from mmseg.registry import METRICS as EVALUATORS
     from mmseg.registry import MODELS
     from mmseg.structures import SegDataSample
+
+    import mmseg_plugin  # noqa: F401  registers
 
     pred, target = torch.from_numpy(logits), torch.from_numpy(labels)
     losses = {title: float(MODELS.build(spec.to_mmseg())(pred, target)) for title, spec in loss_specs().items()}
@@ -65,7 +66,6 @@ def judge_mmseg(logits, labels):
 def judge_keras(logits, labels):
     """``keras_plugin``: the losses, and the report metric."""
     import keras_plugin
-
     from segparity.demo.train_keras import report
 
     pred = np.ascontiguousarray(logits.transpose(0, 2, 3, 1))

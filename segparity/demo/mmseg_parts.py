@@ -18,7 +18,9 @@ class PlannedSampler(Sampler):
     def __init__(self, dataset, out, seed=None):
         self.order = Plan.read(out).batches.ravel()
         if self.order.max() >= len(dataset):
-            raise ValueError(f'PlannedSampler: the plan names image {self.order.max()}, the data set has {len(dataset)}')
+            raise ValueError(
+                f'PlannedSampler: the plan names image {self.order.max()}, the data set has {len(dataset)}'
+            )
 
     def __iter__(self):
         return iter(self.order.tolist())

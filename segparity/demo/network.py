@@ -34,9 +34,7 @@ def encoder(stage, base):
     width = base * 2**stage
     first = base * 2 ** (stage - 1) if stage else 3
     where = f'backbone.encoder.{stage}.{1 if stage else 0}.convs'
-    return [
-        Unit(f'encoder{stage}_{i}', 3, first if i == 0 else width, width, f'{where}.{i}') for i in range(2)
-    ]
+    return [Unit(f'encoder{stage}_{i}', 3, first if i == 0 else width, width, f'{where}.{i}') for i in range(2)]
 
 
 def upward(stage, base):

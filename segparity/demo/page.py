@@ -51,13 +51,19 @@ def page_values(out, settings, worlds, results):
         'worlds': found,
         'missing': [world.sentence for world in worlds if not world.runs],
         'legend_entries': [*zip(CLASSES, map(css, PALETTE)), ('ignored', '#ffffff')],
-        'mistake_legend': [('wrong', css(pictures.WRONG)), ('right', css(pictures.RIGHT)), ('ignored', css(pictures.LEFT_OUT))],
+        'mistake_legend': [
+            ('wrong', css(pictures.WRONG)),
+            ('right', css(pictures.RIGHT)),
+            ('ignored', css(pictures.LEFT_OUT)),
+        ],
         'metrics': SHOWN_METRICS,
         'learned_mark': LEARNED,
         'parity': parity_rows(results),
         'implementations': {name: TITLES[name] for name in ('numpy', *found)},
         'curves': drawn_curves(found),
-        'samples': [sample(images[i], labels[i], i, preds, scores, found, describe) for i in range(min(SAMPLES, len(images)))],
+        'samples': [
+            sample(images[i], labels[i], i, preds, scores, found, describe) for i in range(min(SAMPLES, len(images)))
+        ],
         'worst': {
             world['title']: [
                 worst_image(images[i], labels[i], preds[name][i], scores[name][i], describe(i))

@@ -33,5 +33,7 @@ def image_scores(pred, labels):
     """(N,) mIoU of each image over the classes it shows, by the spec's reference."""
     import shared_spec
 
-    spec = shared_spec.METRICS['FineGrained'](num_classes=NUM_CLASSES, ignore_index=IGNORE, levels=('I',), metrics=('mIoU',))
+    spec = shared_spec.METRICS['FineGrained'](
+        num_classes=NUM_CLASSES, ignore_index=IGNORE, levels=('I',), metrics=('mIoU',)
+    )
     return np.array([spec.reference(pred[i : i + 1], labels[i : i + 1])['mIoUI'] for i in range(len(labels))])

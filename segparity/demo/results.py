@@ -35,7 +35,8 @@ def drift(found):
     count = min(len(one), len(other))
     chosen = [step for step in (0, 1, 2, 5, 10, 50, 100) if step < count - 1] + [count - 1]
     return [
-        {'step': i, 'mmseg': one[i], 'keras': other[i], 'difference': abs(one[i] - other[i])} for i in dict.fromkeys(chosen)
+        {'step': i, 'mmseg': one[i], 'keras': other[i], 'difference': abs(one[i] - other[i])}
+        for i in dict.fromkeys(chosen)
     ]
 
 

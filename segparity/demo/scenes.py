@@ -55,7 +55,12 @@ def paper(rng, side):
     """Uneven, grainy, tinted paper (S, S, 3) and the colour of a darker ink."""
     coarse = rng.normal(0, 12, (6, 6)).astype(np.float32)
     uneven = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
-    sheet = rng.uniform(160, 215, 3) + uneven[..., None] + rng.normal(0, 7, (side, side, 1)) + rng.normal(0, 3, (side, side, 3))
+    sheet = (
+        rng.uniform(160, 215, 3)
+        + uneven[..., None]
+        + rng.normal(0, 7, (side, side, 1))
+        + rng.normal(0, 3, (side, side, 3))
+    )
     return sheet, rng.uniform(10, 85, 3)
 
 

@@ -75,7 +75,9 @@ def own_folder(out, shown):
         except ImportError:  # Windows has no fcntl: there the folder is not locked
             pass
         except OSError:
-            raise DemoError(f'{shown} is in use by another demo: wait for it, or name another folder with --out') from None
+            raise DemoError(
+                f'{shown} is in use by another demo: wait for it, or name another folder with --out'
+            ) from None
         if not (out / MARKER).exists():
             write_json(out / MARKER, {})
         for part in out.rglob('*.part'):  # what a killed run was about to write
@@ -98,7 +100,10 @@ def prepare(out, settings, console):
     written = dataset.write_data(out, settings)
     network.write_plan(out, settings)
     how = 'written' if written else 'kept from an earlier run'
-    say(console, f'Scenes of handwritten digits: {settings.train_scenes} to train, {settings.val_scenes} to judge ({how})')
+    say(
+        console,
+        f'Scenes of handwritten digits: {settings.train_scenes} to train, {settings.val_scenes} to judge ({how})',
+    )
 
 
 def world_fingerprint(world, settings):

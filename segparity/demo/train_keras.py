@@ -18,8 +18,8 @@ EVALUATION_BATCH = 20
 def compiled_unet(settings, plan):
     """The U-Net with the plan's weights, ready for ``fit``."""
     import keras
-    import keras_plugin
 
+    import keras_plugin
     from segparity.demo.keras_parts import PlannedRates
     from segparity.demo.keras_unet import build_unet, load_weights
 
@@ -36,7 +36,9 @@ def compiled_unet(settings, plan):
         ),
         loss=keras_plugin.losses.WeightedSumLoss(losses=parts, weights=[weight for _, weight in LOSSES]),
         metrics=[
-            keras_plugin.metrics.MeanIoU(NUM_CLASSES, level=level, ignore_class=IGNORE, from_logits=True, name=f'mIoU{level}')
+            keras_plugin.metrics.MeanIoU(
+                NUM_CLASSES, level=level, ignore_class=IGNORE, from_logits=True, name=f'mIoU{level}'
+            )
             for level in 'DIC'
         ],
     )

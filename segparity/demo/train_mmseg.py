@@ -66,16 +66,17 @@ def write_initial_checkpoint(path, settings, weights):
     """The plan's weights as a checkpoint for ``load_from``."""
     import torch
 
-    state = {name: torch.from_numpy(array.copy()) for name, array in mmseg_state(weights, settings.base_channels).items()}
+    state = {
+        name: torch.from_numpy(array.copy()) for name, array in mmseg_state(weights, settings.base_channels).items()
+    }
     torch.save({'state_dict': state}, path)
 
 
 def train(out):
     import mmengine.device.utils
-    import mmseg_plugin  # noqa: F401  first: it makes mmseg.models importable
-
     from mmengine.runner import Runner
 
+    import mmseg_plugin  # noqa: F401  first: it makes mmseg.models importable
     from segparity.demo import mmseg_parts  # noqa: F401  registers
 
     mmengine.device.utils.DEVICE = 'cpu'  # the same arithmetic in both worlds, on every machine

@@ -11,9 +11,7 @@ from segparity.demo.settings import DemoError, code_digest, config_path, file_di
 BACKENDS = ('torch', 'jax', 'tensorflow')  # the fastest on this job first
 BACKEND_TITLES = {'torch': 'PyTorch', 'jax': 'JAX', 'tensorflow': 'TensorFlow'}
 # The demo's own modules that a training depends on; the others only show what it did.
-TRAINING = (
-    'settings network scenes dataset child mmseg_parts train_mmseg keras_unet keras_parts train_keras'.split()
-)
+TRAINING = 'settings network scenes dataset child mmseg_parts train_mmseg keras_unet keras_parts train_keras'.split()
 DISTRIBUTIONS = {
     'torch': ('torch',),
     'mmseg': ('mmsegmentation',),
@@ -62,7 +60,7 @@ class World:
         """Why this world does not run, and the command that mends it."""
         if not self.wanted:
             return f'{self.title} was left out; without --worlds both run.'
-        names = ' and '.join(self.missing)
+        names = ' and '.join(filter(None, [', '.join(self.missing[:-1]), self.missing[-1]]))
         verb = 'is' if len(self.missing) == 1 else 'are'
         return f'{self.title} did not run, because {names} {verb} not installed: {self.pip}'
 
@@ -103,7 +101,13 @@ def keras_world():
     extra = {'torch': 'keras-torch', 'tensorflow': 'tensorflow-cpu'}.get(backend, backend) or 'keras-torch'
     pip = f"pip install 'segparity[keras,{extra},demo]'"
     return World(
-        'keras', 'Keras', 'keras_plugin', ('keras', backend) if backend else ('keras',), tuple(missing), pip, backend or ''
+        'keras',
+        'Keras',
+        'keras_plugin',
+        ('keras', backend) if backend else ('keras',),
+        tuple(missing),
+        pip,
+        backend or '',
     )
 
 

@@ -1,6 +1,9 @@
 """``check_parity``: every installed implementation of a loss, side by side with the reference."""
 
 import dataclasses
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -49,10 +52,6 @@ def side(framework):
     return 'segparity.parity.torch_side' if framework == 'torch' else 'segparity.parity.keras_side'
 
 
-def precisions(framework):
-    return ('float32', 'float64') if FRAMEWORKS[framework]['float64'] else ('float32',)
-
-
 def check_parity(names=None, data=None, frameworks=None, progress=None):
     """Compares every installed implementation with the reference: values and gradients, float32 and float64.
 
@@ -74,34 +73,47 @@ def check_parity(names=None, data=None, frameworks=None, progress=None):
         )
     jobs = [(name, *job) for name in names if name in LOSSES for job in _jobs(name, data)]
     metrics = [(name, *job) for name in names if name in METRICS for job in metric_jobs(name)]
-    total, done, rows = len(jobs) + (len(jobs) + len(metrics)) * len(frameworks), 0, []
+    steps = _Steps(len(jobs) + (len(jobs) + len(metrics)) * len(frameworks), progress)
     wanted = []
-    for name, label, spec, case in jobs:
+    for name, _, spec, case in jobs:
         wanted.append(cases.reference(spec, case))
-        done += 1
-        if progress:
-            progress(done, total, f'reference {name}')
-    for framework in frameworks:
-        worst = {}
-        with Worker(framework) as worker:
-            for (name, label, spec, case), want in zip(jobs, wanted):
-                for dtype in precisions(framework):
-                    row = _compare(worker, name, label, spec, case, want, dtype)
-                    worst[name, dtype] = _worse(worst.get((name, dtype)), row)
-                done += 1
-                if progress:
-                    progress(done, total, f'{framework} {name}')
-            for name, label, *job in metrics:
-                dtype = 'float64' if framework == 'torch' else 'float32'
-                difference, error = metric_error(worker, side(framework), *job)
-                row = Row(name, framework, dtype, difference, 0.0, 1, label, error)
-                worst[name, dtype] = _worse(worst.get((name, dtype)), row)
-                done += 1
-                if progress:
-                    progress(done, total, f'{framework} {name}')
-        rows += worst.values()
+        steps.done(f'reference {name}')
+    with ThreadPoolExecutor(max(1, min(len(frameworks), os.cpu_count() or 1))) as pool:
+        found = list(pool.map(lambda f: _check_framework(f, jobs, wanted, metrics, steps), frameworks))
+    rows = [row for of_framework in found for row in of_framework]
     order = {name: i for i, name in enumerate(names)}
     return sorted(rows, key=lambda row: order[row.name])
+
+
+class _Steps:
+    """Counts what is done and tells ``progress``; called from the thread of each framework."""
+
+    def __init__(self, total, progress):
+        self.total, self.count, self.progress, self.lock = total, 0, progress, threading.Lock()
+
+    def done(self, text):
+        with self.lock:
+            self.count += 1
+            if self.progress:
+                self.progress(self.count, self.total, text)
+
+
+def _check_framework(framework, jobs, wanted, metrics, steps):
+    """The rows of one framework, from a worker of its own."""
+    worst = {}
+    with Worker(framework) as worker:
+        for (name, label, spec, case), want in zip(jobs, wanted):
+            for dtype in FRAMEWORKS[framework]['precisions']:
+                row = _compare(worker, name, label, spec, case, want, dtype)
+                worst[name, dtype] = _worse(worst.get((name, dtype)), row)
+            steps.done(f'{framework} {name}')
+        for name, label, *job in metrics:
+            dtype = 'float64' if framework == 'torch' else 'float32'
+            difference, error = metric_error(worker, side(framework), *job)
+            row = Row(name, framework, dtype, difference, 0.0, 1, label, error)
+            worst[name, dtype] = _worse(worst.get((name, dtype)), row)
+            steps.done(f'{framework} {name}')
+    return worst.values()
 
 
 def _jobs(name, data):

@@ -13,14 +13,15 @@ import sys
 
 import numpy as np
 
+BOTH = ('float32', 'float64')
 FRAMEWORKS = {
-    'torch': dict(needs=('torch', 'mmseg', 'mmengine', 'mmcv'), extra='mmseg,mmcv-lite', backend=None, float64=True),
+    'torch': dict(needs=('torch', 'mmseg', 'mmengine', 'mmcv'), extra='mmseg,mmcv-lite', backend=None, precisions=BOTH),
     'keras_tensorflow': dict(
         needs=('keras', 'tensorflow'), extra='keras,tensorflow', backend='tensorflow', float64=True
     ),
-    'keras_jax': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', float64=False),
-    'keras_jax_x64': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', float64=True),
-    'keras_torch': dict(needs=('keras', 'torch'), extra='keras,keras-torch', backend='torch', float64=True),
+    'keras_jax': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', precisions=('float32',)),
+    'keras_jax_x64': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', precisions=('float64',)),
+    'keras_torch': dict(needs=('keras', 'torch'), extra='keras,keras-torch', backend='torch', precisions=BOTH),
 }
 
 
@@ -54,7 +55,7 @@ class Worker:
         if about['backend']:
             environment['KERAS_BACKEND'] = about['backend']
         if about['backend'] == 'jax':
-            environment['JAX_ENABLE_X64'] = '1' if about['float64'] else '0'
+            environment['JAX_ENABLE_X64'] = '1' if 'float64' in about['precisions'] else '0'
             environment.setdefault('JAX_PLATFORMS', 'cpu')
         environment['PYTHONPATH'] = os.pathsep.join(p or os.getcwd() for p in sys.path)
         self.process = subprocess.Popen(

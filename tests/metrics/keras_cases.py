@@ -215,16 +215,23 @@ def case_sums_do_not_stick_at_2_24_images():
 
 
 def case_more_pixels_than_float32_counts():
-    # torch adds segments in float32: larger images are counted in parts
+    # torch adds segments in float32: no segment may hold more than float32 counts
     preds, targets = random_images(43, 2, 4, (6, 7))
-    spec = FineGrained(num_classes=4)
     want = np.stack([numpy_counts(p, t, 4, 255) for p, t in zip(preds, targets)])
-    whole, counts_module.EXACT = counts_module.EXACT, 5
+    assert want.max() > 5
+    whole, add, sums = counts_module.EXACT, ops.segment_sum, []
+
+    def segment_sum(*arguments, **keywords):
+        sums.append(add(*arguments, **keywords))
+        return sums[-1]
+
+    counts_module.EXACT, ops.segment_sum = 5, segment_sum
     try:
-        got, _ = counts_module.image_counts(spec, 'MeanIoU', False, targets, preds)
+        got, _ = counts_module.image_counts(FineGrained(num_classes=4), 'MeanIoU', False, targets, preds)
     finally:
-        counts_module.EXACT = whole
+        counts_module.EXACT, ops.segment_sum = whole, add
     np.testing.assert_array_equal(ops.convert_to_numpy(got), want)
+    assert [int(ops.convert_to_numpy(found).max()) <= 5 for found in sums] == [True]
 
 
 def case_beyond_max_images():
@@ -247,6 +254,15 @@ def case_beyond_max_images():
         run.metric.reset_state()
     assert [str(w.message) for w in caught if 'max_images' in str(w.message)] == [f'SegmentationReport: {sentence}']
     run.metric.check()
+
+
+def case_an_image_beyond_max_images_that_counts_nowhere():
+    run = Run(km.MeanIoU(2, level='I', q=50, ignore_class=255, max_images=1), eager=True)
+    zeros, ignored = np.zeros((1, 4), 'int32'), np.full((1, 4), 255)
+    assert run.over(zeros, zeros) == 1
+    run.update(ignored, zeros)
+    assert np.isnan(run.result())
+    refuses(ValueError, 'got 1 for 2', run.metric.check)
 
 
 def case_a_prediction_that_is_no_class():

@@ -5,8 +5,7 @@ import pathlib
 import pytest
 
 from segparity.parity import golden
-from segparity.parity.check import precisions
-from segparity.parity.frameworks import WorkerError
+from segparity.parity.frameworks import FRAMEWORKS, WorkerError
 from shared_spec import LOSSES
 from tests.support.frameworks import axis
 
@@ -39,7 +38,7 @@ def test_reference_differs_where_the_spec_says_so(case):
 @pytest.mark.parametrize('framework', axis())
 @pytest.mark.parametrize('case', OURS, ids=lambda c: c.id)
 def test_framework(case, framework, worker):
-    for dtype in precisions(framework):
+    for dtype in FRAMEWORKS[framework]['precisions']:
         agrees, error = golden.replay(case, worker, dtype)
         assert agrees, (case.id, framework, dtype)
         assert error is None or error <= golden.gradient_tolerance(case, dtype), (case.id, framework, dtype, error)

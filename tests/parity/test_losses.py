@@ -5,7 +5,8 @@ import functools
 import numpy as np
 import pytest
 
-from segparity.parity.check import plan, precisions, side
+from segparity.parity.check import plan, side
+from segparity.parity.frameworks import FRAMEWORKS
 from shared_spec import LOSSES, cases
 from tests.support.frameworks import KERAS, axis
 from tests.support.same import assert_gradient, assert_same
@@ -43,7 +44,7 @@ def compare(got, case, value, gradient, precision, label):
 @pytest.mark.parametrize(('name', 'example', 'case'), COMBINATIONS)
 def test_value_and_gradient(name, example, case, framework, worker):
     spec, inputs, value, gradient = expected(name, example, case)
-    for precision in precisions(framework):
+    for precision in FRAMEWORKS[framework]['precisions']:
         dtype, got = ask(worker, spec, inputs, dtype=precision)
         assert dtype == precision
         compare(got, inputs, value, gradient, precision, f'{name}, {example}, {case}, {framework}, {precision}')
