@@ -28,13 +28,12 @@ def test_configuration_round_trip(name, framework, worker):
     assert ask(worker, 'round_trip', name=name)[0] == dict(complete=True, same=True, dtype='float64')
 
 
-@pytest.mark.parametrize('name', ['CompatibleTverskyLoss', 'WeightedSumLoss'])
-def test_saved_model_reloads_in_another_process(name, framework, worker, tmp_path):
-    path = str(tmp_path / 'model.keras')
-    value, _ = ask(worker, 'save', name=name, path=path)
-    other = Worker('keras_torch' if not missing('keras_torch') else framework)  # a fresh process, and another backend
-    with other:
-        assert_same(ask(other, 'load', path=path)[0], value, 'float32')
+def test_saved_models_reload_in_another_process(framework, worker, tmp_path):
+    saved = {name: str(tmp_path / f'{name}.keras') for name in ('CompatibleTverskyLoss', 'WeightedSumLoss')}
+    values = {name: ask(worker, 'save', name=name, path=path)[0] for name, path in saved.items()}
+    with Worker('keras_torch' if not missing('keras_torch') else framework) as other:  # and on another backend
+        for name, path in saved.items():
+            assert_same(ask(other, 'load', path=path)[0], values[name], 'float32', name)
 
 
 def test_wrong_input_gets_one_sentence(framework, worker):

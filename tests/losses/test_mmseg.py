@@ -170,7 +170,7 @@ for config in configs:
         loss.spec = type(loss.spec)(**{k: v for k, v in dict(config, sync=False).items() if k != 'type'})
         whole = run([0, 1, 2, 3], False)
         error = max(abs(mine[0] - whole[0]), (mine[1] - whole[1]).abs().max().item())
-        sys.stdout.write(f'RESULT {rank} {config["type"]} {sync} {error:.3e}\n'); sys.stdout.flush()
+        sys.stdout.write(f'RESULT {rank} {config["type"]} {sync} {error:.3e}' + chr(10)); sys.stdout.flush()
 dist.destroy_process_group()
 """
 
