@@ -71,8 +71,13 @@ def page_values(out, settings, worlds, results):
             ]
             for name, world in found.items()
         },
-        'machine': f'Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores',
+        'machine': machine(),
     }
+
+
+def machine():
+    system = f'{platform.system()} {platform.machine()}'
+    return f'Python {platform.python_version()}, {system}, {os.cpu_count()} cores'
 
 
 def css(colour):

@@ -68,7 +68,8 @@ def sentences(results):
     if results['drift']:
         last = results['drift'][-1]
         yield (
-            f'The loss curves agree at step 0 and then drift apart (by {small(last["difference"])} at step {last["step"]}): '
+            'The loss curves agree at step 0 and then drift apart '
+            f'(by {small(last["difference"])} at step {last["step"]}): '
             'rounding in float32 differs between the frameworks, and training magnifies it.'
         )
     for name, good in results['learned'].items():

@@ -45,7 +45,9 @@ def mmseg(out):
         found['rates'].append(optimizer.param_groups[0]['lr'])
         optimizer.step()
         scheduler.step()
-    sampler = DATA_SAMPLERS.build(config.train_dataloader.sampler, default_args=dict(dataset=range(settings.train_scenes)))
+    sampler = DATA_SAMPLERS.build(
+        config.train_dataloader.sampler, default_args=dict(dataset=range(settings.train_scenes))
+    )
     found['order'] = list(sampler)
     return found
 

@@ -23,7 +23,9 @@ def test_layout(written, small):
     for split, count in (('train', small.train_scenes), ('val', small.val_scenes)):
         images = sorted((written / 'data' / 'img_dir' / split).iterdir())
         labels = sorted((written / 'data' / 'ann_dir' / split).iterdir())
-        assert [path.name for path in images] == [path.name for path in labels] == [f'{i:04d}.png' for i in range(count)]
+        assert (
+            [path.name for path in images] == [path.name for path in labels] == [f'{i:04d}.png' for i in range(count)]
+        )
     with Image.open(images[0]) as image, Image.open(labels[0]) as label_map:
         assert image.mode == 'RGB' and label_map.mode == 'P'
 

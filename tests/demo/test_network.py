@@ -84,7 +84,9 @@ def test_the_same_seed_gives_the_same_plan(small):
 def test_the_plan_is_read_back(written, small):
     plan = network.Plan.read(written)
     weights = network.initial_weights(small)
-    assert plan.weights.keys() == weights.keys() and all((plan.weights[name] == weights[name]).all() for name in weights)
+    assert plan.weights.keys() == weights.keys() and all(
+        (plan.weights[name] == weights[name]).all() for name in weights
+    )
     assert plan.batches.shape == (small.iterations, small.batch) and plan.learning_rates.shape == (small.iterations,)
 
 

@@ -107,7 +107,9 @@ def test_the_defaults_of_the_command():
     assert str(args.out) == 'demo_out' and args.worlds == ('mmseg', 'keras') and not args.fresh and not args.iterations
 
 
-@pytest.mark.parametrize('words', [('--worlds', 'caffe'), ('--worlds', ','), ('--iterations', '-3'), ('--iterations', 'x')])
+@pytest.mark.parametrize(
+    'words', [('--worlds', 'caffe'), ('--worlds', ','), ('--iterations', '-3'), ('--iterations', 'x')]
+)
 def test_wrong_arguments_are_refused(words, capsys):
     with pytest.raises(SystemExit) as caught:
         arguments(*words)
