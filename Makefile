@@ -43,7 +43,7 @@ test: install  ## every test that is not slow and needs no GPU
 	$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 report: install  ## the parity tables, in Markdown
-	@$(BIN)/segparity report $(REPORT_ARGS)
+	@$(BIN)/segparity report --golden tests/golden $(REPORT_ARGS)
 
 lint: install  ## ruff: check and format
 	$(PIP) ruff

@@ -12,6 +12,8 @@ from shared_spec.inputs import FLOOR
 
 DEBUG = os.environ.get('SEGPARITY_DEBUG', '') not in ('', '0')
 
+is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)  # older PyTorch has no such question
+
 
 class Batch(NamedTuple):
     """One call's inputs with the spatial axes flattened to P pixels, in the wider of float32 and pred's dtype.
@@ -115,7 +117,7 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
 
 def check_values(owner, values, valid, low, high, rule):
     """Refuses labels outside their range where looking costs no device synchronisation, or under SEGPARITY_DEBUG=1."""
-    if torch.compiler.is_compiling() or not (DEBUG or values.device.type == 'cpu'):
+    if is_compiling() or not (DEBUG or values.device.type == 'cpu'):
         return
     wrong = valid & ((values < low) | (values > high))
     if wrong.any():

@@ -1,6 +1,7 @@
 """The command line: ``segparity list | show | check | report | demo``."""
 
 import argparse
+import os
 import sys
 
 from rich.console import Console
@@ -19,6 +20,8 @@ def main(arguments=None):
     try:
         return options.run(options, console)
     except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
+        if os.environ.get('SEGPARITY_TRACEBACK'):
+            raise
         print(f'segparity: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
