@@ -144,15 +144,10 @@ class Bars:
     def __init__(self, console, jobs):
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn('{task.description}'),
-            BarColumn(bar_width=24),
-            TextColumn('{task.completed}/{task.total}'),
-            TimeElapsedColumn(),
-            TextColumn('{task.fields[text]}'),
-            console=console,
-        )
+        count = [BarColumn(bar_width=24), TextColumn('{task.completed}/{task.total}')]
+        columns = [SpinnerColumn(finished_text='✓'), TextColumn('{task.description}')]
+        columns += count if any(job.progress for job in jobs) else []
+        self.progress = Progress(*columns, TimeElapsedColumn(), TextColumn('{task.fields[text]}'), console=console)
         self.tasks = [(job, self.progress.add_task(job.title, total=job.steps, text='')) for job in jobs]
 
     def __enter__(self):

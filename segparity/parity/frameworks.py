@@ -17,7 +17,7 @@ BOTH = ('float32', 'float64')
 FRAMEWORKS = {
     'torch': dict(needs=('torch', 'mmseg', 'mmengine', 'mmcv'), extra='mmseg,mmcv-lite', backend=None, precisions=BOTH),
     'keras_tensorflow': dict(
-        needs=('keras', 'tensorflow'), extra='keras,tensorflow', backend='tensorflow', float64=True
+        needs=('keras', 'tensorflow'), extra='keras,tensorflow', backend='tensorflow', precisions=BOTH
     ),
     'keras_jax': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', precisions=('float32',)),
     'keras_jax_x64': dict(needs=('keras', 'jax'), extra='keras,jax', backend='jax', precisions=('float64',)),

@@ -147,7 +147,7 @@ def test_a_killed_training_resumes_and_a_damaged_checkpoint_starts_clean(long_ru
     process.communicate(timeout=60)
     before = steps_of(out, name)
     assert checkpoints(out, name) and not (out / name / 'result.json').exists()
-    damaged = out.with_name('damaged')
+    damaged = out.with_name(f'{out.name}_damaged')
     shutil.copytree(out, damaged)
 
     finished(trainer(name, out))
