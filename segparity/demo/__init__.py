@@ -67,6 +67,8 @@ def run(args, console):
     except DemoError as error:
         console.print(str(error), markup=False)
         return 1
+    except BrokenPipeError:  # nobody reads on: `segparity demo | head`
+        return 1
     except OSError as error:
-        console.print(f'The demo cannot use its folder {args.out}: {error}', markup=False)
+        console.print(f'The demo in {args.out} stopped: {error}', markup=False)
         return 1

@@ -3,6 +3,7 @@
 import os
 import platform
 import shlex
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from segparity.demo import curves, pictures
 from segparity.demo.dataset import read_split
 from segparity.demo.judge import TITLES
 from segparity.demo.results import SHOWN_METRICS
-from segparity.demo.settings import CLASSES, LEARNED, LOSSES, PALETTE, read_json, write_atomically
+from segparity.demo.settings import CLASSES, LEARNED, LOSSES, PALETTE, config_path, read_json, write_atomically
 from segparity.demo.terminal import parity_rows, small
 
 SAMPLES, WORST = 6, 4
@@ -71,6 +72,7 @@ def page_values(out, settings, worlds, results):
             ]
             for name, world in found.items()
         },
+        'config': os.path.relpath(config_path()) if config_path().is_relative_to(Path.cwd()) else config_path(),
         'machine': machine(),
     }
 
