@@ -82,13 +82,3 @@ def test_weighted_sum_takes_losses_of_keras(framework, worker):
 def test_sizes_unknown_before_the_call(framework, worker):
     compiled, direct = ask(worker, 'unknown_sizes')[0]
     assert_same(compiled, direct, 'float32')
-
-
-def test_two_replicas_train_as_one_device(framework, worker):
-    if framework != 'keras_tensorflow':
-        pytest.skip('tf.distribute is of TensorFlow alone; JAX shards the whole computation')
-    with Worker(framework) as fresh:  # devices are split before TensorFlow starts
-        ask(fresh, 'split_cpu')
-        losses, weights = ask(fresh, 'two_replicas')
-    assert_same(losses[1], losses[0], 'float32')
-    assert_same(weights['two'], weights['one'], 'float32')

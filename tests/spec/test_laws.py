@@ -143,18 +143,13 @@ def test_hard_equals_one_hot(name, loss):
     law()
 
 
+WITH_LEVEL = [(n, g) for n in OVERLAP for g in 'DIC'] + [('GeneralizedDiceLoss', g) for g in 'DI']
+
+
 @both
-@pytest.mark.parametrize('granularity', ['D', 'I', 'C'])
-@pytest.mark.parametrize('name', [*REGION, 'WeightedCrossEntropyLoss'])
+@pytest.mark.parametrize(('name', 'granularity'), [*WITH_LEVEL, ('WeightedCrossEntropyLoss', None)])
 def test_ignored_pixels_are_as_if_deleted(name, granularity, loss):
-    if (
-        granularity != 'D'
-        and name == 'WeightedCrossEntropyLoss'
-        or granularity == 'C'
-        and name == 'GeneralizedDiceLoss'
-    ):
-        pytest.skip('the loss has no such granularity')
-    params = {} if name == 'WeightedCrossEntropyLoss' else dict(granularity=granularity)
+    params = dict(granularity=granularity) if granularity else {}
 
     @few
     @given(seeds, st.integers(1, 9))
