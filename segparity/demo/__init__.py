@@ -62,7 +62,7 @@ def run(args, console):
     except JobFailed as error:
         for line in error.lines:
             console.print(f'  {line}', markup=False, highlight=False)
-        console.print(error, markup=False)
+        console.print(str(error), markup=False)
         return 1
     except DemoError as error:
         console.print(str(error), markup=False)

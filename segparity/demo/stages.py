@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import time
+from pathlib import Path
 
 from segparity.demo import dataset, judge, network
 from segparity.demo.jobs import Job, run_jobs
@@ -156,7 +157,7 @@ def compare(out, settings, worlds, console):
     judged = [file_digest(out / world.name / 'val_logits.npy') for world in worlds]
     trained = [world_fingerprint(world, settings) for world in worlds]
     folder = out / 'compare'
-    own = file_digest(*(dataset.Path(module.__file__) for module in (judge, dataset)))
+    own = file_digest(*(Path(module.__file__) for module in (judge, dataset)))
     if start_or_continue(folder, fingerprint(code, own, judged, trained)) == 'done':
         return
     backends = {'numpy': '', **{world.name: world.backend for world in worlds}}
