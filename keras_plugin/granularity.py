@@ -12,30 +12,35 @@ from shared_spec.granularity import as_weights
 def counted(spec, batch):
     """(N, C) which cells count."""
     c = batch.target.shape[-1]
-    shapes.check_classes(type(spec).__name__, spec.classes, c)
+    chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
     classes = spec.classes
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
     if classes == 'present':
         cells = batch.largest_target > spec.presence_threshold
     else:
-        chosen = range(c) if classes == 'all' else classes
         cells = ops.convert_to_tensor(np.array([[k in chosen for k in range(c)]]))
     return ops.logical_and(cells, batch.has_pixel[:, None])
 
 
-def mean_over_cells(spec, batch, statistics, cell_loss):
-    """The loss of ``spec``, a scalar: ``cell_loss`` of the statistics, each (N, C), averaged as the granularity says.
+def mean_over_cells(spec, batch, statistics, cell_loss, class_weight=None):
+    """A scalar: ``cell_loss`` of the statistics, each (N, C), averaged as the granularity of ``spec`` says.
 
     D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
     the images in which a class counts, then classes. Everything that replicas add up travels in one vector.
     """
+    parts = sum_over_replicas(cell_sums(spec, batch, statistics, cell_loss, class_weight), spec.sync)
+    return mean_of_sums(spec, parts, cell_loss, class_weight)
+
+
+def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
+    """What replicas add up for the mean over cells: name -> tensor."""
     c = batch.target.shape[-1]
     dtype = backend.standardize_dtype(statistics[0].dtype)
-    shapes.check_class_weight(type(spec).__name__, spec.class_weight, (c,))
+    shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
     cells = counted(spec, batch)
     count = ops.cast(cells, dtype)
-    class_weight = ops.convert_to_tensor(spec.class_weight or [1.0] * c, dtype=dtype)
+    class_weight = ops.convert_to_tensor(class_weight or [1.0] * c, dtype=dtype)
     image_weight = ops.cast(batch.image_weight, dtype)
     levels = as_weights(spec.granularity)
     parts = {}
@@ -52,15 +57,23 @@ def mean_over_cells(spec, batch, statistics, cell_loss):
         w = image_weight[:, None] * count
         parts['C'] = ops.stack([ops.sum(w * loss, axis=0), ops.sum(w, axis=0)])
 
-    parts = sum_over_replicas(parts, spec.sync)
+    return parts
+
+
+def mean_of_sums(spec, parts, cell_loss, class_weight=None):
+    """The scalar mean over cells from the sums of all replicas."""
+    levels = as_weights(spec.granularity)
     result = 0.0
     if 'D' in levels:
-        count = ops.cast(parts['counts'] > 0, dtype)
-        loss = count * cell_loss(*(parts['D'][i] for i in range(len(statistics)))) * class_weight
+        loss = cell_loss(*(parts['D'][i] for i in range(parts['D'].shape[0])))
+        count = ops.cast(parts['counts'] > 0, loss.dtype)
+        if class_weight is not None:
+            loss = loss * ops.convert_to_tensor(class_weight, dtype=loss.dtype)
+        loss = count * loss
         result = result + levels['D'] * ratio(ops.sum(loss), ops.sum(count), 0.0)
     if 'I' in levels:
         result = result + levels['I'] * ratio(parts['I'][0], parts['I'][1], 0.0)
     if 'C' in levels:
         class_loss = ratio(parts['C'][0], parts['C'][1], 0.0)
-        result = result + levels['C'] * ratio(ops.sum(class_loss), ops.sum(ops.cast(parts['C'][1] > 0, dtype)), 0.0)
-    return ops.cast(spec.loss_weight * result, batch.pred.dtype)
+        result = result + levels['C'] * ratio(ops.sum(class_loss), ops.sum(ops.cast(parts['C'][1] > 0, class_loss.dtype)), 0.0)
+    return result

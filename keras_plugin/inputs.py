@@ -49,6 +49,24 @@ class Batch(NamedTuple):
         return log_p, None if self.softmax else ops.log(floor(1 - self.pred, FLOOR))
 
     @property
+    def log_both(self):
+        """(N, P, C) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
+        log_p, log_q = self.log_prob
+        if log_q is not None:
+            return log_p, log_q
+        if not self.logits:
+            if log_p.shape[-1] == 2:
+                return log_p, ops.flip(log_p, axis=-1)
+            return log_p, ops.log(floor(1 - self.pred, FLOOR))
+        zero = ops.zeros_like(log_p)
+        top = ops.argmax(log_p, axis=-1)[..., None] == ops.arange(log_p.shape[-1])
+        rest = ops.logsumexp(ops.where(top, zero - 1e30, log_p), axis=-1, keepdims=True)  # log(1 - p) of the largest p
+        log_q = ops.where(top, rest + zero, log1m_exp(ops.where(top, zero - 1, log_p)))
+        near_one = ops.logical_and(top, rest < -1)
+        log_p = ops.where(near_one, log1m_exp(ops.where(near_one, rest + zero, zero - 1)), log_p)
+        return log_p, log_q
+
+    @property
     def has_pixel(self):
         """(N,) whether an image has any pixel that counts."""
         return ops.any(self.weight > 0, axis=1)
@@ -68,6 +86,11 @@ class Batch(NamedTuple):
         return ops.sum(ops.cast(x, accumulator(x)), axis=1)
 
 
+def log1m_exp(x):
+    """log(1 - exp(x)) for x < 0 that is not near 0."""
+    return ops.log1p(-ops.exp(x))
+
+
 def accumulator(x):
     """The dtype in which statistics are added: TensorFlow's own float32 sums are too coarse (1e-5 on a large image)."""
     return 'float64' if backend.backend() == 'tensorflow' else backend.standardize_dtype(x.dtype)
@@ -85,6 +108,9 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
     dtype = 'float64' if 'float64' in (kind_of_pred, dtype) else 'float32'
     kind = shapes.label_kind(owner, pred.shape, target.shape, 'last')
     _, c, space = shapes.split(tuple(pred.shape), 'last')
+    shapes.check_channels(owner, spec.channels, c)
+    is_float = backend.is_float_dtype(kind_of_target)
+    shapes.check_hard(owner, spec.labels, kind, is_float, c, kind_of_target, tuple(target.shape))
     ignored = shapes.check_ignore(owner, spec.ignore_index, None, c)
     pixels = None if None in space else math.prod(space)
     n = ops.shape(pred)[0]
@@ -95,14 +121,14 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
     pred = flat(ops.cast(pred, dtype), c)
     valid = ops.ones_like(pred[..., 0], dtype='bool')
     if c == 1:
-        hard = not backend.is_float_dtype(kind_of_target)
+        hard = not is_float
         target = ops.cast(flat(target), dtype)
         for i in ignored:
             valid = ops.logical_and(valid, target != i)
         check_values(owner, target, valid, 0, 1, 'a one-channel target must lie in [0, 1]')
         target = target[..., None]
     elif kind == 'channels':
-        hard = False
+        hard = 'soft' not in spec.labels  # one-hot integers
         target = flat(ops.cast(target, dtype), c)
     else:
         hard = True

@@ -49,6 +49,23 @@ class Batch(NamedTuple):
         return log_p, None if self.softmax else (1 - self.pred).clamp(min=FLOOR).log()
 
     @property
+    def log_both(self):
+        """(N, C, P) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
+        log_p, log_q = self.log_prob
+        if log_q is not None:
+            return log_p, log_q
+        if not self.logits:
+            if log_p.shape[1] == 2:
+                return log_p, log_p.flip(1)
+            return log_p, (1 - self.pred).clamp(min=FLOOR).log()
+        top = torch.zeros_like(log_p, dtype=torch.bool).scatter_(1, log_p.argmax(1, keepdim=True), True)
+        rest = torch.where(top, -torch.inf, log_p).logsumexp(1, keepdim=True)  # log(1 - p) of the largest p
+        log_q = torch.where(top, rest, log1m_exp(torch.where(top, -1.0, log_p)))
+        near_one = top & (rest < -1)
+        log_p = torch.where(near_one, log1m_exp(torch.where(near_one, rest, -1.0)), log_p)
+        return log_p, log_q
+
+    @property
     def has_pixel(self):
         """(N,) whether an image has any pixel that counts."""
         return (self.weight > 0).any(1)
@@ -64,6 +81,11 @@ class Batch(NamedTuple):
         return x.to(accumulator(x)).sum(2)
 
 
+def log1m_exp(x):
+    """log(1 - exp(x)) for x < 0 that is not near 0."""
+    return torch.log1p(-x.exp())
+
+
 def accumulator(x):
     """The dtype in which statistics are added and compared: float64 where the device has it."""
     return x.dtype if x.device.type == 'mps' else torch.float64
@@ -77,6 +99,8 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
         raise TypeError(f'{owner}: pred must be floating point, got {pred.dtype}')
     kind = shapes.label_kind(owner, pred.shape, target.shape, 'first')
     n, c, space = shapes.split(tuple(pred.shape), 'first')
+    shapes.check_channels(owner, spec.channels, c)
+    shapes.check_hard(owner, spec.labels, kind, target.is_floating_point(), c, target.dtype, tuple(target.shape))
     ignored = shapes.check_ignore(owner, spec.ignore_index, ignore_index, c)
     pred = pred.to(torch.promote_types(pred.dtype, torch.float32)).flatten(2)
     valid = torch.ones((n, pred.shape[2]), dtype=torch.bool, device=pred.device)
@@ -89,7 +113,7 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
         check_values(owner, target, valid, 0, 1, 'a one-channel target must lie in [0, 1]')
         target = target[:, None]
     elif kind == 'channels':
-        hard = False
+        hard = 'soft' not in spec.labels  # one-hot integers
         target = target.flatten(2).to(pred.dtype)
     else:
         hard = True

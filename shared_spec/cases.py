@@ -308,12 +308,10 @@ def combinations(names=None):
 
 def reference(spec, case):
     """(value, gradient or None) of the reference on a case; the gradient by central differences."""
-
-    def value(pred):
-        return spec.reference(pred, case.target, case.weight, ignore_index=case.call_ignore_index)
-
+    inputs, call = (case.pred, case.target, case.weight), dict(ignore_index=case.call_ignore_index)
+    near = spec.near(*inputs, **call) if case.smooth else None
     step = 2.0**-9 if case.from_logits else 2.0**-12  # a logarithm of a probability is steeper
-    return value(case.pred), gradient(value, case.pred, step) if case.smooth else None
+    return spec.reference(*inputs, **call), None if near is None else gradient(near, case.pred, step)
 
 
 __all__ = ['CASES', 'Case', 'Example', 'applies', 'build', 'combinations', 'on_case', 'reference', 'spec_for']

@@ -14,29 +14,28 @@ def counted(spec, batch):
     """(N, C) which cells count, and (C,) which classes count over the whole batch."""
     n, c = batch.target.shape[:2]
     classes = spec.classes
-    shapes.check_classes(type(spec).__name__, classes, c)
+    chosen = shapes.chosen(type(spec).__name__, classes, c)
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
     if classes == 'present':
         cells = batch.largest_target > spec.presence_threshold
     else:
-        chosen = range(c) if classes == 'all' else classes
         cells = np.zeros((n, c), bool)
-        cells[:, list(chosen)] = True
+        cells[:, chosen] = True
     cells &= batch.has_pixel[:, None]
     return cells, cells.any(0)
 
 
-def mean_over_cells(spec, batch, statistics, cell_loss):
-    """The loss of ``spec``: ``cell_loss`` of the statistics (each (N, C)), averaged as the granularity says.
+def mean_over_cells(spec, batch, statistics, cell_loss, class_weight=None):
+    """The mean that ``spec`` asks for: ``cell_loss`` of the statistics (each (N, C)), averaged as the granularity says.
 
     D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
     the images in which a class counts, then classes. Class weights multiply and do not join the divisor; an image's
     weight is its weight in the means over images. Nothing counted: 0.
     """
     n, c = batch.target.shape[:2]
-    shapes.check_class_weight(type(spec).__name__, spec.class_weight, (c,))
-    class_weight = np.ones(c) if spec.class_weight is None else np.array(spec.class_weight)
+    shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
+    class_weight = np.ones(c) if class_weight is None else np.array(class_weight)
     cells, classes = counted(spec, batch)
     result = 0.0
     for level, share in as_weights(spec.granularity).items():
@@ -53,4 +52,4 @@ def mean_over_cells(spec, batch, statistics, cell_loss):
             means = [(loss[:, k] * w)[cells[:, k]].sum() / w[cells[:, k]].sum() for k in range(c) if cells[:, k].any()]
             value = sum(means) / len(means) if means else 0.0
         result += share * value
-    return float(spec.loss_weight * result)
+    return float(result)

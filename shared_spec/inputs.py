@@ -46,6 +46,18 @@ class Batch(NamedTuple):
             return np.log(np.maximum(self.prob, FLOOR)), np.log(np.maximum(1 - self.prob, FLOOR))
         return -np.logaddexp(0, -self.logits), -np.logaddexp(0, self.logits)
 
+    def log_both(self):
+        """(N, C, P) log p and log(1 - p) of every class by itself."""
+        log_p, log_q = self.log_prob()
+        if log_q is not None:
+            return log_p, log_q
+        if self.logits is None:
+            if self.prob.shape[1] == 2:
+                return log_p, log_p[:, ::-1]
+            return log_p, np.log(np.maximum(1 - self.prob, FLOOR))
+        others = (np.delete(log_p, c, 1) for c in range(log_p.shape[1]))
+        return log_p, np.stack([np.logaddexp.reduce(rest, axis=1) for rest in others], 1)
+
 
 def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
     """The ``Batch`` of one call. Shapes as in the catalogue's table 'What a loss receives'; refuses with ValueError."""
@@ -56,6 +68,8 @@ def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
         raise TypeError(f'{owner}: pred must be floating point, got {pred.dtype}')
     n, c, space = shapes.split(pred.shape, 'first')
     kind = shapes.label_kind(owner, pred.shape, target.shape, 'first')
+    shapes.check_channels(owner, spec.channels, c)
+    shapes.check_hard(owner, spec.labels, kind, target.dtype.kind == 'f', c, target.dtype, target.shape)
     ignored = shapes.check_ignore(owner, spec.ignore_index, ignore_index, c)
     p = int(np.prod(space))
     pred = pred.astype(np.float64).reshape(n, c, p)
@@ -70,7 +84,7 @@ def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
         if target.min(initial=0) < 0 or target.max(initial=0) > 1:
             raise ValueError(f'{owner}: a one-channel target must lie in [0, 1], got {_strange(target, 0, 1)}')
     elif kind == 'channels':
-        hard = False
+        hard = 'soft' not in spec.labels  # one-hot integers
         target = target.astype(np.float64).reshape(n, c, p)
     else:
         hard = True

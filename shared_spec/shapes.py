@@ -95,7 +95,29 @@ def check_class_weight(owner, class_weight, allowed):
         raise ValueError(f'{owner}: class_weight must have {need} entries, one for each class, got {len(class_weight)}')
 
 
-def check_classes(owner, classes, num_classes):
-    """Refuses a list of classes that names one which the prediction does not have."""
-    if not isinstance(classes, str) and max(classes) >= num_classes:
+def chosen(owner, classes, num_classes):
+    """The channels that a list of class ids or a word ('all', 'present', ...: every channel) names.
+
+    One channel is the foreground, class 1 of label maps; as a channel it is also 0. Refuses classes that pred lacks.
+    """
+    if isinstance(classes, str):
+        return list(range(num_classes))
+    if max(classes) >= max(num_classes, 2):
         raise ValueError(f'{owner}: classes must be below the {num_classes} channels of pred, got {max(classes)}')
+    return [0] if num_classes == 1 else list(classes)
+
+
+def check_hard(owner, labels, kind, is_float, num_classes, dtype, shape):
+    """Refuses soft labels where a loss is defined for class ids alone; an array of integers may be one-hot."""
+    if 'soft' not in labels and is_float and (kind == 'channels' or num_classes == 1):
+        raise ValueError(
+            f'{owner}: takes hard labels alone, class ids or a one-hot array of integers, got {dtype} labels of shape '
+            f'{text(shape)}'
+        )
+
+
+def check_channels(owner, channels, num_classes):
+    """Refuses a number of channels for which a loss has no definition."""
+    if ('one' if num_classes == 1 else 'many') not in channels:
+        need = 'one channel' if channels == ('one',) else 'two channels or more'
+        raise ValueError(f'{owner}: pred must have {need}, got {num_classes}')

@@ -186,6 +186,13 @@ class LossSpec(Spec):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
         raise NotImplementedError(type(self).__name__)
 
+    def near(self, pred, target, pixel_weight=None, **extras):
+        """A function that equals the reference at ``pred`` with its gradient and is smooth around it; None at a kink.
+
+        The reference itself, unless the loss sorts or takes maxima, whose order it then keeps.
+        """
+        return lambda p: self.reference(p, target, pixel_weight, **extras)
+
 
 class MetricSpec(Spec):
     """A metric. ``reference(preds, targets)`` gives name -> fraction."""

@@ -61,7 +61,12 @@ class RegionLoss(Loss):
     """A loss of overlap statistics: ``statistics(batch)`` gives (N, C) tensors, ``cell_loss`` turns them into losses."""
 
     def compute(self, batch):
-        return mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss)
+        mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)
+        return (self.spec.loss_weight * self.after_mean(mean)).to(batch.pred.dtype)
+
+    def after_mean(self, mean):
+        """What happens to the mean over cells; nothing, for most."""
+        return mean
 
 
 class PixelLoss(Loss):

@@ -62,11 +62,12 @@ def _tensorflow(function, pred, target, weight):
 def _jax(function, pred, target, weight):
     import jax
 
-    def scalar(p):
-        value = function(target, p, weight)
+    def scalar(p, t, w):
+        value = function(t, p, w)
         return value.sum(), value
 
-    (_, value), gradient = jax.value_and_grad(scalar, has_aux=True)(jax.numpy.asarray(pred))
+    step = jax.jit(jax.value_and_grad(scalar, has_aux=True))  # one compilation; operation by operation costs more
+    (_, value), gradient = step(jax.numpy.asarray(pred), target, weight)
     return value, gradient
 
 

@@ -30,8 +30,7 @@ class GeneralizedDiceLoss(Loss):
 
     def compute(self, batch):
         spec, c = self.spec, batch.target.shape[-1]
-        shapes.check_classes(type(spec).__name__, spec.classes, c)
-        chosen = list(range(c)) if spec.classes == 'all' else list(spec.classes)
+        chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
         statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
         statistics = [ops.take(s, chosen, axis=1) for s in statistics]
         dtype = backend.standardize_dtype(statistics[0].dtype)

@@ -112,3 +112,9 @@ class WeightedSumLoss(Weighted):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as the parts' ``from_logits`` says -> float."""
         parts = zip(self.shares, self.parts)
         return self.loss_weight * sum(w * p.reference(pred, target, pixel_weight, ignore_index) for w, p in parts)
+
+    def near(self, pred, target, pixel_weight=None, **extras):
+        parts = [part.near(pred, target, pixel_weight, **extras) for part in self.parts]
+        if None in parts:
+            return None
+        return lambda p: self.loss_weight * sum(w * part(p) for w, part in zip(self.shares, parts))

@@ -80,8 +80,7 @@ class GeneralizedDiceLoss(PerBatchOrImage):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
         n, c = batch.target.shape[:2]
-        shapes.check_classes(type(self).__name__, self.classes, c)
-        chosen = list(range(c)) if self.classes == 'all' else list(self.classes)
+        chosen = shapes.chosen(type(self).__name__, self.classes, c)
         statistics = (product_overlap if self.overlap == 'product' else metric_overlap)(batch)
         tp, fp, fn = (s[:, chosen] for s in statistics)
         present = batch.largest_target[:, chosen] > self.presence_threshold

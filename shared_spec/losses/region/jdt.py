@@ -41,7 +41,8 @@ class JDT(Region):
     def reference(self, pred, target, pixel_weight=None, ignore_index=None):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
-        return mean_over_cells(self, batch, metric_overlap(batch, self.norm), self.cell_loss)
+        statistics = metric_overlap(batch, self.norm)
+        return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
 
 
 @loss_spec

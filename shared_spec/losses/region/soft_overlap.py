@@ -31,7 +31,8 @@ class SoftOverlap(Region):
     def reference(self, pred, target, pixel_weight=None, ignore_index=None):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
-        return mean_over_cells(self, batch, product_overlap(batch, self.norm), self.cell_loss)
+        statistics = product_overlap(batch, self.norm)
+        return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
 
 
 NORM = Integer(low=1, high=2)
