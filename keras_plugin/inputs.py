@@ -49,6 +49,14 @@ class Batch(NamedTuple):
         return log_p, None if self.softmax else ops.log(floor(1 - self.pred, FLOOR))
 
     @property
+    def prob_both(self):
+        """(N, P, C) p and 1 - p of every class by itself, each accurate where it is small."""
+        if not self.logits:
+            return self.pred, 1 - self.pred
+        log_p, log_q = self.log_both
+        return ops.exp(log_p), ops.exp(log_q)
+
+    @property
     def log_both(self):
         """(N, P, C) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
         log_p, log_q = self.log_prob

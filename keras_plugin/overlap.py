@@ -10,6 +10,12 @@ def product_overlap(batch, norm=1):
     return batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)
 
 
+def exact_overlap(batch):
+    """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
+    (p, q), y = batch.prob_both, batch.target
+    return batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
+
+
 def metric_overlap(batch, norm=1):
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; each (N, C); at p = y the gradient splits evenly."""
     p, y = batch.prob, batch.target
@@ -42,3 +48,15 @@ def ratio(top, bottom, empty=1.0):
 def floor(x, low):
     """max(x, low) that stays in x's own dtype (``ops.maximum`` rounds float64 to float32 on the PyTorch backend)."""
     return ops.where(x > low, x, low * ops.ones_like(x))
+
+
+def clip(x, low, high):
+    """x between two numbers, in x's own dtype, with zero gradient outside."""
+    x = floor(x, low)
+    return ops.where(x < high, x, high * ops.ones_like(x))
+
+
+def power(x, exponent):
+    """x ** exponent for x >= 0, with zero gradient at 0, where a power below 1 is infinitely steep."""
+    some = x > 0
+    return ops.where(some, ops.where(some, x, ops.ones_like(x)) ** exponent, ops.zeros_like(x))

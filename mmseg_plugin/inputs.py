@@ -49,6 +49,14 @@ class Batch(NamedTuple):
         return log_p, None if self.softmax else (1 - self.pred).clamp(min=FLOOR).log()
 
     @property
+    def prob_both(self):
+        """(N, C, P) p and 1 - p of every class by itself, each accurate where it is small."""
+        if not self.logits:
+            return self.pred, 1 - self.pred
+        log_p, log_q = self.log_both
+        return log_p.exp(), log_q.exp()
+
+    @property
     def log_both(self):
         """(N, C, P) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
         log_p, log_q = self.log_prob

@@ -10,6 +10,12 @@ def product_overlap(batch, norm=1):
     return batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)
 
 
+def exact_overlap(batch):
+    """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
+    (p, q), y = batch.prob_both, batch.target
+    return batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
+
+
 def metric_overlap(batch, norm=1):
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; each (N, C); at p = y the gradient splits evenly."""
     p, y = batch.prob, batch.target
@@ -32,3 +38,9 @@ def ratio(top, bottom, empty=1.0):
     """top / bottom, and ``empty`` with zero gradient where bottom is 0."""
     some = bottom > 0
     return torch.where(some, top / torch.where(some, bottom, 1), empty)
+
+
+def power(x, exponent):
+    """x ** exponent for x >= 0, with zero gradient at 0, where a power below 1 is infinitely steep."""
+    some = x > 0
+    return torch.where(some, torch.where(some, x, 1) ** exponent, 0)

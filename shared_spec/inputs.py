@@ -46,6 +46,11 @@ class Batch(NamedTuple):
             return np.log(np.maximum(self.prob, FLOOR)), np.log(np.maximum(1 - self.prob, FLOOR))
         return -np.logaddexp(0, -self.logits), -np.logaddexp(0, self.logits)
 
+    @property
+    def complement(self):
+        """(N, C, P) 1 - p, accurate where p is near 1."""
+        return 1 - self.prob if self.logits is None else np.exp(self.log_both()[1])
+
     def log_both(self):
         """(N, C, P) log p and log(1 - p) of every class by itself."""
         log_p, log_q = self.log_prob()

@@ -12,6 +12,8 @@ def product_overlap(batch, norm=1):
     """The classic soft statistics: tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|"""
     p, y, v = batch.prob, batch.target, batch.weight
     tp = total(v, p * y)
+    if norm == 1:  # the same numbers without the cancellation
+        return tp, total(v, p * (1 - y)), total(v, batch.complement * y)
     return tp, total(v, p**norm) - tp, total(v, y**norm) - tp
 
 

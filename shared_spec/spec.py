@@ -286,6 +286,13 @@ class Region(Smoothed, Counted, Granular, ClassWeighted, Shared):
     family: ClassVar[str] = 'region'
 
 
+@shared_parameters
+class Compound(Smoothed, Counted, Granular, Shared):
+    """What the compound losses share: the Dice part takes granularity, classes and smooth like a region loss."""
+
+    family: ClassVar[str] = 'compound'
+
+
 def from_dict(config):
     """The spec that a configuration ``{'type': name, ...}`` describes, loss or metric."""
     kind = dict(config).get('type')

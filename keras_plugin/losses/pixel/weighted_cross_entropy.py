@@ -69,7 +69,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
         if negative is None:
             loss = ops.sum(w * positive, axis=-1)
         else:
-            loss = ops.mean(w * positive + (1 - w if self.spec.class_weight == 'balanced' else w) * negative, axis=-1)
+            w_negative = 1 - w if self.spec.class_weight == 'balanced' else w
+            loss = ops.sum(w * positive + w_negative * negative, axis=-1) / positive.shape[-1]
         return self.pixel_map(batch, loss)
 
     def weights(self, size, mass, softmax, hard):

@@ -32,7 +32,12 @@ class SoftOverlap(Region):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
         statistics = product_overlap(batch, self.norm)
-        return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
+        mean = mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
+        return float(self.loss_weight * self.after_mean(mean))
+
+    def after_mean(self, x):
+        """What happens to the mean over cells; nothing, for most."""
+        return x
 
 
 NORM = Integer(low=1, high=2)

@@ -1,0 +1,57 @@
+"""Unified focal: focal cross-entropy and focal Tversky under one pair of parameters."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.granularity import cell_sums, mean_of_sums
+from keras_plugin.losses.base import Loss
+from keras_plugin.overlap import clip, power, ratio
+from shared_spec import LOSSES
+from shared_spec.inputs import FLOOR
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class UnifiedFocalLoss(Loss):
+    """Unified focal: weight * focal cross-entropy + (1 - weight) * focal Tversky, symmetric or asymmetric.
+
+    An absent class counts as ``classes`` says, an ignored pixel nowhere, an empty batch gives 0; where p is clipped the
+    gradient is 0. Parameters, call and errors: ``segparity show UnifiedFocalLoss``. Source: Yeung, arXiv 2102.04525.
+    """
+
+    spec_class = LOSSES['UnifiedFocalLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
+        granularity='I', classes='all', presence_threshold=0.01, smooth=1e-7, weight=0.5, delta=0.6, gamma=0.5,
+        asymmetric=False, name=None, reduction='sum_over_batch_size', dtype=None,
+    ):  # fmt: skip
+        super().__init__(locals())
+
+    def compute(self, batch):
+        spec, y, c = self.spec, batch.target, batch.target.shape[-1]
+        (log_p, log_q), (p, q) = batch.log_both, batch.prob_both
+        if not batch.softmax:  # all backgrounds, then all foregrounds
+            log_p, p, q = (ops.concatenate(pair, -1) for pair in ([log_q, log_p], [q, p], [p, q]))
+            y = ops.concatenate([1 - y, y], -1)
+            y = ops.where(batch.weight[..., None] > 0, y, ops.zeros_like(y))
+        cells, background = spec.sides(c, batch.softmax)
+        weights, focus, tversky = (ops.convert_to_tensor(x, dtype=p.dtype) for x in spec.powers(background))
+        nll = -clip(log_p, math.log(FLOOR), math.log1p(-FLOOR))
+        p, q = clip(p, FLOOR, 1 - FLOOR), clip(q, FLOOR, 1 - FLOOR)
+
+        def cell_loss(tp, fp, fn):
+            wrong = spec.delta * fn + (1 - spec.delta) * fp
+            return power(ratio(wrong, tp + wrong + spec.smooth, 0.0), ops.cast(tversky, tp.dtype))
+
+        focal = batch.sum(weights * q**focus * y * nll)
+        statistics = batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
+        parts = cell_sums(cells, batch._replace(target=y), statistics, cell_loss)
+        mass = batch.sum(ops.ones_like(y[..., :1])) * (1 if batch.softmax else c)
+        parts['focal'] = ops.stack([ops.sum(focal), ops.sum(mass)])
+
+        parts = sum_over_replicas(parts, spec.sync)
+        focal, region = ratio(parts['focal'][0], parts['focal'][1], 0.0), mean_of_sums(cells, parts, cell_loss)
+        return ops.cast(spec.loss_weight * (spec.weight * focal + (1 - spec.weight) * region), batch.pred.dtype)

@@ -1,0 +1,59 @@
+"""Exponential logarithmic loss: Dice and cross-entropy, each the power of a logarithm."""
+
+import math
+
+import torch
+from mmseg.registry import MODELS
+
+from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.granularity import cell_sums, mean_of_sums
+from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.overlap import exact_overlap, ratio
+from shared_spec import LOSSES
+
+
+@MODELS.register_module()
+class ExponentialLogarithmicLoss(Loss):
+    """Exponential logarithmic: w_d * mean (-log Dice)^gamma_dice + w_c * mean w_y (-log p_y)^gamma_ce, clipped.
+
+    A counted class that is absent costs (-log clip)^gamma_dice; an ignored pixel counts nowhere, an empty batch gives
+    0. Parameters, call and errors: ``segparity show ExponentialLogarithmicLoss``. Source: Wong, arXiv 1809.00076.
+    """
+
+    spec_class = LOSSES['ExponentialLogarithmicLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
+        granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, dice_weight=0.8, ce_weight=0.2,
+        gamma_dice=0.3, gamma_ce=0.3, clip=1e-7, class_weight='frequency', loss_name='loss_exponential_logarithmic',
+    ):  # fmt: skip
+        super().__init__(locals())
+
+    def cell_loss(self, tp, fp, fn):
+        """(-log Dice)^gamma from Dice where it is small and from 1 - Dice where that is."""
+        clip, top, wrong = self.spec.clip, tp + self.spec.smooth, (fp + fn) / 2
+        s, u = ratio(top, top + wrong), ratio(wrong, top + wrong, 0.0)
+        log_s = torch.where(s < 0.5, s.clamp(min=clip).log(), torch.log1p(-u.clamp(clip, 0.5)))
+        return (-log_s) ** self.spec.gamma_dice
+
+    def compute(self, batch):
+        spec, y, c = self.spec, batch.target, batch.target.shape[1]
+        log_p, log_q = batch.log_both
+        sides = [(y, log_p)] if batch.softmax else [(1 - y, log_q), (y, log_p)]
+        low, high = -math.log1p(-spec.clip), -math.log(spec.clip)
+        loss = [batch.sum(share * (-log).clamp(low, high) ** spec.gamma_ce) for share, log in sides]
+        size = [batch.sum(share) for share, _ in sides]
+        parts = cell_sums(spec, batch, exact_overlap(batch), self.cell_loss)
+        parts['ce'], parts['size'] = torch.stack(loss).sum(1), torch.stack(size).sum(1)
+        parts['mass'] = batch.sum(torch.ones_like(y[:, :1])).sum() * (1 if batch.softmax else c)
+
+        parts = sum_over_ranks(parts, spec.sync)
+        ce, size = parts['ce'], parts['size']
+        if spec.class_weight == 'frequency':
+            whole = size.sum() if batch.softmax else size.sum(0)
+            w = ratio(whole, size, 0.0).sqrt()
+        else:
+            w = size.new_tensor(spec.weights_of_list(c, batch.softmax)[-len(sides) :])
+        ce = ratio((w * ce).sum(), parts['mass'], 0.0)
+        dice = mean_of_sums(spec, parts, self.cell_loss)
+        return (spec.loss_weight * (spec.dice_weight * dice + spec.ce_weight * ce)).to(batch.pred.dtype)

@@ -1,0 +1,56 @@
+"""Unified focal: focal cross-entropy and focal Tversky under one pair of parameters."""
+
+import math
+
+import torch
+from mmseg.registry import MODELS
+
+from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.granularity import cell_sums, mean_of_sums
+from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.overlap import power, ratio
+from shared_spec import LOSSES
+from shared_spec.inputs import FLOOR
+
+
+@MODELS.register_module()
+class UnifiedFocalLoss(Loss):
+    """Unified focal: weight * focal cross-entropy + (1 - weight) * focal Tversky, symmetric or asymmetric.
+
+    An absent class counts as ``classes`` says, an ignored pixel nowhere, an empty batch gives 0; where p is clipped the
+    gradient is 0. Parameters, call and errors: ``segparity show UnifiedFocalLoss``. Source: Yeung, arXiv 2102.04525.
+    """
+
+    spec_class = LOSSES['UnifiedFocalLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
+        granularity='I', classes='all', presence_threshold=0.01, smooth=1e-7, weight=0.5, delta=0.6, gamma=0.5,
+        asymmetric=False, loss_name='loss_unified_focal',
+    ):  # fmt: skip
+        super().__init__(locals())
+
+    def compute(self, batch):
+        spec, y, c = self.spec, batch.target, batch.target.shape[1]
+        (log_p, log_q), (p, q) = batch.log_both, batch.prob_both
+        if not batch.softmax:  # all backgrounds, then all foregrounds
+            log_p, p, q = torch.cat([log_q, log_p], 1), torch.cat([q, p], 1), torch.cat([p, q], 1)
+            y = torch.where(batch.weight[:, None] > 0, torch.cat([1 - y, y], 1), 0)
+        cells, background = spec.sides(c, batch.softmax)
+        weights, focus, tversky = (p.new_tensor(x) for x in spec.powers(background))
+        nll = -log_p.clamp(math.log(FLOOR), math.log1p(-FLOOR))
+        p, q = p.clamp(FLOOR, 1 - FLOOR), q.clamp(FLOOR, 1 - FLOOR)
+
+        def cell_loss(tp, fp, fn):
+            wrong = spec.delta * fn + (1 - spec.delta) * fp
+            return power(ratio(wrong, tp + wrong + spec.smooth, 0.0), tversky)
+
+        focal = batch.sum(weights[:, None] * q ** focus[:, None] * y * nll)
+        statistics = batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
+        parts = cell_sums(cells, batch._replace(target=y), statistics, cell_loss)
+        mass = batch.sum(torch.ones_like(y[:, :1])) * (1 if batch.softmax else c)
+        parts['focal'] = torch.stack([focal.sum(), mass.sum()])
+
+        parts = sum_over_ranks(parts, spec.sync)
+        focal, region = ratio(*parts['focal'], 0.0), mean_of_sums(cells, parts, cell_loss)
+        return (spec.loss_weight * (spec.weight * focal + (1 - spec.weight) * region)).to(batch.pred.dtype)

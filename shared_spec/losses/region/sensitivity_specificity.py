@@ -1,0 +1,44 @@
+"""Sensitivity-specificity: squared errors on the structure and off it, each over its own size."""
+
+import numpy as np
+
+from shared_spec.checks import Real
+from shared_spec.granularity import mean_over_cells
+from shared_spec.inputs import prepare
+from shared_spec.overlap import total
+from shared_spec.spec import Example, Region, loss_spec, param
+
+
+@loss_spec
+class SensitivitySpecificityLoss(Region):
+    """Sensitivity-specificity loss."""
+
+    title = 'Sensitivity-specificity loss'
+    formula = (
+        'weight * sum (y - p)^2 y / (sum y + smooth) + (1 - weight) * sum (y - p)^2 (1 - y) / (sum (1 - y) + smooth) '
+        'per cell'
+    )
+    source = 'Brosch et al.: Deep convolutional encoder networks for MS lesion segmentation, 2015; NiftyNet'
+    remarks = (
+        'weight is the share of the term over y, the sensitivity. smooth stands in the denominators alone: a perfect '
+        'prediction costs nothing. NiftyNet adds the classes up, here they are averaged.'
+    )
+
+    weight: float = param(0.05, Real(low=0, high=1), 'share of the sensitivity term, the rest is specificity')
+    examples = {
+        'default': Example(),
+        'image_class': Example(dict(granularity={'I': 0.5, 'C': 0.5}, weight=0.4, smooth=1.0), class_weight=True),
+        'all_smooth0': Example(dict(activation='sigmoid', smooth=0.0, classes='all', granularity='C', loss_weight=2.0)),
+    }
+
+    def cell_loss(self, missed, size, false, rest):
+        sensitivity = missed / np.where(size + self.smooth > 0, size + self.smooth, 1)
+        specificity = false / np.where(rest + self.smooth > 0, rest + self.smooth, 1)
+        return self.weight * sensitivity + (1 - self.weight) * specificity
+
+    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
+        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
+        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+        y, v, error = batch.target, batch.weight, (batch.target - batch.prob) ** 2
+        statistics = total(v, error * y), total(v, y), total(v, error * (1 - y)), total(v, 1 - y)
+        return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
