@@ -35,6 +35,23 @@ def sum_over_replicas(parts, sync):
     return pieces
 
 
+def all_replicas(rows, sync):
+    """(rows, own): each of ``rows`` (K, P) with the pixels of all replicas, and what cuts this replica's out again.
+
+    Without a gradient: what is gathered orders and counts.
+    """
+    context = _replica_context() if sync else None
+    if context is None:
+        return rows, lambda x: x
+    import tensorflow as tf
+
+    pixels = tf.shape(rows[0])[1]
+    sizes = context.all_gather(pixels[None], axis=0)
+    start = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
+    rows = [tf.transpose(context.all_gather(tf.transpose(x), axis=0)) for x in rows]
+    return rows, lambda x: x[:, start : start + pixels]
+
+
 def scale_for_replicas(loss):
     """The loss divided by the number of replicas, as Keras does for its own vector losses."""
     context = _replica_context()

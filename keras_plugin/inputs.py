@@ -104,6 +104,16 @@ def accumulator(x):
     return 'float64' if backend.backend() == 'tensorflow' else backend.standardize_dtype(x.dtype)
 
 
+def widest(x):
+    """The dtype for sums of unlike terms: float64 where the backend has it (JAX without x64, Apple's GPUs have not)."""
+    if backend.backend() == 'jax':
+        import jax
+
+        return 'float64' if jax.config.jax_enable_x64 else backend.standardize_dtype(x.dtype)
+    apple = getattr(getattr(x, 'device', None), 'type', '') == 'mps'
+    return backend.standardize_dtype(x.dtype) if apple else 'float64'
+
+
 def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
     """The ``Batch`` of one call; refuses shapes with ValueError and dtypes with TypeError."""
     owner = type(spec).__name__

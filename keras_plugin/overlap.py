@@ -1,6 +1,6 @@
 """tp, fp, fn of each (image, class) cell in Keras, in the two flavours of the catalogue."""
 
-from keras import ops
+from keras import backend, ops
 
 
 def product_overlap(batch, norm=1):
@@ -60,3 +60,8 @@ def power(x, exponent):
     """x ** exponent for x >= 0, with zero gradient at 0, where a power below 1 is infinitely steep."""
     some = x > 0
     return ops.where(some, ops.where(some, x, ops.ones_like(x)) ** exponent, ops.zeros_like(x))
+
+
+def running_sum(x):
+    """Sums along axis 1 up to each entry, in x's own dtype (``ops.cumsum`` rounds float64 on the PyTorch backend)."""
+    return x.cumsum(1) if backend.backend() == 'torch' else ops.cumsum(x, axis=1)

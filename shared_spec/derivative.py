@@ -2,15 +2,16 @@
 
 import numpy as np
 
-# sixth order: f'(x) ~ sum_k w_k (f(x + k h) - f(x - k h)) / h
-STENCIL = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}
+# eighth order: f'(x) ~ sum_k w_k (f(x + k h) - f(x - k h)) / h
+STENCIL = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
 
 
 def gradient(function, x, step=2.0**-9):
-    """d function / d x, same shape as ``x`` (float64), by sixth-order central differences.
+    """d function / d x, same shape as ``x`` (float64), by eighth-order central differences.
 
-    Truncation is of the order step^6 = 6e-17, rounding 1e-16 / step = 5e-14 of the function's size; a power
-    of two keeps x + k*step exact. Meant for small inputs, 6 calls for each element, and away from kinks.
+    Truncation is of the order step^8 = 2e-22 times a derivative that steep losses have large, rounding 1e-16 / step
+    = 5e-14 of the function's size; a power of two keeps x + k*step exact. Meant for small inputs, 8 calls for each
+    element, and away from kinks.
     """
     x = np.array(x, np.float64)
     result = np.zeros_like(x)

@@ -11,7 +11,18 @@ from shared_spec import from_dict
 def build(loss, dtype=None):
     """The Keras loss of a spec's ``to_dict``."""
     spec = from_dict(loss)
-    return getattr(keras_plugin.losses, type(spec).__name__)(**spec.to_keras(), dtype=dtype)
+    return getattr(keras_plugin.losses, type(spec).__name__)(**with_layers(spec.to_keras(), dtype), dtype=dtype)
+
+
+def with_layers(arguments, dtype=None):
+    """The constructor's arguments of a loss, with a layer of no model where the loss or a part of it learns nu."""
+    if 'losses' in arguments:
+        arguments = {**arguments, 'losses': [with_layers(part, dtype) for part in arguments['losses']]}
+    if not arguments.get('learn_nu'):
+        return arguments
+    layer = keras_plugin.layers.DegreesOfFreedom(arguments.get('nu', 1.0), dtype=dtype)
+    layer.build((None, 1))
+    return {**arguments, 'layer': layer}
 
 
 def channels_last(x):

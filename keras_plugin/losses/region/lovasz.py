@@ -1,0 +1,94 @@
+"""The Lovasz losses: Lovasz softmax on probabilities, Lovasz hinge on logits."""
+
+import keras
+from keras import ops
+
+from keras_plugin.distributed import all_replicas
+from keras_plugin.inputs import widest
+from keras_plugin.losses.base import RegionLoss
+from keras_plugin.overlap import floor, ratio, running_sum
+from shared_spec import LOSSES
+
+
+def jaccard_increments(errors, signed):
+    """(rows, P) how much each pixel adds to its row's Jaccard loss when pixels turn wrong in order of falling errors.
+
+    errors (rows, P); signed (rows, P): the weight of a pixel, negative outside the class. No two close numbers are
+    subtracted: a pixel of the class adds w/U, another one I*w/(U_before*U), the first of a class without a pixel 1.
+    """
+    order = ops.argsort(-errors, axis=1)
+    signed = ops.cast(ops.take_along_axis(signed, order, axis=1), widest(signed))  # in float64 counts above 2^24 are exact
+    weight, inside = ops.abs(signed), floor(signed, 0)
+    found = running_sum(inside)
+    total = found[:, -1:]
+    union = total + running_sum(weight - inside)
+    before = ops.concatenate([total, union[:, :-1]], axis=1)
+    share = ops.where(signed > 0, ops.ones_like(signed), ratio(total - found, before))
+    increments = ratio(weight, union, 0.0) * share
+    return ops.take_along_axis(increments, ops.argsort(order, axis=1), axis=1)
+
+
+class Lovasz(RegionLoss):
+    """What the two share: the sums of an (image, class) cell, whose means are those of the other region losses."""
+
+    def statistics(self, batch):
+        """((N, C) sums of error times increment,), or (1, C) of the batch where its pixels are sorted together."""
+        c = batch.pred.shape[-1]
+        errors = self.errors(batch)
+        signed = batch.weight[..., None] * ops.where(batch.target > 0, ops.ones_like(errors), -ops.ones_like(errors))
+        errors, signed = (ops.transpose(x, (0, 2, 1) if self.spec.per_image else (2, 0, 1)) for x in (errors, signed))
+        shape = ops.shape(errors)
+        rows = -1 if self.spec.per_image else c
+        errors, signed = (ops.reshape(x, (rows, shape[2] if self.spec.per_image else -1)) for x in (errors, signed))
+        constant = ops.stop_gradient(errors)
+        if self.spec.per_image:
+            increments = jaccard_increments(constant, signed)
+        else:
+            (constant, signed), own = all_replicas([constant, signed], self.spec.sync)
+            increments = own(jaccard_increments(constant, signed))
+        sums = ops.sum(ops.cast(errors, increments.dtype) * increments, axis=1)
+        return (ops.reshape(sums, (-1, c)),)
+
+    def cell_loss(self, sums):
+        return sums
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class LovaszSoftmaxLoss(Lovasz):
+    """Lovasz extension of the Jaccard loss: errors 1 - p_c at pixels of class c and p_c elsewhere, sorted.
+
+    An absent class counts as ``classes`` says and then costs its largest error, an ignored pixel counts nowhere, an
+    empty batch gives 0. Parameters, call and errors: ``segparity show LovaszSoftmaxLoss``. Source: arXiv 1705.08790.
+    """
+
+    spec_class = LOSSES['LovaszSoftmaxLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
+        class_weight=None, per_image=False, classes='auto', name=None, reduction='sum_over_batch_size', dtype=None,
+    ):  # fmt: skip
+        super().__init__(locals())
+
+    def errors(self, batch):
+        p = batch.prob
+        return ops.where(batch.target > 0, 1 - p, p)
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class LovaszHingeLoss(Lovasz):
+    """Lovasz extension of the Jaccard loss on hinge errors max(1 - z*(2*y - 1), 0); one channel of logits.
+
+    An image without foreground costs its largest error, an ignored pixel counts nowhere, an empty batch gives 0.
+    Parameters, call and errors: ``segparity show LovaszHingeLoss``. Source: arXiv 1705.08790.
+    """
+
+    spec_class = LOSSES['LovaszHingeLoss']
+
+    def __init__(
+        self, *, from_logits=True, ignore_class=None, sync=True, loss_weight=1.0, per_image=True, name=None,
+        reduction='sum_over_batch_size', dtype=None,
+    ):  # fmt: skip
+        super().__init__(locals())
+
+    def errors(self, batch):
+        return floor(1 - batch.pred * (2 * batch.target - 1), 0)

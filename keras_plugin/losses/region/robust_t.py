@@ -1,0 +1,121 @@
+"""The negative log-likelihood of an image's residuals under a Student t distribution, whose heavy tails forgive."""
+
+import dataclasses
+import math
+
+import keras
+from keras import backend, ops
+
+from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.layers.degrees_of_freedom import DegreesOfFreedom, newest
+from keras_plugin.losses.base import Loss
+from keras_plugin.overlap import ratio
+from shared_spec import LOSSES, SpecError
+
+# of 1/z, 1/z^3, ...: what lgamma(z) is above (z - 1/2)*log(z) - z + log(2*pi)/2
+STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class RobustTLoss(Loss):
+    """Robust T: -log of a Student t density in the residual of a whole image; mean over foreground maps, then images.
+
+    With ``learn_nu`` the log of the degrees of freedom is that of ``layer``, a ``DegreesOfFreedom`` of the model, given
+    as itself or by its name, which means the newest layer of that name; so a saved model comes back with its own. The
+    layer says where nu starts: ``nu`` stays at 1 or agrees. A copy of the model needs a loss with the copy's layer.
+    An ignored pixel counts nowhere, an empty batch gives 0. Parameters, call and errors: ``segparity show RobustTLoss``.
+    Source: arXiv 2306.00753.
+    """
+
+    spec_class = LOSSES['RobustTLoss']
+
+    def __init__(
+        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0, nu=1.0,
+        learn_nu=False, log_precision=0.0, epsilon=1e-8, layer=None, name=None, reduction='sum_over_batch_size',
+        dtype=None,
+    ):  # fmt: skip
+        super().__init__({k: v for k, v in locals().items() if k != 'layer'})
+        self.layer, self.layer_name = None, None
+        if self.spec.learn_nu and layer is None:
+            raise SpecError(
+                'RobustTLoss: learn_nu=True needs layer, a keras_plugin.layers.DegreesOfFreedom that the model calls '
+                'on its output, because fit trains the variables of layers alone'
+            )
+        if layer is not None:
+            self.tie(layer)
+
+    def tie(self, layer):
+        """Takes log_nu from ``layer``, a layer or the name of one that may be made later."""
+        if not isinstance(layer, (DegreesOfFreedom, str)):
+            raise SpecError(f'RobustTLoss: layer must be a DegreesOfFreedom layer or the name of one, got {layer!r}')
+        if not self.spec.learn_nu:
+            raise SpecError('RobustTLoss: layer is given, which trains nu, but learn_nu is False')
+        self.layer_name = layer if isinstance(layer, str) else layer.name
+        self.layer = newest(layer) if isinstance(layer, str) else layer
+        if self.layer is None:
+            return
+        default = self.spec.parameters()['nu'].default
+        if self.spec.nu not in (default, self.layer.nu):
+            raise SpecError(
+                f'RobustTLoss: nu={self.spec.nu:g} contradicts the layer {self.layer_name!r}, where nu starts at '
+                f'{self.layer.nu:g}; give nu to the layer alone'
+            )
+        self.spec = dataclasses.replace(self.spec, nu=self.layer.nu)
+
+    def log_nu(self, dtype):
+        """The log of the degrees of freedom, a scalar."""
+        if not self.spec.learn_nu:
+            return ops.convert_to_tensor(math.log(self.spec.nu), dtype=dtype)
+        if self.layer is None:
+            self.tie(self.layer_name)
+        if self.layer is None or not self.layer.built:
+            raise ValueError(
+                f'RobustTLoss: no model has called the DegreesOfFreedom layer {self.layer_name!r} yet; call it on the '
+                'output of the model that is trained, outputs = layer(logits)'
+            )
+        return ops.cast(self.layer.log_nu, dtype)
+
+    def compute(self, batch):
+        spec, c = self.spec, batch.target.shape[-1]
+        first = 0 if c == 1 else 1  # channel 0 of several is the background
+        p, y = batch.prob[..., first:], batch.target[..., first:]
+        square, count = batch.sum((p - y) ** 2), batch.sum(ops.ones_like(p[..., :1]))
+        dtype = backend.standardize_dtype(square.dtype)
+        w = ops.cast(batch.image_weight, dtype) * ops.cast(batch.has_pixel, dtype)
+        square, count = ratio(square, w[:, None], 0.0), ratio(count, w[:, None], 0.0)  # the image's own weight is in w
+        log_nu = self.log_nu(dtype)
+        loss = ops.sum(self.negative_log_likelihood(count, square, log_nu), axis=1) / p.shape[-1]
+
+        parts = {'I': ops.stack([ops.sum(w * loss), ops.sum(w)])}
+        parts = sum_over_replicas(parts, spec.sync)
+        result = ratio(parts['I'][0], parts['I'][1], 0.0)
+        return ops.cast(spec.loss_weight * result, batch.pred.dtype)
+
+    def negative_log_likelihood(self, count, square, log_nu):
+        """The loss of each map, with lgamma in Stirling's form: its large terms cancel before they are rounded."""
+        precision = math.exp(self.spec.log_precision + self.spec.epsilon)
+        a, h, t = (ops.exp(log_nu) + self.spec.epsilon) / 2, count / 2, precision * square / 2
+        scale = 1 + math.log(2 * math.pi) - self.spec.log_precision - ops.log1p(self.spec.epsilon * ops.exp(-log_nu))
+        return (
+            (a + h) * log_ratio(a, t, h) + h * scale + ops.log1p(h / a) / 2 + above_stirling(a) - above_stirling(a + h)
+        )
+
+    def get_config(self):
+        return {**super().get_config(), 'layer': self.layer_name}
+
+    def __dir__(self):
+        """Without ``layer``: Keras saves what it finds here, and the layer's weight has its place in the model."""
+        return [name for name in super().__dir__() if name != 'layer']
+
+
+def log_ratio(a, t, h):
+    """log((a + t) / (a + h)), accurate near 1 and near 0."""
+    u = (t - h) / (a + h)
+    near_one = ops.abs(u) < 0.5
+    return ops.where(near_one, ops.log1p(ops.where(near_one, u, ops.zeros_like(u))), ops.log((a + t) / (a + h)))
+
+
+def above_stirling(x):
+    """lgamma(x) - Stirling's formula for it, from the series at x + 8 and the recurrence down to x > 0."""
+    steps = sum((x + k + 0.5) * ops.log1p(1 / (x + k)) - 1 for k in range(8))
+    return steps + sum(b / (x + 8) ** (2 * k + 1) for k, b in enumerate(STIRLING))

@@ -1,0 +1,119 @@
+"""Region mutual information: pixels are compared together with their neighbours, beside a cross-entropy."""
+
+import torch
+from mmseg.registry import MODELS
+from torch.nn import functional
+
+from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.inputs import accumulator
+from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.overlap import ratio
+from shared_spec import LOSSES
+from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
+
+
+@MODELS.register_module()
+class RegionMutualInformationLoss(Loss):
+    """ce_weight * cross-entropy + (1 - ce_weight) * region mutual information, of regions of the pooled maps.
+
+    An ignored pixel is a zero in both maps and counts nowhere else, an empty batch gives 0; 2-D images alone.
+    Parameters, call and errors: ``segparity show RegionMutualInformationLoss``. Source: Zhao 2019, official code.
+    """
+
+    spec_class = LOSSES['RegionMutualInformationLoss']
+
+    def __init__(
+        self, *, from_logits=True, ignore_index=None, sync=True, loss_weight=1.0, radius=3, pool='max', pool_size=3,
+        ce_weight=0.5, ce='sigmoid', loss_name='loss_region_mutual_information',
+    ):  # fmt: skip
+        super().__init__(locals())
+
+    def compute(self, batch):
+        spec, y = self.spec, batch.target
+        log_p, log_q = batch.log_prob
+        bce = -y * log_p if log_q is None else -(y * log_p + (1 - y) * log_q)
+        ce, mass = batch.sum(bce).sum(), batch.sum(torch.ones_like(y[:, :1])).sum()
+        p = batch.pred.sigmoid() if batch.logits else batch.pred
+        p = p * (batch.weight > 0)[:, None]
+        p = p + CLIP if spec.ce == 'sigmoid' else p.clamp(min=CLIP)
+        y, p = y.unflatten(2, batch.space), p.unflatten(2, batch.space)
+        rmi = self.lower_bound(self.regions(self.pooled(y, nearest=True)), self.regions(self.pooled(p)))
+        w = batch.image_weight.to(rmi.dtype) * batch.has_pixel
+        parts = {'ce': torch.stack([ce, mass]), 'rmi': torch.stack([(w * rmi.sum(1)).sum(), w.sum()])}
+
+        parts = sum_over_ranks(parts, spec.sync)
+        ce, mass = parts['ce']
+        ce, rmi = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0), ratio(*parts['rmi'], 0.0)
+        return (spec.loss_weight * (spec.ce_weight * ce + (1 - spec.ce_weight) * rmi)).to(batch.pred.dtype)
+
+    def pooled(self, x, nearest=False):
+        """(N, C, h, w) the maps after pooling; equal maxima share the gradient."""
+        s, (height, width) = self.spec.stride, x.shape[2:]
+        h, w = self.spec.pooled_size((height, width))
+        if s == 1:
+            return x
+        if self.spec.pool == 'interpolate':
+            shrink = nearest_lines if nearest else bilinear_lines
+            return shrink(shrink(x, h, 2), w, 3)
+        before = s // 2
+        below, right = h * s - before - height, w * s - before - width  # negative: lines that no window reaches
+        x = functional.pad(x, (before, right, before, below)).unflatten(3, (w, s)).unflatten(2, (h, s))
+        return x.mean((3, 5)) if self.spec.pool == 'avg' else x.amax((3, 5))
+
+    def regions(self, x):
+        """(N, C, radius^2, number of regions) the maps' regions as vectors, centred."""
+        r = self.spec.radius
+        h, w = x.shape[2] - r + 1, x.shape[3] - r + 1
+        x = x.to(accumulator(x))
+        x = torch.stack([x[:, :, i : i + h, j : j + w] for i in range(r) for j in range(r)], 2).flatten(3)
+        return x - x.mean(3, keepdim=True)
+
+    def lower_bound(self, y, p):
+        """(N, C) half the log-determinant of the labels' covariance given the probabilities, per pixel of a region.
+
+        With w = yp_cov (p_cov + ALPHA)^-1 the covariance is (y - w p)(y - w p)^T + ALPHA w w^T, which cancels nothing.
+        As w makes that smallest, its own error and gradient drop out. The vectors hold differences between neighbours,
+        less alike than the pixels; as ``step`` is unit triangular, the diagonal of the factor stays the same.
+        """
+        r = self.spec.radius
+        step = p.new_tensor([[(i == j) - (i == j + 1) for j in range(r)] for i in range(r)])
+        step = torch.kron(step, step)
+        y, p, ridge = step @ y, step @ p, ALPHA * step @ step.mT
+        with torch.no_grad():
+            root = cholesky(p @ p.mT + ridge)
+            w = solve(root, p @ y.mT).mT
+            w = w + solve(root, p @ (y - w @ p).mT - ridge @ w.mT).mT  # what float32 missed
+        rest = y - w @ p
+        root = cholesky(rest @ rest.mT + w @ ridge @ w.mT + ridge)
+        return torch.log(root.diagonal(dim1=2, dim2=3) + TINY).sum(2) / r**2
+
+
+def cholesky(x):
+    """The factor; NaN where there is none (a prediction that is NaN), without an error or a wait for the device."""
+    root, info = torch.linalg.cholesky_ex(x)
+    return torch.where((info == 0)[..., None, None], root, torch.nan)
+
+
+def solve(root, b):
+    """(root root^T)^-1 b."""
+    return torch.cholesky_solve(b, root)
+
+
+def nearest_lines(x, size, axis):
+    """``size`` lines of ``x`` along ``axis``: line floor(i * length / size)."""
+    length = x.shape[axis]
+    return take(x, [i * length // size for i in range(size)], axis)
+
+
+def bilinear_lines(x, size, axis):
+    """``size`` lines along ``axis`` between the lines of ``x``, from its first to its last."""
+    last, steps = x.shape[axis] - 1, max(size - 1, 1)
+    low = [i * last // steps for i in range(size)]
+    part = x.new_tensor([i * last % steps / steps for i in range(size)])
+    part = part[:, None] if axis == 2 else part
+    low, high = take(x, low, axis), take(x, [min(k + 1, last) for k in low], axis)
+    return low + part * (high - low)
+
+
+def take(x, lines, axis):
+    return x.index_select(axis, torch.tensor(lines, device=x.device))

@@ -1,0 +1,173 @@
+"""The Lovasz losses: Lovasz softmax on probabilities, Lovasz hinge on logits."""
+
+import numpy as np
+
+from shared_spec.checks import CLASSES, Boolean, Integer, Optional
+from shared_spec.granularity import mean_over_cells
+from shared_spec.inputs import prepare
+from shared_spec.spec import ClassWeighted, Example, LossSpec, Shared, SpecError, Weighted, loss_spec, param
+
+JACCARD = 'J_k = 1 - (|y| - sum_{i<=k} v*y) / (|y| + sum_{i<=k} v*(1 - y))'
+TIE = 1e-12  # increments closer than this are the same number
+
+
+def jaccard_increments(y, weight):
+    """Algorithm 1 of the paper: J_k - J_(k-1) of pixels sorted by falling error, each of which turns wrong in turn.
+
+    y (P,) in {0, 1}, weight (P,); the Jaccard loss J_k is that of the first k pixels wrong and the others right. Before
+    a class without a pixel meets the first wrong one its 0/0 is a loss of 0.
+    """
+    foreground = (weight * y).sum()
+    intersection = foreground - np.cumsum(weight * y)
+    union = foreground + np.cumsum(weight * (1 - y))
+    jaccard = np.where(union > 0, 1 - intersection / np.where(union > 0, union, 1), 0.0)
+    return np.diff(jaccard, prepend=0.0)
+
+
+class Lovasz(LossSpec):
+    """What the two share; ``errors``, ``cost`` and ``slope`` tell them apart."""
+
+    family = 'region'
+    labels = ('hard',)
+    presence_threshold = 0.0  # a class is present where any pixel that counts belongs to it
+
+    @property
+    def granularity(self):
+        """The means are those of the other region losses: over images, or over the data set (batch)."""
+        return 'I' if self.per_image else 'D'
+
+    def errors(self, batch):
+        """(N, C, P) the errors by which pixels are sorted."""
+        raise NotImplementedError(type(self).__name__)
+
+    def cost(self, errors):
+        """What an error costs."""
+        return errors
+
+    def slope(self, errors):
+        """The derivative of ``cost``, not a number at a kink."""
+        return np.ones_like(errors)
+
+    def increments(self, batch, last_first=False):
+        """(N, C, P) the increment of each pixel; of pixels with the same error the first comes first, or the last."""
+        errors = self.errors(batch)
+        n, c, p = errors.shape
+        result = np.zeros((n, c, p))
+        for images in [[i] for i in range(n)] if self.per_image else [list(range(n))]:
+            for k in range(c):
+                e, y, weight = (x[images].ravel() for x in (errors[:, k], batch.target[:, k], batch.weight))
+                order = np.argsort(-e, kind='stable')
+                if last_first:
+                    order = len(e) - 1 - np.argsort(-e[::-1], kind='stable')
+                increments = np.zeros_like(e)
+                increments[order] = jaccard_increments(y[order], weight[order])
+                result[images, k] = increments.reshape(len(images), p)
+        return result
+
+    def reference(self, pred, target, pixel_weight=None, ignore_index=None, increments=None):
+        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float.
+
+        increments (N, C, P): those of another prediction, as if its errors had the same order.
+        """
+        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+        increments = self.increments(batch) if increments is None else increments
+        sums = (self.cost(self.errors(batch)) * increments).sum(2)
+        return self.loss_weight * mean_over_cells(self, batch, [sums], lambda loss: loss, self.class_weight)
+
+    def near(self, pred, target, pixel_weight=None, **extras):
+        """The loss with the increments of ``pred``; None where the order of equal errors decides the gradient."""
+        batch = prepare(self, pred, target, pixel_weight, **extras)
+        increments, others = self.increments(batch), self.increments(batch, last_first=True)
+        if not (np.abs(self.slope(self.errors(batch)) * (increments - others)) <= TIE).all():
+            return None
+        return lambda p: self.reference(p, target, pixel_weight, increments=increments, **extras)
+
+
+@loss_spec
+class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
+    """Lovasz extension of the Jaccard loss, on probabilities."""
+
+    title = 'Lovasz softmax loss'
+    formula = (
+        'sum_k m_k * (J_k - J_{k-1}) over the pixels sorted by falling error m = 1 - p_c where y is class c, p_c '
+        f'elsewhere; {JACCARD}; mean over classes'
+    )
+    source = 'Berman, Rannen Triki, Blaschko: The Lovasz-Softmax loss, arXiv 1705.08790, Algorithm 1'
+    remarks = (
+        'The increments are constants: the gradient of an error is its increment. A prediction of zeros and ones costs '
+        "1 - IoU. An absent class that counts (classes='all' or a list) costs its largest error. Under per_image an "
+        'image in which no class counts is left out, as under granularity I. A pixel of weight two is two pixels. One '
+        'channel is the foreground. Hard labels alone: errors from soft ones have no Jaccard loss to extend. The '
+        "official code takes classes='present' by identity (a string from a file means 'all') and fails or gives an "
+        'empty tensor where everything is ignored; here that is 0.'
+    )
+
+    per_image: bool = param(False, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')
+    classes: str = param(
+        'auto', CLASSES, "which classes count; 'auto' and 'present': those of the batch, under per_image of the image"
+    )
+
+    examples = {
+        'default': Example(),
+        'per_image': Example(dict(per_image=True, loss_weight=0.7)),
+        'all_weighted': Example(dict(classes='all'), class_weight=True),
+        'per_image_all_weighted': Example(dict(classes='all', per_image=True), class_weight=True),
+        'list_sigmoid': Example(dict(classes=[2, 1], activation='sigmoid'), channels=('many',)),
+        'foreground': Example(dict(classes=[1], per_image=True)),
+    }
+
+    def errors(self, batch):
+        return np.where(batch.target > 0, 1 - batch.prob, batch.prob)
+
+
+@loss_spec
+class LovaszHingeLoss(Lovasz, Weighted):
+    """Lovasz extension of the Jaccard loss, on the hinge of one logit."""
+
+    title = 'Lovasz hinge loss'
+    formula = (
+        'sum_k max(e_k, 0) * (J_k - J_{k-1}) over the pixels sorted by falling error e = 1 - z*(2*y - 1); '
+        f'{JACCARD}; mean over images'
+    )
+    source = 'Berman, Rannen Triki, Blaschko: The Lovasz-Softmax loss, arXiv 1705.08790; Yu, Blaschko: arXiv 1512.07797'
+    remarks = (
+        'Binary: one channel of logits. An image without foreground costs its largest error. An image without a valid '
+        'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels.'
+    )
+    channels = ('one',)
+    activation = 'sigmoid'
+    classes = 'all'
+    class_weight = None
+
+    from_logits: bool = param(
+        True, Boolean(), 'must be True: the hinge is defined on logits', keras_default=True, always=('keras',)
+    )
+    ignore_index: int = param(
+        None,
+        Optional(Integer()),
+        'hard label that counts nowhere, in value and gradient',
+        keras_name='ignore_class',
+        always=('mmseg', 'keras'),
+    )
+    sync: bool = param(
+        True, Boolean(), 'under data parallelism the loss is that of the global batch (one all-reduce per call)'
+    )
+    per_image: bool = param(True, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')
+
+    examples = {
+        'default': Example(),
+        'batch': Example(dict(per_image=False, loss_weight=0.7)),
+    }
+
+    def validate(self):
+        if not self.from_logits:
+            raise SpecError('LovaszHingeLoss: from_logits must be True, the hinge is defined on logits, got False')
+
+    def errors(self, batch):
+        return 1 - batch.logits * (2 * batch.target - 1)
+
+    def cost(self, errors):
+        return np.maximum(errors, 0)
+
+    def slope(self, errors):
+        return np.where(errors == 0, np.nan, errors > 0)
