@@ -75,5 +75,7 @@ def mean_of_sums(spec, parts, cell_loss, class_weight=None):
         result = result + levels['I'] * ratio(parts['I'][0], parts['I'][1], 0.0)
     if 'C' in levels:
         class_loss = ratio(parts['C'][0], parts['C'][1], 0.0)
-        result = result + levels['C'] * ratio(ops.sum(class_loss), ops.sum(ops.cast(parts['C'][1] > 0, class_loss.dtype)), 0.0)
+        result = result + levels['C'] * ratio(
+            ops.sum(class_loss), ops.sum(ops.cast(parts['C'][1] > 0, class_loss.dtype)), 0.0
+        )
     return result

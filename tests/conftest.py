@@ -21,5 +21,14 @@ def worker(request, framework):
 
 
 def pytest_collection_modifyitems(items):
-    """Tests of one framework run one after the other, so that its worker is started once."""
-    items.sort(key=lambda item: str(getattr(item, 'callspec', None) and item.callspec.params.get('framework', '')))
+    """Tests of one framework run one after the other, so that its worker is started once, and every other framework's
+    backwards: two that run side by side then meet in the middle, with half of the shared references each."""
+    frameworks = sorted({framework for item in items if (framework := framework_of(item))})
+    groups = [[item for item in items if framework_of(item) == framework] for framework in (*frameworks, None)]
+    items[:] = [item for k, group in enumerate(groups) for item in (group[::-1] if k % 2 else group)]
+
+
+def framework_of(item):
+    """The framework of a test that has one as a parameter, or None."""
+    callspec = getattr(item, 'callspec', None)
+    return callspec.params.get('framework') if callspec else None

@@ -56,7 +56,7 @@ def check_parity(names=None, data=None, frameworks=None, progress=None):
     """Compares every installed implementation with the reference: values and gradients, float32 and float64.
 
     names: losses and metrics to check, all by default (with ``data`` all losses). data: your own inputs instead of the built-in cases: a mapping with 'pred'
-    (N, C, *space) logits, 'target', and optionally 'weight' and 'ignore_index'; the gradient then costs six reference
+    (N, C, *space) logits, 'target', and optionally 'weight' and 'ignore_index'; the gradient then costs eight reference
     calls for each element of pred, so keep it small. frameworks: of ``FRAMEWORKS``, all installed ones by default.
     progress: called with (done, total, text). Returns a list of ``Row`` with .name, .framework, .value_error,
     .grad_error and .ok. Raises SpecError for an unknown name, RuntimeError when no framework is installed.

@@ -1,5 +1,8 @@
 """What a parity check asks of Keras: a loss's value and gradient, called directly or through a compiled model."""
 
+import functools
+import json
+
 import keras
 import numpy as np
 from keras import backend, ops
@@ -47,10 +50,16 @@ def ignored_by_constructor(arrays, loss, ignore_index):
     return {**arrays, 'target': target}, {**loss, 'ignore_index': kept}
 
 
+@functools.lru_cache(maxsize=4)
+def _function(loss, dtype):
+    """The loss of a spec in JSON, the same object for one case after the other, so that JAX compiles it once."""
+    return build(json.loads(loss), dtype)
+
+
 def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None):
     """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``, called eagerly."""
     arrays, loss = ignored_by_constructor(arrays, loss, ignore_index)
-    function = build(loss, dtype='float64' if dtype == 'float64' else None)
+    function = _function(json.dumps(loss), 'float64' if dtype == 'float64' else None)
     pred, target = to_keras_layout(arrays)
     pred, weight = pred.astype(dtype) if dtype != 'bfloat16' else ops.cast(pred, dtype), arrays.get('weight')
     value, gradient = globals()[f'_{backend.backend()}'](function, pred, target, weight)
@@ -73,13 +82,20 @@ def _tensorflow(function, pred, target, weight):
 def _jax(function, pred, target, weight):
     import jax
 
+    (_, value), gradient = _jax_step(function)(jax.numpy.asarray(pred), target, weight)
+    return value, gradient
+
+
+@functools.lru_cache(maxsize=4)
+def _jax_step(function):
+    """Value and gradient in one compilation; operation by operation costs more."""
+    import jax
+
     def scalar(p, t, w):
         value = function(t, p, w)
         return value.sum(), value
 
-    step = jax.jit(jax.value_and_grad(scalar, has_aux=True))  # one compilation; operation by operation costs more
-    (_, value), gradient = step(jax.numpy.asarray(pred), target, weight)
-    return value, gradient
+    return jax.jit(jax.value_and_grad(scalar, has_aux=True))
 
 
 def _torch(function, pred, target, weight):

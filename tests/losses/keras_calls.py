@@ -14,6 +14,12 @@ CONFIGURED = {
     'CompatibleTverskyLoss': dict(alpha=0.9, beta=0.4, class_weight=[1.0, 2.0, 3.0], log_loss=True, gamma=2.0),
     'GeneralizedDiceLoss': dict(weighting='simple', absent='drop'),
     'WeightedCrossEntropyLoss': dict(class_weight='inverse_frequency', label_smoothing=0.1, reduction='sum'),
+    'GeneralizedWassersteinDiceLoss': dict(distance_matrix=[[0, 1, 1], [1, 0, 0.5], [1, 0.5, 0]], weighting='gdl'),
+    'LovaszSoftmaxLoss': dict(classes=[1, 2], per_image=True, class_weight=[1.0, 2.0, 3.0]),
+    'LovaszHingeLoss': dict(per_image=False, ignore_class=255),
+    'RegionMutualInformationLoss': dict(pool='avg', pool_size=2, radius=2, ce_weight=0.25),
+    'UnifiedFocalLoss': dict(granularity={'D': 0.5, 'C': 0.5}),
+    'RobustTLoss': dict(nu=3.0, learn_nu=True, log_precision=0.5),
 }
 
 
@@ -21,9 +27,26 @@ def loss_class(name):
     return getattr(keras_plugin.losses, name)
 
 
+def configured(name, **changes):
+    """A loss with other parameters than its defaults, and the layer that it learns from, or None."""
+    options = {**CONFIGURED.get(name, {}), **changes}
+    layer = keras_plugin.layers.DegreesOfFreedom(options['nu'], name='nu') if options.get('learn_nu') else None
+    if layer is not None:
+        layer.build((None, 3))
+        options['layer'] = layer
+    return loss_class(name)(**options), layer
+
+
 def data(seed=0):
     rng = np.random.default_rng(seed)
     return rng.normal(0, 1, (2, 4, 5, 3)).astype('float32'), rng.integers(0, 3, (2, 4, 5))
+
+
+def data_for(name):
+    """What every definition takes: one channel for a binary loss, enough pixels for regions."""
+    rng = np.random.default_rng(0)
+    classes = 1 if LOSSES[name].channels == ('one',) else 3
+    return rng.normal(0, 1, (2, 8, 9, classes)).astype('float32'), rng.integers(0, max(classes, 2), (2, 8, 9))
 
 
 def signatures(arrays):
@@ -37,30 +60,44 @@ def signatures(arrays):
 def round_trip(arrays, name):
     """Whether get_config lists the constructor's parameters and rebuilds an equal loss."""
     cls = loss_class(name)
-    loss = cls(**CONFIGURED.get(name, {}), dtype='float64')
+    loss, layer = configured(name, dtype='float64')
     config = loss.get_config()
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     parameters = [k for k in inspect.signature(cls.__init__).parameters if k != 'self']
     same = again.get_config() == config and cls.from_config(config).get_config() == config
+    same = same and getattr(again, 'layer', None) is layer
     return dict(complete=sorted(config) == sorted(parameters), same=same, dtype=again.dtype), {}
 
 
-def save(arrays, name, path):
-    """Trains a small model one step with the loss, saves it, returns its loss on the data."""
-    keras.utils.set_random_seed(0)
-    z, y = data()
-    model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(3, 1), keras.layers.Softmax()])
-    options = {k: v for k, v in CONFIGURED.get(name, {}).items() if k != 'from_logits'}
-    model.compile(optimizer='sgd', loss=loss_class(name)(**options))
-    model.fit(z, y, verbose=0)
-    model.save(path)
-    return float(model.evaluate(z, y, verbose=0)), {}
+def save(arrays, folder):
+    """Saves a model for every loss; returns the loss of each on the data."""
+    values = {}
+    for name in LOSSES:
+        keras.utils.set_random_seed(0)
+        z, y = data_for(name)
+        loss, layer = configured(name)
+        last = [keras.layers.Softmax()] if not loss_from_logits(loss) else []
+        layers = [keras.layers.Conv2D(z.shape[-1], 1), *last, *([] if layer is None else [layer])]
+        model = keras.Sequential([keras.Input(z.shape[1:]), *layers])
+        if layer is not None:
+            layer.log_nu.assign(0.7)  # not where it started
+        model.compile(optimizer='sgd', loss=loss, run_eagerly=True)
+        model.save(f'{folder}/{name}.keras')
+        values[name] = float(model.evaluate(z, y, verbose=0))
+    return values, {}
 
 
-def load(arrays, path):
-    """The loss of a saved model, in whatever process this is."""
-    z, y = data()
-    return float(keras.models.load_model(path).evaluate(z, y, verbose=0)), {}
+def loss_from_logits(loss):
+    return loss.spec.from_logits if hasattr(loss.spec, 'from_logits') else False
+
+
+def load(arrays, folder):
+    """The losses of the saved models, in whatever process this is."""
+    values = {}
+    for name in LOSSES:
+        z, y = data_for(name)
+        values[name] = float(keras.models.load_model(f'{folder}/{name}.keras').evaluate(z, y, verbose=0))
+    return values, {}
 
 
 def errors(arrays):
@@ -105,6 +142,60 @@ def many_classes_in_half_precision(arrays):
     z[..., 257] += 20
     loss = keras_plugin.losses.SoftDiceLoss(from_logits=True)
     return [float(loss(y, z)), float(loss(y, ops.cast(z, 'bfloat16')))], {}
+
+
+def learn_nu(arrays, path):
+    """Training RobustTLoss in ``fit``: nu before, after, and in the model saved and loaded; then after more training."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (8, 6, 6, 3)).astype('float32')
+    y = (x[..., 0] > 0).astype('int64')
+    keras.utils.set_random_seed(0)
+    layer = keras_plugin.layers.DegreesOfFreedom(2.0)
+    inputs = keras.Input((6, 6, 3))
+    model = keras.Model(inputs, layer(keras.layers.Conv2D(2, 1)(inputs)))
+    loss = keras_plugin.losses.RobustTLoss(learn_nu=True, layer=layer, from_logits=True)
+    model.compile(optimizer=keras.optimizers.Adam(0.1), loss=loss)
+    nus = [float(ops.convert_to_numpy(ops.exp(layer.log_nu)))]
+    history = model.fit(x, y, epochs=3, batch_size=4, verbose=0).history['loss']
+    nus.append(float(ops.convert_to_numpy(ops.exp(layer.log_nu))))
+    model.save(path)
+    again = keras.models.load_model(path)
+    own = again.get_layer('degrees_of_freedom')
+    nus.append(float(ops.convert_to_numpy(ops.exp(own.log_nu))))
+    values = [float(m.evaluate(x, y, verbose=0)) for m in (model, again)]
+    again.fit(x, y, epochs=1, verbose=0)
+    nus += [float(ops.convert_to_numpy(ops.exp(v.log_nu))) for v in (own, layer)]
+    return dict(nus=nus, history=history, values=values, own=again.loss.layer is own), {}
+
+
+def learnt_nu(arrays, path):
+    """nu of a saved model, and whether its loss refers to the model's own layer."""
+    model = keras.models.load_model(path)
+    layer = model.get_layer('degrees_of_freedom')
+    return dict(nu=float(ops.convert_to_numpy(ops.exp(layer.log_nu))), own=model.loss.layer is layer), {}
+
+
+def wrong_layers(arrays):
+    """The messages for a nu that could not be trained."""
+    layer, robust = keras_plugin.layers.DegreesOfFreedom(name='alone'), keras_plugin.losses.RobustTLoss
+    z, y = data()
+    calls = {
+        'none': lambda: robust(learn_nu=True),
+        'kind': lambda: robust(learn_nu=True, layer=keras.layers.Dense(1)),
+        'fixed': lambda: robust(layer=layer),
+        'start': lambda: robust(learn_nu=True, nu=3.0, layer=layer),
+        'unbuilt': lambda: robust(learn_nu=True, layer=layer)(y, z),
+        'unknown': lambda: robust(learn_nu=True, layer='nobody')(y, z),
+        'nu': lambda: keras_plugin.layers.DegreesOfFreedom(-1),
+    }
+    found = {}
+    for key, call in calls.items():
+        try:
+            call()
+            found[key] = 'nothing raised'
+        except Exception as error:
+            found[key] = f'{type(error).__name__}: {error}'
+    return found, {}
 
 
 def mixed_precision(arrays, policy):
@@ -152,21 +243,34 @@ def two_replicas(arrays):
     """One SGD step on one device and under MirroredStrategy with two virtual CPUs: weights, and losses."""
     import tensorflow as tf
 
-    z, y = data(1)
-    y[0] = 255
-    results = []
+    rng = np.random.default_rng(1)
+    z, y = rng.normal(0, 1, (2, 4, 5, 3)).astype('float32'), rng.integers(0, 3, (2, 4, 5))
+    y[0, :2] = 255
+    both = dict(from_logits=True, ignore_class=255)
+    losses = keras_plugin.losses
+    levels = {'D': 0.4, 'I': 0.3, 'C': 0.3}
     parts = [
-        keras_plugin.losses.JaccardMetricLoss(
-            from_logits=True, ignore_class=255, granularity={'D': 0.4, 'I': 0.3, 'C': 0.3}
-        ),
-        keras_plugin.losses.WeightedCrossEntropyLoss(from_logits=True, ignore_class=255, class_weight=[1.0, 2.0, 3.0]),
-        keras_plugin.losses.GeneralizedDiceLoss(from_logits=True, ignore_class=255),
+        losses.JaccardMetricLoss(granularity=levels, **both),
+        losses.WeightedCrossEntropyLoss(class_weight=[1.0, 2.0, 3.0], **both),
+        losses.GeneralizedDiceLoss(**both),
+        losses.FocalTverskyLoss(**both),
+        losses.LogCoshDiceLoss(granularity=levels, **both),
+        losses.SensitivitySpecificityLoss(**both),
+        losses.GeneralizedWassersteinDiceLoss(weighting='gdl', **both),
+        losses.LovaszSoftmaxLoss(**both),
+        losses.LovaszSoftmaxLoss(per_image=True, classes='all', **both),
+        losses.RegionMutualInformationLoss(pool='none', radius=2, **both),
+        losses.RobustTLoss(loss_weight=0.1, **both),
+        losses.ComboLoss(**both),
+        losses.ExponentialLogarithmicLoss(**both),
+        losses.UnifiedFocalLoss(granularity={'D': 0.5, 'C': 0.5}, **both),
     ]
+    results = []
     for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])):
         with strategy.scope():
             keras.utils.set_random_seed(0)
             model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(3, 1)])
-            loss = keras_plugin.losses.WeightedSumLoss(losses=parts)
+            loss = losses.WeightedSumLoss(losses=parts, weights=[1.0 + 0.1 * k for k in range(len(parts))])
             model.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss, jit_compile=False)
         history = model.fit(z, y, batch_size=2, shuffle=False, verbose=0)
         results.append((history.history['loss'][0], model.get_weights()[0]))

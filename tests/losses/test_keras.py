@@ -7,7 +7,7 @@ from shared_spec import LOSSES
 from tests.support.frameworks import axis
 from tests.support.same import assert_same
 
-HOST = {'name', 'reduction', 'dtype'}
+HOST = dict(name=None, reduction='sum_over_batch_size', dtype=None)
 pytestmark = pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 
 
@@ -19,8 +19,9 @@ def test_signature_is_the_spec_s(framework, worker):
     found, _ = ask(worker, 'signatures')
     for name, cls in LOSSES.items():
         want = {f.metadata['keras_name'] or k: f.metadata['keras_default'] for k, f in cls.parameters().items()}
-        assert {k: v for k, v in found[name].items() if k not in HOST} == want
-        assert {k: found[name][k] for k in HOST} == dict(name=None, reduction='sum_over_batch_size', dtype=None)
+        host = {**HOST, 'layer': None} if name == 'RobustTLoss' else HOST
+        assert {k: v for k, v in found[name].items() if k not in host} == want
+        assert {k: found[name][k] for k in host} == host
 
 
 @pytest.mark.parametrize('name', list(LOSSES))
@@ -28,12 +29,42 @@ def test_configuration_round_trip(name, framework, worker):
     assert ask(worker, 'round_trip', name=name)[0] == dict(complete=True, same=True, dtype='float64')
 
 
-def test_saved_models_reload_in_another_process(framework, worker, tmp_path):
-    saved = {name: str(tmp_path / f'{name}.keras') for name in ('CompatibleTverskyLoss', 'WeightedSumLoss')}
-    values = {name: ask(worker, 'save', name=name, path=path)[0] for name, path in saved.items()}
+def test_saved_models_of_every_loss_reload_in_another_process(framework, worker, tmp_path):
+    values = ask(worker, 'save', folder=str(tmp_path))[0]
+    assert set(values) == set(LOSSES)
     with Worker('keras_torch' if not missing('keras_torch') else framework) as other:  # and on another backend
-        for name, path in saved.items():
-            assert_same(ask(other, 'load', path=path)[0], values[name], 'float32', name)
+        loaded = ask(other, 'load', folder=str(tmp_path))[0]
+    for name in LOSSES:
+        assert_same(loaded[name], values[name], 'float32', name)
+
+
+def test_fit_learns_nu_and_the_file_keeps_it(framework, worker, tmp_path):
+    path = str(tmp_path / 'robust.keras')
+    found = ask(worker, 'learn_nu', path=path)[0]
+    start, trained, loaded, trained_further, left_alone = found['nus']
+    assert_same(start, 2.0, 'float32')
+    assert abs(trained - start) > 1e-2
+    assert loaded == trained and trained_further != loaded and left_alone == trained
+    assert found['history'][-1] < found['history'][0]
+    assert_same(found['values'][1], found['values'][0], 'float32')
+    assert found['own']
+    with Worker(framework) as other:
+        assert ask(other, 'learnt_nu', path=path)[0] == dict(nu=trained, own=True)
+
+
+def test_a_nu_that_fit_could_not_train_is_refused(framework, worker):
+    found = ask(worker, 'wrong_layers')[0]
+    assert found['none'].startswith(
+        'SpecError: RobustTLoss: learn_nu=True needs layer, a keras_plugin.layers.DegreesOf'
+    )
+    assert found['kind'].startswith('SpecError: RobustTLoss: layer must be a DegreesOfFreedom layer or the name of one')
+    assert found['fixed'] == 'SpecError: RobustTLoss: layer is given, which trains nu, but learn_nu is False'
+    assert found['start'].startswith("SpecError: RobustTLoss: nu=3 contradicts the layer 'alone', where nu starts at 1")
+    for key, name in (('unbuilt', 'alone'), ('unknown', 'nobody')):
+        assert found[key].startswith(
+            f'ValueError: RobustTLoss: no model has called the DegreesOfFreedom layer {name!r}'
+        )
+    assert found['nu'].startswith('SpecError: DegreesOfFreedom: nu must be a number > 0')
 
 
 def test_wrong_input_gets_one_sentence(framework, worker):

@@ -17,7 +17,8 @@ def jaccard_increments(errors, signed):
     subtracted: a pixel of the class adds w/U, another one I*w/(U_before*U), the first of a class without a pixel 1.
     """
     order = ops.argsort(-errors, axis=1)
-    signed = ops.cast(ops.take_along_axis(signed, order, axis=1), widest(signed))  # in float64 counts above 2^24 are exact
+    signed = ops.take_along_axis(signed, order, axis=1)
+    signed = ops.cast(signed, widest(signed))  # in float64 counts above 2^24 are exact
     weight, inside = ops.abs(signed), floor(signed, 0)
     found = running_sum(inside)
     total = found[:, -1:]

@@ -41,7 +41,9 @@ class GeneralizedWassersteinDiceLoss(Shared):
         'd(x) = sum_c M[y(x), c] p_c(x), M / max M; 1 - (2 tp + smooth) / (2 tp + sum d + smooth), tp = sum of 1 - d '
         "over the foreground; 'gdl': 1 - (2 sum a_y (1-d) + smooth) / (sum a_y (2-d) + smooth), a_c = 1/(n_c + 1)"
     )
-    source = 'Fidon et al.: Generalised Wasserstein Dice score for imbalanced multi-class segmentation, arXiv 1707.00478'
+    source = (
+        'Fidon et al.: Generalised Wasserstein Dice score for imbalanced multi-class segmentation, arXiv 1707.00478'
+    )
     remarks = (
         'Mean over images. Hard labels alone: for soft ones the Wasserstein distance has no closed form. One channel is '
         "background and foreground. With weighting='default' an image of background alone costs 1 unless it is perfect, "

@@ -54,7 +54,9 @@ class RegionMutualInformationLoss(Weighted):
         "how both maps shrink first: largest or mean pixel of windows, padded by zeros; 'interpolate': nearest label, "
         'bilinear probability',
     )
-    pool_size: int = param(3, Integer(low=1), 'side and step of the windows, padding pool_size // 2; factor of shrinking')
+    pool_size: int = param(
+        3, Integer(low=1), 'side and step of the windows, padding pool_size // 2; factor of shrinking'
+    )
     ce_weight: float = param(0.5, Real(low=0, high=1), 'share of the cross-entropy')
     ce: str = param('sigmoid', Choice('sigmoid', 'softmax'), 'kind of cross-entropy; one channel is always sigmoid')
 

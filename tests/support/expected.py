@@ -1,0 +1,63 @@
+"""The reference's value and gradient on a case: central differences are dear, so the workers of a run share them."""
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+
+from shared_spec import LOSSES, cases
+
+
+@functools.cache
+def folder():
+    """A folder of this run, the same for all its xdist workers; the temporary folder's cleaner removes it."""
+    run = os.environ.get('PYTEST_XDIST_TESTRUNUID')
+    if run is None:
+        return pathlib.Path(tempfile.mkdtemp(prefix='segparity-'))
+    path = pathlib.Path(tempfile.gettempdir()) / f'segparity-{run}'
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def first_example(name):
+    return next(iter(LOSSES[name].examples))
+
+
+def expected(name, example, case_name, precision=None):
+    """(spec, case, value, gradient or None); precision: a half one, to which the case's predictions are rounded."""
+    case = cases.build(case_name)
+    if precision:
+        case = dataclasses.replace(case, pred=rounded(case.pred, precision))
+    spec = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+    return spec, case, *_reference(spec, case, f'{name} {example} {case_name} {precision}')
+
+
+def rounded(x, precision):
+    """float64 ``x`` as float16 or bfloat16 hold it, ties to even."""
+    if precision == 'float16':
+        return x.astype(np.float16).astype(np.float64)
+    bits = x.astype(np.float32).view(np.uint32)
+    bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+    return bits.view(np.float32).astype(np.float64)
+
+
+@functools.cache
+def _file(key):
+    return folder() / f'{hashlib.sha1(key.encode()).hexdigest()}.npz'
+
+
+def _reference(spec, case, key):
+    path = _file(key)
+    if not path.exists():
+        value, gradient = cases.reference(spec, case)
+        arrays = dict(value=value) if gradient is None else dict(value=value, gradient=gradient)
+        handle, part = tempfile.mkstemp(dir=folder(), suffix='.npz')
+        with os.fdopen(handle, 'wb') as file:
+            np.savez(file, **arrays)
+        os.replace(part, path)  # whole or not at all, whoever else writes it
+    with np.load(path, allow_pickle=False) as data:
+        return float(data['value']), data['gradient'] if 'gradient' in data else None
