@@ -146,14 +146,20 @@ class Spec(metaclass=NamedParameters):
         return {f.metadata['keras_name'] or name: name for name, f in cls.parameters().items()}
 
     @classmethod
+    def keras_defaults(cls):
+        """Parameter name -> default of the Keras constructor, of those that have one."""
+        defaults = {name: f.metadata['keras_default'] for name, f in cls.parameters().items()}
+        return {name: value for name, value in defaults.items() if value is not REQUIRED}
+
+    @classmethod
     def from_keras(cls, arguments):
-        """The spec of a Keras constructor's arguments (``ignore_class`` for ``ignore_index``)."""
+        """The spec of a Keras constructor's arguments (``ignore_class`` for ``ignore_index``); Keras' defaults hold."""
         names = cls.keras_names()
         for name in arguments:
             if name not in names:
                 raise SpecError(unknown_parameter(cls.__name__, name, list(names)))
         try:
-            return cls(**{names[k]: v for k, v in arguments.items()})
+            return cls(**{**cls.keras_defaults(), **{names[k]: v for k, v in arguments.items()}})
         except SpecError as error:
             text = str(error)
             for keras_name, name in names.items():

@@ -3,78 +3,101 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.structures import PixelData
-from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 
-import mmseg_plugin  # noqa: F401
 import shared_spec
-
-IGNORED = 255
-HARD_LABEL_LOSSES = [name for name in shared_spec.LOSSES if name != 'WeightedSumLoss']
-
-
-def label(classes, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    target = torch.randint(classes, (2, 16, 16), generator=generator)
-    target[:, :2] = IGNORED
-    return target
-
-
-def samples(target):
-    return [SegDataSample(gt_sem_seg=PixelData(data=t[None])) for t in target]
+from tests.mmseg.heads import (
+    IGNORED,
+    MANY_CHANNEL_LOSSES,
+    ONE_CHANNEL,
+    ONE_CHANNEL_LOSSES,
+    build,
+    features,
+    head_config,
+    label,
+    named_gradients,
+    only_loss,
+    parameter_names,
+    samples,
+)
 
 
 def head(loss_decode, **changes):
-    """An FCN head that is a 1x1 convolution, in double precision so that only the definition can differ."""
-    torch.manual_seed(0)
-    built = MODELS.build(
-        dict(
-            dict(
-                type='mmseg.FCNHead',
-                in_channels=6,
-                channels=6,
-                num_convs=0,
-                concat_input=False,
-                dropout_ratio=0,
-                num_classes=4,
-                align_corners=False,
-                ignore_index=IGNORED,
-                loss_decode=loss_decode,
-            ),
-            **changes,
-        )
-    )
-    return built.double()
-
-
-def features():
-    return [torch.randn(2, 6, 16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)]
+    return build(head_config(loss_decode=loss_decode, **changes))
 
 
 def reference(name, logits, target, weight=None, **parameters):
-    spec = shared_spec.LOSSES[name](ignore_index=IGNORED, **parameters)
     weight = None if weight is None else weight.numpy()
-    return spec.reference(logits.detach().numpy(), target.numpy(), weight)
+    spec = shared_spec.LOSSES[name](**parameters)
+    return spec.reference(logits.detach().numpy(), target.numpy(), weight, ignore_index=IGNORED)
 
 
-@pytest.mark.parametrize('name', HARD_LABEL_LOSSES)
+@pytest.mark.parametrize('name', MANY_CHANNEL_LOSSES)
 def test_value_in_a_head(name):
-    built, target = head(dict(type=name)), label(4)
-    losses = built.loss(features(), samples(target), {})
-    (ours,) = (value for key, value in losses.items() if key.startswith('loss'))
+    built, target = head(dict(type=name)), label()
+    ours = only_loss(built.loss(features(), samples(target), {}))
     assert ours.item() == pytest.approx(reference(name, built(features()), target), rel=1e-9)
     ours.backward()
-    assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in built.parameters())
+    gradients = named_gradients(built)
+    assert set(gradients) == parameter_names(name)
+    assert all(torch.isfinite(grad).all() and grad.any() for grad in gradients.values())
 
 
-@pytest.mark.parametrize('name', HARD_LABEL_LOSSES)
+@pytest.mark.parametrize('name', ONE_CHANNEL_LOSSES)
 def test_one_channel_head(name):
-    built = head(dict(type=name), num_classes=2, out_channels=1, threshold=0.5)
-    target = label(2)
-    losses = built.loss(features(), samples(target), {})
-    (ours,) = (value for key, value in losses.items() if key.startswith('loss'))
+    built, target = head(dict(type=name), **ONE_CHANNEL), label(2)
+    ours = only_loss(built.loss(features(), samples(target), {}))
     assert ours.item() == pytest.approx(reference(name, built(features()), target), rel=1e-9)
+    ours.backward()
+    gradients = named_gradients(built)
+    assert set(gradients) == parameter_names(name)
+    assert all(torch.isfinite(grad).all() and grad.any() for grad in gradients.values())
+
+
+def test_every_loss_is_in_one_of_these_heads():
+    assert {*MANY_CHANNEL_LOSSES, *ONE_CHANNEL_LOSSES} == set(shared_spec.LOSSES)
+
+
+def test_a_loss_for_one_channel_is_refused_in_a_head_of_four():
+    assert set(shared_spec.LOSSES) - {*MANY_CHANNEL_LOSSES} == {'LovaszHingeLoss'}
+    built = head(dict(type='LovaszHingeLoss'))
+    with pytest.raises(ValueError, match='^LovaszHingeLoss: pred must have one channel, got 4$'):
+        built.loss(features(), samples(label()), {})
+
+
+class TestRobustT:
+    """The degrees of freedom are a parameter of the loss, so the head hands them to the optimizer."""
+
+    def test_a_step_learns_nu(self):
+        built, target = head(dict(type='RobustTLoss', nu=2.0)), label()
+        nu = built.loss_decode.log_nu.exp().item()
+        assert nu == pytest.approx(2, rel=1e-7)  # its logarithm was stored in float32
+        before = only_loss(built.loss(features(), samples(target), {}))
+        before.backward()
+        torch.optim.SGD(built.parameters(), lr=1e-4).step()
+        learnt = built.loss_decode.log_nu.exp().item()
+        assert learnt != nu
+        after = only_loss(built.loss(features(), samples(target), {}))
+        assert after < before
+        assert after.item() == pytest.approx(reference('RobustTLoss', built(features()), target, nu=learnt), rel=1e-9)
+
+    def test_a_fixed_nu_is_no_parameter(self):
+        built, target = head(dict(type='RobustTLoss', nu=2.0, learn_nu=False)), label()
+        assert {name for name, _ in built.named_parameters()} == {'conv_seg.weight', 'conv_seg.bias'}
+        ours = only_loss(built.loss(features(), samples(target), {}))
+        assert ours.item() == pytest.approx(reference('RobustTLoss', built(features()), target, nu=2.0), rel=1e-9)
+
+    def test_nu_is_stored_with_the_head(self):
+        built, other = head(dict(type='RobustTLoss', nu=2.0)), head(dict(type='RobustTLoss', nu=5.0))
+        other.load_state_dict(built.state_dict())
+        assert torch.equal(other.loss_decode.log_nu, built.loss_decode.log_nu)
+
+    def test_in_a_list(self):
+        built = head([dict(type='SoftDiceLoss'), dict(type='RobustTLoss', loss_weight=1e-3)])
+        losses = built.loss(features(), samples(label()), {})
+        (losses['loss_soft_dice'] + losses['loss_robust_t']).backward()
+        gradients = named_gradients(built)
+        assert set(gradients) == parameter_names('RobustTLoss', owner='loss_decode.1')
+        assert all(torch.isfinite(grad).all() and grad.any() for grad in gradients.values())
 
 
 def test_a_list_of_losses_adds_up_under_its_names():
@@ -84,7 +107,7 @@ def test_a_list_of_losses_adds_up_under_its_names():
         dict(type='SoftDiceLoss', loss_name='loss_mine'),
         dict(type='SoftDiceLoss', loss_name='loss_mine'),
     ]
-    built, target = head(parts), label(4)
+    built, target = head(parts), label()
     losses = built.loss(features(), samples(target), {})
     logits = built(features())
     assert set(losses) == {'loss_ce', 'loss_jaccard_metric', 'loss_mine', 'acc_seg'}
@@ -108,24 +131,27 @@ class TestOhemSampler:
 
     @staticmethod
     def check(built, name):
-        target = label(4)
+        target = label()
         logits = built(features())
         weight = built.sampler.sample(logits, target[:, None])
         assert 0 < weight.sum() < (target != IGNORED).sum()
         losses = built.loss_by_feat(logits, samples(target))
-        (ours,) = (value for key, value in losses.items() if key.startswith('loss'))
+        ours = only_loss(losses)
         assert ours.item() == pytest.approx(reference(name, logits, target, weight), rel=1e-9)
         (grad,) = torch.autograd.grad(ours, logits)
         assert not grad.movedim(1, -1)[weight == 0].any()
         return weight
 
 
-def test_a_batch_without_a_valid_pixel_gives_zero_and_a_graph():
-    built = head(dict(type='JaccardMetricLoss'))
-    losses = built.loss(features(), samples(torch.full((2, 16, 16), IGNORED)), {})
-    losses['loss_jaccard_metric'].backward()
-    assert losses['loss_jaccard_metric'] == 0
-    assert all(np.array_equal(p.grad, np.zeros_like(p.grad)) for p in built.parameters())
+@pytest.mark.parametrize('name', shared_spec.LOSSES)
+def test_a_batch_without_a_valid_pixel_gives_zero_and_a_graph(name):
+    built = head(dict(type=name), **({} if name in MANY_CHANNEL_LOSSES else ONE_CHANNEL))
+    ours = only_loss(built.loss(features(), samples(torch.full((2, 16, 16), IGNORED)), {}))
+    ours.backward()
+    assert ours == 0
+    gradients = named_gradients(built)
+    assert set(gradients) == parameter_names(name)
+    assert all(np.array_equal(grad, np.zeros_like(grad)) for grad in gradients.values())
 
 
 def test_a_misspelt_parameter_is_refused_when_the_head_is_built():

@@ -29,6 +29,13 @@ def test_there_are_snippets_to_look_at():
     assert PYTHON and SHELL
 
 
+def test_the_table_names_every_loss():
+    from shared_spec import LOSSES
+
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
+    assert set(re.findall(r'^\| `(\w+Loss)`', readme, re.MULTILINE)) == set(LOSSES)
+
+
 @pytest.mark.parametrize('text', PYTHON)
 def test_python_compiles(text):
     compile(text, 'README', 'exec')

@@ -38,6 +38,12 @@ def test_each_world_gets_back_the_same_spec(spec):
         assert again == spec or (again.parts, again.shares) == (spec.parts, spec.shares)
 
 
+def test_what_a_keras_configuration_leaves_out_has_keras_default():
+    assert LOSSES['SoftDiceLoss'].from_keras({}) == LOSSES['SoftDiceLoss'](from_logits=False)
+    assert LOSSES['RobustTLoss'].from_keras({}).learn_nu is False
+    assert LOSSES['LovaszHingeLoss'].from_keras({}).from_logits is True
+
+
 def test_ignore_label_and_kind_of_prediction_are_always_written_out():
     spec = LOSSES['JaccardMetricLoss']()
     assert spec.to_mmseg() == {'type': 'JaccardMetricLoss', 'ignore_index': None}

@@ -1,4 +1,4 @@
-"""Focal Tversky: the Tversky loss of each cell to a power, so that the badly segmented ones lead."""
+"""Focal Tversky: the Tversky loss of each cell to the power 1/gamma."""
 
 from mmseg.registry import MODELS
 

@@ -99,7 +99,8 @@ class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
         'image in which no class counts is left out, as under granularity I. A pixel of weight two is two pixels. One '
         'channel is the foreground. Hard labels alone: errors from soft ones have no Jaccard loss to extend. The '
         "official code takes classes='present' by identity (a string from a file means 'all') and fails or gives an "
-        'empty tensor where everything is ignored; here that is 0.'
+        'empty tensor where everything is ignored; here that is 0. To sort the pixels of a global batch (per_image '
+        'False, sync) every process gathers the errors of all, one class after the other.'
     )
 
     per_image: bool = param(False, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')

@@ -1,0 +1,3 @@
+# Dice that is right for soft labels too.
+custom_imports = dict(imports=['mmseg_plugin'])
+loss_decode = [dict(type='DiceSemimetricLoss', ignore_index=255)]
