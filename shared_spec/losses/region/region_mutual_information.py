@@ -108,6 +108,7 @@ class RegionMutualInformationLoss(Weighted):
         shares (N, C, *space): what part each pixel has in the maximum of its window, by default all that equal it alike.
         """
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
+        self.pooled_size(batch.space)  # refuses images without a region
         y, v, w = batch.target, batch.weight, batch.image_weight * batch.has_pixel
         if not w.any():
             return 0.0
