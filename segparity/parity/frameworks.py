@@ -44,9 +44,9 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """A child process in which one framework is loaded; ``call`` runs a function there."""
+    """A child process in which one framework is loaded; ``call`` runs a function there. extra: of its environment."""
 
-    def __init__(self, framework):
+    def __init__(self, framework, **extra):
         self.framework = framework
         about = FRAMEWORKS[framework]
         environment = dict(
@@ -57,6 +57,7 @@ class Worker:
         if about['backend'] == 'jax':
             environment['JAX_ENABLE_X64'] = '1' if 'float64' in about['precisions'] else '0'
             environment.setdefault('JAX_PLATFORMS', 'cpu')
+        environment.update(extra)
         environment['PYTHONPATH'] = os.pathsep.join(p or os.getcwd() for p in sys.path)
         self.process = subprocess.Popen(
             [sys.executable, '-m', 'segparity.parity.worker'],

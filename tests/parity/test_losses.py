@@ -12,16 +12,23 @@ from tests.support.expected import expected, first_example
 from tests.support.frameworks import KERAS, axis
 from tests.support.same import assert_gradient, assert_same
 
-# JAX compiles nearly every combination. In float32 it meets here what tries its rounding; the kinds of labels, shapes
-# and parameters meet it in float64, and in float32 with -m slow.
+# JAX compiles nearly every combination. Here it meets the first example of a loss, in float64 whole, in float32 with
+# what tries its rounding, and the other examples in float64 once; the rest with -m slow, and in `segparity check`.
 ROUNDING = {
     'hard_label', 'soft_label', 'soft_label_at_target', 'perfect', 'disjoint', 'absent_class', 'large_logits',
     'large_logits_soft', 'ignored_border', 'ignored_not_a_number', 'all_ignored', 'one_channel', 'one_channel_absent',
 }  # fmt: skip
+ONCE = ('pixel_weight_soft', 'one_image_ignored', 'one_channel')
 
 
 def marks(framework, name, example, case):
-    quick = framework != 'keras_jax' or (example == first_example(name) and case in ROUNDING)
+    if not framework.startswith('keras_jax'):
+        return ()
+    if example == first_example(name):
+        quick = framework == 'keras_jax_x64' or case in ROUNDING
+    else:
+        once = next(c for c in ONCE if (example, c) in plan(name))
+        quick = framework == 'keras_jax_x64' and case == once
     return () if quick else (pytest.mark.slow,)
 
 
