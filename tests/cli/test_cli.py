@@ -81,3 +81,16 @@ def test_check_parity_takes_your_own_data_and_can_fail():
 def test_piped_output_is_plain():
     done = subprocess.run([sys.executable, '-m', 'segparity.cli', 'list'], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and '\x1b' not in done.stdout and 'JaccardMetricLoss' in done.stdout
+
+
+def test_golden_table_counts_the_cases_passed(monkeypatch):
+    pytest.importorskip('mmseg', reason='needs PyTorch and MMSegmentation')
+    from segparity import report
+
+    monkeypatch.setattr(report, 'installed', lambda: ['torch'])
+    lines = report.golden_table('tests/golden', ['LovaszHingeLoss', 'JaccardMetricLoss']).splitlines()
+    assert lines[-4].split(' | ') == ['| loss', 'numpy', 'torch |']
+    for line in lines[-2:]:
+        name, numpy, torch = line.strip('| ').split(' | ')
+        passed, of = numpy.split('/')
+        assert name in LOSSES and passed == of and int(of) > 3 and torch == numpy
