@@ -258,6 +258,12 @@ class Shared(Weighted):
     )
 
 
+def as_shared(name):
+    """A parameter as ``Shared`` declares it, for a loss that lacks another of that group."""
+    field = Shared.parameters()[name]
+    return dataclasses.field(default=field.default, metadata=field.metadata)
+
+
 @shared_parameters
 class ClassWeighted(LossSpec):
     class_weight: tuple = param(None, Optional(CLASS_WEIGHT), "factor on each class's loss")

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from shared_spec.checks import CLASSES, Boolean, Integer, Optional
+from shared_spec.checks import CLASSES, Boolean
 from shared_spec.granularity import mean_over_cells
 from shared_spec.inputs import prepare
-from shared_spec.spec import ClassWeighted, Example, LossSpec, Shared, SpecError, Weighted, loss_spec, param
+from shared_spec.spec import ClassWeighted, Example, LossSpec, Shared, SpecError, Weighted, as_shared, loss_spec, param
 
 JACCARD = 'J_k = 1 - (|y| - sum_{i<=k} v*y) / (|y| + sum_{i<=k} v*(1 - y))'
 TIE = 1e-12  # increments closer than this are the same number
@@ -143,16 +143,8 @@ class LovaszHingeLoss(Lovasz, Weighted):
     from_logits: bool = param(
         True, Boolean(), 'must be True: the hinge is defined on logits', keras_default=True, always=('keras',)
     )
-    ignore_index: int = param(
-        None,
-        Optional(Integer()),
-        'hard label that counts nowhere, in value and gradient',
-        keras_name='ignore_class',
-        always=('mmseg', 'keras'),
-    )
-    sync: bool = param(
-        True, Boolean(), 'under data parallelism the loss is that of the global batch (one all-reduce per call)'
-    )
+    ignore_index: int = as_shared('ignore_index')
+    sync: bool = as_shared('sync')
     per_image: bool = param(True, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')
 
     examples = {

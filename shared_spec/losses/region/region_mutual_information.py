@@ -1,22 +1,14 @@
 """Region mutual information: pixels are compared together with their neighbours, beside a cross-entropy."""
 
-import dataclasses
-
 import numpy as np
 
 from shared_spec.checks import Choice, Integer, Real
 from shared_spec.inputs import prepare
-from shared_spec.spec import Example, Shared, SpecError, Weighted, loss_spec, param
+from shared_spec.spec import Example, SpecError, Weighted, as_shared, loss_spec, param
 
 ALPHA = 5e-4  # on the diagonals of the covariance matrices
 CLIP = 1e-6  # smallest entry of a map of probabilities
 TINY = 1e-8  # added to the diagonal of the Cholesky factor before the logarithm
-
-
-def as_shared(name):
-    """A parameter as ``Shared`` declares it, for a loss that lacks another of that group."""
-    field = Shared.parameters()[name]
-    return dataclasses.field(default=field.default, metadata=field.metadata)
 
 
 @loss_spec
