@@ -60,6 +60,13 @@ def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
     return parts
 
 
+def image_sums(batch, loss):
+    """What replicas add up for the mean over images of ``loss`` (N,): the weighted sum and the weights that count."""
+    dtype = backend.standardize_dtype(loss.dtype)
+    w = ops.cast(batch.image_weight, dtype) * ops.cast(batch.has_pixel, dtype)
+    return ops.stack([ops.sum(w * loss), ops.sum(w)])
+
+
 def mean_of_sums(spec, parts, cell_loss, class_weight=None):
     """The scalar mean over cells from the sums of all replicas."""
     levels = as_weights(spec.granularity)

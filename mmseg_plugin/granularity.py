@@ -57,6 +57,12 @@ def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
     return parts
 
 
+def image_sums(batch, loss):
+    """What ranks add up for the mean over images of ``loss`` (N,): the weighted sum and the weights of images that count."""
+    w = batch.image_weight.to(loss.dtype) * batch.has_pixel
+    return torch.stack([(w * loss).sum(), w.sum()])
+
+
 def mean_of_sums(spec, parts, cell_loss, class_weight=None):
     """The scalar mean over cells from the sums of all ranks."""
     levels = as_weights(spec.granularity)

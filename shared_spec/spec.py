@@ -193,9 +193,10 @@ class LossSpec(Spec):
         raise NotImplementedError(type(self).__name__)
 
     def near(self, pred, target, pixel_weight=None, **extras):
-        """A function that equals the reference at ``pred`` with its gradient and is smooth around it; None at a kink.
+        """A function that has the reference's gradient at ``pred`` and is smooth around it; None at a kink.
 
-        The reference itself, unless the loss sorts or takes maxima, whose order it then keeps.
+        The reference itself, unless the loss sorts or takes maxima, whose order it then keeps; a constant may be left
+        out where its rounding would drown the gradient.
         """
         return lambda p: self.reference(p, target, pixel_weight, **extras)
 

@@ -1,7 +1,12 @@
 """Options and fixtures of the whole suite."""
 
+import os
+import shutil
+import tempfile
+
 import pytest
 
+from tests.support.expected import FOLDER
 from tests.support.frameworks import need, worker_of
 
 
@@ -11,6 +16,17 @@ def pytest_addoption(parser):
         default='',
         help='frameworks (comma separated, or all) whose absence fails a test instead of skipping it',
     )
+
+
+def pytest_configure(config):
+    """The process that starts the workers makes their common folder, and removes it in the end."""
+    if not hasattr(config, 'workerinput'):
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix='segparity-')
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, 'workerinput'):
+        shutil.rmtree(os.environ.pop(FOLDER, ''), ignore_errors=True)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def save(arrays, folder):
         keras.utils.set_random_seed(0)
         z, y = data_for(name)
         loss, layer = configured(name)
-        last = [keras.layers.Softmax()] if not loss_from_logits(loss) else []
+        last = [] if getattr(loss.spec, 'from_logits', False) else [keras.layers.Softmax()]
         layers = [keras.layers.Conv2D(z.shape[-1], 1), *last, *([] if layer is None else [layer])]
         model = keras.Sequential([keras.Input(z.shape[1:]), *layers])
         if layer is not None:
@@ -87,10 +87,6 @@ def save(arrays, folder):
     return values, {}
 
 
-def loss_from_logits(loss):
-    return loss.spec.from_logits if hasattr(loss.spec, 'from_logits') else False
-
-
 def load(arrays, folder):
     """The losses of the saved models, in whatever process this is."""
     values = {}
@@ -98,6 +94,18 @@ def load(arrays, folder):
         z, y = data_for(name)
         values[name] = float(keras.models.load_model(f'{folder}/{name}.keras').evaluate(z, y, verbose=0))
     return values, {}
+
+
+def messages(calls):
+    """Name -> error that a call raises, as text."""
+    found = {}
+    for key, call in calls.items():
+        try:
+            call()
+            found[key] = 'nothing raised'
+        except Exception as error:
+            found[key] = f'{type(error).__name__}: {error}'
+    return found
 
 
 def errors(arrays):
@@ -115,14 +123,7 @@ def errors(arrays):
         'sum': lambda: keras_plugin.losses.WeightedSumLoss(losses=['dice']),
         'sum_name': lambda: keras_plugin.losses.WeightedSumLoss(losses=[{'type': 'SoftDise'}]),
     }
-    found = {}
-    for key, call in calls.items():
-        try:
-            call()
-            found[key] = 'nothing raised'
-        except Exception as error:
-            found[key] = f'{type(error).__name__}: {error}'
-    return found, {}
+    return messages(calls), {}
 
 
 def sample_weights(arrays):
@@ -188,14 +189,7 @@ def wrong_layers(arrays):
         'unknown': lambda: robust(learn_nu=True, layer='nobody')(y, z),
         'nu': lambda: keras_plugin.layers.DegreesOfFreedom(-1),
     }
-    found = {}
-    for key, call in calls.items():
-        try:
-            call()
-            found[key] = 'nothing raised'
-        except Exception as error:
-            found[key] = f'{type(error).__name__}: {error}'
-    return found, {}
+    return messages(calls), {}
 
 
 def mixed_precision(arrays, policy):

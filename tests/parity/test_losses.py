@@ -78,6 +78,12 @@ THROUGH_FIT = [('JaccardMetricLoss', 'image_class', case) for case in TABLE] + [
     (name, first_example(name), 'ignored_border' if 'many' in LOSSES[name].channels else 'one_channel')
     for name in LOSSES
 ]
+THROUGH_FIT += [
+    pytest.param(name, first_example(name), case, marks=pytest.mark.slow)
+    for name in LOSSES
+    for case in ('pixel_weight_soft', 'one_channel')
+    if (first_example(name), case) in plan(name) and (name, first_example(name), case) not in THROUGH_FIT
+]
 
 
 @pytest.mark.parametrize('framework', axis(*(f for f in KERAS if f != 'keras_jax_x64')))

@@ -1,7 +1,6 @@
 """The reference's value and gradient on a case: central differences are dear, so the workers of a run share them."""
 
 import dataclasses
-import functools
 import hashlib
 import os
 import pathlib
@@ -11,16 +10,7 @@ import numpy as np
 
 from shared_spec import LOSSES, cases
 
-
-@functools.cache
-def folder():
-    """A folder of this run, the same for all its xdist workers; the temporary folder's cleaner removes it."""
-    run = os.environ.get('PYTEST_XDIST_TESTRUNUID')
-    if run is None:
-        return pathlib.Path(tempfile.mkdtemp(prefix='segparity-'))
-    path = pathlib.Path(tempfile.gettempdir()) / f'segparity-{run}'
-    path.mkdir(exist_ok=True)
-    return path
+FOLDER = 'SEGPARITY_TEST_FOLDER'  # in the environment: made and removed by tests/conftest.py, one for all xdist workers
 
 
 def first_example(name):
@@ -45,17 +35,13 @@ def rounded(x, precision):
     return bits.view(np.float32).astype(np.float64)
 
 
-@functools.cache
-def _file(key):
-    return folder() / f'{hashlib.sha1(key.encode()).hexdigest()}.npz'
-
-
 def _reference(spec, case, key):
-    path = _file(key)
+    folder = pathlib.Path(os.environ[FOLDER])
+    path = folder / f'{hashlib.sha1(key.encode()).hexdigest()}.npz'
     if not path.exists():
         value, gradient = cases.reference(spec, case)
         arrays = dict(value=value) if gradient is None else dict(value=value, gradient=gradient)
-        handle, part = tempfile.mkstemp(dir=folder(), suffix='.npz')
+        handle, part = tempfile.mkstemp(dir=folder, suffix='.npz')
         with os.fdopen(handle, 'wb') as file:
             np.savez(file, **arrays)
         os.replace(part, path)  # whole or not at all, whoever else writes it

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.granularity import image_sums
 from keras_plugin.losses.base import Loss
 from keras_plugin.overlap import ratio
 from shared_spec import LOSSES
@@ -42,6 +43,5 @@ class GeneralizedWassersteinDiceLoss(Loss):
             wrong = ops.sum(alpha * wrong, axis=1)
         loss = ratio(wrong, 2 * ops.sum(alpha * right, axis=1) + wrong + spec.smooth, 0.0)
 
-        w = ops.cast(batch.image_weight, loss.dtype) * ops.cast(batch.has_pixel, loss.dtype)
-        parts = sum_over_replicas({'mean': ops.stack([ops.sum(w * loss), ops.sum(w)])}, spec.sync)
+        parts = sum_over_replicas({'mean': image_sums(batch, loss)}, spec.sync)
         return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.pred.dtype)

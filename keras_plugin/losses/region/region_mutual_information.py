@@ -5,6 +5,7 @@ import numpy as np
 from keras import backend, ops
 
 from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.granularity import image_sums
 from keras_plugin.inputs import widest
 from keras_plugin.losses.base import Loss
 from keras_plugin.overlap import floor, ratio
@@ -40,9 +41,8 @@ class RegionMutualInformationLoss(Loss):
         p = p + CLIP if spec.ce == 'sigmoid' else floor(p, CLIP)
         y, p = (self.maps(x, batch.space) for x in (y, p))
         rmi = in_float64(self.lower_bound, self.pooled(y, nearest=True), self.pooled(p))
-        w = ops.cast(batch.image_weight, rmi.dtype) * ops.cast(batch.has_pixel, rmi.dtype)
         ce, mass = ops.cast(ce, rmi.dtype), ops.cast(mass, rmi.dtype)
-        parts = {'ce': ops.stack([ce, mass]), 'rmi': ops.stack([ops.sum(w * rmi), ops.sum(w)])}
+        parts = {'ce': ops.stack([ce, mass]), 'rmi': image_sums(batch, rmi)}
 
         parts = sum_over_replicas(parts, spec.sync)
         ce, mass = parts['ce'][0], parts['ce'][1]

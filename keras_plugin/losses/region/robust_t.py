@@ -7,6 +7,7 @@ import keras
 from keras import backend, ops
 
 from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.granularity import image_sums
 from keras_plugin.layers.degrees_of_freedom import DegreesOfFreedom, newest
 from keras_plugin.losses.base import Loss
 from keras_plugin.overlap import ratio
@@ -81,15 +82,13 @@ class RobustTLoss(Loss):
         p, y = batch.prob[..., first:], batch.target[..., first:]
         square, count = batch.sum((p - y) ** 2), batch.sum(ops.ones_like(p[..., :1]))
         dtype = backend.standardize_dtype(square.dtype)
-        w = ops.cast(batch.image_weight, dtype) * ops.cast(batch.has_pixel, dtype)
-        square, count = ratio(square, w[:, None], 0.0), ratio(count, w[:, None], 0.0)  # the image's own weight is in w
+        w = ops.cast(batch.image_weight[:, None], dtype)  # which acts in the mean over images alone
+        square, count = ratio(square, w, 0.0), ratio(count, w, 0.0)
         log_nu = self.log_nu(dtype)
         loss = ops.sum(self.negative_log_likelihood(count, square, log_nu), axis=1) / p.shape[-1]
 
-        parts = {'I': ops.stack([ops.sum(w * loss), ops.sum(w)])}
-        parts = sum_over_replicas(parts, spec.sync)
-        result = ratio(parts['I'][0], parts['I'][1], 0.0)
-        return ops.cast(spec.loss_weight * result, batch.pred.dtype)
+        parts = sum_over_replicas({'mean': image_sums(batch, loss)}, spec.sync)
+        return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.pred.dtype)
 
     def negative_log_likelihood(self, count, square, log_nu):
         """The loss of each map, with lgamma in Stirling's form: its large terms cancel before they are rounded."""

@@ -4,6 +4,7 @@ import torch
 from mmseg.registry import MODELS
 
 from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import ratio
 from shared_spec import LOSSES
@@ -42,6 +43,5 @@ class GeneralizedWassersteinDiceLoss(Loss):
             wrong = (alpha * wrong).sum(1)
         loss = ratio(wrong, 2 * (alpha * right).sum(1) + wrong + spec.smooth, 0.0)
 
-        w = batch.image_weight.to(loss.dtype) * batch.has_pixel
-        parts = sum_over_ranks({'mean': torch.stack([(w * loss).sum(), w.sum()])}, spec.sync)
+        parts = sum_over_ranks({'mean': image_sums(batch, loss)}, spec.sync)
         return (spec.loss_weight * ratio(*parts['mean'], 0.0)).to(batch.pred.dtype)

@@ -118,8 +118,9 @@ class LovaszSoftmaxLoss(Lovasz):
     """Lovasz extension of the Jaccard loss: errors 1 - p_c at pixels of class c and p_c elsewhere, sorted.
 
     Rows of pixels, one for each class, are sorted together up to ``BLOCK`` pixels at a time: forward and backward take
-    8 times the logits' memory at most at (2, 19, 512, 1024) (benchmarks/lovasz_memory.py). An absent class counts as ``classes`` says and then costs its largest error, an ignored pixel counts nowhere, an
-    empty batch gives 0. Parameters, call and errors: ``segparity show LovaszSoftmaxLoss``. Source: arXiv 1705.08790.
+    8 times the logits' memory at most at (2, 19, 512, 1024) (benchmarks/lovasz_memory.py). An absent class counts as
+    ``classes`` says and then costs its largest error, an ignored pixel counts nowhere, an empty batch gives 0.
+    Parameters, call and errors: ``segparity show LovaszSoftmaxLoss``. Source: arXiv 1705.08790.
     """
 
     spec_class = LOSSES['LovaszSoftmaxLoss']

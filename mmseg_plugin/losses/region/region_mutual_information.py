@@ -5,6 +5,7 @@ from mmseg.registry import MODELS
 from torch.nn import functional
 
 from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.inputs import accumulator
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import ratio
@@ -38,8 +39,7 @@ class RegionMutualInformationLoss(Loss):
         p = p + CLIP if spec.ce == 'sigmoid' else p.clamp(min=CLIP)
         y, p = y.unflatten(2, batch.space), p.unflatten(2, batch.space)
         rmi = self.lower_bound(self.regions(self.pooled(y, nearest=True)), self.regions(self.pooled(p)))
-        w = batch.image_weight.to(rmi.dtype) * batch.has_pixel
-        parts = {'ce': torch.stack([ce, mass]), 'rmi': torch.stack([(w * rmi.sum(1)).sum(), w.sum()])}
+        parts = {'ce': torch.stack([ce, mass]), 'rmi': image_sums(batch, rmi.sum(1))}
 
         parts = sum_over_ranks(parts, spec.sync)
         ce, mass = parts['ce']

@@ -7,6 +7,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import ratio
 from shared_spec import LOSSES
@@ -38,18 +39,16 @@ class RobustTLoss(Loss):
         first = 0 if c == 1 else 1  # channel 0 of several is the background
         p, y = batch.prob[:, first:], batch.target[:, first:]
         square, count = batch.sum((p - y) ** 2), batch.sum(torch.ones_like(p[:, :1]))
-        w = batch.image_weight.to(square.dtype) * batch.has_pixel
-        square, count = ratio(square, w[:, None], 0.0), ratio(count, w[:, None], 0.0)  # the image's own weight is in w
+        w = batch.image_weight[:, None].to(square.dtype)  # which acts in the mean over images alone
+        square, count = ratio(square, w, 0.0), ratio(count, w, 0.0)
         if spec.learn_nu:
             log_nu = self.log_nu.to(square.dtype)
         else:
             log_nu = square.new_full((), math.log(spec.nu))
         loss = self.negative_log_likelihood(count, square, log_nu).sum(1) / p.shape[1]
 
-        parts = {'I': torch.stack([(w * loss).sum(), w.sum()])}
-        parts = sum_over_ranks(parts, spec.sync)
-        result = ratio(*parts['I'], 0.0)
-        return (spec.loss_weight * result).to(batch.pred.dtype)
+        parts = sum_over_ranks({'mean': image_sums(batch, loss)}, spec.sync)
+        return (spec.loss_weight * ratio(*parts['mean'], 0.0)).to(batch.pred.dtype)
 
     def negative_log_likelihood(self, count, square, log_nu):
         """The loss of each map, with lgamma in Stirling's form: its large terms cancel before they are rounded."""

@@ -58,7 +58,7 @@ class RegionMutualInformationLoss(Weighted):
         'avg': Example(dict(pool='avg', pool_size=2, radius=1, loss_weight=2.0)),
         'interpolate': Example(dict(pool='interpolate', pool_size=2, radius=1)),
         'softmax': Example(dict(pool='none', radius=2, ce='softmax', ce_weight=0.75)),
-        'regions_alone': Example(dict(pool='none', radius=2, ce_weight=0.0)),
+        'regions_alone': Example(dict(pool='none', ce_weight=0.0)),
         'cross_entropy_alone': Example(dict(pool='none', ce_weight=1.0)),
     }
 
@@ -94,10 +94,11 @@ class RegionMutualInformationLoss(Weighted):
             )
         return size
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None, shares=None):
+    def reference(self, pred, target, pixel_weight=None, ignore_index=None, shares=None, origin=1.0):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float.
 
         shares (N, C, *space): what part each pixel has in the maximum of its window, by default all that equal it alike.
+        origin (N, C, radius^2): the diagonal from which logarithms are counted.
         """
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
         self.pooled_size(batch.space)  # refuses images without a region
@@ -108,25 +109,37 @@ class RegionMutualInformationLoss(Weighted):
         bce = -y * log_p if log_q is None else -(y * log_p + (1 - y) * log_q)
         ce = (v[:, None] * bce).sum() / (v.sum() + (1 if self.ce == 'sigmoid' else 0))
 
-        labels, probabilities = y.reshape(*y.shape[:2], *batch.space), self.map_of_probabilities(batch)
-        if self.pool == 'interpolate':
-            labels, probabilities = self.nearest(labels), self.bilinear(probabilities)
-        elif self.stride > 1:
-            labels, probabilities = self.windows(labels), self.windows(probabilities, shares)
-        rmi = self.lower_bound(self.regions(labels), self.regions(probabilities))
+        rmi = np.log(self.diagonal(batch, shares) / origin).sum(2) / self.radius**2
         rmi = (w * rmi.sum(1)).sum() / w.sum()
         return float(self.loss_weight * (self.ce_weight * ce + (1 - self.ce_weight) * rmi))
 
     def near(self, pred, target, pixel_weight=None, **extras):
-        """The reference with the shares of the pixels in the maxima kept as they are at ``pred``."""
-        if self.pool != 'max':
-            return super().near(pred, target, pixel_weight, **extras)
-        p = self.map_of_probabilities(prepare(self, pred, target, pixel_weight, **extras))
+        """The reference less its logarithms at ``pred``, which would be most of its size and so of its rounding.
+
+        The shares of the pixels in the maxima are kept as they are at ``pred``.
+        """
+        batch = prepare(self, pred, target, pixel_weight, **extras)
+        shares = self.shares(self.map_of_probabilities(batch)) if self.pool == 'max' else None
+        origin = self.diagonal(batch, shares)
+        return lambda x: self.reference(x, target, pixel_weight, **extras, shares=shares, origin=origin)
+
+    def shares(self, p):
+        """(N, C, H, W) what part each pixel has in the maximum of its window."""
         shares = np.zeros_like(p)
         for _, _, window in self.each_window(p.shape[2:]):
             largest = p[window] == p[window].max((2, 3), keepdims=True)
             shares[window] = largest / largest.sum((2, 3), keepdims=True)
-        return lambda x: self.reference(x, target, pixel_weight, **extras, shares=shares)
+        return shares
+
+    def diagonal(self, batch, shares):
+        """(N, C, radius^2) the Cholesky factor's diagonal: half the log-determinant is the sum of its logarithms."""
+        labels = batch.target.reshape(*batch.target.shape[:2], *batch.space)
+        probabilities = self.map_of_probabilities(batch)
+        if self.pool == 'interpolate':
+            labels, probabilities = self.nearest(labels), self.bilinear(probabilities)
+        elif self.stride > 1:
+            labels, probabilities = self.windows(labels), self.windows(probabilities, shares)
+        return self.root(self.regions(labels), self.regions(probabilities))
 
     def map_of_probabilities(self, batch):
         """(N, C, H, W) the probabilities whose regions are compared, ``CLIP`` where a pixel is ignored."""
@@ -176,8 +189,8 @@ class RegionMutualInformationLoss(Weighted):
         vectors = np.stack(crops, 2).reshape(*x.shape[:2], r * r, h * w)
         return vectors - vectors.mean(3, keepdims=True)
 
-    def lower_bound(self, y, p):
-        """(N, C) half the log-determinant of the labels' covariance given the probabilities, per pixel of a region.
+    def root(self, y, p):
+        """(N, C, radius^2) the diagonal of the Cholesky factor of the labels' covariance given the probabilities.
 
         With w = L_yp (L_p + ALPHA)^-1 that covariance is (y - w p)(y - w p)^T + ALPHA w w^T: nothing cancels.
         """
@@ -185,5 +198,4 @@ class RegionMutualInformationLoss(Weighted):
         w = np.linalg.solve(p @ p.swapaxes(2, 3) + ALPHA * eye, p @ y.swapaxes(2, 3)).swapaxes(2, 3)
         rest = y - w @ p
         root = np.linalg.cholesky(rest @ rest.swapaxes(2, 3) + ALPHA * (w @ w.swapaxes(2, 3) + eye))
-        log_det = 2 * np.log(np.diagonal(root, axis1=2, axis2=3) + TINY).sum(2)
-        return 0.5 * log_det / self.radius**2
+        return np.diagonal(root, axis1=2, axis2=3) + TINY
