@@ -202,11 +202,20 @@ class LossSpec(Spec):
 
 
 class MetricSpec(Spec):
-    """A metric. ``reference(preds, targets)`` gives name -> fraction."""
+    """A metric. ``reference(preds, targets)`` gives name -> value, a fraction unless ``is_fraction`` says otherwise."""
 
+    takes: ClassVar[str] = 'ids'  # what reference is given as predictions: class ids or 'probabilities'
     mmseg_type: ClassVar[str] = ''
     mmseg_line: ClassVar[str] = ''
     keras_line: ClassVar[str] = ''
+
+    def names(self):
+        """The names of the results, in order."""
+        raise NotImplementedError(type(self).__name__)
+
+    def is_fraction(self, name):
+        """Whether a result is a fraction, which printers show in per cent; the others are distances."""
+        return True
 
     def reference(self, preds, targets, **extras):
         raise NotImplementedError(type(self).__name__)

@@ -23,15 +23,17 @@ def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None):
 
 
 def metric_results(arrays, metric):
-    """Name -> fraction of MMSegmentation's evaluator for the metric whose ``to_dict`` is ``metric``."""
+    """Name -> value of MMSegmentation's evaluator for the metric whose ``to_dict`` is ``metric``; pred: ids or logits."""
     from mmseg.registry import METRICS
 
     spec = from_dict(metric)
     evaluator = METRICS.build(spec.to_mmseg())
     evaluator.dataset_meta = dict(classes=[str(k) for k in range(spec.num_classes)])
     for i, (pred, target) in enumerate(zip(arrays['pred'], arrays['target'])):
-        maps = {'pred_sem_seg': pred, 'gt_sem_seg': target}
-        sample = {name: {'data': torch.tensor(value)[None]} for name, value in maps.items()}
+        maps = {'pred_sem_seg': pred[None], 'gt_sem_seg': target[None]}
+        if spec.takes == 'probabilities':
+            maps.update(seg_logits=pred, pred_sem_seg=pred.argmax(0)[None])
+        sample = {name: {'data': torch.tensor(value)} for name, value in maps.items()}
         evaluator.process({}, [{**sample, 'sample_idx': i}])
     results = evaluator.evaluate(size=len(arrays['pred']))
-    return list(results), {'values': np.array([float(v) / 100 for v in results.values()])}
+    return list(results), {'values': np.array([v / 100 if spec.is_fraction(k) else v for k, v in results.items()])}

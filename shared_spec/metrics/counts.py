@@ -97,11 +97,11 @@ class FineGrainedState:
         return list(self._ids)
 
     def update(self, pred, target, pixel_weight=None, image_id=None):
-        """Adds one image's id maps; see ``image_counts``."""
-        self.add(image_counts(pred, target, self.num_classes, self.ignore_index, pixel_weight), image_id)
+        """Adds one image's id maps, see ``image_counts``; says whether it was new."""
+        return self.add(image_counts(pred, target, self.num_classes, self.ignore_index, pixel_weight), image_id)
 
     def add(self, counts, image_id=None):
-        """Adds one image's tp, fp, fn, (num_classes, 3)."""
+        """Adds one image's tp, fp, fn, (num_classes, 3); says whether it was new."""
         counts = np.asarray(counts)
         if counts.shape != (self.num_classes, 3) or counts.dtype.kind not in 'iu' or (counts < 0).any():
             raise ValueError(
@@ -117,10 +117,11 @@ class FineGrainedState:
                         f'FineGrainedState: image {image_id!r} came twice with different counts; the first is kept',
                         stacklevel=2,
                     )
-                return
+                return False
             self._place[image_id] = len(self._rows)
         self._rows.append(counts)
         self._ids.append(image_id)
+        return True
 
     def merge(self, *others):
         """Adds the images of other states; returns itself."""
@@ -164,6 +165,20 @@ class FineGrainedState:
                 elif level == 'C':
                     tails = _lowest(_over_images(spec, metric, counts), spec.q)
                     found.update((f'{metric[1:]}C{k}', v) for k, v in tails.items())
+        return found
+
+    def cells(self, spec):
+        """(images, classes) arrays, an image without a valid pixel included: whether the cell is ``present`` (it counts
+        under I and C), ``tp``, ``fp``, ``fn``, and each score without its 'm', NaN where it does not count."""
+        self._check(spec)
+        counts = self.counts
+        has_pixel = counts[..., [TP, FP]].sum((1, 2)) > 0
+        found = dict(present=None, tp=counts[..., TP], fp=counts[..., FP], fn=counts[..., FN])
+        for metric in spec.metrics:
+            scores = _over_images(spec, metric, counts)
+            scores[~has_pixel] = np.nan
+            found[metric[1:]] = scores
+        found['present'] = ~np.isnan(_over_images(spec, 'mIoU', counts)) & has_pixel[:, None]
         return found
 
     def to_arrays(self):

@@ -71,8 +71,9 @@ def arguments(callable_, *host):
 
 def test_the_evaluator_takes_the_parameters_of_the_spec():
     pytest.importorskip('mmseg', reason="mmsegmentation is not installed: pip install -e '.[mmseg,mmcv-lite]'")
+    from mmseg_plugin.evaluation.base import ImageMetric
     from mmseg_plugin.evaluation.fine_grained import FineGrainedMetric
 
     ours = {name: field.default for name, field in FineGrained.parameters().items() if name != 'num_classes'}
-    host = ('collect_device', 'prefix', 'output_dir', 'format_only')
+    host = inspect.signature(ImageMetric.__init__).parameters
     assert arguments(FineGrainedMetric.__init__, *host) == ours

@@ -38,7 +38,7 @@ def train():
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def python():
     """Runs a fresh Python with one thread per process and the checkout in front; returns what it printed."""
 

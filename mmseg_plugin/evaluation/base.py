@@ -1,0 +1,175 @@
+"""What the evaluators share: one small row for each image, told apart by identity, and the per-image table."""
+
+import os.path as osp
+import sys
+from abc import ABCMeta, abstractmethod
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger, print_log
+from mmengine.utils import mkdir_or_exist
+from PIL import Image
+from prettytable import PrettyTable
+
+from mmseg_plugin.evaluation.device_counts import whole
+from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
+from shared_spec.spec import NamedParameters, SpecError
+
+
+class NamedABCMeta(NamedParameters, ABCMeta):
+    """BaseMetric is abstract and our constructors name what they do not know: both metaclasses in one."""
+
+
+class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
+    """An evaluator whose rows are images: (identity, files, row...), where the state of the metric adds up the rows.
+
+    An image that a padded distributed sampler repeats is dropped by its identity (paths and sample index), and an image
+    without identity never; so results are those of one process, to the last digit. ``output_dir`` writes predictions
+    as PNG, as IoUMetric does; ``format_only`` does nothing else. ``per_image_file`` (.csv or .parquet) gets one row for
+    each class of each image at every evaluation.
+    """
+
+    def __init__(self, collect_device, prefix, output_dir, format_only, per_image_file):
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        owner = type(self).__name__
+        if format_only and output_dir is None:
+            raise SpecError(f'{owner}: format_only=True needs output_dir, got None')
+        self.output_dir, self.format_only, self.per_image_file = output_dir, format_only, per_image_file
+        if per_image_file is not None:
+            check_format(owner, per_image_file)
+        if output_dir is not None:
+            mkdir_or_exist(output_dir)
+        self.specs_for(2)  # refuses here what it can; the number of classes comes with the data set
+        self._size = sys.maxsize
+
+    @abstractmethod
+    def specs_for(self, num_classes):
+        """The specs of the results, for a number of classes."""
+
+    @abstractmethod
+    def row(self, sample):
+        """What the state's ``add`` takes, of one data sample."""
+
+    @abstractmethod
+    def new_state(self):
+        """An empty state for the specs."""
+
+    def specs_of(self, kind, **arguments):
+        """A spec that speaks in the name of this evaluator."""
+        try:
+            return kind(**arguments)
+        except SpecError as error:
+            raise SpecError(str(error).replace(kind.__name__, type(self).__name__, 1)) from None
+
+    @property
+    def class_names(self):
+        classes = (self.dataset_meta or {}).get('classes')
+        if not classes:
+            raise ValueError(f"{type(self).__name__}: dataset_meta must name the 'classes', got {self.dataset_meta!r}")
+        return classes
+
+    @property
+    def specs(self):
+        """The specs for the classes of the data set."""
+        return self.specs_for(len(self.class_names))
+
+    def process(self, data_batch, data_samples):
+        """Measures a batch of data samples (dicts with ``pred_sem_seg`` and ``gt_sem_seg``); writes it to output_dir."""
+        for sample in data_samples:
+            row = () if self.format_only else self.row(sample)
+            files = {'image_file': sample.get('img_path'), 'target_file': sample.get('seg_map_path')}
+            if self.output_dir is not None:
+                files['pred_file'] = self._write(sample)
+            if not self.format_only:
+                self.results.append((identity(sample), files, *row))
+
+    def maps(self, sample):
+        """The predicted ids and the labels of a data sample, both of the label's shape."""
+        pred, target = sample['pred_sem_seg']['data'], sample['gt_sem_seg']['data']
+        if pred.numel() != target.numel() or pred.shape[-1] != target.shape[-1]:
+            raise ValueError(
+                f'{type(self).__name__}: pred_sem_seg must have the shape of gt_sem_seg '
+                f'{tuple(target.shape)}, got {tuple(pred.shape)}'
+            )
+        return pred.reshape(target.shape), target
+
+    def _write(self, sample):
+        if not sample.get('img_path'):
+            raise ValueError(f"{type(self).__name__}: output_dir needs the 'img_path' of every sample, got none")
+        shift = 1 if sample.get('reduce_zero_label', False) else 0
+        ids = whole(sample['pred_sem_seg']['data']).cpu().numpy()
+        ids = ids.reshape(ids.shape[-2:]) + shift
+        path = osp.join(self.output_dir, osp.splitext(osp.basename(sample['img_path']))[0] + '.png')
+        Image.fromarray(ids.astype(np.uint8 if len(self.class_names) + shift <= 256 else np.uint16)).save(path)
+        return path
+
+    def evaluate(self, size):
+        """As BaseMetric; but rows are cut to ``size`` only where identities cannot tell the repeated ones."""
+        self._size = size
+        try:
+            return super().evaluate(sys.maxsize)
+        finally:
+            self._size = sys.maxsize
+
+    def compute_metrics(self, results):
+        """Name -> per cent (a distance as it is) of the collected rows; logs the table of classes."""
+        logger = MMLogger.get_current_instance()
+        if self.format_only:
+            logger.info(f'results are saved to {self.output_dir}')
+            return {}
+        if any(identity is None for identity, *_ in results):
+            results = results[: self._size]
+        state, files = self.new_state(), []
+        for image_id, of_image, *row in results:
+            if state.add(*row, image_id):
+                files.append(of_image)
+        if self.per_image_file is not None:
+            write_table(self.per_image_file, self.per_image(state, files))
+            logger.info(f'the table of images is saved to {self.per_image_file}')
+        columns, found = {}, {}
+        for spec in self.specs:
+            columns.update(
+                (name, shown(spec, name, v)) for name, v in state.per_class(spec).items() if name[-1] in 'DC'
+            )
+            found.update((name, float(shown(spec, name, v))) for name, v in state.results(spec).items())
+        if columns:
+            print_log('per class results:', logger)
+            print_log('\n' + class_table(self.class_names, columns), logger=logger)
+        return found
+
+    def per_image(self, state, files):
+        """The columns of the per-image table, sorted by image, so that the order of arrival leaves no trace."""
+        names = [
+            of_image['image_file'] or image_id or str(i)
+            for i, (image_id, of_image) in enumerate(zip(state.image_ids, files))
+        ]
+        order = sorted(range(len(names)), key=lambda i: (names[i], state.image_ids[i] or ''))
+        images = {'image': [names[i] for i in order]}
+        for key in ('image_file', 'target_file', 'pred_file'):
+            if any(of_image.get(key) for of_image in files):
+                images[key] = [files[i].get(key) or '' for i in order]
+        cells = {}
+        for spec in self.specs:
+            cells.update((name, values[order]) for name, values in state.cells(spec).items())
+        return per_image_columns(images, self.class_names, cells)
+
+
+def identity(sample):
+    """What tells an image from every other: its paths and its index in the data set, or None where it has neither."""
+    keys = ('img_path', 'seg_map_path', 'sample_idx')
+    known = [f'{key}={sample[key]}' for key in keys if sample.get(key) is not None]
+    return ' '.join(known) if sample.get('img_path') is not None or sample.get('sample_idx') is not None else None
+
+
+def shown(spec, name, value):
+    """A fraction in per cent, a distance as it is."""
+    return 100 * value if spec.is_fraction(name) else value
+
+
+def class_table(class_names, columns):
+    """The results of every class, two decimals."""
+    table = PrettyTable()
+    table.add_column('Class', list(class_names))
+    for name, values in columns.items():
+        table.add_column(name, [f'{v:.2f}' for v in values])
+    return table.get_string()

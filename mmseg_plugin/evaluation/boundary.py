@@ -1,0 +1,81 @@
+"""BoundaryMetric: boundary IoU and surface distances as an evaluator of MMSegmentation."""
+
+from mmseg.registry import METRICS
+
+from mmseg_plugin.evaluation.base import ImageMetric
+from mmseg_plugin.evaluation.device_counts import whole
+from shared_spec.checks import Choice, Each
+from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
+from shared_spec.metrics.boundary_state import BoundaryState
+from shared_spec.spec import SpecError
+
+SCORES = Each(Choice('BoundaryIoU', *DISTANCES), 'different names', unique=True)
+
+
+@METRICS.register_module()
+class BoundaryMetric(ImageMetric):
+    """Logs ``BoundaryIoUD``, ``HD95C``, ... ; parameters as in ``BoundaryIoU`` and ``SurfaceDistance``.
+
+    BoundaryIoU is in per cent, HD, HD95 and ASSD (which need SciPy and have no level D) are in units of ``spacing``
+    (pixels without it), and a class that is missed makes them inf: take ``empty='diagonal'`` to rank models by them.
+    Leave the distances out of ``metrics`` where time matters. How images are told apart, and what the files hold: see
+    ``ImageMetric``.
+    """
+
+    def __init__(
+        self,
+        *,
+        ignore_index=255,
+        levels=('D', 'I', 'C'),
+        metrics=('BoundaryIoU', 'HD', 'HD95', 'ASSD'),
+        ratio=0.02,
+        spacing=None,
+        empty='inf',
+        present_in='target',
+        binary=False,
+        collect_device='cpu',
+        prefix=None,
+        output_dir=None,
+        format_only=False,
+        per_image_file=None,
+    ):
+        owner = type(self).__name__
+        try:
+            metrics = SCORES.freeze(metrics)
+        except (ValueError, TypeError):
+            hint = SCORES.hint(metrics)
+            raise SpecError(
+                f"{owner}: metrics must be a list of different names out of 'BoundaryIoU', 'HD', 'HD95', 'ASSD', "
+                f'got {metrics!r}' + (f', did you mean {hint!r}?' if hint else '')
+            ) from None
+        common = dict(ignore_index=ignore_index, present_in=present_in, binary=binary)
+        self._arguments = {}
+        if 'BoundaryIoU' in metrics:
+            self._arguments[BoundaryIoU] = dict(common, levels=levels, ratio=ratio)
+        distances = [metric for metric in metrics if metric in DISTANCES]
+        if distances:
+            of_distances = [level for level in levels if level != 'D']
+            if not of_distances:
+                raise SpecError(f"{owner}: distances need level 'I' or 'C', got levels {list(levels)}")
+            self._arguments[SurfaceDistance] = dict(
+                common, levels=of_distances, metrics=distances, spacing=spacing, empty=empty
+            )
+        super().__init__(collect_device, prefix, output_dir, format_only, per_image_file)
+        for spec in self.specs_for(2):
+            if getattr(spec, 'spacing', None) is not None and len(spec.spacing) != 2:
+                raise SpecError(
+                    f'{owner}: spacing must have one number for each of the 2 spatial axes, got {len(spec.spacing)}'
+                )
+
+    def specs_for(self, num_classes):
+        return [
+            self.specs_of(kind, num_classes=num_classes, **arguments) for kind, arguments in self._arguments.items()
+        ]
+
+    def new_state(self):
+        return BoundaryState.for_specs(*self.specs)
+
+    def row(self, sample):
+        pred, target = (whole(ids).cpu().numpy() for ids in self.maps(sample))
+        pred, target = (ids[0] if ids.ndim == 3 and len(ids) == 1 else ids for ids in (pred, target))
+        return self.new_state().row(pred, target)

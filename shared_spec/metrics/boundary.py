@@ -1,0 +1,314 @@
+"""Boundary metrics: the overlap of the masks' boundaries, and the distances between their surfaces."""
+
+import itertools
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from shared_spec.checks import Boolean, Choice, Each, Integer, Optional, Real
+from shared_spec.metrics.fine_grained import mean
+from shared_spec.spec import REQUIRED, Example, MetricSpec, SpecError, metric_spec, param, shared_parameters
+
+DISTANCES = ('HD', 'HD95', 'ASSD')
+
+IGNORED = (
+    'What lies beyond the image is outside every mask, and so is an ignored pixel (or one of weight 0), in prediction '
+    'and label alike. A label that is neither a class nor ignored belongs to no class. I and C count the cells '
+    '(image, class) that are present. An image without a valid pixel counts nowhere. Undefined everywhere: NaN.'
+)
+
+
+@shared_parameters
+class OfMasks(MetricSpec):
+    """What the metrics of a class's two masks in an image share.
+
+    ``reference`` is written to be read: loops over images, classes and surface points, NaN where nothing is defined.
+    Distances compare every point with every other: small images only.
+    """
+
+    metrics: ClassVar[tuple]
+    levels: ClassVar[tuple]
+    mmseg_type = 'BoundaryMetric'
+
+    num_classes: int = param(REQUIRED, Integer(low=1), 'number of classes; a binary problem has 2')
+    ignore_index: int = param(
+        255,
+        Optional(Integer()),
+        'label that counts nowhere',
+        keras_default=None,
+        keras_name='ignore_class',
+        always=('mmseg', 'keras'),
+    )
+    present_in: str = param(
+        'target',
+        Choice('target', 'either'),
+        'where a class must occur to be present in an image: in the ground truth, or there or in the prediction',
+    )
+    binary: bool = param(False, Boolean(), 'foreground against background: only class 1 counts')
+
+    def validate(self):
+        if self.binary and self.num_classes != 2:
+            raise SpecError(
+                f'{type(self).__name__}: binary=True needs num_classes=2 (0 is background, 1 is foreground), '
+                f'got {self.num_classes}'
+            )
+
+    def to_mmseg(self):
+        """The MMSegmentation config dict; the number of classes comes from the data set, ``ignore_index`` is stated."""
+        written = {name: self.thawed(name) for name, _ in self._written('mmseg') if name != 'num_classes'}
+        return {'type': self.mmseg_type, 'metrics': list(self.metrics), **written}
+
+    def names(self):
+        """The names of the results, in order: the score, then the level."""
+        return [metric + level for metric in self.metrics for level in self.levels]
+
+    def reference(self, preds, targets, pixel_weights=None):
+        """Name -> value of lists of integer id maps, or of stacks (N, *space); a pixel counts where weight > 0."""
+        owner = type(self).__name__
+        if len(preds) != len(targets) or (pixel_weights is not None and len(pixel_weights) != len(targets)):
+            given = ', '.join(str(len(x)) for x in (preds, targets, pixel_weights) if x is not None)
+            raise ValueError(f'{owner}: preds, targets and pixel_weights must have one map for each image, got {given}')
+        images = []  # per image with a valid pixel: a list over classes of (mask of the prediction, of the target)
+        for i in range(len(targets)):
+            weight = None if pixel_weights is None else pixel_weights[i]
+            pred, target, valid = checked_maps(owner, preds[i], targets[i], weight, self.ignore_index, self.num_classes)
+            if valid.any():
+                classes = [1] if self.binary else range(self.num_classes)
+                images.append([(valid & (pred == c), valid & (target == c)) for c in classes])
+
+        result = {}
+        for metric in self.metrics:
+            cells = [[self.cell(metric, pred, target) for pred, target in image] for image in images]
+            for level in self.levels:
+                if level == 'I':
+                    result[metric + level] = mean(mean(row) for row in cells)
+                elif level == 'C':
+                    result[metric + level] = mean(mean(column) for column in zip(*cells))
+                else:
+                    result[metric + level] = self.over_data_set(images)
+        return result
+
+    def counts(self, pred, target):
+        """Whether a class is present in an image, from its two masks."""
+        return target.any() or (pred.any() and (self.binary or self.present_in == 'either'))
+
+    def cell(self, metric, pred, target):
+        """The value of one class in one image from its two masks, NaN where the cell does not count."""
+        raise NotImplementedError(type(self).__name__)
+
+
+@metric_spec
+class BoundaryIoU(OfMasks):
+    """Overlap of the boundaries of hard predictions and hard labels, for every class of every image."""
+
+    title = 'Boundary IoU'
+    formula = (
+        'BoundaryIoU = |Bp and Bt| / |Bp or Bt|, B = the mask minus d erosions of it by the 3x3 (3x3x3) square, '
+        'd = max(1, round(ratio * diagonal of the image in pixels)); D: boundary counts added over images, mean over '
+        'classes; I: mean over the classes of an image, then over images; C: mean over the images of a class, then '
+        'over classes'
+    )
+    source = 'Cheng et al.: Boundary IoU, arXiv 2103.16562, boundary-iou-api'
+    remarks = (
+        IGNORED + ' So an ignored pixel leaves both boundaries, and a prediction that is right wherever it counts '
+        "scores 1. binary: only class 1 counts, presence is 'either', and an image without it in either scores 1 "
+        'under I and C.'
+    )
+    metrics = ('BoundaryIoU',)
+    mmseg_line = "val_evaluator = dict(type='BoundaryMetric', ignore_index=255, metrics=['BoundaryIoU'])"
+    keras_line = (
+        'model.compile(metrics=['
+        'keras_plugin.metrics.BoundaryIoU(num_classes, level="C", ignore_class=255, from_logits=True)])'
+    )
+
+    levels: tuple = param(
+        ('D', 'I', 'C'),
+        Each(Choice('D', 'I', 'C'), "a list of different levels out of 'D', 'I', 'C'", unique=True),
+        'which means are reported: over the data set, over images, over classes',
+    )
+    ratio: float = param(0.02, Real(low=0, high=1, above=True), "width of the boundary over the image's diagonal")
+
+    examples = {
+        'default': Example(dict(num_classes=4), labels=('hard',)),
+        'wide': Example(dict(num_classes=3, ratio=0.15, present_in='either'), labels=('hard',)),
+        'binary': Example(dict(num_classes=2, binary=True), labels=('hard',)),
+        'ignore_nothing': Example(dict(num_classes=4, ignore_index=None, levels=['C']), labels=('hard',)),
+    }
+
+    def cell(self, metric, pred, target):
+        if self.binary and not pred.any() and not target.any():
+            return 1.0
+        if not self.counts(pred, target):
+            return float('nan')
+        both, either = boundary_overlap(pred, target, self.ratio)
+        return both / either
+
+    def over_data_set(self, images):
+        """Mean over the classes of the boundary IoU of summed counts; ``images``: a list over classes of mask pairs."""
+        counts = [[boundary_overlap(*masks, self.ratio) for masks in image] for image in images]
+        total = [(sum(both), sum(either)) for both, either in (zip(*column) for column in zip(*counts))]
+        return mean(both / either if either else float('nan') for both, either in total)
+
+
+@metric_spec
+class SurfaceDistance(OfMasks):
+    """Distances between the surfaces of hard predictions and hard labels, for every class of every image."""
+
+    title = 'Surface distances HD, HD95, ASSD'
+    formula = (
+        'surface = the mask minus its erosion by the cross of 4 (6) neighbours, d(a, B) = min over b in B of |a - b| '
+        'in units of spacing; HD = max(max d(p, T), max d(t, P)), HD95 = the larger of the 95 % quantiles of both '
+        'directions (interpolated), ASSD = mean over the points of both surfaces; I: mean over the classes of an '
+        'image, then over images; C: mean over the images of a class, then over classes'
+    )
+    source = 'MONAI (HausdorffDistanceMetric, SurfaceDistanceMetric symmetric)'
+    remarks = (
+        'In the unit of spacing (pixels without it), smaller is better; distances do not add up, so there is no D. '
+        + IGNORED
+        + ' A distance is undefined and left out where both masks are empty; where one is, it is inf for HD, HD95 and '
+        "ASSD alike, or the diagonal of the image in units of spacing with empty='diagonal' (MONAI's HD95 is NaN "
+        "there, which forgives a missed object). binary: only class 1 counts and presence is 'either'. "
+        'surface-distance (DeepMind) measures between pixel corners: other numbers.'
+    )
+    mmseg_line = "val_evaluator = dict(type='BoundaryMetric', ignore_index=255, metrics=['HD95', 'ASSD'])"
+    keras_line = (
+        'model.fit(callbacks=[keras_plugin.metrics.HostMetrics(validation_data, num_classes, ignore_class=255, '
+        'from_logits=True, distances=["HD95"])])'
+    )
+
+    levels: tuple = param(
+        ('I', 'C'),
+        Each(Choice('I', 'C'), "a list of different levels out of 'I', 'C'", unique=True),
+        'which means are reported: over images, over classes',
+    )
+    metrics: tuple = param(
+        DISTANCES,
+        Each(Choice(*DISTANCES), "a list of different names out of 'HD', 'HD95', 'ASSD'", unique=True),
+        'which distances are reported',
+        always=('mmseg',),
+    )
+    spacing: tuple = param(
+        None,
+        Optional(Each(Real(low=0, above=True), 'a list of one number > 0 for each spatial axis')),
+        'size of a pixel along each spatial axis, in the order of the axes; None is 1',
+    )
+    empty: str = param(
+        'inf',
+        Choice('inf', 'diagonal'),
+        'the distance of a cell with exactly one empty mask: infinite, or the diagonal of the image',
+    )
+
+    examples = {
+        'default': Example(dict(num_classes=4), labels=('hard',)),
+        'spacing_and_diagonal': Example(
+            dict(num_classes=4, spacing=[2.0, 0.5], empty='diagonal', present_in='either'), labels=('hard',)
+        ),
+        'binary': Example(dict(num_classes=2, binary=True, empty='diagonal'), labels=('hard',)),
+        'ignore_nothing': Example(
+            dict(num_classes=4, ignore_index=None, metrics=['HD95'], levels=['C']), labels=('hard',)
+        ),
+    }
+
+    def is_fraction(self, name):
+        return False
+
+    def cell(self, metric, pred, target):
+        if not self.counts(pred, target):
+            return float('nan')
+        spacing = np.ones(pred.ndim) if self.spacing is None else np.array(self.spacing)
+        if len(spacing) != pred.ndim:
+            raise ValueError(
+                f'{type(self).__name__}: spacing must have one number for each of the {pred.ndim} spatial axes, '
+                f'got {len(spacing)}'
+            )
+        if pred.any() and target.any():
+            return distance(metric, pred, target, spacing)
+        return math.inf if self.empty == 'inf' else math.sqrt(sum((n * s) ** 2 for n, s in zip(pred.shape, spacing)))
+
+
+def checked_maps(owner, pred, target, weight, ignore_index, num_classes):
+    """The predicted ids, the labels and the pixels that count of one image, each of its shape."""
+    pred, target = np.asarray(pred), np.asarray(target)
+    for name, ids in (('preds', pred), ('targets', target)):
+        if ids.dtype.kind not in 'iub':
+            raise TypeError(f'{owner}: {name} must be maps of integer class ids, got {ids.dtype}')
+    weight = np.ones(target.shape) if weight is None else np.asarray(weight)
+    if pred.shape != target.shape or weight.shape != target.shape:
+        raise ValueError(
+            f'{owner}: the maps of an image must have one shape, got pred {pred.shape}, target {target.shape}, '
+            f'weight {weight.shape}'
+        )
+    if target.ndim not in (2, 3):
+        raise ValueError(f'{owner}: the maps of an image must have 2 or 3 spatial axes, got shape {target.shape}')
+    valid = weight > 0
+    if ignore_index is not None:
+        valid &= target != ignore_index
+    strange = valid & ((pred < 0) | (pred >= num_classes))
+    if strange.any():
+        raise ValueError(f'{owner}: predictions must be class ids below {num_classes}, got {pred[strange][0]}')
+    return pred, target, valid
+
+
+def square(ndim):
+    """The offsets of a pixel's 3x3 (3x3x3) neighbourhood."""
+    return list(itertools.product((-1, 0, 1), repeat=ndim))
+
+
+def cross(ndim):
+    """The offsets of a pixel and of its 4 (6) direct neighbours."""
+    return [offset for offset in square(ndim) if sum(map(abs, offset)) <= 1]
+
+
+def eroded(mask, offsets):
+    """The pixels all of whose neighbours at ``offsets`` are in the mask; what lies beyond the image is not."""
+    padded = np.pad(mask, 1)
+    inside = np.ones_like(mask)
+    for offset in offsets:
+        inside &= padded[tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, mask.shape))]
+    return inside
+
+
+def boundary(mask, ratio):
+    """The mask minus d erosions of it by the square."""
+    diagonal = math.sqrt(sum(n * n for n in mask.shape))
+    inner = mask
+    for _ in range(max(1, round(ratio * diagonal))):
+        inner = eroded(inner, square(mask.ndim))
+    return mask & ~inner
+
+
+def boundary_overlap(pred, target, ratio):
+    """Pixels in both boundaries, and in either."""
+    b_pred, b_target = boundary(pred, ratio), boundary(target, ratio)
+    return int((b_pred & b_target).sum()), int((b_pred | b_target).sum())
+
+
+def surface(mask):
+    """The coordinates (points, axes) of the mask minus its erosion by the cross."""
+    return np.argwhere(mask & ~eroded(mask, cross(mask.ndim)))
+
+
+def directed(points, others, spacing):
+    """The distance of each point to the nearest of the others."""
+    return [math.sqrt((((others - point) * spacing) ** 2).sum(1).min()) for point in points]
+
+
+def quantile(q, values):
+    """The q quantile of values, interpolated linearly between the two that it lies between."""
+    values = sorted(values)
+    position = q * (len(values) - 1)
+    low = math.floor(position)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (position - low) * (values[high] - values[low])
+
+
+def distance(metric, pred, target, spacing):
+    """HD, HD95 or ASSD of two masks that are not empty."""
+    there = directed(surface(pred), surface(target), spacing)
+    back = directed(surface(target), surface(pred), spacing)
+    if metric == 'HD':
+        return max(max(there), max(back))
+    if metric == 'HD95':
+        return max(quantile(0.95, there), quantile(0.95, back))
+    return mean(there + back)

@@ -1,0 +1,370 @@
+"""Mergeable boundary metrics: boundary counts and surface distances of every image, and the results that follow.
+
+This is what the evaluators run. It shares nothing with the reference in ``boundary.py``; the tests hold the two
+together. Boundary counts need NumPy alone, distances need SciPy, which is loaded when the first is measured.
+"""
+
+import math
+import warnings
+
+import numpy as np
+
+from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
+
+TP, FP, FN = range(3)
+MEASURED = 'num_classes', 'ignore_index', 'ratio', 'spacing'  # the parameters that a state's rows depend on
+DEPENDS = {BoundaryIoU: MEASURED[:3], SurfaceDistance: (*MEASURED[:2], 'spacing')}  # and the results of a spec
+OUTSIDE = -1  # in a label map: beyond the image, or ignored
+
+
+def boundary_counts(pred, target, num_classes, ignore_index=None, pixel_weight=None, ratio=0.02):
+    """tp, fp, fn of the boundaries of one image's id maps -> int64 (num_classes, 3).
+
+    The maps have one shape (H, W) or (D, H, W) and integer dtypes; a pixel counts where its label is not
+    ``ignore_index`` and its weight, if given, is above 0, and is outside every mask elsewhere. A class has
+    tp + fn > 0 exactly where the label has it, tp + fp > 0 exactly where the prediction has it.
+    """
+    maps = _label_maps('boundary_counts', pred, target, num_classes, ignore_index, pixel_weight)
+    return _counts(*maps, num_classes, ratio)
+
+
+def surface_distances(pred, target, num_classes, ignore_index=None, pixel_weight=None, spacing=None):
+    """HD, HD95 and ASSD of one image's id maps -> float64 (num_classes, 3), in units of ``spacing``.
+
+    Inputs as for ``boundary_counts``. NaN for a class that is in neither map, inf for one that is in one of them only.
+    """
+    maps = _label_maps('surface_distances', pred, target, num_classes, ignore_index, pixel_weight)
+    return _distances(*maps, num_classes, _pixel_size('surface_distances', spacing, maps[0].ndim))
+
+
+class BoundaryState:
+    """The boundary counts (int64) and distances of every image seen, with the image's identity where it has one.
+
+    ``update`` and ``merge`` add images; an image whose identity is already there is dropped, so that a sampler that
+    pads its shards changes nothing. The results do not depend on the order, to the last digit. ``distances=False``
+    measures none. Identities are strings (an integer is taken by its text); an image without one is never dropped.
+    """
+
+    def __init__(self, num_classes, ignore_index=255, ratio=0.02, spacing=None, distances=True):
+        common = dict(num_classes=num_classes, ignore_index=ignore_index)
+        boundary, surface = BoundaryIoU(**common, ratio=ratio), SurfaceDistance(**common, spacing=spacing)
+        self.num_classes, self.ignore_index = boundary.num_classes, boundary.ignore_index
+        self.ratio, self.spacing, self.distances = boundary.ratio, surface.spacing, bool(distances)
+        self._rows, self._ids, self._place = [], [], {}
+
+    @classmethod
+    def for_specs(cls, *specs):
+        """The state that measures what these ``BoundaryIoU`` and ``SurfaceDistance`` report."""
+        measured = {name: getattr(spec, name) for spec in specs for name in DEPENDS[type(spec)]}
+        return cls(**measured, distances=any(isinstance(spec, SurfaceDistance) for spec in specs))
+
+    def __len__(self):
+        return len(self._rows)
+
+    @property
+    def image_ids(self):
+        return list(self._ids)
+
+    def update(self, pred, target, pixel_weight=None, image_id=None):
+        """Adds one image's id maps, see ``boundary_counts``; says whether it was new."""
+        return self.add(*self.row(pred, target, pixel_weight), image_id)
+
+    def row(self, pred, target, pixel_weight=None):
+        """What ``add`` takes of one image: (boundary counts, distances, diagonal in units of spacing); adds nothing.
+
+        The distances are NaN where the state measures none: they take the most time.
+        """
+        owner = type(self).__name__
+        maps = _label_maps(owner, pred, target, self.num_classes, self.ignore_index, pixel_weight)
+        spacing = _pixel_size(owner, self.spacing, maps[0].ndim)
+        distances = np.full((self.num_classes, 3), np.nan)
+        if self.distances:
+            distances = _distances(*maps, self.num_classes, spacing)
+        return _counts(*maps, self.num_classes, self.ratio), distances, math.hypot(*(spacing * maps[0].shape))
+
+    def add(self, counts, distances, diagonal, image_id=None):
+        """Adds one image as ``row`` gives it: (classes, 3) counts, (classes, 3) distances, diagonal.
+
+        Says whether it was new.
+        """
+        counts, distances = np.asarray(counts), np.asarray(distances)
+        if counts.shape != (self.num_classes, 3) or counts.dtype.kind not in 'iu' or (counts < 0).any():
+            raise ValueError(
+                f'BoundaryState: counts must be integers >= 0 of shape ({self.num_classes}, 3), '
+                f'got {counts.dtype} {counts.shape}'
+            )
+        if distances.shape != (self.num_classes, 3) or distances.dtype.kind != 'f' or (distances < 0).any():
+            raise ValueError(
+                f'BoundaryState: distances must be numbers >= 0 of shape ({self.num_classes}, 3), '
+                f'got {distances.dtype} {distances.shape}'
+            )
+        row = counts.astype(np.int64), distances.astype(np.float64), float(diagonal)
+        if image_id is not None:
+            image_id = str(image_id)
+            if image_id in self._place:
+                kept = self._rows[self._place[image_id]]
+                if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(kept, row)):
+                    warnings.warn(
+                        f'BoundaryState: image {image_id!r} came twice with different values; the first is kept',
+                        stacklevel=2,
+                    )
+                return False
+            self._place[image_id] = len(self._rows)
+        self._rows.append(row)
+        self._ids.append(image_id)
+        return True
+
+    def merge(self, *others):
+        """Adds the images of other states; returns itself."""
+        for other in others:
+            if other._measured() != self._measured():
+                raise ValueError(
+                    f'BoundaryState: only states that measure the same can be merged, this one measures '
+                    f'{self._measured()}, got {other._measured()}'
+                )
+            for row, image_id in zip(list(other._rows), list(other._ids)):
+                self.add(*row, image_id)
+        return self
+
+    def results(self, spec):
+        """Name -> value, the names and the order of ``spec.names()``; NaN where nothing is defined."""
+        self._check(spec)
+        found = {}
+        for metric in spec.metrics:
+            cells = self._cells(spec, metric)
+            if metric == 'BoundaryIoU':
+                found[metric + 'D'] = _mean(self._over_data_set(spec))
+            found[metric + 'I'] = _mean([_mean(row) for row in cells])
+            found[metric + 'C'] = _mean([_mean(column) for column in cells.T])
+        return {name: found[name] for name in spec.names()}
+
+    def cells(self, spec):
+        """Score -> (images, classes) values, NaN where a cell does not count."""
+        self._check(spec)
+        return {metric: self._cells(spec, metric) for metric in spec.metrics}
+
+    def per_class(self, spec):
+        """Name -> (num_classes,) values: the terms of the D results and of the C results."""
+        self._check(spec)
+        found = {}
+        for name in spec.names():
+            if name[-1] == 'D':
+                found[name] = self._over_data_set(spec)
+            elif name[-1] == 'C':
+                found[name] = np.array([_mean(column) for column in self._cells(spec, name[:-1]).T])
+        return found
+
+    def to_arrays(self):
+        """The state as arrays that ``numpy.savez`` keeps without pickles."""
+        counts, distances, diagonals = self._arrays()
+        return dict(
+            num_classes=np.array(self.num_classes),
+            ignore_index=np.array([] if self.ignore_index is None else [self.ignore_index], np.int64),
+            ratio=np.array(self.ratio),
+            spacing=np.array(self.spacing or [], np.float64),
+            with_distances=np.array(self.distances),
+            counts=counts,
+            distances=distances,
+            diagonal=diagonals,
+            image_id=np.array([i or '' for i in self._ids], np.str_),
+            identified=np.array([i is not None for i in self._ids], bool),
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays):
+        """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
+        ignored, spacing = np.asarray(arrays['ignore_index']), np.asarray(arrays['spacing'])
+        state = cls(
+            int(arrays['num_classes']),
+            int(ignored[0]) if ignored.size else None,
+            float(arrays['ratio']),
+            spacing.tolist() if spacing.size else None,
+            bool(arrays['with_distances']),
+        )
+        rows = zip(arrays['counts'], arrays['distances'], arrays['diagonal'])
+        for row, image_id, identified in zip(rows, arrays['image_id'], arrays['identified']):
+            state.add(*row, str(image_id) if identified else None)
+        return state
+
+    def _arrays(self):
+        """Counts (images, classes, 3), distances of that shape, diagonals (images,)."""
+        shape = len(self), self.num_classes, 3
+        counts, distances, diagonals = zip(*self._rows) if self._rows else ((), (), ())
+        return (
+            np.array(counts, np.int64).reshape(shape),
+            np.array(distances, np.float64).reshape(shape),
+            np.array(diagonals, np.float64),
+        )
+
+    def _over_data_set(self, spec):
+        """(classes,) boundary IoU of the summed counts; NaN where a class does not count."""
+        scores = _iou(self._arrays()[0].sum(0))
+        if spec.binary:
+            scores[0] = np.nan
+        return scores
+
+    def _cells(self, spec, metric):
+        """(images, classes) values; NaN where a cell does not count, or an image has no valid pixel."""
+        counts, distances, diagonals = self._arrays()
+        in_target = counts[..., TP] + counts[..., FN] > 0
+        in_pred = counts[..., TP] + counts[..., FP] > 0
+        if metric == 'BoundaryIoU':
+            values = _iou(counts)
+        else:
+            values = distances[..., DISTANCES.index(metric)]
+            if spec.empty == 'diagonal':
+                values = np.where(in_target != in_pred, diagonals[:, None], values)
+        present = in_target | in_pred if spec.binary or spec.present_in == 'either' else in_target
+        values = np.where(present, values, np.nan)
+        if spec.binary:
+            values[:, 0] = np.nan
+            if metric == 'BoundaryIoU':
+                values[~present[:, 1] & in_pred.any(1), 1] = 1
+        return values
+
+    def _measured(self):
+        return {name: getattr(self, name) for name in (*MEASURED, 'distances')}
+
+    def _check(self, spec):
+        if isinstance(spec, SurfaceDistance) and not self.distances:
+            raise ValueError(f'BoundaryState: measured no distances, asked for {", ".join(spec.metrics)}')
+        mine, asked = ({name: getattr(s, name) for name in DEPENDS[type(spec)]} for s in (self, spec))
+        if mine != asked:
+            raise ValueError(f'BoundaryState: measures {mine}, asked for results with {asked}')
+
+
+def _label_maps(owner, pred, target, num_classes, ignore_index, pixel_weight):
+    """Both maps as small signed integers: a class id, num_classes for a label that is none, OUTSIDE where ignored."""
+    pred, target = np.asarray(pred), np.asarray(target)
+    for name, ids in (('pred', pred), ('target', target)):
+        if ids.dtype.kind not in 'iub':
+            raise TypeError(f'{owner}: {name} must be a map of integer class ids, got {ids.dtype}')
+    weight = None if pixel_weight is None else np.asarray(pixel_weight)
+    if pred.shape != target.shape or (weight is not None and weight.shape != target.shape):
+        shapes = f'pred {pred.shape}, target {target.shape}' + ('' if weight is None else f', weight {weight.shape}')
+        raise ValueError(f'{owner}: the maps of an image must have one shape, got {shapes}')
+    if pred.ndim not in (2, 3):
+        raise ValueError(f'{owner}: the maps of an image must have 2 or 3 spatial axes, got shape {pred.shape}')
+    ignored = np.zeros(target.shape, bool) if ignore_index is None else target == ignore_index
+    if weight is not None:
+        ignored |= ~(weight > 0)
+    wrong = ((pred < 0) | (pred >= num_classes)) & ~ignored
+    if wrong.any():
+        raise ValueError(f'{owner}: predictions must be class ids below {num_classes}, got {pred[wrong][0]}')
+    small = np.int16 if num_classes < np.iinfo(np.int16).max else np.int32
+    pred = np.where(ignored, 0, pred).astype(small)
+    target = np.where((target < 0) | (target >= num_classes), num_classes, target).astype(small)
+    pred[ignored] = target[ignored] = OUTSIDE
+    return pred, target
+
+
+def _pixel_size(owner, spacing, ndim):
+    spacing = np.ones(ndim) if spacing is None else np.asarray(spacing, np.float64)
+    if spacing.shape != (ndim,):
+        raise ValueError(
+            f'{owner}: spacing must have one number for each of the {ndim} spatial axes, got {spacing.size}'
+        )
+    return spacing
+
+
+def _counts(pred, target, num_classes, ratio):
+    """tp, fp, fn of the boundaries of two label maps."""
+    width = max(1, round(ratio * math.sqrt(sum(n * n for n in pred.shape))))
+    pred, target = (np.where(_mixed_window(ids, width), ids, OUTSIDE) for ids in (pred, target))
+    of_pred, of_target, of_both = (
+        np.bincount(ids[(ids >= 0) & (ids < num_classes)], minlength=num_classes)
+        for ids in (pred, target, pred[pred == target])
+    )
+    return np.stack([of_both, of_pred - of_both, of_target - of_both], 1).astype(np.int64)
+
+
+def _mixed_window(ids, width):
+    """Where the square window of ``width`` pixels to each side holds another label: the boundaries of all masks.
+
+    A pixel survives ``width`` erosions of its mask by the 3x3 square exactly where the smallest and the largest label
+    of that window are the same.
+    """
+    smallest = largest = np.pad(ids, width, constant_values=OUTSIDE)
+    for axis in range(ids.ndim):
+        smallest, largest = (
+            _running(extreme, x, 2 * width + 1, axis) for extreme, x in ((np.minimum, smallest), (np.maximum, largest))
+        )
+    return smallest != largest
+
+
+def _running(extreme, x, length, axis):
+    """The minimum or maximum of every ``length`` neighbours along an axis, by doubling."""
+    done = 1
+    while done < length:
+        step = min(done, length - done)
+        head, tail = ([slice(None)] * x.ndim for _ in range(2))
+        head[axis], tail[axis] = slice(None, -step), slice(step, None)
+        x = extreme(x[tuple(head)], x[tuple(tail)])
+        done += step
+    return x
+
+
+def _distances(pred, target, num_classes, spacing):
+    """(num_classes, 3) HD, HD95, ASSD of two label maps."""
+    on_pred, on_target = _surfaces(pred), _surfaces(target)
+    shared = (pred == target) & on_pred & on_target
+    of_pred, of_target = (_points(on, ids, shared, num_classes) for on, ids in ((on_pred, pred), (on_target, target)))
+    found = np.full((num_classes, 3), np.nan)
+    for c, ((p, p_shared), (t, t_shared)) in enumerate(zip(of_pred, of_target)):
+        if len(p) and len(t):
+            there, back = _to_nearest(p, p_shared, t, spacing), _to_nearest(t, t_shared, p, spacing)
+            found[c, 0] = max(there.max(), back.max())
+            found[c, 1] = max(np.quantile(there, 0.95), np.quantile(back, 0.95))
+            found[c, 2] = np.concatenate([there, back]).mean()
+        elif len(p) or len(t):
+            found[c] = np.inf
+    return found
+
+
+def _surfaces(ids):
+    """Where a direct neighbour has another label or lies beyond the image: the surfaces of all masks."""
+    found = np.zeros(ids.shape, bool)
+    for axis in range(ids.ndim):
+        x, on = np.moveaxis(ids, axis, 0), np.moveaxis(found, axis, 0)
+        differs = x[1:] != x[:-1]
+        on[1:] |= differs
+        on[:-1] |= differs
+        on[:1] = on[-1:] = True
+    return found
+
+
+def _points(on, ids, shared, num_classes):
+    """For each class the coordinates (points, axes) of its surface, and which are on the other surface as well."""
+    on = on & (ids >= 0) & (ids < num_classes)
+    classes = ids[on]
+    order = np.argsort(classes, kind='stable')
+    cuts = np.cumsum(np.bincount(classes, minlength=num_classes))[:-1]
+    return list(zip(np.split(np.argwhere(on)[order], cuts), np.split(shared[on][order], cuts)))
+
+
+def _to_nearest(points, shared, others, spacing):
+    """The distance of each point to the nearest of the others; 0 where it is one of them."""
+    found = np.zeros(len(points))
+    if not shared.all():
+        found[~shared] = _tree(others * spacing).query(points[~shared] * spacing)[0]
+    return found
+
+
+def _tree(points):
+    try:
+        from scipy.spatial import cKDTree
+    except ImportError:
+        raise ImportError('surface distances need SciPy: pip install scipy') from None
+    return cKDTree(points)
+
+
+def _iou(counts):
+    """tp / (tp + fp + fn) of counts (..., 3), NaN where there is none."""
+    below = counts.sum(-1)
+    return np.where(below > 0, counts[..., TP] / np.maximum(below, 1), np.nan)
+
+
+def _mean(values):
+    """Mean of what is defined, rounded once, so that the order leaves no trace; NaN where nothing is."""
+    defined = [v for v in np.asarray(values, np.float64).tolist() if v == v]
+    return math.fsum(defined) / len(defined) if defined else math.nan

@@ -1,0 +1,187 @@
+"""Calibration errors: how far confidence is from the share of pixels that are right."""
+
+import numpy as np
+
+from shared_spec.checks import Boolean, Choice, Each, Integer, Optional
+from shared_spec.spec import REQUIRED, Example, MetricSpec, SpecError, metric_spec, param
+
+
+@metric_spec
+class Calibration(MetricSpec):
+    """Expected (ECE) and static, class-wise (SCE) calibration error of probabilities against hard labels.
+
+    ``reference`` is written to be read: loops over images, classes and bins, fractions in [0, 1], NaN where nothing is
+    defined.
+    """
+
+    title = 'Calibration errors ECE and SCE'
+    formula = (
+        'error(conf, hit) = sum_b n_b/n |mean hit_b - mean conf_b| = sum_b |sum hit_b - sum conf_b| / n over the bins '
+        'b = min(floor(conf * B), B - 1); ECE: conf = max_c p_c, hit = (label == argmax); SCE: mean over classes c of '
+        'the error of conf = p_c at every valid pixel, hit = (label == c); D: over the pixels of all images; '
+        'I: of each image, then mean over images'
+    )
+    source = (
+        'ECE: Guo et al.: On Calibration of Modern Neural Networks, arXiv 1706.04599; SCE: Nixon et al.: Measuring '
+        'Calibration in Deep Learning, arXiv 1904.01685; D and I: JDTLosses'
+    )
+    remarks = (
+        'Results are fractions; JDTLosses prints ECE in per cent and SCE in per mille. Bins are closed on the left and '
+        '1.0 is in the last; conf * B is one float64 product of the value as given, so that a confidence on an edge '
+        'such as 0.7 may fall into another bin as a float32. Of equal probabilities the first class is the argmax. '
+        'SCE counts the classes that are labelled somewhere among the valid pixels (D: of the data set, I: of the '
+        'image). A label that is neither a class nor ignored is a pixel that is never a hit. An image without a valid '
+        'pixel counts nowhere; undefined everywhere: NaN. One channel is the probability p of class 1 of two, that of '
+        'class 0 is 1 - p: no threshold. binary: SCE counts class 1 only, and always. JDTLosses differs: it counts a '
+        'wholly ignored image as perfect, class C-1 in every image with ignored pixels, every class in SCED, and class '
+        "1 only wherever there are two; hit='argmax' and binary=True for two classes give its SCED."
+    )
+    takes = 'probabilities'
+    mmseg_type = 'CalibrationMetric'
+    mmseg_line = (
+        "val_evaluator = [dict(type='FineGrainedMetric', ignore_index=255), "
+        "dict(type='CalibrationMetric', ignore_index=255)]"
+    )
+    keras_line = (
+        'model.compile(metrics=['
+        'keras_plugin.metrics.CalibrationError(num_classes, metric="ECE", level="I", ignore_class=255, from_logits=True)])'
+    )
+
+    num_classes: int = param(
+        REQUIRED, Integer(low=2), 'number of classes; a binary problem has 2, with one channel too'
+    )
+    ignore_index: int = param(
+        255,
+        Optional(Integer()),
+        'label that counts nowhere',
+        keras_default=None,
+        keras_name='ignore_class',
+        always=('mmseg', 'keras'),
+    )
+    levels: tuple = param(
+        ('D', 'I'),
+        Each(Choice('D', 'I'), "a list of different levels out of 'D', 'I'", unique=True),
+        'which errors are reported: of all pixels of the data set, mean over images',
+    )
+    metrics: tuple = param(
+        ('ECE', 'SCE'),
+        Each(Choice('ECE', 'SCE'), "a list of different names out of 'ECE', 'SCE'", unique=True),
+        'which errors are reported: of the most probable class, class by class',
+    )
+    bins: int = param(10, Integer(low=1), 'number of equal bins of confidence')
+    hit: str = param(
+        'label',
+        Choice('label', 'argmax'),
+        "when SCE counts a hit of class c: label == c (Nixon), or label == c == argmax ('argmax', JDTLosses)",
+    )
+    binary: bool = param(False, Boolean(), 'foreground against background: SCE of class 1 only')
+
+    examples = {
+        'default': Example(dict(num_classes=4), labels=('hard',)),
+        'hit_argmax': Example(dict(num_classes=3, hit='argmax', bins=15), labels=('hard',)),
+        'binary': Example(dict(num_classes=2, binary=True), labels=('hard',)),
+        'ignore_nothing_one_metric': Example(
+            dict(num_classes=4, ignore_index=None, metrics=['SCE'], levels=['I']), labels=('hard',)
+        ),
+    }
+
+    def validate(self):
+        if self.binary and self.num_classes != 2:
+            raise SpecError(
+                f'{type(self).__name__}: binary=True needs num_classes=2 (0 is background, 1 is foreground), '
+                f'got {self.num_classes}'
+            )
+
+    def to_mmseg(self):
+        """The MMSegmentation config dict; the number of classes comes from the data set, ``ignore_index`` is stated."""
+        written = {name: self.thawed(name) for name, _ in self._written('mmseg') if name != 'num_classes'}
+        return {'type': self.mmseg_type, **written}
+
+    def names(self):
+        """The names of the results, in order."""
+        return [metric + level for metric in self.metrics for level in self.levels]
+
+    def reference(self, probs, targets, pixel_weights=None):
+        """Name -> fraction of lists of images: probabilities (C, *space) and integer labels (*space).
+
+        One channel, (1, *space) or (*space), is the probability of class 1 of two. A pixel counts where weight > 0.
+        """
+        owner = type(self).__name__
+        if len(probs) != len(targets) or (pixel_weights is not None and len(pixel_weights) != len(targets)):
+            given = ', '.join(str(len(x)) for x in (probs, targets, pixel_weights) if x is not None)
+            raise ValueError(f'{owner}: probs, targets and pixel_weights must have one map for each image, got {given}')
+        images = []  # per image with a valid pixel: probabilities (C, P) and labels (P,)
+        for i in range(len(targets)):
+            weight = None if pixel_weights is None else pixel_weights[i]
+            prob, target = valid_pixels(owner, probs[i], targets[i], weight, self.num_classes, self.ignore_index)
+            if target.size:
+                images.append((prob, target))
+
+        result = {}
+        for metric in self.metrics:
+            for level in self.levels:
+                if level == 'I':
+                    result[metric + level] = mean(self.error(metric, *image) for image in images)
+                elif images:
+                    every_pixel = [np.concatenate(part, axis=-1) for part in zip(*images)]
+                    result[metric + level] = self.error(metric, *every_pixel)
+                else:
+                    result[metric + level] = float('nan')
+        return result
+
+    def error(self, metric, prob, target):
+        """ECE or SCE of pixels: probabilities (C, P), labels (P,)."""
+        argmax = prob.argmax(axis=0)
+        if metric == 'ECE':
+            return calibration_error(prob.max(axis=0), target == argmax, self.bins)
+        errors = []
+        for c in [1] if self.binary else range(self.num_classes):
+            hit = target == c
+            if not hit.any() and not self.binary:
+                continue
+            if self.hit == 'argmax':
+                hit = hit & (argmax == c)
+            errors.append(calibration_error(prob[c], hit, self.bins))
+        return mean(errors)
+
+
+def valid_pixels(owner, prob, target, weight, num_classes, ignore_index):
+    """The probabilities (C, P), as float64, and the labels (P,) of the pixels that count."""
+    prob, target = np.asarray(prob), np.asarray(target)
+    if prob.dtype.kind != 'f':
+        raise TypeError(f'{owner}: probs must be maps of floating-point probabilities, got {prob.dtype}')
+    if target.dtype.kind not in 'iub':
+        raise TypeError(f'{owner}: targets must be maps of integer class ids, got {target.dtype}')
+    weight = np.ones(target.shape) if weight is None else np.asarray(weight)
+    if weight.shape != target.shape:
+        raise ValueError(f'{owner}: weight must have the shape {target.shape} of target, got {weight.shape}')
+    one_channel = num_classes == 2 and prob.shape in (target.shape, (1, *target.shape))
+    if not one_channel and prob.shape != (num_classes, *target.shape):
+        raise ValueError(
+            f'{owner}: prob must be (C, *space) = {(num_classes, *target.shape)} to match target {target.shape}, '
+            f'got {prob.shape}'
+        )
+    valid = weight > 0
+    if ignore_index is not None:
+        valid &= target != ignore_index
+    prob = prob.reshape(1 if one_channel else num_classes, *target.shape)[:, valid].astype(np.float64)
+    strange = ~((prob >= 0) & (prob <= 1 + 1e-6))  # a mean of probabilities may exceed 1 by rounding
+    if strange.any():
+        raise ValueError(f'{owner}: probabilities must be in [0, 1], got {prob[strange][0]:g}')
+    return np.concatenate([1 - prob, prob]) if one_channel else prob, target[valid]
+
+
+def calibration_error(confidence, hit, bins):
+    """sum_b |sum of hits - sum of confidence| / n over the bins of n pixels."""
+    bin_of = np.minimum(np.floor(confidence * bins), bins - 1)
+    error = 0.0
+    for b in range(bins):
+        inside = bin_of == b
+        error += abs(hit[inside].sum() - confidence[inside].sum())
+    return float(error / len(confidence))
+
+
+def mean(values):
+    """Plain mean of what is defined, NaN where nothing is."""
+    values = [v for v in values if v == v]
+    return sum(values) / len(values) if values else float('nan')

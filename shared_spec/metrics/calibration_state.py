@@ -1,0 +1,255 @@
+"""Mergeable calibration: what every bin of every image holds, as integers, and the errors that follow from it.
+
+This is what the evaluators run. It shares nothing with the reference in ``calibration.py``; the tests hold the two
+together.
+"""
+
+import math
+import warnings
+
+import numpy as np
+
+from shared_spec.metrics.calibration import Calibration
+
+CELL, PIXELS, LABELLED, RIGHT, CONFIDENCE = range(5)  # the columns of an image's table
+ONE = 1 << 30  # a confidence is a multiple of 1 / ONE: an image of 2^33 pixels still fits into int64
+CHUNK = 1 << 15  # pixels counted at a time: the temporaries stay in the cache, float64 sums of units exact
+
+
+def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_weight=None):
+    """What the bins of one image hold -> int64 (cells, 5), one row for each bin with a pixel, in ascending order.
+
+    Columns: the cell, class * bins + bin, where class ``num_classes`` stands for the most probable one; its pixels;
+    those labelled with the class (for the most probable one: those it is right on); those of them where it is also the
+    argmax; the sum of confidences in units of 2^-30. Every confidence is rounded to a unit before it is added, so no
+    order of pixels or images can change a sum; a float32 above 1/128 is such a multiple anyway.
+
+    ``prob`` is (C, *space), or (1, *space) or (*space) for the second of two classes; ``target`` (*space) integer. A
+    pixel counts where its label is not ``ignore_index`` and its weight, if given, is above 0.
+    """
+    prob, target = np.asarray(prob), np.asarray(target)
+    weight = None if pixel_weight is None else np.asarray(pixel_weight)
+    check_image(prob, target, weight, num_classes)
+    channels = num_classes if prob.shape == (num_classes, *target.shape) else 1
+    prob, target = prob.reshape(channels, target.size), target.reshape(-1)
+    keep = np.ones(target.size, bool) if weight is None else weight.reshape(-1) > 0
+    if ignore_index is not None:
+        keep &= target != ignore_index
+    everywhere = keep.all()
+
+    counts = np.zeros((num_classes + 1, 3 * bins), np.int64)  # pixels: not labelled so; labelled; labelled and argmax
+    sums = np.zeros((num_classes + 1, bins), np.int64)
+    for start in range(0, target.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        p, t = prob[:, part], target[part]
+        if not everywhere:
+            p, t = p[:, keep[part]], t[keep[part]]
+            if not t.size:
+                continue
+        check_range(float(p.min()), float(p.max()))
+        if channels == 1:
+            p = p.astype(np.float64)
+            p = np.concatenate([1 - p, p])
+        best, highest = np.zeros(t.size, np.intp), p[0].copy()
+        for c in range(1, num_classes):
+            better = p[c] > highest
+            best[better] = c
+            np.maximum(highest, p[c], out=highest)
+        for c in range(num_classes + 1):
+            confidence = (p[c] if c < num_classes else highest).astype(np.float64)
+            labelled = t == (c if c < num_classes else best)
+            right = labelled & (best == c) if c < num_classes else labelled
+            bin_of = np.minimum((confidence * bins).astype(np.intp), bins - 1)
+            sums[c] += np.bincount(bin_of, np.rint(confidence * ONE), bins).astype(np.int64)
+            bin_of += bins * labelled
+            bin_of += bins * right
+            counts[c] += np.bincount(bin_of, minlength=3 * bins)
+    return cells_of(counts, sums)
+
+
+def check_image(prob, target, weight, num_classes):
+    """Refuses what is no image: dtypes and shapes, of NumPy arrays."""
+    if prob.dtype.kind != 'f':
+        raise TypeError(f'image_cells: prob must hold floating-point probabilities, got {prob.dtype}')
+    if target.dtype.kind not in 'iub':
+        raise TypeError(f'image_cells: target must be a map of integer class ids, got {target.dtype}')
+    if weight is not None and weight.shape != target.shape:
+        raise ValueError(f'image_cells: weight must have the shape {target.shape} of target, got {weight.shape}')
+    check_shape(prob.shape, target.shape, num_classes)
+
+
+def check_shape(prob, target, num_classes):
+    """Refuses the shape of probabilities that do not belong to labels of the shape ``target``."""
+    if prob != (num_classes, *target) and not (num_classes == 2 and prob in (target, (1, *target))):
+        raise ValueError(
+            f'image_cells: prob must be (C, *space) = {(num_classes, *target)} to match target {target}, got {prob}'
+        )
+
+
+def check_range(low, high):
+    """Refuses what is no probability; a mean of probabilities may exceed 1 by rounding."""
+    if not (low >= 0 and high <= 1 + 1e-6):
+        raise ValueError(f'image_cells: probabilities must be in [0, 1], got {high if low >= 0 else low:g}')
+
+
+def cells_of(counts, sums):
+    """The table of an image from counts (classes + 1, 3 * bins) and sums of confidence (classes + 1, bins)."""
+    other, labelled, right = np.moveaxis(counts.reshape(len(counts), 3, -1), 1, 0).reshape(3, -1)
+    table = np.stack([np.arange(other.size), other + labelled + right, labelled + right, right, sums.reshape(-1)], 1)
+    return table[table[:, PIXELS] > 0]
+
+
+class CalibrationState:
+    """The bins of every image seen, as int64, with the image's identity where it has one.
+
+    ``update`` and ``merge`` add images; an image whose identity is already there is dropped, so that a sampler that
+    pads its shards changes nothing. The results do not depend on the order, to the last digit. Identities are strings
+    (an integer is taken by its text); an image without one is never dropped. An image takes 40 bytes for each bin with
+    a pixel: a few kB for 19 classes.
+    """
+
+    def __init__(self, num_classes, ignore_index=255, bins=10):
+        spec = Calibration(num_classes=num_classes, ignore_index=ignore_index, bins=bins)
+        self.num_classes, self.ignore_index, self.bins = spec.num_classes, spec.ignore_index, spec.bins
+        self._rows, self._ids, self._place = [], [], {}
+
+    def __len__(self):
+        return len(self._rows)
+
+    @property
+    def image_ids(self):
+        return list(self._ids)
+
+    def update(self, prob, target, pixel_weight=None, image_id=None):
+        """Adds one image's probabilities and labels, see ``image_cells``; says whether it was new."""
+        return self.add(
+            image_cells(prob, target, self.num_classes, self.bins, self.ignore_index, pixel_weight), image_id
+        )
+
+    def add(self, cells, image_id=None):
+        """Adds one image's table (cells, 5), as ``image_cells`` gives it; says whether it was new."""
+        cells = np.asarray(cells)
+        self._check_cells(cells)
+        cells = cells.astype(np.int64)
+        if image_id is not None:
+            image_id = str(image_id)
+            if image_id in self._place:
+                # a GPU may give the same image another last digit, which is no other image
+                kept = self._rows[self._place[image_id]][:, PIXELS:].sum(0, dtype=np.float64)
+                if not np.allclose(kept, cells[:, PIXELS:].sum(0, dtype=np.float64), rtol=1e-3):
+                    warnings.warn(
+                        f'CalibrationState: image {image_id!r} came twice with different values; the first is kept',
+                        stacklevel=2,
+                    )
+                return False
+            self._place[image_id] = len(self._rows)
+        self._rows.append(cells)
+        self._ids.append(image_id)
+        return True
+
+    def merge(self, *others):
+        """Adds the images of other states; returns itself."""
+        for other in others:
+            if other._key() != self._key():
+                raise ValueError(
+                    f'CalibrationState: only states of {self._words()} can be merged, got one of {other._words()}'
+                )
+            for cells, image_id in zip(list(other._rows), list(other._ids)):
+                self.add(cells, image_id)
+        return self
+
+    def results(self, spec):
+        """Name -> fraction, the names and the order of ``spec.names()``; NaN where nothing is defined."""
+        self._check(spec)
+        found = {}
+        if 'D' in spec.levels:
+            errors = self._errors(spec, self._rows)
+            found.update(ECED=errors[-1], SCED=mean(errors[:-1]))
+        if 'I' in spec.levels:
+            images = [self._errors(spec, [row]) for row in self._rows]
+            found.update(ECEI=mean(e[-1] for e in images), SCEI=mean(mean(e[:-1]) for e in images))
+        return {name: float(found[name]) for name in spec.names()}
+
+    def per_class(self, spec):
+        """'SCED' -> (num_classes,) fractions, the terms of its mean; empty where SCED is no result of ``spec``."""
+        self._check(spec)
+        return {'SCED': self._errors(spec, self._rows)[:-1]} if 'SCED' in spec.names() else {}
+
+    def cells(self, spec):
+        """'SCE' -> (images, classes) and 'ECE' -> (images,), those of ``spec.metrics``; NaN where nothing is defined."""
+        self._check(spec)
+        errors = np.array([self._errors(spec, [row]) for row in self._rows]).reshape(len(self), self.num_classes + 1)
+        found = {'ECE': errors[:, -1], 'SCE': errors[:, :-1]}
+        return {name: found[name] for name in spec.metrics}
+
+    def to_arrays(self):
+        """The state as arrays that ``numpy.savez`` keeps without pickles."""
+        return dict(
+            num_classes=np.array(self.num_classes),
+            ignore_index=np.array([] if self.ignore_index is None else [self.ignore_index], np.int64),
+            bins=np.array(self.bins),
+            cells=np.concatenate([np.zeros((0, 5), np.int64), *self._rows]),
+            cells_of_image=np.array([len(row) for row in self._rows], np.int64),
+            image_id=np.array([i or '' for i in self._ids], np.str_),
+            identified=np.array([i is not None for i in self._ids], bool),
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays):
+        """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
+        ignored = np.asarray(arrays['ignore_index'])
+        state = cls(int(arrays['num_classes']), int(ignored[0]) if ignored.size else None, int(arrays['bins']))
+        rows = np.split(arrays['cells'], np.cumsum(arrays['cells_of_image']))[:-1]  # the last is what lies behind: none
+        for cells, image_id, identified in zip(rows, arrays['image_id'], arrays['identified']):
+            state.add(cells, str(image_id) if identified else None)
+        return state
+
+    def _errors(self, spec, rows):
+        """(num_classes + 1,) errors of the pixels of ``rows``: SCE of each class, NaN where it does not count; ECE."""
+        total = np.zeros(((self.num_classes + 1) * self.bins, 5), np.int64)
+        for row in rows:
+            _, pixels, labelled, right, confidence = row.T
+            # whole units and the rest apart: sums over images fit whatever their number
+            total[row[:, CELL]] += np.stack([pixels, labelled, right, confidence // ONE, confidence % ONE], 1)
+        pixels, labelled, right, whole, rest = np.moveaxis(total.reshape(self.num_classes + 1, self.bins, 5), -1, 0)
+        hits = labelled if spec.hit == 'label' else right
+        gaps = np.abs((hits - whole) - rest / ONE).sum(1)
+        valid = pixels[-1].sum()
+        errors = gaps / valid if valid else np.full(self.num_classes + 1, np.nan)
+        if spec.binary:
+            errors[0] = np.nan
+        else:
+            errors[:-1][labelled[:-1].sum(1) == 0] = np.nan
+        return errors
+
+    def _key(self):
+        return self.num_classes, self.ignore_index, self.bins
+
+    def _words(self):
+        return f'{self.num_classes} classes, ignore_index {self.ignore_index} and {self.bins} bins'
+
+    def _check(self, spec):
+        if (spec.num_classes, spec.ignore_index, spec.bins) != self._key():
+            raise ValueError(
+                f'CalibrationState: counted for {self._words()}, asked for results with {spec.num_classes}, '
+                f'{spec.ignore_index} and {spec.bins}'
+            )
+
+    def _check_cells(self, cells):
+        limit = (self.num_classes + 1) * self.bins
+        good = cells.ndim == 2 and cells.shape[1] == 5 and cells.dtype.kind in 'iu' and (cells >= 0).all()
+        if good and len(cells):
+            ascending = (cells[1:, CELL] > cells[:-1, CELL]).all() and cells[-1, CELL] < limit
+            nested = (cells[:, RIGHT] <= cells[:, LABELLED]) & (cells[:, LABELLED] <= cells[:, PIXELS])
+            good = ascending and nested.all()
+        if not good:
+            raise ValueError(
+                f'CalibrationState: cells must be integers >= 0 of shape (cells, 5) with ascending cells below {limit} '
+                f'and right <= labelled <= pixels, got {cells.dtype} {cells.shape}'
+            )
+
+
+def mean(values):
+    """Mean of what is defined, correctly rounded, so that no order can change it; NaN where nothing is defined."""
+    values = [v for v in values if v == v]
+    return math.fsum(values) / len(values) if values else math.nan

@@ -1,0 +1,99 @@
+"""The per-image table: one row for each class of each image, in CSV or Parquet, for audits and spreadsheets."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+IDENTITY = ('image', 'class_id', 'class_name')
+COUNTS = ('present', 'tp', 'fp', 'fn')
+FILES = ('image_file', 'target_file', 'pred_file')
+FORMATS = ('.csv', '.parquet')
+
+
+def per_image_columns(images, class_names, cells):
+    """Column -> array of images x classes values, image by image.
+
+    images: 'image' (what tells it from the others) and perhaps ``FILES`` -> one text for each image; cells: column ->
+    (images, classes), or (images,) for what is the same for all classes of an image.
+    """
+    n, c = len(images['image']), len(class_names)
+    columns = {name: np.repeat(np.array(texts, object), c) for name, texts in images.items()}
+    columns['class_id'] = np.tile(np.arange(c), n)
+    columns['class_name'] = np.tile(np.array([str(name) for name in class_names], object), n)
+    for name, values in cells.items():
+        values = values[:, None] if values.ndim == 1 else values
+        columns[name] = np.broadcast_to(values, (n, c)).reshape(-1)
+    return columns
+
+
+def check_format(owner, path):
+    """Refuses a file that is neither .csv nor .parquet, and a missing library, before anything is measured."""
+    if Path(path).suffix.lower() not in FORMATS:
+        raise ValueError(f'{owner}: the per-image table is a {" or ".join(FORMATS)} file, got {os.fspath(path)!r}')
+    _pandas(owner)
+
+
+def write_table(path, columns):
+    """Writes the columns to a .csv or .parquet file, whole or not at all."""
+    check_format('write_table', path)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame = _pandas('write_table').DataFrame(columns)
+    handle, temporary = tempfile.mkstemp(suffix=path.suffix, prefix=path.stem, dir=path.parent)
+    os.close(handle)
+    try:
+        if path.suffix.lower() == '.csv':
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_table(path):
+    """The pandas.DataFrame of such a file. Raises ValueError where it is none, OSError where it cannot be read."""
+    check_format('read_table', path)
+    pandas, path = _pandas('read_table'), Path(path)
+    texts = dict.fromkeys((*FILES, 'image', 'class_name'), str)
+    try:
+        if path.suffix.lower() == '.csv':
+            frame = pandas.read_csv(path, dtype=texts, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, ['']))
+        else:
+            frame = pandas.read_parquet(path)
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(f'{path}: no per-image table ({str(error).splitlines()[0]})') from None
+    missing = [name for name in (*IDENTITY, *COUNTS) if name not in frame]
+    if missing:
+        raise ValueError(f'{path}: a per-image table has the columns {", ".join(missing)}, which are missing here')
+    for name in (*COUNTS, 'class_id'):
+        if frame[name].dtype.kind not in ('b' if name == 'present' else 'iu'):
+            kind = 'True or False' if name == 'present' else 'integers'
+            raise ValueError(f'{path}: the column {name} must hold {kind}, got {frame[name].dtype}')
+    return frame
+
+
+_NUMBERS = ('Acc', 'IoU', 'Dice', 'Precision', 'Fscore', 'BoundaryIoU', 'HD', 'HD95', 'ASSD', 'SCE', 'ECE')
+
+
+def _pandas(owner):
+    try:
+        import pandas
+        import pyarrow  # noqa: F401  writes Parquet
+    except ImportError:
+        raise ImportError(
+            f"{owner}: the per-image table needs pandas and pyarrow: pip install 'segparity[evaluate]'"
+        ) from None
+    return pandas
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

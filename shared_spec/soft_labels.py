@@ -1,0 +1,102 @@
+"""Soft labels from hard ones, in NumPy float64: smoothing everywhere, smoothing at boundaries, several annotators.
+
+Hard labels are integer class ids (N, *space) with one to three spatial axes; the soft labels are (N, C, *space) and sum
+to 1 over the classes. A pixel that is ignored is 0 in every class: give it the weight 0 in the loss
+(``soft.sum(1) > 0``), for a soft label cannot say that it is ignored.
+"""
+
+import itertools
+
+import numpy as np
+
+from shared_spec.checks import Integer, Real
+
+
+def label_smoothing(target, epsilon, *, num_classes, ignore_index=None):
+    """(1 - epsilon) * one-hot + epsilon / C at every pixel (Szegedy 2016): epsilon goes to all classes, the own too.
+
+    >>> label_smoothing(np.array([[0, 2, 255]]), 0.3, num_classes=3, ignore_index=255)[0].round(3).tolist()
+    [[0.8, 0.1, 0.0], [0.1, 0.1, 0.0], [0.1, 0.8, 0.0]]
+    """
+    owner = 'label_smoothing'
+    hard, valid = _one_hot(owner, target, num_classes, ignore_index)
+    return _smoothed(owner, hard, epsilon, valid)
+
+
+def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, ignore_index=None):
+    """Label smoothing of the boundary pixels, one-hot elsewhere (boundary label smoothing of JDTLosses).
+
+    A boundary pixel sees another class in the square ``window`` around it (an odd number of pixels, cut at the image's
+    border), and no ignored pixel; with window 1 there is none.
+    """
+    owner = 'boundary_label_smoothing'
+    window = _taken(owner, 'window', window, Integer(low=1))
+    if window % 2 == 0:
+        raise ValueError(f'{owner}: window must be odd, got {window}')
+    hard, valid = _one_hot(owner, target, num_classes, ignore_index)
+    target, space = np.asarray(target), valid.shape[1:]
+    boundary, clean = np.zeros_like(valid), valid.copy()
+    reach = range(-(window // 2), window // 2 + 1)
+    for offset in itertools.product(reach, repeat=len(space)):
+        # pixels whose neighbour at the offset lies in the image, and those neighbours
+        here = (slice(None), *(slice(max(0, -o), max(0, n - max(0, o))) for o, n in zip(offset, space)))
+        there = (slice(None), *(slice(max(0, o), max(0, n - max(0, -o))) for o, n in zip(offset, space)))
+        boundary[here] |= target[here] != target[there]
+        clean[here] &= valid[there]
+    return np.where((boundary & clean)[:, None], _smoothed(owner, hard, epsilon, valid), hard)
+
+
+def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_index=None):
+    """The mean of several annotators' one-hot labels: (R, N, *space) class ids -> (N, C, *space).
+
+    ``weighting='uniform'``: every annotator counts the same. ``'dice'`` (foreground against background only): each
+    counts, image by image, by the Dice of their foreground with the majority's, which is what R // 2 + 1 of them mark
+    (a tie is background); two empty masks have Dice 1, and where every Dice is 0 all count the same. A pixel that any
+    annotator ignores is ignored, in the Dice too. JDTLosses gives weight 1 to whoever misses the majority: 0 here.
+    """
+    owner = 'average_annotators'
+    targets = np.asarray(targets)
+    if weighting not in ('uniform', 'dice'):
+        raise ValueError(f"{owner}: weighting must be 'uniform' or 'dice', got {weighting!r}")
+    if weighting == 'dice' and num_classes != 2:
+        raise ValueError(f"{owner}: weighting='dice' needs num_classes=2, got {num_classes}")
+    if targets.ndim < 3 or not len(targets):
+        raise ValueError(f'{owner}: targets must be (annotators, N, *space) with an annotator, got {targets.shape}')
+    labels = [_one_hot(owner, target, num_classes, ignore_index) for target in targets]
+    valid = np.logical_and.reduce([v for _, v in labels])
+    hard = np.stack([h for h, _ in labels]) * valid[:, None]  # (R, N, C, *space)
+    weight = np.ones(hard.shape[:2])
+    if weighting == 'dice':
+        foreground = hard[:, :, 1].reshape(*weight.shape, -1)
+        majority = foreground.sum(0) >= len(targets) // 2 + 1
+        common, sizes = (foreground * majority).sum(-1), foreground.sum(-1) + majority.sum(-1)
+        weight = np.where(sizes > 0, 2 * common / np.maximum(sizes, 1), 1)
+        weight[:, weight.sum(0) == 0] = 1
+    return np.einsum('rn,rn...->n...', weight / weight.sum(0), hard)
+
+
+def _one_hot(owner, target, num_classes, ignore_index):
+    """(N, C, *space) float64, 0 where ignored, and (N, *space) whether a pixel counts."""
+    target, num_classes = np.asarray(target), _taken(owner, 'num_classes', num_classes, Integer(low=1))
+    if target.dtype.kind not in 'iub':
+        raise TypeError(f'{owner}: target must hold integer class ids, got {target.dtype}')
+    if target.ndim not in (2, 3, 4):
+        raise ValueError(f'{owner}: target must be (N, *space) with 1, 2 or 3 spatial axes, got shape {target.shape}')
+    valid = np.ones(target.shape, bool) if ignore_index is None else target != ignore_index
+    strange = valid & ((target < 0) | (target >= num_classes))
+    if strange.any():
+        raise ValueError(f'{owner}: target has label {target[strange][0]}, labels must be below {num_classes}')
+    classes = np.arange(num_classes).reshape(-1, *[1] * (target.ndim - 1))
+    return ((target[:, None] == classes) & valid[:, None]).astype(np.float64), valid
+
+
+def _smoothed(owner, hard, epsilon, valid):
+    epsilon = _taken(owner, 'epsilon', epsilon, Real(low=0, high=1))
+    return ((1 - epsilon) * hard + epsilon / hard.shape[1]) * valid[:, None]
+
+
+def _taken(owner, name, value, allowed):
+    try:
+        return allowed.freeze(value)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(f'{owner}: {name} must be {allowed.describe()}, got {value!r}') from None
