@@ -13,7 +13,7 @@ from shared_spec.metrics.calibration import Calibration
 
 CELL, PIXELS, LABELLED, RIGHT, CONFIDENCE = range(5)  # the columns of an image's table
 ONE = 1 << 30  # a confidence is a multiple of 1 / ONE: an image of 2^33 pixels still fits into int64
-CHUNK = 1 << 15  # pixels counted at a time: the temporaries stay in the cache, float64 sums of units exact
+CHUNK = 1 << 17  # cells counted at a time: the temporaries stay in the cache, float64 sums of units exact
 
 
 def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_weight=None):
@@ -37,34 +37,42 @@ def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_wei
         keep &= target != ignore_index
     everywhere = keep.all()
 
-    counts = np.zeros((num_classes + 1, 3 * bins), np.int64)  # pixels: not labelled so; labelled; labelled and argmax
+    pixels = np.zeros((num_classes + 1, 3), np.int64)  # not labelled so; labelled; labelled and argmax
+    units = np.zeros(num_classes + 1, np.int64)  # of confidence
+    counts = np.zeros((num_classes + 1, 3, bins), np.int64)  # the same of the cells that are looked at one by one
     sums = np.zeros((num_classes + 1, bins), np.int64)
-    for start in range(0, target.size, CHUNK):
-        part = slice(start, start + CHUNK)
+    step = max(1, CHUNK // num_classes)
+    for start in range(0, target.size, step):
+        part = slice(start, start + step)
         p, t = prob[:, part], target[part]
         if not everywhere:
             p, t = p[:, keep[part]], t[keep[part]]
             if not t.size:
                 continue
         check_range(float(p.min()), float(p.max()))
+        p = p.astype(np.float64)
         if channels == 1:
-            p = p.astype(np.float64)
             p = np.concatenate([1 - p, p])
-        best, highest = np.zeros(t.size, np.intp), p[0].copy()
-        for c in range(1, num_classes):
-            better = p[c] > highest
-            best[better] = c
-            np.maximum(highest, p[c], out=highest)
-        for c in range(num_classes + 1):
-            confidence = (p[c] if c < num_classes else highest).astype(np.float64)
-            labelled = t == (c if c < num_classes else best)
-            right = labelled & (best == c) if c < num_classes else labelled
-            bin_of = np.minimum((confidence * bins).astype(np.intp), bins - 1)
-            sums[c] += np.bincount(bin_of, np.rint(confidence * ONE), bins).astype(np.int64)
-            bin_of += bins * labelled
-            bin_of += bins * right
-            counts[c] += np.bincount(bin_of, minlength=3 * bins)
-    return cells_of(counts, sums)
+        best = p.argmax(0)
+        p = np.concatenate([p, p.max(0, keepdims=True)])
+        scaled, in_units = p * bins, np.rint(p * ONE)
+        in_class = t[(t >= 0) & (t < num_classes)]
+        hits = t[t == best]
+        labelled = np.append(np.bincount(in_class, minlength=num_classes), hits.size)
+        right = np.append(np.bincount(hits, minlength=num_classes), hits.size)
+        pixels += np.stack([t.size - labelled, labelled - right, right], 1)
+        units += in_units.sum(1).astype(np.int64)
+        # most cells are in the first bin: those beyond it are at most bins for each pixel, and one more
+        c, pixel = np.divmod(np.flatnonzero(scaled >= 1), t.size)
+        bin_of = np.minimum(scaled[c, pixel].astype(np.intp), bins - 1)
+        hit = t[pixel] == np.where(c < num_classes, c, best[pixel])
+        kind = hit.astype(np.intp) + (hit & (best[pixel] == t[pixel]))
+        counts += np.bincount((c * 3 + kind) * bins + bin_of, minlength=counts.size).reshape(counts.shape)
+        of_cells = np.bincount(c * bins + bin_of, in_units[c, pixel], sums.size)
+        sums += of_cells.astype(np.int64).reshape(sums.shape)
+    counts[..., 0] += pixels - counts.sum(2)
+    sums[:, 0] += units - sums.sum(1)
+    return cells_of(counts.reshape(num_classes + 1, -1), sums)
 
 
 def check_image(prob, target, weight, num_classes):
