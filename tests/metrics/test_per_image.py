@@ -1,0 +1,103 @@
+"""The per-image table: what its rows say, and what is refused."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip('pandas', reason="pandas is not installed: pip install -e '.[evaluate]'")
+
+from shared_spec.metrics.calibration import Calibration
+from shared_spec.metrics.calibration_state import CalibrationState
+from shared_spec.metrics.counts import FineGrainedState
+from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.per_image import per_image_columns, read_table, write_table
+
+PREDS = np.array([[[0, 0, 1, 1]], [[0, 0, 0, 0]], [[0, 1, 2, 0]]])
+TARGETS = np.array([[[0, 1, 1, 255]], [[255, 255, 255, 255]], [[0, 0, 0, 0]]])
+SPEC = FineGrained(num_classes=3)
+
+
+def columns():
+    state = FineGrainedState(3)
+    for pred, target in zip(PREDS, TARGETS):
+        state.update(pred, target)
+    images = {'image': ['a', 'b,"c', 'ü'], 'image_file': ['a.png', '', 'x/ü.png']}
+    return per_image_columns(images, ['sky', 'road', '3'], state.cells(SPEC))
+
+
+@pytest.mark.parametrize('suffix', ['.csv', '.parquet'])
+def test_a_table_survives_the_file(tmp_path, suffix):
+    want = columns()
+    write_table(tmp_path / 'new' / f'table{suffix}', want)
+    got = read_table(tmp_path / 'new' / f'table{suffix}')
+    assert (
+        list(got)
+        == list(want)
+        == [*('image', 'image_file', 'class_id', 'class_name', 'present', 'tp', 'fp', 'fn', 'Acc', 'IoU', 'Dice')]
+    )
+    for name, values in want.items():
+        if values.dtype == object:
+            assert got[name].tolist() == values.tolist(), name
+        else:
+            assert got[name].dtype == values.dtype, name
+            np.testing.assert_array_equal(got[name].to_numpy(), values, err_msg=name)
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == [f'table{suffix}']
+
+
+def test_a_row_for_each_class_of_each_image():
+    table = columns()
+    assert table['image'].tolist() == ['a'] * 3 + ['b,"c'] * 3 + ['ü'] * 3
+    assert table['class_id'].tolist() == [0, 1, 2] * 3 and table['class_name'][2] == '3'
+    assert table['tp'].tolist() == [1, 1, 0] + [0, 0, 0] + [2, 0, 0]
+    assert table['fp'].tolist() == [1, 0, 0] + [0, 0, 0] + [0, 1, 1]
+    assert table['fn'].tolist() == [0, 1, 0] + [0, 0, 0] + [2, 0, 0]
+    nan = np.nan
+    np.testing.assert_array_equal(table['IoU'], [1 / 2, 1 / 2, nan, nan, nan, nan, 2 / 4, nan, nan])
+    assert table['present'].tolist() == (~np.isnan(table['IoU'])).tolist()
+
+
+def test_binary_rows_follow_the_rule_of_images_without_foreground():
+    state = FineGrainedState(2)
+    state.update(PREDS[1], PREDS[1])  # nothing but background, in both
+    state.update(PREDS[1], TARGETS[1])  # nothing at all
+    cells = state.cells(FineGrained(num_classes=2, binary=True))
+    np.testing.assert_array_equal(cells['IoU'], [[np.nan, 1], [np.nan, np.nan]])
+    assert cells['present'].tolist() == [[False, True], [False, False]]
+
+
+def test_the_error_of_an_image_stands_in_each_of_its_rows():
+    state = CalibrationState(2)
+    state.update(np.array([[0.75, 0.25], [0.25, 0.75]]), np.array([0, 0]))
+    state.update(np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([0, 0]))
+    table = per_image_columns({'image': ['a', 'b']}, ['x', 'y'], state.cells(Calibration(num_classes=2)))
+    assert table['ECE'].tolist() == [abs(1 - 2 * 0.75) / 2] * 2 + [0, 0]
+    np.testing.assert_array_equal(table['SCE'], [(0.25 + 0.75) / 2, np.nan, 0, np.nan])
+
+
+def test_what_is_no_table_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"is a .csv or .parquet file, got 'table.xlsx'"):
+        write_table('table.xlsx', columns())
+    (tmp_path / 'a.parquet').write_bytes(b'PK, no table')
+    with pytest.raises(ValueError, match='a.parquet: no per-image table'):
+        read_table(tmp_path / 'a.parquet')
+    (tmp_path / 'b.csv').write_text('image,class_id\na,0\n')
+    with pytest.raises(ValueError, match='has the columns class_name, present, tp, fp, fn, which are missing here'):
+        read_table(tmp_path / 'b.csv')
+    table = columns()
+    write_table(tmp_path / 'c.csv', {**table, 'tp': table['tp'] + 0.5})
+    with pytest.raises(ValueError, match='the column tp must hold integers, got float64'):
+        read_table(tmp_path / 'c.csv')
+    with pytest.raises(OSError):
+        read_table(tmp_path / 'nowhere.csv')
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / 'table.csv'
+    path.write_text('old')
+
+    def fail(*arguments):
+        raise OSError('disk full')
+
+    monkeypatch.setattr('os.replace', fail)
+    with pytest.raises(OSError, match='disk full'):
+        write_table(path, columns())
+    assert path.read_text() == 'old' and [p.name for p in tmp_path.iterdir()] == ['table.csv']
