@@ -1,4 +1,4 @@
-"""The command line: ``segparity list | show | check | report | demo``."""
+"""The command line: ``segparity list | show | check | report | evaluate | merge | demo``."""
 
 import argparse
 import os
@@ -52,6 +52,16 @@ def build_parser():
     command.add_argument('--golden', help='folder with the golden vectors (tests/golden in a checkout)')
     command.add_argument('name', nargs='*', help='losses; all when none is named')
     command.set_defaults(run=_report)
+
+    from segparity import evaluate
+
+    command = commands.add_parser('evaluate', help='all metrics of folders of predictions against the ground truth')
+    evaluate.add_evaluate_arguments(command)
+    command.set_defaults(run=evaluate.evaluate)
+
+    command = commands.add_parser('merge', help='the states of several evaluations, added up')
+    evaluate.add_merge_arguments(command)
+    command.set_defaults(run=evaluate.merge)
 
     command = commands.add_parser('demo', help='train the same U-Net in both worlds on handwritten digits')
     from segparity import demo

@@ -1,0 +1,22 @@
+"""``segparity evaluate`` and ``segparity merge``: files of predictions against files of ground truth.
+
+Importing this package loads only what describes the options.
+"""
+
+from segparity.evaluate.options import add_evaluate_arguments, add_merge_arguments
+
+__all__ = ['add_evaluate_arguments', 'add_merge_arguments', 'evaluate', 'merge']
+
+
+def evaluate(options, console):
+    """Runs ``segparity evaluate``; returns the exit code: 0, 1 where pairs were skipped, 130 where interrupted."""
+    from segparity.evaluate.command import run
+
+    return run(options, console)
+
+
+def merge(options, console):
+    """Runs ``segparity merge``; returns the exit code: 0, 1 where images are missing that were skipped."""
+    from segparity.evaluate.merge import run
+
+    return run(options, console)

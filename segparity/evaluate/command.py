@@ -1,0 +1,147 @@
+"""``segparity evaluate``, from its options to its outputs."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from segparity.evaluate import output, pairs
+from segparity.evaluate import run as local
+from segparity.evaluate.journal import Journal, cache_path, stamp_of
+from segparity.evaluate.options import settings_of
+from segparity.evaluate.state_file import refuse_other_files, write_state
+from segparity.evaluate.tables import print_results, say
+from segparity.evaluate.totals import Totals
+
+
+class BadPair(ValueError):
+    """A pair that cannot be used, where --skip-bad was not given."""
+
+
+def run(options, console):
+    """Runs the command; see ``segparity.evaluate``. Raises ValueError or OSError for wrong input."""
+    if importlib.util.find_spec('PIL') is None:
+        raise ImportError("segparity evaluate needs Pillow: pip install 'segparity[evaluate]'")
+    check_outputs(options)
+    names = pairs.Names(options.pred_suffix, options.gt_suffix, options.by_name)
+    found, missing = pairs.find_pairs(options.pred, options.gt, names, options.root)
+    settings = settings_of(options, has_probabilities(found, options))
+    if missing and not options.skip_bad:
+        raise ValueError(pairs.listed(missing))
+    found = pairs.shard(found, *options.shard)
+    if not found:
+        raise ValueError(f'the shard {options.shard[0]}/{options.shard[1]} has no pair')
+
+    notes = Console(stderr=True, quiet=options.quiet)
+    totals, skipped = Totals(settings), list(missing)
+    journal = open_journal(options, settings, notes)
+    try:
+        work_through(options, found, journal, totals, skipped, notes)
+    except KeyboardInterrupt:
+        kept = f'; {len(totals)} of {len(found)} pairs are done and kept: the same command continues' if journal else ''
+        print(f'segparity: interrupted{kept}', file=sys.stderr)
+        return 130
+    finally:
+        if journal:
+            journal.close()
+    if not len(totals):
+        image, reason = sorted(skipped)[0]
+        raise ValueError(f'no pair can be used: {image}: {reason}')
+    write_outputs(options, totals, sorted(skipped), console)
+    if journal:
+        journal.remove()
+    return 1 if skipped else 0
+
+
+def check_outputs(options):
+    """Refuses what could not be written, before anything is measured."""
+    if options.per_image:
+        output.check_per_image(options.per_image)
+    if options.state:
+        refuse_other_files(options.state)
+    for path in (options.state, options.per_image, options.json):
+        if path and str(path) != '-' and path.is_dir():
+            raise ValueError(f'{path} is a folder, expected the name of a file')
+
+
+def has_probabilities(found, options):
+    """Whether calibration is measured: all predictions have probabilities, none, or it is not wanted."""
+    if options.no_calibration:
+        return False
+    kinds = {Path(pair.pred).suffix.lower() == pairs.PROBABILITIES for pair in found}
+    if kinds == {True, False}:
+        raise ValueError(
+            'some predictions are probabilities (.npz) and some label maps: --no-calibration compares the labels of both'
+        )
+    return kinds == {True}
+
+
+def open_journal(options, settings, notes):
+    """The journal of this run: beside the state file, or in the cache; None where the cache cannot be written."""
+    if options.state:
+        path = options.state.with_name(options.state.name + '.journal')
+        return Journal(path, settings.key(), options.fresh)
+    where = [os.path.abspath(options.pred), os.path.abspath(options.gt), str(options.root and options.root.absolute())]
+    where += [options.pred_suffix, options.gt_suffix, options.by_name, options.shard, settings.key()]
+    path = cache_path(hashlib.sha256(json.dumps(where).encode()).hexdigest())
+    try:
+        return Journal(path, settings.key(), options.fresh)
+    except OSError as error:
+        say(notes, f'A killed run could not be continued, for the cache cannot be written: {error}')
+        return None
+
+
+def work_through(options, found, journal, totals, skipped, notes):
+    """Adds every pair to the totals, or to the skipped."""
+    left = []
+    for pair in found:
+        row = journal.done(pair) if journal else None
+        if row is None:
+            left.append(pair)
+        else:
+            totals.add(pair.image, (pair.pred, pair.target), row)
+    if len(left) < len(found):
+        say(notes, f'{len(found) - len(left)} of {len(found)} pairs were done by an earlier run')
+    stamps = {pair.image: stamp_of(pair) for pair in left}  # before the files are read
+    with progress(notes) as bar:
+        task = bar.add_task('', total=len(found), completed=len(found) - len(left))
+        for pair, row in outcomes(options, totals.settings, left):
+            if isinstance(row, str):
+                if not options.skip_bad:
+                    raise BadPair(f'{pair.image}: {row} (--skip-bad goes on without such pairs)')
+                skipped.append((pair.image, row))
+            else:
+                totals.add(pair.image, (pair.pred, pair.target), row)
+                if journal:
+                    journal.add(pair, stamps[pair.image], row)
+            bar.advance(task)
+
+
+def outcomes(options, settings, left):
+    if options.dask:
+        from segparity.evaluate import cluster
+
+        return cluster.outcomes(settings, left, options.dask) if left else ()
+    return local.outcomes(settings, left, options.workers or local.usable_cores())
+
+
+def progress(notes):
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn('pairs'), TimeRemainingColumn()
+    return Progress(*columns, console=notes, transient=True, disable=notes.quiet or not notes.is_terminal)
+
+
+def write_outputs(options, totals, skipped, console):
+    """The files first, the state before all others: what took the time is safe whatever follows."""
+    if options.state:
+        write_state(options.state, totals, skipped)
+    if options.per_image:
+        output.write_per_image(options.per_image, totals)
+    if not options.quiet and str(options.json) != '-':
+        print_results(totals, skipped, console)
+    if options.json:
+        output.write_json(options.json, totals, skipped)

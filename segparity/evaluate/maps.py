@@ -1,0 +1,159 @@
+"""Reading what a user's files hold: label maps and probabilities."""
+
+import contextlib
+import struct
+import threading
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from segparity.evaluate.npy import read_npy, read_npz
+from segparity.evaluate.palette import UNKNOWN, to_ids
+
+IDS = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')  # the Pillow modes that hold integers
+COLOURS = ('1', 'L', 'P', 'RGB', 'RGBA')  # those that a palette is for
+# what the readers raise on a damaged file; SyntaxError is Pillow's for a PNG whose checksum is wrong
+DAMAGED = (OSError, ValueError, EOFError, SyntaxError, KeyError, zipfile.BadZipFile, zlib.error, struct.error)
+
+
+class MapError(ValueError):
+    """One file that cannot be used, in one sentence."""
+
+
+def read_labels(path, palette=None, ignore_index=None, shape=None):
+    """The integer map of a PNG, TIFF or NPY file, (H, W) or (D, H, W); with ``palette`` its colours are the ids.
+
+    A colour that is not in the palette has the id ``UNKNOWN``. ``shape`` is what the map must have.
+    """
+
+    def check(found, dtype=np.dtype(np.uint8)):
+        if dtype.kind not in 'iub':
+            advice = '; probabilities are read from .npz files' if dtype.kind == 'f' else ''
+            raise MapError(f'{path} must hold integer class ids, got {dtype}{advice}')
+        if len(found) not in (2, 3) or 0 in found:
+            raise MapError(f'{path} must be a map (H, W) or (D, H, W), got {found}')
+        if shape is not None and found != shape:
+            raise MapError(f'sizes differ: {path} is {words(found)}, the ground truth {words(shape)}')
+
+    with sentences(path):
+        if Path(path).suffix.lower() == '.npy':
+            return read_npy(path, check)
+        return read_image(path, palette, ignore_index, check)
+
+
+def read_probabilities(path, shape, num_classes):
+    """The floating-point array of a .npz file: (C, *shape), or one channel (1, *shape) or (*shape) for two classes."""
+
+    def check(found, dtype):
+        if dtype.kind != 'f':
+            raise MapError(f'{path} must hold floating-point probabilities, got {dtype}')
+        if found != (num_classes, *shape) and not (num_classes == 2 and found in (shape, (1, *shape))):
+            raise MapError(
+                f'sizes differ: {path} is {words(found)}, {num_classes} classes and the ground truth '
+                f'{words(shape)} need {words((num_classes, *shape))}'
+            )
+
+    with sentences(path):
+        return read_npz(path, check)
+
+
+def most_probable(path, prob, shape):
+    """The class of the largest probability, the first of equals; of one channel 1 where it is above 0.5."""
+    channels = prob.reshape(-1, *shape)
+    highest = channels[0].astype(np.float32) if prob.dtype.itemsize == 2 else channels[0].copy()
+    best = np.zeros(shape, np.uint8 if len(channels) <= 256 else np.int32)
+    for c in range(1, len(channels)):
+        channel = channels[c].astype(highest.dtype, copy=False)
+        np.copyto(best, c, where=channel > highest)
+        np.maximum(highest, channel, out=highest)
+    if np.isnan(highest).any():
+        raise MapError(f'{path} has probabilities that are no numbers (nan)')
+    return best if len(channels) > 1 else (highest > 0.5).astype(np.uint8)
+
+
+def read_image(path, palette, ignore_index, check):
+    from PIL import Image
+
+    with no_pixel_limit(Image), Image.open(path, formats=('PNG', 'TIFF')) as image:
+        pages = getattr(image, 'n_frames', 1) if image.format == 'TIFF' else 1
+        size = image.size[::-1]
+        check((pages, *size) if pages > 1 else size)
+        found = []
+        for page in range(pages):
+            if pages > 1:
+                image.seek(page)
+            if image.size[::-1] != size:
+                raise MapError(f'{path} has pages of different sizes: {words(size)} and {words(image.size[::-1])}')
+            found.append(page_ids(path, image, palette, ignore_index))
+    return np.stack(found) if pages > 1 else found[0]
+
+
+def page_ids(path, image, palette, ignore_index):
+    if palette is not None and image.mode in COLOURS:
+        colours = image if image.mode in ('RGB', 'RGBA') else image.convert('RGB')
+        return to_ids(np.asarray(colours), palette.colours, ignore_index)
+    if image.mode not in IDS:
+        advice = '; colours need a palette (--palette FILE)' if image.mode in ('RGB', 'RGBA') else ''
+        raise MapError(f'{path} must hold class ids, it is an image of the mode {image.mode}{advice}')
+    return np.asarray(image)
+
+
+_limit = threading.Lock()
+_users, _kept = 0, None
+
+
+@contextlib.contextmanager
+def no_pixel_limit(Image):
+    """Pillow refuses images above 179 million pixels as a possible attack. Aerial label maps are larger, and the files
+    are those that the user named. The limit is the module's, and a Dask worker has threads: the last one out restores.
+    """
+    global _users, _kept
+    with _limit:
+        if _users == 0:
+            _kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _users += 1
+    try:
+        yield
+    finally:
+        with _limit:
+            _users -= 1
+            if _users == 0:
+                Image.MAX_IMAGE_PIXELS = _kept
+
+
+@contextlib.contextmanager
+def sentences(path):
+    """What goes wrong with a file, as one sentence that names it."""
+    try:
+        yield
+    except MapError:
+        raise
+    except FileNotFoundError:
+        raise MapError(f'{path} does not exist') from None
+    except DAMAGED as error:
+        reason = getattr(error, 'strerror', None) or str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MapError(f'{path} cannot be read: {reason}') from None
+
+
+def reduce_zero_label(ids, ignore_index):
+    """MMSegmentation's reduce_zero_label: label 0 becomes ignored, every other one less; the ignored stay so."""
+    found = ids.astype(np.int16 if ids.dtype.itemsize == 1 else np.int64) - 1
+    found[(ids == 0) | (ids == ignore_index)] = ignore_index
+    found[ids == UNKNOWN] = UNKNOWN
+    return found
+
+
+def colour_at(path, place):
+    """The colour of a pixel of an RGB-coded map, for a message."""
+    from PIL import Image
+
+    with no_pixel_limit(Image), Image.open(path, formats=('PNG', 'TIFF')) as image:
+        if len(place) == 3:
+            image.seek(place[0])
+        return list(image.convert('RGB').getpixel((place[-1], place[-2])))
+
+
+def words(shape):
+    return 'x'.join(map(str, shape))

@@ -1,0 +1,50 @@
+"""What a run leaves behind beside its tables: JSON, and the per-image table."""
+
+import json
+import math
+import sys
+
+from segparity import __version__
+from segparity.evaluate.state_file import whole
+from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
+
+
+def as_json(totals, skipped):
+    """Everything as JSON: results under the names of the spec, fractions; undefined is null, infinite is "inf"."""
+    found = dict(
+        segparity=__version__,
+        images=len(totals),
+        images_without_valid_pixel=totals.without_pixel(),
+        results={name: number(value) for name, value in totals.results().items()},
+        classes=list(totals.settings.classes),
+        images_with_class=totals.labelled().tolist(),
+        per_class={name: [number(v) for v in values] for name, values in totals.per_class().items()},
+        settings=totals.settings.to_dict(),
+        skipped=[dict(image=image, reason=reason) for image, reason in skipped],
+    )
+    return json.dumps(found, indent=1, allow_nan=False)
+
+
+def number(value):
+    value = float(value)
+    return value if math.isfinite(value) else None if math.isnan(value) else 'inf'
+
+
+def write_json(path, totals, skipped):
+    text = as_json(totals, skipped)
+    if str(path) == '-':
+        sys.stdout.write(text + '\n')
+        return
+    with whole(path, 'w') as stream:
+        stream.write(text + '\n')
+
+
+def check_per_image(path):
+    check_format('segparity evaluate', path)
+
+
+def write_per_image(path, totals):
+    """One row for each class of each image, in CSV or Parquet."""
+    files = [totals.files[image] for image in totals.images]
+    images = dict(image=totals.images, target_file=[t for _, t in files], pred_file=[p for p, _ in files])
+    write_table(path, per_image_columns(images, totals.settings.classes, totals.cells()))

@@ -1,0 +1,140 @@
+"""What determines the numbers: declared once, checked by the specs, written into state files and journals."""
+
+import dataclasses
+import hashlib
+import json
+
+from segparity.evaluate.palette import Palette
+from shared_spec import METRICS, SpecError
+
+OVERLAP = ('mAcc', 'mIoU', 'mDice', 'mPrecision', 'mFscore')
+UNKNOWN_LABELS = ('error', 'ignore', 'count')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The fields under ``REPORTED`` say what is made of the counts; all others what is counted."""
+
+    classes: tuple
+    ignore_index: int = 255
+    reduce_zero_label: bool = False
+    reduce_zero_label_pred: bool = False
+    pred_palette: Palette = None
+    gt_palette: Palette = None
+    unknown: str = 'error'
+    boundary: bool = False
+    ratio: float = 0.02
+    distances: bool = False
+    spacing: tuple = None
+    calibration: bool = False
+    bins: int = 10
+    levels: tuple = ('D', 'I', 'C')
+    q: tuple = (1, 5)
+    metrics: tuple = OVERLAP
+    beta: float = 1.0
+    present_in: str = 'target'
+    binary: bool = False
+    empty: str = 'inf'
+    hit: str = 'label'
+
+    def __post_init__(self):
+        """Raises SpecError for what a spec refuses, ValueError for what contradicts itself."""
+        self.specs()
+        palettes = [p for p in (self.pred_palette, self.gt_palette) if p]
+        for palette in palettes:
+            if len(palette.names) > self.num_classes:
+                raise ValueError(f'the palette has {len(palette.names)} classes, expected {self.num_classes} at most')
+        ignoring = {
+            '--reduce-zero-label': self.reduce_zero_label,
+            '--unknown ignore': self.unknown == 'ignore',
+            "a palette with an entry 'ignore'": any(c[3] is None for p in palettes for c in p.colours),
+        }
+        if self.ignore_index is None and any(ignoring.values()):
+            named = next(name for name, used in ignoring.items() if used)
+            raise ValueError(f'{named} needs an --ignore-index, got none')
+        if palettes and self.ignore_index is not None and abs(self.ignore_index) >= 1 << 15:
+            raise ValueError(f'with a palette --ignore-index must be below {1 << 15}, got {self.ignore_index}')
+        if len(set(self.classes)) != len(self.classes):
+            twice = next(c for c in self.classes if self.classes.count(c) > 1)
+            raise ValueError(f'the classes must have different names, got {twice!r} twice')
+
+    @property
+    def num_classes(self):
+        return len(self.classes)
+
+    def specs(self):
+        """Part -> the spec of what it reports, of the parts that are measured."""
+        common = dict(num_classes=self.num_classes, ignore_index=self.ignore_index, binary=self.binary)
+        present = dict(present_in=self.present_in)
+        found = {
+            'overlap': METRICS['FineGrained'](
+                levels=self.levels, q=self.q, metrics=self.metrics, beta=self.beta, **present, **common
+            )
+        }
+        if self.boundary:
+            found['boundary'] = METRICS['BoundaryIoU'](levels=self.levels, ratio=self.ratio, **present, **common)
+        if self.distances:
+            found['distances'] = METRICS['SurfaceDistance'](
+                levels=self._levels('I', 'C', of='distances'),
+                spacing=self.spacing,
+                empty=self.empty,
+                **present,
+                **common,
+            )
+        if self.calibration:
+            levels = self._levels('D', 'I', of='calibration')
+            found['calibration'] = METRICS['Calibration'](levels=levels, bins=self.bins, hit=self.hit, **common)
+        return found
+
+    def _levels(self, *known, of):
+        levels = tuple(level for level in self.levels if level in known)
+        if not levels:
+            raise SpecError(f'{of}: levels must have {" or ".join(known)}, got {list(self.levels)}')
+        return levels
+
+    def to_dict(self):
+        """JSON-able."""
+        return json.loads(json.dumps(dataclasses.asdict(self), default=list))
+
+    @classmethod
+    def from_dict(cls, found):
+        """Raises TypeError or ValueError where the dict is not one that ``to_dict`` wrote."""
+        found = {key: frozen(value) for key, value in found.items()}
+        for key in ('pred_palette', 'gt_palette'):
+            if found[key] is not None:
+                found[key] = Palette(*found[key])
+        return cls(**found)
+
+    def counted(self):
+        """The fields that determine what is counted, as a dict."""
+        return {key: value for key, value in self.to_dict().items() if key not in REPORTED}
+
+    def key(self):
+        """A hash of ``counted``: the rows of an earlier run may be used again where it is the same."""
+        return hashlib.sha256(json.dumps(self.counted(), sort_keys=True).encode()).hexdigest()
+
+    def replace(self, **changes):
+        return dataclasses.replace(self, **changes)
+
+
+REPORTED = ('levels', 'q', 'metrics', 'beta', 'present_in', 'binary', 'empty', 'hit')
+
+
+def frozen(value):
+    return tuple(frozen(v) for v in value) if isinstance(value, list) else value
+
+
+def difference(one, other):
+    """The first setting in which two differ, in words; None where they agree."""
+    mine, theirs = one.to_dict(), other.to_dict()
+    for key in mine:
+        if mine[key] != theirs[key]:
+            if key == 'classes' and len(mine[key]) != len(theirs[key]):
+                return f'{len(mine[key])} and {len(theirs[key])} classes'
+            if key.endswith('palette'):
+                return f'{key}: two different palettes'
+            if key == 'classes':
+                index = next(i for i, (a, b) in enumerate(zip(mine[key], theirs[key])) if a != b)
+                return f'class {index}: {mine[key][index]!r} and {theirs[key][index]!r}'
+            return f'{key}: {mine[key]!r} and {theirs[key]!r}'
+    return None

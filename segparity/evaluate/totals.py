@@ -1,0 +1,94 @@
+"""The rows of all images, and what follows from them: nothing depends on the order in which they came."""
+
+import functools
+
+import numpy as np
+
+from shared_spec.metrics.boundary_state import BoundaryState
+from shared_spec.metrics.calibration_state import CalibrationState
+from shared_spec.metrics.counts import FineGrainedState
+
+MASKS = ('boundary', 'distances')  # the two parts that one state keeps
+ROW = {'overlap': ('counts',), 'masks': ('boundary', 'distances', 'diagonal'), 'calibration': ('cells',)}
+
+
+class Totals:
+    """The rows of images, as ``work.measure`` gives them, under ``settings``."""
+
+    def __init__(self, settings):
+        self.settings, self.specs = settings, settings.specs()
+        self.rows, self.files = {}, {}  # image -> its row; image -> (path of the prediction, of the ground truth)
+
+    def __len__(self):
+        return len(self.rows)
+
+    def add(self, image, files, row):
+        """Adds an image; says whether it was new. Raises ValueError where it is there with other counts."""
+        if image in self.rows:
+            if not np.array_equal(self.rows[image]['counts'], row['counts']):
+                raise ValueError(
+                    f'the image {image!r} has two different predictions or ground truths: {self.files[image]} and '
+                    f'{files}; where they are two images, evaluate with --root, which makes their names differ'
+                )
+            return False
+        self.rows[image], self.files[image] = row, files
+        return True
+
+    @functools.cached_property
+    def images(self):
+        """The identities, in the order of every output. To be asked for once all images are added."""
+        return sorted(self.rows)
+
+    @functools.cached_property
+    def states(self):
+        """The mergeable states, with the images in that order. Raises ValueError where a row is none."""
+        n, ignored = self.settings.num_classes, self.settings.ignore_index
+        found = {'overlap': FineGrainedState(n, ignored)}
+        masks = [self.specs[part] for part in MASKS if part in self.specs]
+        if masks:
+            found['masks'] = BoundaryState.for_specs(*masks)
+        if 'calibration' in self.specs:
+            found['calibration'] = CalibrationState(n, ignored, self.settings.bins)
+        for image in self.images:
+            for name, state in found.items():
+                state.add(*(self.rows[image][key] for key in ROW[name]), image)
+        return found
+
+    def state(self, part):
+        return self.states['masks' if part in MASKS else part]
+
+    def results(self):
+        """Name -> value of every part, in order: fractions, and distances in the unit of the spacing."""
+        found = {}
+        for part, spec in self.specs.items():
+            found.update(self.state(part).results(spec))
+        return found
+
+    def per_class(self):
+        """Name -> (classes,) values of every part."""
+        found = {}
+        for part, spec in self.specs.items():
+            found.update(self.state(part).per_class(spec))
+        return found
+
+    def cells(self):
+        """Column of the per-image table -> (images, classes) or (images,) values."""
+        more = tuple(m for m in ('mPrecision', 'mFscore') if m in self.settings.metrics)
+        overlap = self.settings.replace(metrics=('mAcc', 'mIoU', 'mDice', *more)).specs()['overlap']
+        found = self.states['overlap'].cells(overlap)
+        for part in MASKS:
+            if part in self.specs:
+                found.update(self.state(part).cells(self.specs[part]))
+        if 'calibration' in self.specs:
+            errors = self.state('calibration').cells(self.specs['calibration'])
+            found.update(SCE=errors['SCE'], ECE=errors['ECE'])
+        return found
+
+    def without_pixel(self):
+        """How many images have no valid pixel, and so count nowhere."""
+        return sum(not row['counts'][:, :2].any() for row in self.rows.values())
+
+    def labelled(self):
+        """(classes,) in how many images the ground truth has each class."""
+        counts = self.states['overlap'].counts
+        return ((counts[..., 0] + counts[..., 2]) > 0).sum(0)

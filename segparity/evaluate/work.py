@@ -1,0 +1,120 @@
+"""One pair of files -> what the states keep of it. This is what runs in worker processes and on a cluster."""
+
+import numpy as np
+
+from segparity.evaluate import maps
+from segparity.evaluate.maps import MapError
+from segparity.evaluate.pairs import PROBABILITIES
+from segparity.evaluate.palette import UNKNOWN
+from shared_spec.metrics.boundary_state import BoundaryState
+from shared_spec.metrics.calibration_state import image_cells
+from shared_spec.metrics.counts import FN, FP, image_counts
+
+
+def measure_all(settings, pairs):
+    """For each pair its row, or the sentence that says what is wrong with it."""
+    specs, results = settings.specs(), []
+    for pair in pairs:
+        try:
+            results.append(measure(settings, specs, pair))
+        except MapError as error:
+            results.append(str(error))
+        except MemoryError:
+            results.append(f'there is not enough memory for {pair.pred} and {pair.target}')
+    return results
+
+
+def measure(settings, specs, pair):
+    """Name -> array of one pair: ``counts``, and of the measured parts ``boundary``, ``distances``, ``diagonal``,
+    ``cells``. Raises MapError."""
+    target = maps.read_labels(pair.target, settings.gt_palette, settings.ignore_index)
+    if target.dtype == np.int16 and settings.gt_palette and settings.unknown == 'error':
+        refuse_unknown_colour(pair.target, target, ' (--unknown ignore ignores such pixels)')
+    pred, prob = read_prediction(settings, pair.pred, target.shape)
+    if settings.reduce_zero_label:
+        target = maps.reduce_zero_label(target, settings.ignore_index)
+    try:
+        counts = image_counts(pred, target, settings.num_classes, settings.ignore_index)
+    except ValueError:
+        refuse_prediction(settings, pair.pred, pred, target)
+        raise
+    # a label that is no class is in fp alone
+    if counts[:, FP].sum() != counts[:, FN].sum() and settings.unknown != 'count':
+        stray = strangers(settings, target)
+        if settings.unknown == 'error':
+            refuse_label(settings, pair.target, target, stray)
+        target = np.where(stray, np.asarray(settings.ignore_index, np.int64), target)
+        counts = image_counts(pred, target, settings.num_classes, settings.ignore_index)
+    row = {'counts': counts}
+    try:
+        row.update(measure_more(settings, specs, pred, target, prob))
+    except ValueError as error:
+        raise MapError(f'{pair.pred}: {error}') from None
+    return row
+
+
+def read_prediction(settings, path, shape):
+    """(ids, probabilities or None) of a prediction that must have the shape of its ground truth."""
+    if path.lower().endswith(PROBABILITIES):
+        prob = maps.read_probabilities(path, shape, settings.num_classes)
+        return maps.most_probable(path, prob, shape), prob if settings.calibration else None
+    if settings.calibration:
+        raise MapError(f'{path} has no probabilities for the calibration (--no-calibration goes without it)')
+    pred = maps.read_labels(path, settings.pred_palette, settings.ignore_index, shape)
+    if pred.dtype == np.int16 and settings.pred_palette:
+        refuse_unknown_colour(path, pred, '')
+    if settings.reduce_zero_label_pred:
+        pred = maps.reduce_zero_label(pred, -1 if settings.ignore_index is None else settings.ignore_index)
+    return pred, None
+
+
+def refuse_unknown_colour(path, ids, advice):
+    if (ids == UNKNOWN).any():
+        place = first(ids == UNKNOWN)
+        raise MapError(f'{path}: the colour {maps.colour_at(path, place)} at {place} is not in the palette{advice}')
+
+
+def strangers(settings, target):
+    """Where a label is neither a class nor ignored."""
+    stray = (target < 0) | (target >= settings.num_classes)
+    return stray if settings.ignore_index is None else stray & (target != settings.ignore_index)
+
+
+def refuse_label(settings, path, target, stray):
+    place = first(stray)
+    reduced = ' (after --reduce-zero-label)' if settings.reduce_zero_label else ''
+    raise MapError(
+        f'{path}: the label {target[place]} at {place}{reduced} is neither one of the {settings.num_classes} classes '
+        f'nor ignored ({"none" if settings.ignore_index is None else settings.ignore_index}); '
+        '--unknown ignore or count lets it pass'
+    )
+
+
+def refuse_prediction(settings, path, pred, target):
+    """A prediction that is no class, where it counts."""
+    wrong = (pred < 0) | (pred >= settings.num_classes)
+    if settings.ignore_index is not None:
+        wrong &= target != settings.ignore_index
+    if wrong.any():
+        place = first(wrong)
+        reduced = ' (after --reduce-zero-label-pred)' if settings.reduce_zero_label_pred else ''
+        raise MapError(
+            f'{path}: the prediction {pred[place]} at {place}{reduced} is not one of the {settings.num_classes} '
+            f'classes 0 to {settings.num_classes - 1}'
+        )
+
+
+def first(mask):
+    """The index of the first true pixel, as a tuple."""
+    return tuple(int(i) for i in np.unravel_index(mask.argmax(), mask.shape))
+
+
+def measure_more(settings, specs, pred, target, prob):
+    """Boundaries, distances and calibration of one image."""
+    found = {}
+    masks = [specs[part] for part in ('boundary', 'distances') if part in specs]
+    if masks:
+        found['boundary'], found['distances'], found['diagonal'] = BoundaryState.for_specs(*masks).row(pred, target)
+    if 'calibration' in specs:
+        found['cells'] = image_cells(prob, target, settings.num_classes, settings.bins, settings.ignore_index)
+    return found
