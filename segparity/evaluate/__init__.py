@@ -17,6 +17,6 @@ def evaluate(options, console):
 
 def merge(options, console):
     """Runs ``segparity merge``; returns the exit code: 0, 1 where images are missing that were skipped."""
-    from segparity.evaluate.merge import run
+    from segparity.evaluate.merge_command import run
 
     return run(options, console)

@@ -23,16 +23,17 @@ def outcomes(settings, pairs, address):
     except (OSError, ValueError) as error:
         raise OSError(f'no Dask scheduler answers at {address}: {str(error).splitlines()[0]}') from None
     with client:
-        cores = sum(client.nthreads().values())
-        if not cores:
-            raise RuntimeError(f'the Dask cluster at {address} has no worker')
-        yield from spread(client, settings, pairs, cores)
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
+            raise OSError(f'the Dask cluster at {address} has no worker') from None
+        yield from spread(client, settings, pairs, sum(client.nthreads().values()))
 
 
 def spread(client, settings, pairs, cores):
     from distributed import KilledWorker, as_completed
 
-    tasks, waiting = iter(chunks(pairs, cores)), {}
+    tasks, waiting = iter(chunks(settings, pairs, cores)), {}
 
     def submit(task):
         future = client.submit(measure_task, __version__, settings, task, pure=False)

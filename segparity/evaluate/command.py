@@ -43,7 +43,8 @@ def run(options, console):
     try:
         work_through(options, found, journal, totals, skipped, notes)
     except KeyboardInterrupt:
-        kept = f'; {len(totals)} of {len(found)} pairs are done and kept: the same command continues' if journal else ''
+        same = 'the same command without --fresh' if options.fresh else 'the same command'
+        kept = f'; {len(totals)} of {len(found)} pairs are done and kept: {same} continues' if journal else ''
         print(f'segparity: interrupted{kept}', file=sys.stderr)
         return 130
     finally:

@@ -1,10 +1,8 @@
 """Reading what a user's files hold: label maps and probabilities."""
 
 import contextlib
-import struct
+import math
 import threading
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +12,7 @@ from segparity.evaluate.palette import UNKNOWN, to_ids
 
 IDS = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')  # the Pillow modes that hold integers
 COLOURS = ('1', 'L', 'P', 'RGB', 'RGBA')  # those that a palette is for
-# what the readers raise on a damaged file; SyntaxError is Pillow's for a PNG whose checksum is wrong
-DAMAGED = (OSError, ValueError, EOFError, SyntaxError, KeyError, zipfile.BadZipFile, zlib.error, struct.error)
+CHUNK = 1 << 15  # pixels compared at a time, so that the temporaries stay in the cache
 
 
 class MapError(ValueError):
@@ -28,7 +25,7 @@ def read_labels(path, palette=None, ignore_index=None, shape=None):
     A colour that is not in the palette has the id ``UNKNOWN``. ``shape`` is what the map must have.
     """
 
-    def check(found, dtype=np.dtype(np.uint8)):
+    def check(found, dtype):
         if dtype.kind not in 'iub':
             advice = '; probabilities are read from .npz files' if dtype.kind == 'f' else ''
             raise MapError(f'{path} must hold integer class ids, got {dtype}{advice}')
@@ -61,16 +58,19 @@ def read_probabilities(path, shape, num_classes):
 
 def most_probable(path, prob, shape):
     """The class of the largest probability, the first of equals; of one channel 1 where it is above 0.5."""
-    channels = prob.reshape(-1, *shape)
-    highest = channels[0].astype(np.float32) if prob.dtype.itemsize == 2 else channels[0].copy()
-    best = np.zeros(shape, np.uint8 if len(channels) <= 256 else np.int32)
-    for c in range(1, len(channels)):
-        channel = channels[c].astype(highest.dtype, copy=False)
-        np.copyto(best, c, where=channel > highest)
-        np.maximum(highest, channel, out=highest)
-    if np.isnan(highest).any():
-        raise MapError(f'{path} has probabilities that are no numbers (nan)')
-    return best if len(channels) > 1 else (highest > 0.5).astype(np.uint8)
+    channels = prob.reshape(-1, math.prod(shape))
+    found = np.zeros(channels.shape[1], np.uint8 if len(channels) <= 256 else np.int32)
+    for start in range(0, found.size, CHUNK):
+        part, best = channels[:, start : start + CHUNK], found[start : start + CHUNK]
+        highest = part[0].astype(np.float32 if prob.dtype.itemsize == 2 else prob.dtype)
+        for c in range(1, len(part)):
+            np.copyto(best, c, where=part[c] > highest)
+            np.maximum(highest, part[c], out=highest)
+        if len(part) == 1:
+            best[:] = highest > 0.5
+        if np.isnan(highest).any():
+            raise MapError(f'{path} has probabilities that are no numbers (nan)')
+    return found.reshape(shape)
 
 
 def read_image(path, palette, ignore_index, check):
@@ -79,7 +79,7 @@ def read_image(path, palette, ignore_index, check):
     with no_pixel_limit(Image), Image.open(path, formats=('PNG', 'TIFF')) as image:
         pages = getattr(image, 'n_frames', 1) if image.format == 'TIFF' else 1
         size = image.size[::-1]
-        check((pages, *size) if pages > 1 else size)
+        check((pages, *size) if pages > 1 else size, np.dtype(np.uint8))
         found = []
         for page in range(pages):
             if pages > 1:
@@ -128,19 +128,21 @@ def sentences(path):
     """What goes wrong with a file, as one sentence that names it."""
     try:
         yield
-    except MapError:
+    except (MapError, MemoryError):
         raise
     except FileNotFoundError:
         raise MapError(f'{path} does not exist') from None
-    except DAMAGED as error:
-        reason = getattr(error, 'strerror', None) or str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # on damaged files the readers raise whatever comes: SyntaxError, struct.error, ...
+        reason = getattr(error, 'strerror', None) or next(iter(str(error).splitlines()), type(error).__name__)
         raise MapError(f'{path} cannot be read: {reason}') from None
 
 
-def reduce_zero_label(ids, ignore_index):
-    """MMSegmentation's reduce_zero_label: label 0 becomes ignored, every other one less; the ignored stay so."""
+def reduce_zero_label(ids, ignore_index, zero):
+    """MMSegmentation's reduce_zero_label: label 0 becomes ``zero``, every other one less; the ignored stay so."""
     found = ids.astype(np.int16 if ids.dtype.itemsize == 1 else np.int64) - 1
-    found[(ids == 0) | (ids == ignore_index)] = ignore_index
+    found[ids == 0] = zero
+    if ignore_index is not None:
+        found[ids == ignore_index] = ignore_index
     found[ids == UNKNOWN] = UNKNOWN
     return found
 

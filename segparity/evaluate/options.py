@@ -173,7 +173,8 @@ def class_names(options, palette):
     elif palette and number in (None, len(palette.names)):
         names = [name or f'class {k}' for k, name in enumerate(palette.names)]
     elif number or options.binary:
-        names = ['background', 'foreground'] if options.binary else [f'class {k}' for k in range(number)]
+        two = options.binary and number in (None, 2)
+        names = ['background', 'foreground'] if two else [f'class {k}' for k in range(number)]
     if not names:
         raise ValueError('how many classes are there? --num-classes N or --classes a,b,c')
     return tuple(names)

@@ -26,7 +26,10 @@ class Names(NamedTuple):
     by_name: bool = False
 
 
-def find_pairs(pred, gt, names=Names(), root=None):
+PLAIN = Names()
+
+
+def find_pairs(pred, gt, names=PLAIN, root=None):
     """(pairs, missing): the pairs in order of their identity, and (image, reason) where a partner is missing.
 
     ``pred`` and ``gt`` are two folders, two lists (one path per line, relative to the list's folder) or two maps. The

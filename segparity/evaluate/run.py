@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from segparity.evaluate.work import measure_all
 
-CHUNK = 8  # pairs in one task, at most: few enough that little is lost with one
+CHUNK = 8  # pairs in one task, at most, where each takes milliseconds
 
 
 def usable_cores():
@@ -19,8 +19,10 @@ def usable_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def chunks(pairs, workers):
-    size = max(1, min(CHUNK, len(pairs) // (4 * workers)))
+def chunks(settings, pairs, workers):
+    """The pairs in tasks, small enough that little is lost with one: costly pairs go one by one."""
+    costly = settings.boundary or settings.distances or settings.calibration
+    size = 1 if costly else max(1, min(CHUNK, len(pairs) // (4 * workers)))
     return [pairs[k : k + size] for k in range(0, len(pairs), size)]
 
 
@@ -40,7 +42,7 @@ def here(settings, pairs):
 def on_processes(settings, pairs, workers):
     """At most two tasks for each worker are under way, so that memory does not grow with the data set."""
     context = multiprocessing.get_context('spawn')
-    tasks, waiting = iter(chunks(pairs, workers)), {}
+    tasks, waiting = iter(chunks(settings, pairs, workers)), {}
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(settings,))
     try:
         with without_interrupts():

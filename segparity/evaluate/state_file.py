@@ -1,5 +1,6 @@
 """Mergeable state in a file: a .npz without pickles, with what it was counted under."""
 
+import contextlib
 import json
 import os
 import tempfile
@@ -94,25 +95,20 @@ def refuse_other_files(path):
             raise ValueError(f'{path} is no state of segparity evaluate, and is not overwritten') from None
 
 
-class whole:
+@contextlib.contextmanager
+def whole(path, mode='wb'):
     """A stream whose bytes become the file at ``path`` when all of them are written; nothing where that fails."""
-
-    def __init__(self, path, mode='wb'):
-        self.path, self.mode = Path(path), mode
-
-    def __enter__(self):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, self.part = tempfile.mkstemp(prefix=f'.{self.path.name}.', suffix='.part', dir=self.path.parent)
-        os.chmod(self.part, 0o666 & ~umask())
-        self.stream = os.fdopen(handle, self.mode, encoding=None if 'b' in self.mode else 'utf-8')
-        return self.stream
-
-    def __exit__(self, kind, *_):
-        self.stream.close()
-        if kind is None:
-            os.replace(self.part, self.path)
-        else:
-            os.unlink(self.part)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part', dir=path.parent)
+    try:
+        with os.fdopen(handle, mode, encoding=None if 'b' in mode else 'utf-8') as stream:
+            yield stream
+        os.chmod(part, 0o666 & ~umask())
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
 
 
 def umask():

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 PLAIN = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
@@ -16,7 +17,9 @@ def print_results(totals, skipped, console):
     console.print(scores(results, totals.specs))
     if 'distances' in totals.specs:
         console.print()
-        console.print(distances(results, totals.specs['distances'], settings.spacing))
+        unit = 'pixels' if settings.spacing is None else 'the unit of --spacing'
+        console.print(f'[italic]Surface distances, in {unit}[/]')
+        console.print(distances(results, totals.specs['distances']))
     console.print()
     console.print(classes(totals))
     console.print()
@@ -57,9 +60,9 @@ def split(name, rows):
     return (max(found, key=len), name[len(max(found, key=len)) :]) if found else None
 
 
-def distances(results, spec, spacing):
-    unit = 'pixels' if spacing is None else 'the unit of --spacing'
-    table = Table(title=f'Surface distances, in {unit}', **PLAIN)
+def distances(results, spec):
+    """Distance x level."""
+    table = Table(**PLAIN)
     table.add_column('')
     for level in spec.levels:
         table.add_column(level, justify='right')
@@ -77,16 +80,9 @@ def classes(totals):
     for column in ('images', *columns):
         table.add_column(column, justify='right')
     show = {name: plain if name.startswith('HD') else per_cent for name in columns}
-    for c, name in enumerate(totals.settings.classes):
-        images = str(totals.labelled()[c])
-        table.add_row(escaped(name), images, *(show[column](found[column][c]) for column in columns))
+    for c, (name, images) in enumerate(zip(totals.settings.classes, totals.labelled())):
+        table.add_row(escape(name), str(images), *(show[column](found[column][c]) for column in columns))
     return table
-
-
-def escaped(text):
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def sentences(results, totals):

@@ -32,7 +32,7 @@ def measure(settings, specs, pair):
         refuse_unknown_colour(pair.target, target, ' (--unknown ignore ignores such pixels)')
     pred, prob = read_prediction(settings, pair.pred, target.shape)
     if settings.reduce_zero_label:
-        target = maps.reduce_zero_label(target, settings.ignore_index)
+        target = maps.reduce_zero_label(target, settings.ignore_index, zero=settings.ignore_index)
     try:
         counts = image_counts(pred, target, settings.num_classes, settings.ignore_index)
     except ValueError:
@@ -64,7 +64,7 @@ def read_prediction(settings, path, shape):
     if pred.dtype == np.int16 and settings.pred_palette:
         refuse_unknown_colour(path, pred, '')
     if settings.reduce_zero_label_pred:
-        pred = maps.reduce_zero_label(pred, -1 if settings.ignore_index is None else settings.ignore_index)
+        pred = maps.reduce_zero_label(pred, settings.ignore_index, zero=-1)
     return pred, None
 
 
