@@ -40,7 +40,8 @@ def spread(client, settings, pairs, cores):
         waiting[future.key] = task
         return future
 
-    running = as_completed([submit(task) for task in itertools.islice(tasks, 2 * cores)])
+    first = [submit(task) for task in itertools.islice(tasks, 2 * cores)]
+    running = as_completed(first, loop=client.loop)
     for future in running:
         task = waiting.pop(future.key)
         try:

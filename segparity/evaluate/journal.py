@@ -58,9 +58,6 @@ class Journal:
             self._append(json.dumps(head).encode())
         return rows
 
-    def __len__(self):
-        return len(self._rows)
-
     def done(self, pair):
         """The row of a pair that an earlier run has done and whose files are as they were, or None."""
         found = self._rows.get(pair.image)

@@ -45,7 +45,7 @@ def write_state(path, totals, skipped=()):
 def read_state(path):
     """(totals, skipped) of such a file. Raises ValueError where it is none or is damaged, OSError where it is absent."""
     try:
-        with np.load(path, allow_pickle=False) as opened:
+        with open(path, 'rb') as stream, np.load(stream, allow_pickle=False) as opened:
             if not isinstance(opened, np.lib.npyio.NpzFile) or 'head' not in opened:
                 raise ValueError('it is another kind of file')
             head = json.loads(opened['head'].tobytes())

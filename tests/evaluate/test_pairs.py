@@ -23,7 +23,9 @@ def images(pairs):
 
 
 def test_folders_match_by_relative_path_whatever_the_suffix(touch):
-    root = touch('p/a/1.png', 'p/b/1.npz', 'p/2.TIF', 'g/b/1.png', 'g/a/1.npy', 'g/2.tiff', 'g/.hidden.png', 'g/notes.md')
+    root = touch(
+        'p/a/1.png', 'p/b/1.npz', 'p/2.TIF', 'g/b/1.png', 'g/a/1.npy', 'g/2.tiff', 'g/.hidden.png', 'g/notes.md'
+    )
     pairs, missing = find_pairs(root / 'p', root / 'g')
     assert images(pairs) == ['2', 'a/1', 'b/1'] and not missing
     assert pairs[1].pred == str(root / 'p/a/1.png') and pairs[1].target == str(root / 'g/a/1.npy')

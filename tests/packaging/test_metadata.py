@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 EXTRAS = PROJECT['optional-dependencies']
-FULL = ('mmseg', 'mmcv-lite', 'keras', 'tensorflow-cpu', 'jax', 'demo', 'test')  # what `make install` takes
+FULL = ('mmseg', 'mmcv-lite', 'keras', 'tensorflow-cpu', 'jax', 'demo', 'evaluate', 'dask', 'test')  # what `make install` takes
 
 
 def requirements(*extras):
@@ -64,6 +64,7 @@ NEVER = {
     ('keras', 'jax'): {'torch', 'mmsegmentation'},
     ('mmseg', 'mmcv-lite'): {'tensorflow', 'tensorflow-cpu', 'keras', 'jax'},
     ('demo',): {'torch', 'tensorflow', 'tensorflow-cpu', 'keras', 'jax'},
+    ('evaluate', 'dask'): {'torch', 'tensorflow', 'tensorflow-cpu', 'keras', 'jax'},
 }
 
 
