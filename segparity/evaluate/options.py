@@ -7,6 +7,7 @@ from pathlib import Path
 
 def add_evaluate_arguments(parser):
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = 'segparity evaluate PRED GT --num-classes N [options]'
     parser.description = (
         'Compares predictions with the ground truth. PRED and GT are two folders (searched recursively, matched by\n'
         'relative path), two text files that list one path per line, or two single maps: PNG, TIFF (several pages: a\n'
