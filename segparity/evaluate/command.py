@@ -68,6 +68,10 @@ def check_outputs(options):
     for path in (options.state, options.per_image, options.json):
         if path and str(path) != '-' and path.is_dir():
             raise ValueError(f'{path} is a folder, expected the name of a file')
+        if path and str(path) != '-':
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(path.parent, os.W_OK):
+                raise PermissionError(f'{path} cannot be written: no permission in {path.parent}')
 
 
 def has_probabilities(found, options):
@@ -145,4 +149,4 @@ def write_outputs(options, totals, skipped, console):
     if not options.quiet and str(options.json) != '-':
         print_results(totals, skipped, console)
     if options.json:
-        output.write_json(options.json, totals, skipped)
+        output.write_json(options.json, totals, skipped, console)

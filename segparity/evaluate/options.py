@@ -142,11 +142,16 @@ def settings_of(options, calibration):
         name: getattr(options, name) for name in ('ratio', 'spacing', 'bins') if getattr(options, name) is not None
     }
     boundary, distances = options.boundary or options.all, options.distances or options.all
-    for name, used in (('ratio', boundary), ('spacing', distances), ('empty', distances)):
+    needs = {
+        'ratio': (boundary, '--boundary, which is not given'),
+        'spacing': (distances, '--distances, which is not given'),
+        'empty': (distances, '--distances, which is not given'),
+        'bins': (calibration, 'probabilities (.npz), which are not measured here'),
+        'hit': (calibration, 'probabilities (.npz), which are not measured here'),
+    }
+    for name, (used, what) in needs.items():
         if getattr(options, name) is not None and not used:
-            raise ValueError(
-                f'--{name} is for {"--boundary" if name == "ratio" else "--distances"}, which is not given'
-            )
+            raise ValueError(f'--{name} is for {what}')
     return Settings(
         classes=class_names(options, palettes['gt_palette'] or palettes['pred_palette']),
         ignore_index=options.ignore_index,

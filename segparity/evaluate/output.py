@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 
 from segparity import __version__
 from segparity.evaluate.state_file import whole
@@ -30,10 +29,11 @@ def number(value):
     return value if math.isfinite(value) else None if math.isnan(value) else 'inf'
 
 
-def write_json(path, totals, skipped):
+def write_json(path, totals, skipped, console):
+    """To a file, or to the console where ``path`` is '-'."""
     text = as_json(totals, skipped)
     if str(path) == '-':
-        sys.stdout.write(text + '\n')
+        console.out(text, highlight=False)
         return
     with whole(path, 'w') as stream:
         stream.write(text + '\n')

@@ -3,25 +3,26 @@
 import math
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 PLAIN = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
 SHOWN = 10  # how many skipped images are named
-# of every class: what the data-set level says of each score, and what shows the objects that it hides
-PER_CLASS = ('AccD', 'IoUD', 'IoUC', 'IoUCQ', 'DiceD', 'PrecisionD', 'FscoreD', 'BoundaryIoUD', 'SCED', 'HD95C')
+NAME = 24  # how much of a class's name is shown, at most
+# of every class, the most telling first: what the data-set level says, and what shows the objects that it hides
+PER_CLASS = ('IoUD', 'IoUC', 'IoUCQ', 'AccD', 'BoundaryIoUD', 'HD95C', 'SCED', 'PrecisionD', 'DiceD', 'FscoreD')
 
 
 def print_results(totals, skipped, console):
     results, settings = totals.results(), totals.settings
-    console.print(scores(results, totals.specs))
+    console.print(scores(results, totals.specs, console.width))
     if 'distances' in totals.specs:
         console.print()
         unit = 'pixels' if settings.spacing is None else 'the unit of --spacing'
         console.print(f'[italic]Surface distances, in {unit}[/]')
         console.print(distances(results, totals.specs['distances']))
     console.print()
-    console.print(classes(totals))
+    console.print(classes(totals, console.width))
     console.print()
     for line in sentences(results, totals):
         say(console, line)
@@ -38,19 +39,21 @@ def print_skipped(skipped, console):
 
 
 def say(console, text):
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
-def scores(results, specs):
-    """Score x level, in per cent."""
+def scores(results, specs, width):
+    """Score x level, in per cent; level x score where that is too wide."""
     rows = [m for part in ('overlap', 'boundary', 'calibration') if part in specs for m in specs[part].metrics]
     suffixes = list(dict.fromkeys(split(name, rows)[1] for name in results if split(name, rows)))
+    turned = 14 + 7 * len(suffixes) > width
     table = Table(title='Results, in per cent', **PLAIN)
     table.add_column('')
-    for suffix in suffixes:
-        table.add_column(suffix, justify='right')
-    for row in rows:
-        table.add_row(row, *(per_cent(results[row + s]) if row + s in results else '' for s in suffixes))
+    for column in rows if turned else suffixes:
+        table.add_column(column, justify='right')
+    for row in suffixes if turned else rows:
+        names = [column + row for column in rows] if turned else [row + column for column in suffixes]
+        table.add_row(row, *(per_cent(results[name]) if name in results else '' for name in names))
     return table
 
 
@@ -71,17 +74,22 @@ def distances(results, spec):
     return table
 
 
-def classes(totals):
-    """One row for each class."""
-    found = totals.per_class()
-    columns = [name for name in PER_CLASS if name in found]
+def classes(totals, width):
+    """One row for each class, with the columns that fit."""
+    found, columns = totals.per_class(), []
+    left = width - min(NAME, max(map(len, totals.settings.classes))) - len('  images  ')
+    for name in PER_CLASS:
+        room = max(len(name), len('100.00')) + 2
+        if name in found and room <= left:
+            columns.append(name)
+            left -= room
     table = Table(title='Classes', **PLAIN)
-    table.add_column('')
+    table.add_column('', no_wrap=True, max_width=NAME)
     for column in ('images', *columns):
         table.add_column(column, justify='right')
     show = {name: plain if name.startswith('HD') else per_cent for name in columns}
     for c, (name, images) in enumerate(zip(totals.settings.classes, totals.labelled())):
-        table.add_row(escape(name), str(images), *(show[column](found[column][c]) for column in columns))
+        table.add_row(Text(name), str(images), *(show[column](found[column][c]) for column in columns))
     return table
 
 

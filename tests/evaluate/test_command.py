@@ -96,12 +96,14 @@ def test_a_single_pair_by_hand(tmp_path, capsys):
 
 def test_tables(tmp_path, capsys):
     folders = data_set(tmp_path, *label_maps(4))
-    code, out, err = run(capsys, 'evaluate', *folders, '--classes', 'road,[b]sky,tree,car', '--all', '--workers', '1')
+    code, out, err = run(
+        capsys, 'evaluate', *folders, '--classes', 'road,[b]sky:car:,tree,car', '--all', '--workers', '1'
+    )
     assert code == 0 and not err
     assert re.search(r'^mIoU +(\d+\.\d\d +){9}$', out, re.MULTILINE)
     assert re.search(r'^BoundaryIoU +(\d+\.\d\d +){3}$', out, re.MULTILINE)
     assert re.search(r'^HD95 +\d+\.\d\d +\d+\.\d\d *$', out, re.MULTILINE)
-    assert re.search(r'^\[b\]sky +\d ', out, re.MULTILINE)
+    assert re.search(r'^\[b\]sky:car: +\d ', out, re.MULTILINE)
     assert re.search(r'^4 images$', out, re.MULTILINE) and 'Pixel accuracy' in out
 
 
@@ -248,6 +250,7 @@ def test_processes_give_the_same_numbers_and_find_the_same_faults(tmp_path, caps
         ([*ONE, '--levels', 'D,X'], 'FineGrained: levels must be'),
         ([*ONE, '--levels', 'D', '--distances'], "distances: levels must have I or C, got ['D']"),
         ([*ONE, '--spacing', '1,2'], '--spacing is for --distances, which is not given'),
+        ([*ONE, '--hit', 'argmax'], '--hit is for probabilities (.npz), which are not measured here'),
         ([*ONE, '--distances', '--spacing', '1'], 'spacing must have one number for each of the 2 spatial axes'),
         ([*ONE, '--binary'], 'binary=True needs num_classes=2'),
         ([*ONE, '--ignore-index', 'none', '--reduce-zero-label'], '--reduce-zero-label needs an --ignore-index'),

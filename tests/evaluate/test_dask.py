@@ -9,7 +9,7 @@ distributed = pytest.importorskip('distributed', reason='Dask is not installed')
 
 @pytest.fixture(scope='module')
 def address():
-    options = dict(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host='127.0.0.1')
+    options = dict(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=':0', host='127.0.0.1')
     with distributed.LocalCluster(**options) as cluster:
         yield cluster.scheduler_address
 
