@@ -48,6 +48,20 @@ def test_everything_is_what_the_references_say(tmp_path, capsys):
     assert found['images'] == 7 and found['skipped'] == [] and len(found['per_class']['IoUD']) == CLASSES
 
 
+def test_presence_in_either_and_the_distance_to_nothing(tmp_path, capsys):
+    preds, targets = label_maps(3)
+    targets[0][targets[0] == 2] = 1
+    preds[1][preds[1] == 3] = 0
+    folders = data_set(tmp_path, preds, targets)
+    options = '--present-in', 'either', '--empty', 'diagonal', '--ratio', '0.1', '--levels', 'I,C', '--metrics', 'mIoU'
+    found = evaluated(capsys, *folders, *ONE, '--all', *options)
+    common = dict(present_in='either', levels=('I', 'C'), **COMMON)
+    want = reference('FineGrained', preds, targets, metrics=('mIoU',), **common)
+    want |= reference('BoundaryIoU', preds, targets, ratio=0.1, **common)
+    want |= reference('SurfaceDistance', preds, targets, empty='diagonal', **common)
+    assert_results(found['results'], want)
+
+
 def test_probabilities_add_calibration_and_are_their_argmax(tmp_path, capsys):
     probs, targets = probabilities(5), label_maps(5)[1]
     folders = data_set(tmp_path, probs, targets, suffix='.npz')

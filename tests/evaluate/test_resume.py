@@ -109,6 +109,24 @@ def test_only_unchanged_files_count_as_done(tmp_path, capsys, arguments, measure
     assert run(capsys, *given)[0] == 0 and measured == ['a/002', 'b/003', 'b/007']
 
 
+def test_a_file_that_changes_while_it_is_read_does_not_count_as_done(tmp_path, capsys, arguments, monkeypatch):
+    measure, seen = work.measure, []
+
+    def meddled(settings, specs, pair):
+        row = measure(settings, specs, pair)
+        seen.append(pair.image)
+        if len(seen) == 2:
+            os.utime(pair.pred, ns=(1, 1))
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return row
+
+    monkeypatch.setattr(work, 'measure', meddled)
+    assert run(capsys, *arguments)[0] == 130 and seen == ['a/000', 'a/002', 'a/004', 'a/006']
+    assert run(capsys, *arguments, '--quiet')[0] == 0
+    assert seen[4:] == ['a/002', 'a/006', *(f'b/00{k}' for k in (1, 3, 5, 7))]
+
+
 def test_other_settings_and_fresh(tmp_path, capsys, arguments, measured):
     given = killed(tmp_path, arguments)
     sentence = refused(capsys, *given, '--ignore-index', 'none', '--unknown', 'count')

@@ -12,7 +12,17 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 EXTRAS = PROJECT['optional-dependencies']
-FULL = ('mmseg', 'mmcv-lite', 'keras', 'tensorflow-cpu', 'jax', 'demo', 'evaluate', 'dask', 'test')  # what `make install` takes
+FULL = (
+    'mmseg',
+    'mmcv-lite',
+    'keras',
+    'tensorflow-cpu',
+    'jax',
+    'demo',
+    'evaluate',
+    'dask',
+    'test',
+)  # what `make install` takes
 
 
 def requirements(*extras):
