@@ -4,8 +4,9 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
-import os
 from pathlib import Path
+
+from shared_spec.files import replacing
 
 DIGITS = (0, 1, 4, 7)
 CLASSES = ('background', '0', '1', '4', '7')
@@ -100,11 +101,8 @@ def config_path():
 
 def write_atomically(path, data):
     """Write text or bytes so that a killed process leaves the old file or the new one, never half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')
-    part.write_bytes(data.encode() if isinstance(data, str) else data)
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 def write_json(path, value):

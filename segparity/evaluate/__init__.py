@@ -9,14 +9,14 @@ __all__ = ['add_evaluate_arguments', 'add_merge_arguments', 'evaluate', 'merge']
 
 
 def evaluate(options, console):
-    """Runs ``segparity evaluate``; returns the exit code: 0, 1 where pairs were skipped, 130 where interrupted."""
+    """Runs ``segparity evaluate``; returns the exit code: 0, 130 where interrupted."""
     from segparity.evaluate.command import run
 
     return run(options, console)
 
 
 def merge(options, console):
-    """Runs ``segparity merge``; returns the exit code: 0, 1 where images are missing that were skipped."""
+    """Runs ``segparity merge``; returns the exit code: 0."""
     from segparity.evaluate.merge_command import run
 
     return run(options, console)

@@ -15,7 +15,7 @@ from segparity.evaluate import run as local
 from segparity.evaluate.journal import Journal, cache_path, stamp_of
 from segparity.evaluate.options import settings_of
 from segparity.evaluate.state_file import refuse_other_files, write_state
-from segparity.evaluate.tables import print_results, say
+from segparity.evaluate.tables import print_results, print_skipped, say
 from segparity.evaluate.totals import Totals
 
 
@@ -56,7 +56,7 @@ def run(options, console):
     write_outputs(options, totals, sorted(skipped), console)
     if journal:
         journal.remove()
-    return 1 if skipped else 0
+    return 0
 
 
 def check_outputs(options):
@@ -148,5 +148,7 @@ def write_outputs(options, totals, skipped, console):
         output.write_per_image(options.per_image, totals)
     if not options.quiet and str(options.json) != '-':
         print_results(totals, skipped, console)
+    else:
+        print_skipped(skipped, Console(stderr=True))
     if options.json:
         output.write_json(options.json, totals, skipped, console)

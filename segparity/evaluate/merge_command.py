@@ -15,7 +15,7 @@ def run(options, console):
     if repeats and not options.quiet and str(options.json) != '-':
         say(console, f'{repeats} images were in more than one state and count once')
     write_outputs(options, totals, skipped, console)
-    return 1 if skipped else 0
+    return 0
 
 
 def merged(paths, changes=None):

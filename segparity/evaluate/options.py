@@ -13,7 +13,7 @@ def add_evaluate_arguments(parser):
         'relative path), two text files that list one path per line, or two single maps: PNG, TIFF (several pages: a\n'
         'volume), NPY, and for PRED also NPZ with probabilities (classes first), which adds ECE and SCE.\n\n'
         'Overlap metrics are always measured; --boundary and --distances cost several times as much and are extra.\n'
-        'A killed run continues with the same command. Exit code: 0, 1 where pairs were skipped, 2 for wrong input.'
+        'A killed run continues with the same command. Exit code: 0, or 2 for wrong input.'
     )
     parser.add_argument('pred', metavar='PRED', type=Path)
     parser.add_argument('gt', metavar='GT', type=Path)

@@ -4,7 +4,7 @@ import json
 import math
 
 from segparity import __version__
-from segparity.evaluate.state_file import whole
+from shared_spec.files import replacing
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 
 
@@ -35,8 +35,8 @@ def write_json(path, totals, skipped, console):
     if str(path) == '-':
         console.out(text, highlight=False)
         return
-    with whole(path, 'w') as stream:
-        stream.write(text + '\n')
+    with replacing(path) as part:
+        part.write_text(text + '\n', encoding='utf-8')
 
 
 def check_per_image(path):

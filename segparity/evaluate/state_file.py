@@ -1,9 +1,6 @@
 """Mergeable state in a file: a .npz without pickles, with what it was counted under."""
 
-import contextlib
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,6 +10,7 @@ import numpy as np
 from segparity import __version__
 from segparity.evaluate.settings import Settings
 from segparity.evaluate.totals import Totals
+from shared_spec.files import replacing
 
 FORMAT = 'segparity evaluate state'
 VERSION = 1
@@ -38,7 +36,7 @@ def write_state(path, totals, skipped=()):
     for name, values in dict(head=head, **texts).items():
         # as JSON in bytes: an array of texts drops their last NUL and is as wide as the longest
         arrays[name] = np.frombuffer(json.dumps(values).encode(), np.uint8)
-    with whole(path) as stream:
+    with replacing(path) as part, open(part, 'wb') as stream:
         np.savez_compressed(stream, **arrays)
 
 
@@ -93,25 +91,3 @@ def refuse_other_files(path):
             read_state(path)
         except ValueError:
             raise ValueError(f'{path} is no state of segparity evaluate, and is not overwritten') from None
-
-
-@contextlib.contextmanager
-def whole(path, mode='wb'):
-    """A stream whose bytes become the file at ``path`` when all of them are written; nothing where that fails."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part', dir=path.parent)
-    try:
-        with os.fdopen(handle, mode, encoding=None if 'b' in mode else 'utf-8') as stream:
-            yield stream
-        os.chmod(part, 0o666 & ~umask())
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
-
-
-def umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

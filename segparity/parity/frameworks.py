@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 
@@ -67,14 +68,13 @@ class Worker:
             env=environment,
         )
         if self.process.stderr is not None:
-            import threading
-
             self.errors = []
             threading.Thread(target=self._collect_errors, daemon=True).start()
 
     def _collect_errors(self):
-        for line in self.process.stderr:
-            self.errors = [*self.errors[-50:], line.decode(errors='replace')]
+        with self.process.stderr as stream:
+            for line in stream:
+                self.errors = [*self.errors[-50:], line.decode(errors='replace')]
 
     def call(self, function, arrays=None, **arguments):
         """``module:function`` called in the worker with ``arguments`` (JSON) and ``arrays`` (name -> ndarray).
@@ -95,6 +95,7 @@ class Worker:
         if self.process.stdin:
             self.process.stdin.close()
         self.process.wait(timeout=30)
+        self.process.stdout.close()
 
     def __enter__(self):
         return self

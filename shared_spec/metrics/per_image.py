@@ -1,10 +1,11 @@
 """The per-image table: one row for each class of each image, in CSV or Parquet, for audits and spreadsheets."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
+
+from shared_spec.files import replacing
 
 IDENTITY = ('image', 'class_id', 'class_name')
 COUNTS = ('present', 'tp', 'fp', 'fn')
@@ -38,21 +39,12 @@ def check_format(owner, path):
 def write_table(path, columns):
     """Writes the columns to a .csv or .parquet file, whole or not at all."""
     check_format('write_table', path)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     frame = _pandas('write_table').DataFrame(columns)
-    handle, temporary = tempfile.mkstemp(suffix=path.suffix, prefix=path.stem, dir=path.parent)
-    os.close(handle)
-    try:
-        if path.suffix.lower() == '.csv':
-            frame.to_csv(temporary, index=False)
+    with replacing(path) as part:
+        if part.suffix.lower() == '.csv':
+            frame.to_csv(part, index=False)
         else:
-            frame.to_parquet(temporary, index=False)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+            frame.to_parquet(part, index=False)
 
 
 def read_table(path):
@@ -91,9 +83,3 @@ def _pandas(owner):
             f"{owner}: the per-image table needs pandas and pyarrow: pip install 'segparity[evaluate]'"
         ) from None
     return pandas
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

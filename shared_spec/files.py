@@ -1,0 +1,32 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A temporary path of the same suffix beside ``path``, whose file takes its place in the end.
+
+    Where the block fails, what was at ``path`` stays as it was. Missing folders are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(prefix=f'.{path.stem}.', suffix=f'.part{path.suffix}', dir=path.parent)
+    os.close(handle)
+    part = Path(part)
+    try:
+        yield part
+        part.chmod(0o666 & ~_umask())  # as if opened; temporary files are their owner's alone
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
