@@ -7,9 +7,9 @@ from mmseg_plugin import compat
 
 compat.apply()
 
-from mmseg_plugin import evaluation, losses  # noqa: E402
+from mmseg_plugin import evaluation, losses, soft_labels  # noqa: E402
 from shared_spec._discover import import_all  # noqa: E402
 
 import_all(losses)
 
-__all__ = ['compat', 'evaluation', 'losses']
+__all__ = ['compat', 'evaluation', 'losses', 'soft_labels']

@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from shared_spec.checks import Integer, Real
+from shared_spec.soft_label_arguments import check_annotators, check_labels, check_weighting, checked_window, taken
 
 
 def label_smoothing(target, epsilon, *, num_classes, ignore_index=None):
@@ -30,9 +30,7 @@ def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, igno
     border), and no ignored pixel; with window 1 there is none.
     """
     owner = 'boundary_label_smoothing'
-    window = _taken(owner, 'window', window, Integer(low=1))
-    if window % 2 == 0:
-        raise ValueError(f'{owner}: window must be odd, got {window}')
+    window = checked_window(owner, window)
     hard, valid = _one_hot(owner, target, num_classes, ignore_index)
     target, space = np.asarray(target), valid.shape[1:]
     boundary, clean = np.zeros_like(valid), valid.copy()
@@ -55,13 +53,9 @@ def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_in
     annotator ignores is ignored, in the Dice too. JDTLosses gives weight 1 to whoever misses the majority: 0 here.
     """
     owner = 'average_annotators'
+    check_weighting(owner, weighting, num_classes)
+    check_annotators(owner, [np.shape(target) for target in targets])
     targets = np.asarray(targets)
-    if weighting not in ('uniform', 'dice'):
-        raise ValueError(f"{owner}: weighting must be 'uniform' or 'dice', got {weighting!r}")
-    if weighting == 'dice' and num_classes != 2:
-        raise ValueError(f"{owner}: weighting='dice' needs num_classes=2, got {num_classes}")
-    if targets.ndim < 3 or not len(targets):
-        raise ValueError(f'{owner}: targets must be (annotators, N, *space) with an annotator, got {targets.shape}')
     labels = [_one_hot(owner, target, num_classes, ignore_index) for target in targets]
     valid = np.logical_and.reduce([v for _, v in labels])
     hard = np.stack([h for h, _ in labels]) * valid[:, None]  # (R, N, C, *space)
@@ -77,26 +71,17 @@ def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_in
 
 def _one_hot(owner, target, num_classes, ignore_index):
     """(N, C, *space) float64, 0 where ignored, and (N, *space) whether a pixel counts."""
-    target, num_classes = np.asarray(target), _taken(owner, 'num_classes', num_classes, Integer(low=1))
-    if target.dtype.kind not in 'iub':
-        raise TypeError(f'{owner}: target must hold integer class ids, got {target.dtype}')
-    if target.ndim not in (2, 3, 4):
-        raise ValueError(f'{owner}: target must be (N, *space) with 1, 2 or 3 spatial axes, got shape {target.shape}')
+    target = np.asarray(target)
+    num_classes, ignore_index = taken(owner, num_classes=num_classes, ignore_index=ignore_index)
+    check_labels(owner, target.shape, target.dtype.kind in 'iub', target.dtype)
     valid = np.ones(target.shape, bool) if ignore_index is None else target != ignore_index
     strange = valid & ((target < 0) | (target >= num_classes))
     if strange.any():
-        raise ValueError(f'{owner}: target has label {target[strange][0]}, labels must be below {num_classes}')
+        raise ValueError(f'{owner}: target labels must be below {num_classes}, got {target[strange][0]}')
     classes = np.arange(num_classes).reshape(-1, *[1] * (target.ndim - 1))
     return ((target[:, None] == classes) & valid[:, None]).astype(np.float64), valid
 
 
 def _smoothed(owner, hard, epsilon, valid):
-    epsilon = _taken(owner, 'epsilon', epsilon, Real(low=0, high=1))
+    (epsilon,) = taken(owner, epsilon=epsilon)
     return ((1 - epsilon) * hard + epsilon / hard.shape[1]) * valid[:, None]
-
-
-def _taken(owner, name, value, allowed):
-    try:
-        return allowed.freeze(value)
-    except (ValueError, TypeError, OverflowError):
-        raise ValueError(f'{owner}: {name} must be {allowed.describe()}, got {value!r}') from None

@@ -154,9 +154,14 @@ def test_annotators_of_many_classes_and_ignored_pixels():
             'epsilon must be a number >= 0 and <= 1, got 1.5',
         ),
         (lambda y: label_smoothing(y, True, num_classes=2), ValueError, 'epsilon must be a number'),
-        (lambda y: label_smoothing(y, 0.1, num_classes=1), ValueError, 'target has label 1, labels must be below 1'),
+        (lambda y: label_smoothing(y, 0.1, num_classes=1), ValueError, 'target labels must be below 1, got 1'),
         (lambda y: label_smoothing(y, 0.1, num_classes=0), ValueError, 'num_classes must be an integer >= 1, got 0'),
-        (lambda y: label_smoothing(y - 1, 0.1, num_classes=2), ValueError, 'target has label -1'),
+        (lambda y: label_smoothing(y - 1, 0.1, num_classes=2), ValueError, 'target labels must be below 2, got -1'),
+        (
+            lambda y: label_smoothing(y, 0.1, num_classes=2, ignore_index='x'),
+            ValueError,
+            "ignore_index must be an integer, or None, got 'x'",
+        ),
         (lambda y: label_smoothing(y * 1.0, 0.1, num_classes=2), TypeError, 'integer class ids, got float64'),
         (
             lambda y: label_smoothing(y[0], 0.1, num_classes=2),

@@ -1,0 +1,43 @@
+"""The class ids that the soft-label functions take, in Keras."""
+
+from keras import backend, ops
+
+from keras_plugin.inputs import check_values
+from shared_spec.soft_label_arguments import check_labels
+
+
+def class_ids(owner, target, num_classes, ignore_class):
+    """int32 ids (N, *space), and (N, *space) whether a pixel counts; a class axis of length 1 is dropped."""
+    target = ops.convert_to_tensor(target)
+    shape = known_shape(owner, target)
+    if len(shape) >= 4 and shape[-1] == 1:
+        target, shape = ops.squeeze(target, axis=-1), shape[:-1]
+    dtype = backend.standardize_dtype(target.dtype)
+    check_labels(owner, shape, dtype == 'bool' or dtype.startswith(('int', 'uint')), dtype)
+    ids = ops.cast(target, 'int32')
+    valid = ops.ones_like(ids, dtype='bool') if ignore_class is None else ops.not_equal(ids, ignore_class)
+    check_values(owner, ids, valid, 0, num_classes - 1, f'target labels must be below {num_classes}')
+    return ids, ops.logical_and(valid, ops.logical_and(ids >= 0, ids < num_classes))
+
+
+def known_shape(owner, target):
+    """The shape as a tuple; TensorFlow may not even know how many axes there are."""
+    if getattr(target.shape, 'rank', 0) is None:
+        raise ValueError(f'{owner}: target must have a known number of axes, give it with set_shape')
+    return tuple(target.shape)
+
+
+def is_class(ids, num_classes):
+    """(N, *space, C) whether an id is the class."""
+    return ids[..., None] == ops.arange(num_classes, dtype='int32')
+
+
+def float_dtype(owner, dtype):
+    """The name of a dtype that can hold soft labels; None is Keras' own default."""
+    try:
+        name = backend.standardize_dtype(dtype)
+    except ValueError:
+        name = None
+    if name is None or not backend.is_float_dtype(name):
+        raise ValueError(f'{owner}: dtype must be a floating point type, got {dtype!r}')
+    return name

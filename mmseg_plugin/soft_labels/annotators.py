@@ -1,0 +1,42 @@
+"""One soft label from the labels of several annotators."""
+
+import torch
+
+from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class
+from shared_spec.soft_label_arguments import check_annotators, check_weighting, taken
+
+
+def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_index=None, dtype=torch.float32):
+    """The mean of several annotators' one-hot labels: (R, N, *space) ids, or a list of R maps -> (N, C, *space).
+
+    ``weighting='uniform'``: every annotator counts the same. ``'dice'`` (foreground against background only): each
+    counts, image by image, by the Dice of their foreground with the majority's, which is what R // 2 + 1 of them mark;
+    two empty masks have Dice 1, and where every Dice is 0 all count the same. A pixel that any annotator ignores is
+    ignored, in the Dice too.
+    """
+    owner = 'average_annotators'
+    check_weighting(owner, weighting, num_classes)
+    num_classes, ignore_index = taken(owner, num_classes=num_classes, ignore_index=ignore_index)
+    check_dtype(owner, dtype)
+    check_annotators(owner, [getattr(target, 'shape', ()) for target in targets])
+    ids, valids = zip(*(class_ids(owner, target, num_classes, ignore_index) for target in targets))
+    valid = torch.stack(valids).all(0)
+    wide = torch.float32 if valid.device.type == 'mps' else torch.float64
+    if weighting == 'dice':
+        weight = dice_weights(ids, valid, wide)
+    else:
+        weight = torch.ones((len(ids), len(valid)), dtype=wide, device=valid.device)
+    weight = (weight / weight.sum(0)).to(torch.promote_types(dtype, torch.float32))
+    weight = weight.view(*weight.shape, *[1] * valid.dim())  # (R, N, 1, ...)
+    soft = sum(w * is_class(i, num_classes) for w, i in zip(weight, ids))
+    return torch.where(valid[:, None], soft, 0).to(dtype)
+
+
+def dice_weights(ids, valid, dtype):
+    """(R, N) the Dice of each annotator's foreground with the majority's; 1 for all of an image where every one is 0."""
+    foreground = ((torch.stack(ids) == 1) & valid).flatten(2)
+    majority = foreground.sum(0) >= len(ids) // 2 + 1
+    common = (foreground & majority).sum(2).to(dtype)
+    sizes = (foreground.sum(2) + majority.sum(1)).to(dtype)
+    weight = torch.where(sizes > 0, 2 * common / sizes.clamp(min=1), 1)
+    return torch.where(weight.sum(0) > 0, weight, 1)

@@ -1,0 +1,32 @@
+"""The class ids that the soft-label functions take, in PyTorch."""
+
+import torch
+
+from mmseg_plugin.inputs import check_values
+from shared_spec.soft_label_arguments import check_labels
+
+
+def class_ids(owner, target, num_classes, ignore_index):
+    """int64 ids (N, *space), and (N, *space) whether a pixel counts; a class axis of length 1 is dropped."""
+    if not isinstance(target, torch.Tensor):
+        raise TypeError(f'{owner}: target must be a tensor, got {type(target).__name__}')
+    if target.dim() >= 4 and target.shape[1] == 1:
+        target = target[:, 0]
+    whole = not (target.is_floating_point() or target.is_complex())
+    check_labels(owner, tuple(target.shape), whole, target.dtype)
+    ids = target.long()
+    valid = torch.ones_like(ids, dtype=torch.bool) if ignore_index is None else ids != ignore_index
+    check_values(owner, ids, valid, 0, num_classes - 1, f'target labels must be below {num_classes}')
+    return ids, valid & (ids >= 0) & (ids < num_classes)
+
+
+def is_class(ids, num_classes):
+    """(N, C, *space) whether an id is the class."""
+    classes = torch.arange(num_classes, device=ids.device)
+    return ids[:, None] == classes.view(-1, *[1] * (ids.dim() - 1))
+
+
+def check_dtype(owner, dtype):
+    """Refuses what soft labels cannot be held in."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f'{owner}: dtype must be a floating point torch.dtype, got {dtype!r}')

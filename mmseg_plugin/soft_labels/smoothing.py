@@ -1,0 +1,60 @@
+"""Label smoothing everywhere, and at the boundaries between classes."""
+
+import torch
+from torch.nn import functional
+
+from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class
+from shared_spec.soft_label_arguments import checked_window, taken
+
+
+def label_smoothing(target, epsilon, *, num_classes, ignore_index=None, dtype=torch.float32):
+    """(1 - epsilon) * one-hot + epsilon / C at every pixel (Szegedy 2016): epsilon goes to all classes, the own too."""
+    owner = 'label_smoothing'
+    epsilon, num_classes, ignore_index = taken(
+        owner, epsilon=epsilon, num_classes=num_classes, ignore_index=ignore_index
+    )
+    check_dtype(owner, dtype)
+    ids, valid = class_ids(owner, target, num_classes, ignore_index)
+    return smoothed(ids, valid, valid, epsilon, num_classes, dtype)
+
+
+def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, ignore_index=None, dtype=torch.float32):
+    """Label smoothing of the boundary pixels, one-hot elsewhere (boundary label smoothing of JDTLosses).
+
+    A boundary pixel sees another class in the square ``window`` around it (an odd number of pixels, cut at the image's
+    border), and no ignored pixel; with window 1 there is none.
+    """
+    owner = 'boundary_label_smoothing'
+    window = checked_window(owner, window)
+    epsilon, num_classes, ignore_index = taken(
+        owner, epsilon=epsilon, num_classes=num_classes, ignore_index=ignore_index
+    )
+    check_dtype(owner, dtype)
+    ids, valid = class_ids(owner, target, num_classes, ignore_index)
+    return smoothed(ids, valid, boundary(ids, valid, num_classes, window), epsilon, num_classes, dtype)
+
+
+def smoothed(ids, valid, where, epsilon, num_classes, dtype):
+    """(N, C, *space) one-hot labels, smoothed ``where`` (valid pixels only) and 0 where not ``valid``."""
+    others = where.to(dtype) * (epsilon / num_classes)
+    own = valid.to(dtype) - where.to(dtype) * (epsilon - epsilon / num_classes)
+    return torch.where(is_class(ids, num_classes), own[:, None], others[:, None])
+
+
+def boundary(ids, valid, num_classes, window):
+    """(N, *space) whether a pixel's window has more than one class and no ignored pixel."""
+    seen = torch.where(valid, ids, num_classes).to(torch.float32)  # an ignored pixel is above all classes
+    largest, smallest = window_maximum(seen, window), -window_maximum(-seen, window)
+    return (largest != smallest) & (largest < num_classes)
+
+
+def window_maximum(x, window):
+    """(N, *space) the largest value in the window around each pixel, one axis after the other."""
+    space = tuple(x.shape[1:])
+    pool = getattr(functional, f'max_pool{len(space)}d')
+    x = x[:, None]
+    for axis, size in enumerate(space):
+        kernel = [1] * len(space)
+        kernel[axis] = min(window, max(2 * size - 1, 1))  # no further than the image reaches
+        x = pool(x, kernel, stride=1, padding=[k // 2 for k in kernel])
+    return x[:, 0]

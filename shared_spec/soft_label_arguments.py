@@ -1,0 +1,66 @@
+"""What the soft-label functions take: the same rules and the same sentences for NumPy, PyTorch and Keras.
+
+Works on plain tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
+"""
+
+from shared_spec import shapes
+from shared_spec.checks import Integer, Optional, Real
+
+KINDS = {
+    'epsilon': Real(low=0, high=1),
+    'window': Integer(low=1),
+    'num_classes': Integer(low=1),
+    'ignore_index': Optional(Integer()),
+    'ignore_class': Optional(Integer()),
+}
+WEIGHTINGS = ('uniform', 'dice')
+
+
+def taken(owner, **given):
+    """The canonical values of parameters, in their order; refuses with ValueError."""
+    values = []
+    for name, value in given.items():
+        try:
+            values.append(KINDS[name].freeze(value))
+        except (ValueError, TypeError, OverflowError):
+            raise ValueError(f'{owner}: {name} must be {KINDS[name].describe()}, got {value!r}') from None
+    return values
+
+
+def checked_window(owner, window):
+    """An odd number of pixels."""
+    (window,) = taken(owner, window=window)
+    if window % 2 == 0:
+        raise ValueError(f'{owner}: window must be odd, got {window}')
+    return window
+
+
+def check_weighting(owner, weighting, num_classes):
+    """Refuses a weighting that does not exist, or not for so many classes."""
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f'{owner}: weighting must be {" or ".join(map(repr, WEIGHTINGS))}, got {weighting!r}')
+    if weighting == 'dice' and num_classes != 2:
+        raise ValueError(f"{owner}: weighting='dice' needs num_classes=2, got {num_classes}")
+
+
+def check_labels(owner, shape, are_integers, dtype):
+    """Refuses labels that are no class ids, or whose rank has no meaning."""
+    if not are_integers:
+        raise TypeError(f'{owner}: target must hold integer class ids, got {dtype}')
+    if len(shape) not in (2, 3, 4):
+        raise ValueError(
+            f'{owner}: target must be (N, *space) with 1, 2 or 3 spatial axes, got shape {shapes.text(shape)}'
+        )
+
+
+def check_annotators(owner, given):
+    """Refuses the shapes of the annotators' label maps where there is none, or they differ."""
+    given = [tuple(shape) for shape in given]
+    if not given or len(given[0]) < 2:
+        got = shapes.text((len(given), *(given[0] if given else ())))
+        raise ValueError(f'{owner}: targets must be (annotators, N, *space) with an annotator, got {got}')
+    for shape in given:
+        if not shapes.fits(shape, given[0]):
+            raise ValueError(
+                f'{owner}: targets must have one shape, got {shapes.text(given[0])} and {shapes.text(shape)}'
+            )

@@ -1,0 +1,127 @@
+"""Labels that every implementation of the soft-label functions meets: by hand, and against the NumPy definition."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+X = 255  # ignored
+
+
+class Case(NamedTuple):
+    """A call; ``want`` (N, C, *space) by hand, or None where the NumPy function says it."""
+
+    name: str
+    function: str
+    target: np.ndarray
+    params: dict
+    want: object = None
+    class_axis: bool = False  # the labels also have a class axis of length 1
+    as_list: bool = False
+
+
+def speckled(shape, classes=3, ignored=0.03, dtype=np.int64, seed=3):
+    """Mostly class 0, with specks of the others and of ignored pixels."""
+    rng = np.random.default_rng(seed)
+    ids = (rng.random(shape) < 0.1) * rng.integers(0, classes, shape)
+    return np.where(rng.random(shape) < ignored, X, ids).astype(dtype)
+
+
+LINE = np.array([[0, 0, 0, 0, 1, 1, 1, X, 1, 1]])
+TWO = dict(num_classes=2, ignore_index=X)
+THREE = dict(num_classes=3, ignore_index=X)
+
+
+def smooth_at(*pixels):
+    """Soft labels of LINE with epsilon 0.4 at some pixels."""
+    soft = np.where(np.array([[0], [1]]) == LINE, 1.0, 0.0)
+    for x in pixels:
+        soft[:, x] = 0.6 * soft[:, x] + 0.4 / 2
+    return soft[None]
+
+
+LOW, HIGH = 0.2 / 4, 1 - 0.2 + 0.2 / 4
+# sizes 2, 2, 1 and 3; the majority (3 of 4; a tie is background) is pixel 0
+RATERS = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0], [0, 1, 1, 1]])[:, None]
+DICE = [2 / (2 + 1), 2 / (2 + 1), 2 / (1 + 1), 0]
+BY_DICE = np.array([DICE[0] + DICE[1] + DICE[2], DICE[0], DICE[1], 0]) / sum(DICE)
+
+BY_HAND = [
+    Case(
+        'smoothing',
+        'label_smoothing',
+        np.array([[0, 1, X, 3]]),
+        dict(epsilon=0.2, num_classes=4, ignore_index=X),
+        [[[HIGH, LOW, 0, LOW], [LOW, HIGH, 0, LOW], [LOW, LOW, 0, LOW], [LOW, LOW, 0, HIGH]]],
+    ),
+    Case('window_1', 'boundary_label_smoothing', LINE, dict(TWO, epsilon=0.4, window=1), smooth_at()),
+    Case('window_3', 'boundary_label_smoothing', LINE, dict(TWO, epsilon=0.4), smooth_at(3, 4)),
+    Case('window_5', 'boundary_label_smoothing', LINE, dict(TWO, epsilon=0.4, window=5), smooth_at(2, 3, 4)),
+    Case('window_99', 'boundary_label_smoothing', LINE, dict(TWO, epsilon=0.4, window=99), smooth_at()),
+    Case(
+        'annotators',
+        'average_annotators',
+        RATERS,
+        {},
+        [[[1 / 4, 2 / 4, 2 / 4, 3 / 4], [3 / 4, 2 / 4, 2 / 4, 1 / 4]]],
+    ),
+    Case('annotators_dice', 'average_annotators', RATERS, dict(weighting='dice'), [[1 - BY_DICE, BY_DICE]]),
+    Case(  # image 0: Dice 1, 1, 0 with pixel 0; image 1: nobody agrees, so the empty mask has Dice 1 and the others 0
+        'annotators_by_image',
+        'average_annotators',
+        np.array([[[1, 0], [0, 0]], [[1, 0], [1, 0]], [[0, 1], [0, 1]]]),
+        dict(weighting='dice'),
+        [[[0, 1], [1, 0]], [[1, 1], [0, 0]]],
+    ),
+    Case(  # every Dice is 0
+        'annotators_disagree',
+        'average_annotators',
+        np.array([[[1, 0]], [[0, 1]]]),
+        dict(weighting='dice'),
+        [[[1 / 2, 1 / 2], [1 / 2, 1 / 2]]],
+    ),
+    Case(
+        'annotators_ignore',
+        'average_annotators',
+        np.array([[[0, 1, 2, X]], [[0, 2, 2, 1]]]),
+        THREE,
+        [[[1, 0, 0, 0], [0, 1 / 2, 0, 0], [0, 1 / 2, 1, 0]]],
+    ),
+]
+
+AS_DEFINED = [
+    Case('line', 'boundary_label_smoothing', speckled((3, 9)), THREE),
+    Case('image', 'boundary_label_smoothing', speckled((2, 7, 6)), dict(THREE, epsilon=0.3)),
+    Case('image_window_5', 'boundary_label_smoothing', speckled((2, 7, 6)), dict(THREE, window=5)),
+    Case('volume', 'boundary_label_smoothing', speckled((2, 4, 3, 5)), THREE),
+    Case('class_axis', 'boundary_label_smoothing', speckled((2, 7, 6), dtype=np.uint8), THREE, class_axis=True),
+    Case('volume_class_axis', 'boundary_label_smoothing', speckled((2, 4, 3, 5)), THREE, class_axis=True),
+    Case('negative_ignored', 'boundary_label_smoothing', np.where((a := speckled((2, 7, 6))) == X, -1, a), dict(THREE, ignore_index=-1)),
+    Case('nothing_ignored', 'boundary_label_smoothing', speckled((2, 7, 6), ignored=0), dict(num_classes=3)),
+    Case('ignored_class', 'boundary_label_smoothing', speckled((2, 7, 6), ignored=0), dict(num_classes=3, ignore_index=2)),
+    Case('all_ignored', 'boundary_label_smoothing', np.full((2, 3, 4), X), THREE),
+    Case('booleans', 'label_smoothing', speckled((2, 7, 6), 2, ignored=0).astype(bool), dict(num_classes=2, epsilon=0.1)),
+    Case('one_class', 'label_smoothing', np.zeros((1, 3), np.int32), dict(num_classes=1, epsilon=0.1)),
+    Case('smoothed_volume', 'label_smoothing', speckled((2, 4, 3, 5), dtype=np.int16), dict(THREE, epsilon=1)),
+    Case('annotators_volume', 'average_annotators', speckled((4, 2, 4, 3, 5), 2), dict(TWO, weighting='dice')),
+    Case('annotators_class_axis', 'average_annotators', speckled((3, 2, 7, 6)), THREE, class_axis=True),
+    Case('annotators_list', 'average_annotators', speckled((3, 2, 7, 6)), THREE, as_list=True),
+]  # fmt: skip
+
+# (function, parameters, change of the labels [[0, 1, 1]]); each is refused, everywhere in the same words
+REFUSED = {
+    'epsilon_above_1': ('label_smoothing', dict(epsilon=1.5, num_classes=2), None),
+    'epsilon_true': ('label_smoothing', dict(epsilon=True, num_classes=2), None),
+    'no_classes': ('label_smoothing', dict(epsilon=0.1, num_classes=0), None),
+    'ignore': ('label_smoothing', dict(epsilon=0.1, num_classes=2, ignore_index='x'), None),
+    'floats': ('label_smoothing', dict(epsilon=0.1, num_classes=2), lambda y: y * 1.0),
+    'no_batch': ('label_smoothing', dict(epsilon=0.1, num_classes=2), lambda y: y[0]),
+    'four_axes': ('boundary_label_smoothing', dict(num_classes=2), lambda y: np.stack([y[None, None, None]] * 2, 1)),
+    'even': ('boundary_label_smoothing', dict(num_classes=2, window=4), None),
+    'no_window': ('boundary_label_smoothing', dict(num_classes=2, window=0), None),
+    'fraction': ('boundary_label_smoothing', dict(num_classes=2, window=2.5), None),
+    'weighting': ('average_annotators', dict(weighting='median'), lambda y: y[None]),
+    'dice_of_three': ('average_annotators', dict(weighting='dice', num_classes=3), lambda y: y[None]),
+    'one_annotator': ('average_annotators', {}, None),
+    'no_annotator': ('average_annotators', {}, lambda y: y[None][:0]),
+    'float_annotators': ('average_annotators', {}, lambda y: y[None] * 1.0),
+}

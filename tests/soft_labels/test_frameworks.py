@@ -1,0 +1,157 @@
+"""Both plugins' soft labels: by hand, as NumPy defines them, as JDTLosses' code made them; and what they refuse."""
+
+import numpy as np
+import pytest
+
+from segparity.parity.frameworks import FRAMEWORKS
+from shared_spec import soft_labels
+from tests.metrics.boundary_rules import arrays, index
+from tests.soft_labels.cases import AS_DEFINED, BY_HAND, REFUSED, THREE, speckled
+from tests.soft_labels.messages import message
+from tests.support.frameworks import axis
+from tests.support.same import assert_same
+
+EVERY = pytest.mark.parametrize('framework', axis())
+TENSORFLOW = pytest.mark.parametrize('framework', axis('keras_tensorflow'))
+
+
+def ask(worker, function, target=None, **arguments):
+    where = 'torch_calls' if worker.framework == 'torch' else 'keras_calls'
+    sent = None if target is None else {'target': target}
+    return worker.call(f'tests.soft_labels.{where}:{function}', sent, **arguments)
+
+
+def soft(worker, function, target, **arguments):
+    """The soft labels in the framework's widest precision, and the name of its tolerance."""
+    dtype = FRAMEWORKS[worker.framework]['precisions'][-1]
+    (found, kept), result = ask(worker, 'soft', target, name=function, dtype=dtype, **arguments)
+    assert found == dtype and kept
+    return result['soft'], dtype
+
+
+@EVERY
+@pytest.mark.parametrize('case', BY_HAND, ids=lambda case: case.name)
+def test_by_hand(case, framework, worker):
+    traced = framework.startswith('keras_jax')  # operation by operation costs more there
+    got, tolerance = soft(worker, case.function, case.target, traced=traced, **case.params)
+    assert_same(got, np.array(case.want, np.float64), tolerance)
+
+
+@EVERY
+@pytest.mark.parametrize('case', AS_DEFINED, ids=lambda case: case.name)
+def test_as_defined(case, framework, worker):
+    options = dict(class_axis=case.class_axis, as_list=case.as_list, traced=True)
+    got, tolerance = soft(worker, case.function, case.target, **case.params, **options)
+    want = getattr(soft_labels, case.function)(case.target, **case.params)
+    assert_same(got, want, tolerance)
+    maps = case.target if case.function == 'average_annotators' else case.target[None]
+    assert_same(got.sum(1), (maps != case.params.get('ignore_index')).all(0) * 1.0, tolerance)
+
+
+@EVERY
+@pytest.mark.parametrize('case_id', [*index('bls'), *index('ls'), 'raters_7'])
+def test_published(case_id, framework, worker):
+    case, params = arrays(case_id), index('bls', 'ls', 'raters')[case_id]['params']
+    given = {k: params[k] for k in ('epsilon', 'num_classes', 'ignore_index') if k in params}
+    if case_id.startswith('raters'):
+        got, tolerance = soft(worker, 'average_annotators', case['raters'][:, None], weighting='dice', traced=True)
+        kept = np.broadcast_to(case['keep_mask'][None, None] == 1, got.shape)  # the source ignores the rest afterwards
+        assert_same(got[kept], case['expected_soft'][None][kept], 'float32')
+        return
+    function = 'label_smoothing'
+    if case_id.startswith('bls'):
+        function, given['window'] = 'boundary_label_smoothing', params['k']
+    got, tolerance = soft(worker, function, case['label'], traced=True, **given)
+    counts = np.broadcast_to(case['label'][:, None] != params['ignore_index'], got.shape)
+    assert_same(got, np.where(counts, case['expected_soft'], 0), tolerance)
+
+
+@pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
+def test_float32_by_default_and_others_on_demand(framework, worker):
+    target = speckled((2, 7, 6))
+    want = soft_labels.label_smoothing(target, 0.1, **THREE)
+    (dtype, _), result = ask(worker, 'soft', target, name='label_smoothing', epsilon=0.1, **THREE)
+    assert dtype == 'float32'
+    assert_same(result['soft'], want, 'float32')
+    for function, params in (('label_smoothing', dict(epsilon=0.1)), ('average_annotators', {})):
+        labels = target if params else np.stack([target, target, 0 * target])
+        want = getattr(soft_labels, function)(labels, **params, **THREE)
+        (dtype, _), result = ask(worker, 'soft', labels, name=function, dtype='bfloat16', **params, **THREE)
+        assert dtype == 'bfloat16'
+        assert_same(result['soft'], want, 'bfloat16')
+
+
+@EVERY
+@pytest.mark.parametrize('name', REFUSED)
+def test_refused_in_the_words_of_the_spec(name, framework, worker):
+    function, params, change = REFUSED[name]
+    target = np.array([[0, 1, 1]])
+    target = target if change is None else change(target)
+    want = message(getattr(soft_labels, function), target, **params)
+    assert want.startswith(('ValueError: ', 'TypeError: ')) and '\n' not in want
+    got = ask(worker, 'refusal', target, name=function, **params)[0]
+    assert got.replace('torch.float64', 'float64').replace('ignore_class', 'ignore_index') in {
+        want,
+        want.replace('float64', 'float32'),  # JAX without x64
+    }
+
+
+@EVERY
+def test_refused_by_the_host(framework, worker):
+    found = ask(worker, 'own_refusals')[0]
+    assert found['none'] == (
+        'ValueError: average_annotators: targets must be (annotators, N, *space) with an annotator, got (0,)'
+    )
+    assert found['shapes'] == 'ValueError: average_annotators: targets must have one shape, got (1, 3) and (1, 2)'
+    assert found['dtype'].startswith('ValueError: label_smoothing: dtype must be a floating point')
+    assert found['dtype_name'].startswith('ValueError: label_smoothing: dtype must be a floating point')
+    if framework == 'torch':
+        assert found['array'] == 'TypeError: label_smoothing: target must be a tensor, got ndarray'
+
+
+@pytest.mark.parametrize('framework', axis('torch'))
+@pytest.mark.parametrize('label', [2, -1])
+def test_a_stray_label_is_refused_where_looking_is_free(label, framework, worker):
+    target, params = np.array([[0, 1, label]]), dict(epsilon=0.1, num_classes=2)
+    want = message(soft_labels.label_smoothing, target, **params)
+    assert ask(worker, 'refusal', target, name='label_smoothing', **params)[0] == want
+
+
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
+def test_a_stray_label_is_ignored_where_it_is_not_free(framework, worker):
+    target = speckled((2, 7, 6))
+    got, tolerance = soft(worker, 'boundary_label_smoothing', target, num_classes=3)
+    assert (target == 255).any()
+    assert_same(got, soft_labels.boundary_label_smoothing(target, **THREE), tolerance)
+
+
+@TENSORFLOW
+@pytest.mark.parametrize('known', [(7, 6), (None, None), (None, None, 1)], ids=str)
+@pytest.mark.parametrize('function', ['label_smoothing', 'boundary_label_smoothing'])
+def test_in_a_tf_data_pipeline(function, known, framework, worker):
+    target, params = speckled((3, 7, 6)), dict(THREE, epsilon=0.3)
+    sent = target[..., None] if len(known) == 3 else target
+    [shape], result = ask(worker, 'in_a_pipeline', sent, name=function, known=known, **params)
+    assert shape == [None, *known[:2], 3]
+    assert_same(result['soft'], getattr(soft_labels, function)(target, **params), 'float32')
+
+
+@TENSORFLOW
+def test_unknown_axes_are_refused(framework, worker):
+    found = ask(worker, 'unknown_axes')[0]
+    assert 'label_smoothing: target must have a known number of axes, give it with set_shape' in found['rank']
+    assert 'targets must have a known number of annotators, got (?, 2, 4)' in found['annotators']
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('case', [*BY_HAND, *AS_DEFINED], ids=lambda case: case.name)
+def test_on_a_gpu(case):
+    torch = pytest.importorskip('torch', reason='needs PyTorch')
+    if not torch.cuda.is_available():
+        pytest.skip('needs a CUDA device')
+    from tests.soft_labels.torch_calls import soft
+
+    options = dict(class_axis=case.class_axis, as_list=case.as_list, dtype='float64', device='cuda')
+    (_, kept), result = soft({'target': case.target}, case.function, **case.params, **options)
+    assert kept
+    assert_same(result['soft'], getattr(soft_labels, case.function)(case.target, **case.params), 'float64')

@@ -1,0 +1,39 @@
+"""What the soft-label tests ask of the PyTorch worker; channels first, as in the spec."""
+
+import torch
+
+import mmseg_plugin
+from tests.soft_labels.messages import message
+
+
+def soft(arrays, name, class_axis=False, as_list=False, dtype=None, traced=False, device='cpu', **params):
+    """``[dtype of the result, device kept]`` and the soft labels (N, C, *space) of ``arrays['target']``."""
+    target = torch.tensor(arrays['target'], device=device)
+    if class_axis:
+        target = target.unsqueeze(2 if name == 'average_annotators' else 1)
+    if dtype is not None:
+        params['dtype'] = getattr(torch, dtype)
+    call = getattr(mmseg_plugin.soft_labels, name)
+    found = call(list(target) if as_list else target, **params)
+    elsewhere = call(target.to('meta'), **params)
+    kept = found.device == target.device and elsewhere.device.type == 'meta' and elsewhere.shape == found.shape
+    return [str(found.dtype).removeprefix('torch.'), kept], {'soft': found.double().cpu().numpy()}
+
+
+def refusal(arrays, name, **params):
+    """The error that a call raises, as text."""
+    call = getattr(mmseg_plugin.soft_labels, name)
+    return message(call, torch.tensor(arrays['target']), **params), {}
+
+
+def own_refusals(arrays):
+    """The errors of calls that only PyTorch can make."""
+    y = torch.zeros((1, 3), dtype=torch.int64)
+    labels, average = mmseg_plugin.soft_labels.label_smoothing, mmseg_plugin.soft_labels.average_annotators
+    return {
+        'array': message(labels, y.numpy(), 0.1, num_classes=2),
+        'dtype': message(labels, y, 0.1, num_classes=2, dtype=torch.int32),
+        'dtype_name': message(labels, y, 0.1, num_classes=2, dtype='float32'),
+        'shapes': message(average, [y, y[:, :2]]),
+        'none': message(average, []),
+    }, {}
