@@ -12,6 +12,7 @@ from tests.support.frameworks import axis
 from tests.support.same import assert_same
 
 EVERY = pytest.mark.parametrize('framework', axis())
+FOUR = pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
 TENSORFLOW = pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 
 
@@ -37,7 +38,7 @@ def test_by_hand(case, framework, worker):
     assert_same(got, np.array(case.want, np.float64), tolerance)
 
 
-@EVERY
+@FOUR
 @pytest.mark.parametrize('case', AS_DEFINED, ids=lambda case: case.name)
 def test_as_defined(case, framework, worker):
     options = dict(class_axis=case.class_axis, as_list=case.as_list, traced=True)
@@ -66,7 +67,7 @@ def test_published(case_id, framework, worker):
     assert_same(got, np.where(counts, case['expected_soft'], 0), tolerance)
 
 
-@pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
+@FOUR
 def test_float32_by_default_and_others_on_demand(framework, worker):
     target = speckled((2, 7, 6))
     want = soft_labels.label_smoothing(target, 0.1, **THREE)
@@ -81,7 +82,7 @@ def test_float32_by_default_and_others_on_demand(framework, worker):
         assert_same(result['soft'], want, 'bfloat16')
 
 
-@EVERY
+@FOUR
 @pytest.mark.parametrize('name', REFUSED)
 def test_refused_in_the_words_of_the_spec(name, framework, worker):
     function, params, change = REFUSED[name]
@@ -96,7 +97,7 @@ def test_refused_in_the_words_of_the_spec(name, framework, worker):
     }
 
 
-@EVERY
+@FOUR
 def test_refused_by_the_host(framework, worker):
     found = ask(worker, 'own_refusals')[0]
     assert found['none'] == (
