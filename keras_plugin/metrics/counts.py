@@ -31,6 +31,8 @@ def image_counts(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
         valid = ops.not_equal(target, spec.ignore_index)
     if sample_weight is not None:
         weight = ops.convert_to_tensor(sample_weight)
+        if backend.standardize_dtype(weight.dtype) == 'bool':  # which TensorFlow does not compare with a number
+            weight = ops.cast(weight, 'int32')
         per_image = shapes.weight_kind(owner, maps, tuple(weight.shape), 'last') == 'image'
         valid = ops.logical_and(valid, ops.reshape(weight, (n, 1) if per_image else (n, p)) > 0)
 
