@@ -26,6 +26,13 @@ def speckled(shape, classes=3, ignored=0.03, dtype=np.int64, seed=3):
     return np.where(rng.random(shape) < ignored, X, ids).astype(dtype)
 
 
+def crowd(annotators, shape, seed=4):
+    """Masks of annotators who mostly agree, with ignored pixels."""
+    rng = np.random.default_rng(seed)
+    masks = (rng.random(shape) < 0.4) ^ (rng.random((annotators, *shape)) < 0.15)
+    return np.where(rng.random(masks.shape) < 0.03, X, masks)
+
+
 LINE = np.array([[0, 0, 0, 0, 1, 1, 1, X, 1, 1]])
 TWO = dict(num_classes=2, ignore_index=X)
 THREE = dict(num_classes=3, ignore_index=X)
@@ -86,6 +93,13 @@ BY_HAND = [
         THREE,
         [[[1, 0, 0, 0], [0, 1 / 2, 0, 0], [0, 1 / 2, 1, 0]]],
     ),
+    Case(  # the last pixel, which two of them mark, has no part in the Dice either: 1, 2/3 and 1
+        'annotators_dice_ignore',
+        'average_annotators',
+        np.array([[[1, 1, 0, X]], [[1, 0, 0, 1]], [[1, 1, 0, 1]]]),
+        dict(weighting='dice', ignore_index=X),
+        [[[0, (2 / 3) / (8 / 3), 1, 0], [1, 2 / (8 / 3), 0, 0]]],
+    ),
 ]
 
 AS_DEFINED = [
@@ -102,7 +116,7 @@ AS_DEFINED = [
     Case('booleans', 'label_smoothing', speckled((2, 7, 6), 2, ignored=0).astype(bool), dict(num_classes=2, epsilon=0.1)),
     Case('one_class', 'label_smoothing', np.zeros((1, 3), np.int32), dict(num_classes=1, epsilon=0.1)),
     Case('smoothed_volume', 'label_smoothing', speckled((2, 4, 3, 5), dtype=np.int16), dict(THREE, epsilon=1)),
-    Case('annotators_volume', 'average_annotators', speckled((4, 2, 4, 3, 5), 2), dict(TWO, weighting='dice')),
+    Case('annotators_volume', 'average_annotators', crowd(4, (2, 4, 3, 5)), dict(TWO, weighting='dice')),
     Case('annotators_class_axis', 'average_annotators', speckled((3, 2, 7, 6)), THREE, class_axis=True),
     Case('annotators_list', 'average_annotators', speckled((3, 2, 7, 6)), THREE, as_list=True),
 ]  # fmt: skip

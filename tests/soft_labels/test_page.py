@@ -91,7 +91,7 @@ def test_the_config_is_the_recipe_for_hard_labels(torch, tmp_path):
 def test_the_snippets_in_keras(framework, worker):
     weights, history = worker.call('tests.soft_labels.keras_page:snippets')[0]
     assert weights == [False, True]
-    assert history == ['loss', 'mean_iou']
+    assert history == ['loss', 'mIoUD']
 
 
 SLOW = [pytest.param(*param.values, marks=[*param.marks, pytest.mark.slow]) for param in axis('keras_tensorflow', 'keras_jax_x64')]  # fmt: skip
