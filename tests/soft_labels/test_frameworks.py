@@ -30,7 +30,7 @@ def soft(worker, function, target, **arguments):
     return result['soft'], dtype
 
 
-@EVERY
+@FOUR
 @pytest.mark.parametrize('case', BY_HAND, ids=lambda case: case.name)
 def test_by_hand(case, framework, worker):
     traced = framework.startswith('keras_jax')  # operation by operation costs more there
