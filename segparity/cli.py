@@ -1,4 +1,4 @@
-"""The command line: ``segparity list | show | check | report | evaluate | merge | demo``."""
+"""The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo``."""
 
 import argparse
 import os
@@ -13,6 +13,7 @@ def main(arguments=None):
     """Runs one command; returns the exit code: 0, 1 where something disagrees or fails, 2 for wrong input."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else list(arguments)
     if not getattr(options, 'run', None):
         parser.print_help()
         return 2
@@ -68,6 +69,12 @@ def build_parser():
 
     demo.add_arguments(command)
     command.set_defaults(run=demo.run)
+
+    command = commands.add_parser('audit', help='per-image tables become one HTML page about models and labels')
+    from segparity import audit
+
+    audit.add_arguments(command)
+    command.set_defaults(run=audit.run)
     return parser
 
 

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FRAMEWORKS = {'torch', 'mmengine', 'mmcv', 'mmseg', 'keras', 'tensorflow', 'jax', 'scipy', 'sklearn', 'matplotlib'}
+FRAMEWORKS = {
+    'torch',
+    'mmengine',
+    'mmcv',
+    'mmseg',
+    'keras',
+    'tensorflow',
+    'jax',
+    'scipy',
+    'sklearn',
+    'matplotlib',
+    'pandas',
+}
 
 
 def loaded(statement, **environment):

@@ -21,6 +21,7 @@ FULL = (
     'demo',
     'evaluate',
     'dask',
+    'audit',
     'test',
 )  # what `make install` takes
 
@@ -75,6 +76,7 @@ NEVER = {
     ('mmseg', 'mmcv-lite'): {'tensorflow', 'tensorflow-cpu', 'keras', 'jax'},
     ('demo',): {'torch', 'tensorflow', 'tensorflow-cpu', 'keras', 'jax'},
     ('evaluate', 'dask'): {'torch', 'tensorflow', 'tensorflow-cpu', 'keras', 'jax'},
+    ('audit',): {'torch', 'tensorflow', 'tensorflow-cpu', 'keras', 'jax', 'mmsegmentation'},
 }
 
 

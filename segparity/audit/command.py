@@ -1,0 +1,103 @@
+"""What ``segparity audit`` does: read, compute, write."""
+
+import os
+import re
+import shlex
+import tempfile
+from pathlib import Path
+
+from rich.markup import escape
+
+from segparity.audit.numbers import as_json
+from segparity.audit.page import page_text
+from segparity.audit.panel_files import panel_png
+from segparity.audit.remarks import remarks
+from segparity.audit.report import make_report
+from segparity.audit.several import load_tables
+
+
+def audit(args, console):
+    """Write the page, and what else was asked for; returns 0."""
+    check_options(args)
+    check_outputs(args)
+    names = [name.strip() for name in args.names.split(',')] if args.names is not None else None
+    with console.status('reading tables') as status:
+        tables = load_tables(args.table, names)
+        report = make_report(tables, args, status.update)
+        status.update('writing')
+        if args.png:
+            write_pictures(args.png, report)
+        if args.json:
+            write(args.json, as_json(report))
+        said = remarks(report)
+        text = page_text(report, said, command_line(args))
+        write(args.out, text)
+    for sentence in said:
+        console.print(escape(sentence), highlight=False, soft_wrap=True)
+    console.print(f'{escape(str(args.out))}: {len(text.encode()) / 1e6:.1f} MB', highlight=False, soft_wrap=True)
+    return 0
+
+
+def check_options(args):
+    """ValueError in one sentence for numbers that make no sense."""
+    if not 1 <= args.q <= 100:
+        raise ValueError(f'--q: per cent, from 1 to 100, got {args.q}')
+    if not 0 <= args.fail_below <= 1:
+        raise ValueError(f'--fail-below: an IoU, from 0 to 1, got {args.fail_below:g}')
+    for name, low in (('worst', 0), ('size', 32), ('top', 1), ('limit', 0)):
+        if not getattr(args, name) >= low:
+            raise ValueError(f'--{name}: at least {low}, got {getattr(args, name):g}')
+
+
+def command_line(args):
+    """The command that made the page, as a shell takes it."""
+    return shlex.join(['segparity', *args.words])
+
+
+def check_outputs(args):
+    """Nothing that is written may replace a table, and the page needs a file's name."""
+    for option, path in (('--out', args.out), ('--json', args.json)):
+        if path is None:
+            continue
+        if path.is_dir():
+            raise IsADirectoryError(f'{option}: {path} is a folder')
+        if any(path.resolve() == Path(table).resolve() for table in args.table):
+            raise ValueError(f'{option}: {path} is one of the tables')
+
+
+def write_pictures(folder, report):
+    """Every figure and panel of the report as PNG below the folder."""
+    drawn = report.figures
+    for figure in [*drawn['spread'], *drawn['classes'], drawn['size'], *drawn['sizes'], *drawn['differences']]:
+        write(folder / f'{figure.name}.png', figure.png)
+    for model, classes in report.album.worst.items():
+        for c, rows in classes.items():
+            for rank, (_, iou, size, panel) in enumerate(rows, 1):
+                if panel:
+                    name = f'{plain(model)}-{c:03d}-{plain(panel.class_name)}-{rank}.png'
+                    write(folder / 'worst' / name, panel_png(panel, f'{model}, IoU {100 * iou:.1f} %, {size:,} px'))
+    for number, (key, panel) in enumerate(report.album.listed.items(), 1):
+        name = f'{plain(key[0])}-{number:03d}-{plain(panel.class_name)}.png'
+        write(folder / 'failures' / name, panel_png(panel, ''))
+
+
+def plain(name):
+    """A name that every file system takes."""
+    return re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('._')[:60] or '_'
+
+
+def write(path, data):
+    """Text or bytes, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(prefix=f'{path.name}.', suffix='.part', dir=path.parent)
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, 0o666 & ~mask)
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise

@@ -1,0 +1,155 @@
+"""The page: one HTML file with everything in it, which fetches nothing and shows all of it without scripts."""
+
+import base64
+import hashlib
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from segparity.audit.bootstrap import DRAWS, LEVEL, SEED
+from segparity.audit.colours import css
+from segparity.audit.comparison import verdict
+from segparity.audit.drawing import KINDS
+from segparity.audit.figures import ROWS, binned_medians, size_and_iou
+from segparity.audit.report import PANELS
+
+OPEN = 2  # classes whose worst images are unfolded at first, one of each model where there are several
+
+
+def page_text(report, remarks, command):
+    """The HTML of a report."""
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader('segparity.audit', '.'), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(percent=percent, points=points, count=count, raised=raised, raw_svg=Markup)
+    script = Path(__file__).with_name('page.js').read_text(encoding='utf-8')
+    return environment.get_template('page.html.j2').render(
+        report=report,
+        remarks=remarks,
+        command=command,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup(Path(__file__).with_name('page.css').read_text(encoding='utf-8')),
+        names=[table.name for table in report.tables],
+        several=len(report.tables) > 1,
+        classes=report.tables[0].classes,
+        summary_names=list(report.summaries[report.tables[0].name]),
+        best=best_models(report),
+        lead=lead(report),
+        gaps=[largest_gap(table, report) for table in report.tables],
+        size_words=[sentence for table in report.tables if (sentence := size_sentence(table))],
+        verdict=verdict,
+        class_rows=class_rows(report),
+        show=shortened(report.tables),
+        kinds=[(words, css(colour), name) for name, (words, colour) in KINDS.items()],
+        worst_order=worst_order(report),
+        bootstrap=(DRAWS, LEVEL, SEED),
+        limits={'rows': ROWS, 'panels': PANELS, 'open': 1 if len(report.tables) > 1 else OPEN},
+        fail_below=report.fail_below,
+        agree=report.agree,
+        top=report.top,
+        quantiles=lambda table: np.nanpercentile(table.image_iou, [10, 50]),
+        scored=lambda cell: scored(cell, report),
+    )
+
+
+def percent(value, digits=1):
+    """0.7123 -> '71.2'; what is undefined is a dash."""
+    return '–' if value is None or math.isnan(value) else f'{100 * value:.{digits}f}'
+
+
+def points(value):
+    """0.012 -> '+1.2'; a true minus sign."""
+    return '–' if math.isnan(value) else f'{100 * value:+.1f}'.replace('-', '−')
+
+
+def count(value):
+    """12345 -> '12,345'."""
+    return '–' if isinstance(value, float) and math.isnan(value) else f'{round(value):,}'
+
+
+def raised(name):
+    """'mIoUC5' as mIoU with C5 raised."""
+    from markupsafe import Markup
+
+    for word in ('mIoU', 'mDice'):
+        if name.startswith(word) and name != word:
+            return Markup('{}<sup>{}</sup>').format(word, name[len(word) :])
+    return name
+
+
+def shortened(tables):
+    """A function that leaves out the folder which all images share."""
+    images = [image for table in tables for image in table.images]
+    prefix = os.path.commonprefix(images)
+    cut = prefix.rfind('/') + 1
+    return lambda image: image[cut:]
+
+
+def scored(cell, report):
+    """'a 0.0 %, b 3.1 %; ' for a labelled cell, '' for one without labels."""
+    names = [table.name + ' ' if len(report.tables) > 1 else 'IoU ' for table in report.tables]
+    found = [f'{name}{percent(score)} %' for name, score in zip(names, cell.scores) if not math.isnan(score)]
+    return ', '.join(found) + '; ' if found else ''
+
+
+def best_models(report):
+    """Name of a result -> the models that have its highest value; nothing for a single model."""
+    if len(report.tables) < 2:
+        return {}
+    found = {}
+    for name in report.summaries[report.tables[0].name]:
+        values = {model: summary[name] for model, summary in report.summaries.items() if not math.isnan(summary[name])}
+        found[name] = [model for model, value in values.items() if value == max(values.values())]
+    return found
+
+
+def lead(report):
+    """(D, C, worst C), each (value, models that reach it), for the first sentence."""
+    found = []
+    for name in ('mIoUD', 'mIoUC', f'mIoUC{report.q}'):
+        values = {model: summary[name] for model, summary in report.summaries.items()}
+        top = max((value for value in values.values() if not math.isnan(value)), default=math.nan)
+        found.append((top, ' and '.join(model for model, value in values.items() if value == top)))
+    return found
+
+
+def largest_gap(table, report):
+    """(model, class, D, C, worst) of the class whose D hides most, or None."""
+    scores = report.per_class[table.name]
+    gaps = np.nan_to_num(scores['D'] - scores['C'], nan=-9)
+    c = int(gaps.argmax())
+    if gaps[c] <= 0:
+        return None
+    return table.name, table.classes[c], scores['D'][c], scores['C'][c], scores['Cq'][c]
+
+
+def size_sentence(table):
+    """(model, median IoU of the smallest bin, of the largest, their median sizes), or None."""
+    x, y = binned_medians(*size_and_iou(table, np.arange(len(table.classes))), bins=5)
+    return (table.name, y[0], y[-1], x[0], x[-1]) if len(x) > 1 else None
+
+
+def class_rows(report):
+    """(class id, class, images, share, model -> scores) of every class that any table has."""
+    rows = []
+    for c, name in enumerate(report.tables[0].classes):
+        scores = {model: {key: values[c] for key, values in found.items()} for model, found in report.per_class.items()}
+        images = max(int(found['images']) for found in scores.values())
+        rows.append((c, name, images, scores[report.tables[0].name]['share'], scores))
+    return rows
+
+
+def worst_order(report):
+    """Model -> its classes, lowest C first."""
+    found = {}
+    for table in report.tables:
+        scores = report.per_class[table.name]['C']
+        chosen = report.album.worst[table.name]
+        found[table.name] = sorted((c for c in chosen if chosen[c]), key=lambda c, scores=scores: scores[c])
+    return found

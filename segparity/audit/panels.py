@@ -1,0 +1,167 @@
+"""Panels: input, truth, prediction and error map of a cell side by side, in the part where the mistakes are."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from segparity.audit import drawing
+from segparity.audit.colours import OUTSIDE, css
+from segparity.audit.picture_reading import Unreadable, read_labels, read_photo
+from segparity.audit.window import window_of
+
+NAMED = 6  # classes that a panel's legend names
+NEWS = 0.1  # share of the labelled pixels from which mistakes are put in words
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Panel:
+    """``cells``: (caption, Picture); ``overview``: the whole input with the part framed, where it is a part; ``notes``:
+    what the pixels say in words; ``legend``: (class, css colour) of the largest classes in the part."""
+
+    image: str
+    class_name: str
+    cells: list
+    overview: object
+    notes: list
+    legend: list
+
+    @property
+    def bytes(self):
+        """What the panel takes in the page."""
+        pictures = [picture for _, picture in self.cells] + ([self.overview] if self.overview else [])
+        return sum(4 * len(picture.data) // 3 for picture in pictures) + 1200
+
+
+class Painter:
+    """Draws panels. What nothing says where to find, what is not there and what cannot be read is kept in ``unnamed``,
+    ``missing`` and ``unreadable``, what disagrees with the table in ``strange``, each a dict in order of finding."""
+
+    def __init__(self, tables, files, colours, *, ignore_index=255, reduce_zero=(False, False), palette=None, size=320):
+        self.tables = {table.name: table for table in tables}
+        self.places = {table.name: table.place for table in tables}
+        self.classes, self.files, self.size = tables[0].classes, files, size
+        self.colours = np.concatenate([colours, np.array([OUTSIDE], np.uint8)])
+        self.missing, self.unnamed, self.unreadable, self.strange = {}, {}, {}, {}
+        self._labels = functools.lru_cache(2)(
+            lambda path: read_labels(path, palette, ignore_index=ignore_index, reduce_zero=reduce_zero[0])
+        )
+        self._preds = functools.lru_cache(len(tables))(
+            lambda path: read_labels(path, palette, reduce_zero=reduce_zero[1])
+        )
+        self._photos = functools.lru_cache(1)(read_photo)
+
+    def panel(self, models, image, class_id):
+        """The panel of a cell for one model or several, or None where a label map cannot be had.
+
+        One model has its prediction and error map, several have their predictions.
+        """
+        try:
+            truth = self._read(self._labels, models[0], image, 'target_file')
+            preds = [self._read(self._preds, model, image, 'pred_file') for model in models]
+        except Unreadable as error:
+            self.unreadable[str(error)] = None
+            return None
+        if truth is None or any(pred is None for pred in preds):
+            return None
+        for model, pred in zip(models, preds):
+            if pred.shape != truth.shape:
+                where = self.files.find(model, image, 'pred_file')
+                self.unreadable[f'{where}: the prediction has {pred.shape}, the label map {truth.shape}'] = None
+                return None
+            self._check_counts(model, image, class_id, truth, pred)
+        try:
+            photo = self._read(self._photos, models[0], image, 'image_file')
+        except Unreadable as error:
+            self.unreadable[str(error)] = None
+            photo = None
+        return self._painted(models, image, class_id, truth, preds, photo)
+
+    def _read(self, reader, model, image, column):
+        path = self.files.find(model, image, column)
+        if path is None:
+            if self.files.known(model, column):
+                self.missing[column, image] = None
+            else:
+                self.unnamed[column] = None
+            return None
+        return reader(path)
+
+    def _check_counts(self, model, image, class_id, truth, pred):
+        valid, c = truth != -1, class_id
+        found = [
+            int((valid & (pred == c) & (truth == c)).sum()),
+            int((valid & (pred == c) & (truth != c)).sum()),
+            int((valid & (pred != c) & (truth == c)).sum()),
+        ]
+        stated = self.tables[model].counts[self.places[model][image], c].tolist()
+        if found != stated:
+            self.strange[model, image] = None
+
+    def _painted(self, models, image, class_id, truth, preds, photo):
+        notes = []
+        if truth.ndim == 3:
+            wrong = sum(((pred == class_id) != (truth == class_id)) & (truth != -1) for pred in preds)
+            part = int(wrong.reshape(len(truth), -1).sum(1).argmax())
+            notes.append(f'slice {part} of 0 to {len(truth) - 1}')
+            if photo is not None and photo.ndim == 4 and len(photo) == len(truth):
+                photo = photo[part]
+            truth, preds = truth[part], [pred[part] for pred in preds]
+        if photo is not None and photo.ndim == 4:
+            photo = photo[len(photo) // 2]
+        kinds = [drawing.error_kinds(pred, truth, class_id) for pred in preds]
+        wrong = sum((kind == drawing.MISSED) | (kind == drawing.ALARM) for kind in kinds).astype(bool)
+        window = window_of(wrong if wrong.any() else truth == class_id) if truth.shape[1] > self.size / 2 else None
+        cells, overview, said = [], None, {}
+        if photo is not None:
+            cells.append(('input', drawing.photo_picture(photo, window, truth.shape, self.size)))
+            if window:
+                overview = drawing.photo_picture(photo, None, truth.shape, self.size // 2, frame=window)
+        cells.append(('truth', drawing.label_picture(truth, window, self.size, self.colours)))
+        for model, pred, kind in zip(models, preds, kinds):
+            caption = 'prediction' if len(models) == 1 else f'prediction of {model}'
+            cells.append((caption, drawing.label_picture(pred, window, self.size, self.colours)))
+            for note in confusions(kind, pred, truth, self.classes):
+                said.setdefault(note, []).append(model)
+        for note, who in said.items():
+            notes.append(note if len(who) == len(models) else f'{", ".join(who)}: {note}')
+        if len(models) == 1:
+            cells.append(('error map', drawing.error_picture(kinds[0], window, self.size)))
+        return Panel(
+            image=image,
+            class_name=self.classes[class_id],
+            cells=cells,
+            overview=overview,
+            notes=notes,
+            legend=self._legend([truth, *preds], window, class_id),
+        )
+
+    def _legend(self, maps, window, class_id):
+        top, left, bottom, right = window or (0, 0, *maps[0].shape)
+        counts = np.zeros(len(self.classes), np.int64)
+        for ids in maps:
+            ids = ids[top:bottom, left:right]
+            ids = ids[(ids >= 0) & (ids < len(self.classes))]
+            counts += np.bincount(ids, minlength=len(self.classes))
+        others = [c for c in np.argsort(-counts, kind='stable') if counts[c] and c != class_id]
+        named = ([class_id] if counts[class_id] else []) + others
+        return [(self.classes[c], css(self.colours[c])) for c in named[:NAMED]]
+
+
+def confusions(kinds, pred, truth, classes):
+    """Sentences: what the missed pixels were taken for, and what the false alarms are; a ragged edge is no news."""
+    notes = []
+    of_class = np.isin(kinds, (drawing.HIT, drawing.MISSED)).sum()
+    for kind, ids, words in (
+        (drawing.MISSED, pred, 'missed pixels were taken for'),
+        (drawing.ALARM, truth, 'false alarms are labelled'),
+    ):
+        ids = ids[kinds == kind]
+        ids = ids[(ids >= 0) & (ids < len(classes))]
+        if not ids.size or ids.size < NEWS * of_class:
+            continue
+        counts = np.bincount(ids, minlength=len(classes))
+        most = [c for c in np.argsort(-counts, kind='stable')[:2] if counts[c] >= 0.1 * ids.size]
+        named = ', '.join(f'{classes[c]} ({100 * counts[c] / ids.size:.0f} %)' for c in most)
+        notes.append(f'{words} {named}')
+    return notes
