@@ -24,15 +24,19 @@ def add_arguments(parser):
 
     pictures = parser.add_argument_group('pictures', 'folders are needed only where the tables name no files')
     pictures.add_argument('--images', type=Path, metavar='DIR', help='input images: png, jpg, tif, bmp, webp or npy')
-    pictures.add_argument('--targets', type=Path, metavar='DIR', help='true label maps: png, tif, npy')
+    pictures.add_argument('--targets', type=Path, metavar='DIR', help='true label maps: png, tif or npy')
     pictures.add_argument(
-        '--preds', type=Path, metavar='DIR', nargs='+', help='predicted label maps, one folder for each table'
+        '--preds',
+        type=Path,
+        metavar='DIR',
+        nargs='+',
+        help='predictions: label maps, or probabilities as npz; one folder for each table',
     )
     pictures.add_argument('--image-suffix', default='', metavar='S', help="end of the images' names, as _leftImg8bit")
-    pictures.add_argument('--target-suffix', default='', metavar='S', help='the same of the label maps')
+    pictures.add_argument('--target-suffix', '--gt-suffix', default='', metavar='S', help='the same of the label maps')
     pictures.add_argument('--pred-suffix', default='', metavar='S', help='the same of the predictions')
     pictures.add_argument(
-        '--palette', type=Path, metavar='FILE', help='JSON: {"name": [r, g, b]} or a list of [r, g, b]'
+        '--palette', type=Path, metavar='FILE', help="the classes' colours, as segparity evaluate takes it"
     )
     pictures.add_argument(
         '--ignore-index', type=ignored, default=255, help="label that counts nowhere, or 'none' [255]"

@@ -3,9 +3,6 @@
 The first eight are Okabe and Ito's; further rounds are lighter and darker shades of them.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 
 BASE = (
@@ -33,28 +30,26 @@ def built_in(count):
     return np.array(colours[:count]).round().astype(np.uint8)
 
 
-def read_palette(path, classes):
-    """uint8 (C, 3) from {"name": [r, g, b]} or [[r, g, b], ...]; ValueError in one sentence for anything else."""
-    path = Path(path)
-    try:
-        found = json.loads(path.read_text(encoding='utf-8'))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise ValueError(
-            f'{path}: a palette is JSON, {{"name": [r, g, b]}} or a list of [r, g, b] ({error})'
-        ) from error
-    if isinstance(found, dict):
-        missing = [name for name in classes if name not in found]
+def of_palette(path, palette, classes):
+    """What a palette file says of the table's classes: (uint8 (C, 3), colours with their class ids for reading maps).
+
+    A palette that names its colours is taken by name, any other in order; ValueError where a class has no colour.
+    """
+    own = [entry for entry in palette.colours if entry[3] is not None]
+    if all(palette.names):
+        missing = [name for name in classes if name not in palette.names]
         if missing:
             raise ValueError(f'{path}: the palette lacks {len(missing)} classes, the first is {missing[0]!r}')
-        found = [found[name] for name in classes]
-    if not isinstance(found, list) or len(found) < len(classes):
-        given = f'{len(found)} colours' if isinstance(found, list) else type(found).__name__
-        raise ValueError(f'{path}: a palette has a colour for each of the {len(classes)} classes, got {given}')
-    for colour in found[: len(classes)]:
-        whole = isinstance(colour, list) and len(colour) == 3 and all(type(v) is int and 0 <= v <= 255 for v in colour)
-        if not whole:
-            raise ValueError(f'{path}: a colour is [r, g, b] with whole numbers from 0 to 255, got {colour!r}')
-    return np.array(found[: len(classes)], np.uint8)
+        order = [palette.names.index(name) for name in classes]
+    elif len(own) < len(classes):
+        raise ValueError(
+            f'{path}: a palette has a colour for each of the {len(classes)} classes, got {len(own)} colours'
+        )
+    else:
+        order = list(range(len(classes)))
+    ids = {place: c for c, place in enumerate(order)}
+    coded = tuple((*colour, None if place is None else ids.get(place)) for *colour, place in palette.colours)
+    return np.array([own[place][:3] for place in order], np.uint8), palette._replace(colours=coded)
 
 
 def css(colour):

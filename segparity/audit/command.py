@@ -1,9 +1,7 @@
 """What ``segparity audit`` does: read, compute, write."""
 
-import os
 import re
 import shlex
-import tempfile
 from pathlib import Path
 
 from rich.markup import escape
@@ -14,6 +12,7 @@ from segparity.audit.panel_files import panel_png
 from segparity.audit.remarks import remarks
 from segparity.audit.report import make_report
 from segparity.audit.several import load_tables
+from shared_spec.files import replacing
 
 
 def audit(args, console):
@@ -88,16 +87,5 @@ def plain(name):
 
 def write(path, data):
     """Text or bytes, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f'{path.name}.', suffix='.part', dir=path.parent)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(part, 0o666 & ~mask)
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+    with replacing(path) as part:
+        part.write_bytes(data.encode() if isinstance(data, str) else data)

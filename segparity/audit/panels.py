@@ -7,8 +7,9 @@ import numpy as np
 
 from segparity.audit import drawing
 from segparity.audit.colours import OUTSIDE, css
-from segparity.audit.picture_reading import Unreadable, read_labels, read_photo
+from segparity.audit.picture_reading import read_labels, read_photo
 from segparity.audit.window import window_of
+from segparity.evaluate.maps import MapError
 
 NAMED = 6  # classes that a panel's legend names
 NEWS = 0.1  # share of the labelled pixels from which mistakes are put in words
@@ -37,17 +38,28 @@ class Painter:
     """Draws panels. What nothing says where to find, what is not there and what cannot be read is kept in ``unnamed``,
     ``missing`` and ``unreadable``, what disagrees with the table in ``strange``, each a dict in order of finding."""
 
-    def __init__(self, tables, files, colours, *, ignore_index=255, reduce_zero=(False, False), palette=None, size=320):
+    def __init__(
+        self,
+        tables,
+        files,
+        colours,
+        *,
+        ignore_index=255,
+        reduce_zero=(False, False),
+        palette=None,
+        coded=None,
+        size=320,
+    ):
         self.tables = {table.name: table for table in tables}
         self.places = {table.name: table.place for table in tables}
         self.classes, self.files, self.size = tables[0].classes, files, size
         self.colours = np.concatenate([colours, np.array([OUTSIDE], np.uint8)])
         self.missing, self.unnamed, self.unreadable, self.strange = {}, {}, {}, {}
         self._labels = functools.lru_cache(2)(
-            lambda path: read_labels(path, palette, ignore_index=ignore_index, reduce_zero=reduce_zero[0])
+            lambda path: read_labels(path, palette, ignore_index, reduce_zero[0], coded in ('targets', 'both'))
         )
         self._preds = functools.lru_cache(len(tables))(
-            lambda path: read_labels(path, palette, reduce_zero=reduce_zero[1])
+            lambda path: read_labels(path, palette, None, reduce_zero[1], coded in ('preds', 'both'))
         )
         self._photos = functools.lru_cache(1)(read_photo)
 
@@ -59,7 +71,7 @@ class Painter:
         try:
             truth = self._read(self._labels, models[0], image, 'target_file')
             preds = [self._read(self._preds, model, image, 'pred_file') for model in models]
-        except Unreadable as error:
+        except MapError as error:
             self.unreadable[str(error)] = None
             return None
         if truth is None or any(pred is None for pred in preds):
@@ -72,7 +84,7 @@ class Painter:
             self._check_counts(model, image, class_id, truth, pred)
         try:
             photo = self._read(self._photos, models[0], image, 'image_file')
-        except Unreadable as error:
+        except MapError as error:
             self.unreadable[str(error)] = None
             photo = None
         return self._painted(models, image, class_id, truth, preds, photo)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-LABELS = ('.png', '.tif', '.tiff', '.npy', '.npz', '.bmp')
-PHOTOS = (*LABELS[:4], '.jpg', '.jpeg', '.bmp', '.webp')
+from segparity.evaluate.pairs import MAPS, PROBABILITIES
+
+LABELS = (*MAPS, PROBABILITIES)
+PHOTOS = (*MAPS, '.jpg', '.jpeg', '.bmp', '.webp')
 
 
 class Folder:

@@ -11,6 +11,7 @@ from segparity.audit.panels import Painter
 from segparity.audit.picture_files import PictureFiles
 from segparity.audit.scores import class_scores, summary
 from segparity.audit.several import in_common, other_labels
+from segparity.evaluate.palette import read_palette
 
 PANELS = 24  # classes that have a figure of their own of size against IoU
 
@@ -76,7 +77,9 @@ def make_report(tables, args, say=lambda sentence: None):
 
 def make_painter(tables, args):
     """The painter of panels, or None where nothing says where pictures are."""
-    palette = colours.read_palette(args.palette, tables[0].classes) if args.palette else None
+    shown, palette = colours.built_in(len(tables[0].classes)), None
+    if args.palette:
+        shown, palette = colours.of_palette(args.palette, read_palette(args.palette), tables[0].classes)
     named = any(any(files) for table in tables for files in table.files.values())
     if not named and not args.targets and not args.preds and not args.images:
         return None
@@ -84,10 +87,11 @@ def make_painter(tables, args):
     return Painter(
         tables,
         PictureFiles(tables, args.images, args.targets, args.preds, suffixes),
-        palette if palette is not None else colours.built_in(len(tables[0].classes)),
+        shown,
         ignore_index=args.ignore_index,
         reduce_zero=(args.reduce_zero_label, args.reduce_zero_label_pred),
         palette=palette,
+        coded=args.coded,
         size=args.size,
     )
 

@@ -174,9 +174,9 @@ def test_pictures_without_inputs_and_with_some_missing(streets, audit, tmp_path)
 @pytest.mark.parametrize(
     ('make', 'sentence'),
     [
-        (lambda path: path.write_bytes(b'no picture'), 'not a readable picture'),
+        (lambda path: path.write_bytes(b'no picture'), 'cannot be read'),
         (lambda path: Image.new('L', (5, 4)).save(path), 'prediction has (4, 5), the label map (96, 192)'),
-        (lambda path: Image.new('RGB', (192, 96)).save(path), 'a label map in colours needs --palette'),
+        (lambda path: Image.new('RGB', (192, 96)).save(path), 'colours need a palette (--palette FILE)'),
     ],
     ids=['unreadable', 'wrong_size', 'colours'],
 )
