@@ -39,6 +39,11 @@ def add_arguments(parser):
         '--palette', type=Path, metavar='FILE', help="the classes' colours, as segparity evaluate takes it"
     )
     pictures.add_argument(
+        '--coded',
+        choices=('targets', 'preds', 'both'),
+        help='which indexed or grey maps hold colours of the palette instead of class ids; colour images always do',
+    )
+    pictures.add_argument(
         '--ignore-index', type=ignored, default=255, help="label that counts nowhere, or 'none' [255]"
     )
     pictures.add_argument(

@@ -43,6 +43,8 @@ def check_options(args):
         raise ValueError(f'--q: per cent, from 1 to 100, got {args.q}')
     if not 0 <= args.fail_below <= 1:
         raise ValueError(f'--fail-below: an IoU, from 0 to 1, got {args.fail_below:g}')
+    if args.coded and not args.palette:
+        raise ValueError('--coded: which colours stand for which classes is said by --palette')
     for name, low in (('worst', 0), ('size', 32), ('top', 1), ('limit', 0)):
         if not getattr(args, name) >= low:
             raise ValueError(f'--{name}: at least {low}, got {getattr(args, name):g}')

@@ -246,6 +246,7 @@ def test_tables_that_share_no_image(table, audit):
         (['--preds', 'a', 'b'], '--preds: one folder for each of the 1 tables, got 2'),
         (['--targets', 'nowhere'], '--targets: nowhere is no folder'),
         (['--palette', 'nowhere.json'], 'nowhere.json'),
+        (['--coded', 'both'], '--coded: which colours stand for which classes is said by --palette'),
         (['--out', '.'], '--out: . is a folder'),
         (['--json', 'model.csv'], '--json: model.csv is one of the tables'),
     ],

@@ -54,6 +54,12 @@ class TestReading:
         with pytest.raises(MapError, match='m.png .* colours need a palette'):
             read_labels(tmp_path / 'm.png')
 
+    def test_grey_levels_are_ids_unless_they_are_said_to_be_colours(self, tmp_path):
+        palette = Palette(((0, 0, 0, 0), (255, 255, 255, 1)), ('', ''))
+        Image.fromarray(np.array([[0, 255, 7]], np.uint8)).save(tmp_path / 'm.png')
+        assert read_labels(tmp_path / 'm.png', palette).tolist() == [[0, 255, 7]]
+        assert read_labels(tmp_path / 'm.png', palette, coded=True).tolist() == [[0, 1, -1]]
+
     def test_probabilities_become_their_highest_class(self, tmp_path):
         prob = np.zeros((3, 2, 2), np.float32)
         prob[[0, 1, 2, 1], [0, 0, 1, 1], [0, 1, 0, 1]] = 1
