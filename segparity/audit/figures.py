@@ -105,7 +105,7 @@ def size_points(tables, classes, name, title, png=False, high=HIGH):
     for k, table in enumerate(tables):
         sizes, iou = size_and_iou(table, classes)
         colour, dash, marker = dress(k)
-        faint = float(np.clip(60 / np.sqrt(max(total, 1)) * 0.4, 0.05, 0.5))
+        faint = float(np.clip(12 / np.sqrt(max(total, 1)), 0.05, 0.7))
         axes.plot(
             sizes, 100 * iou, '.', color=colour, alpha=faint, markersize=5 if total < 2000 else 3, mec='none',
             rasterized=total > RASTERED,

@@ -3,7 +3,7 @@
 import numpy as np
 
 LARGEST = 0.7  # of width and height; beyond it the whole picture is shown
-SMALLEST = 1 / 6
+SMALLEST, PIXELS = 1 / 6, 320  # share of the picture, or as many pixels where that is less: some pictures are maps
 FEW = 0.03  # mistakes that spread beyond it, but fill no more than this, are shown where they are densest
 
 
@@ -14,7 +14,8 @@ def window_of(mask):
         return None
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    share = max(1.5 * (bottom - top) / height, 1.5 * (right - left) / width, SMALLEST, min(1, 24 / min(height, width)))
+    least = max(min(SMALLEST, PIXELS / min(height, width)), min(1, 24 / min(height, width)))
+    share = max(1.5 * (bottom - top) / height, 1.5 * (right - left) / width, least)
     if share > LARGEST:
         return None if mask.sum() > FEW * mask.size else densest(mask, max(1, height // 3), max(1, width // 3))
     return placed((top + bottom) / 2, (left + right) / 2, round(share * height), round(share * width), mask.shape)

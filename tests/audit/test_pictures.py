@@ -142,6 +142,12 @@ class TestWindow:
         top, left, bottom, right = window_of(mask)
         assert (bottom - top, right - left) == (67, 133) and top < 100 < 110 < bottom and left < 700 < 712 < right
 
+    def test_of_an_aerial_picture_a_few_hundred_pixels(self):
+        mask = np.zeros((4000, 8000), bool)
+        mask[1000:1010, 7000:7012] = True
+        top, left, bottom, right = window_of(mask)
+        assert (bottom - top, right - left) == (320, 640) and top < 1000 and left < 7000
+
     def test_a_large_one_is_the_whole_picture(self):
         mask = np.zeros((40, 80), bool)
         mask[5:35, 10:70] = True
