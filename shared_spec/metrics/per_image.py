@@ -51,6 +51,8 @@ def read_table(path):
     """The pandas.DataFrame of such a file. Raises ValueError where it is none, OSError where it cannot be read."""
     check_format('read_table', path)
     pandas, path = _pandas('read_table'), Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} is no file')
     texts = dict.fromkeys((*FILES, 'image', 'class_name'), str)
     try:
         if path.suffix.lower() == '.csv':

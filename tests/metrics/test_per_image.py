@@ -86,8 +86,9 @@ def test_what_is_no_table_is_refused(tmp_path):
     write_table(tmp_path / 'c.csv', {**table, 'tp': table['tp'] + 0.5})
     with pytest.raises(ValueError, match='the column tp must hold integers, got float64'):
         read_table(tmp_path / 'c.csv')
-    with pytest.raises(OSError):
-        read_table(tmp_path / 'nowhere.csv')
+    for name in ('nowhere.csv', 'nowhere.parquet'):
+        with pytest.raises(FileNotFoundError, match=f'{name} is no file'):
+            read_table(tmp_path / name)
 
 
 def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
