@@ -1,87 +1,28 @@
-"""What a metric receives, in Keras: class ids or maps of scores -> tp, fp, fn of every class of every image."""
+"""Pairs of id maps -> tp, fp, fn of every class of every image, in Keras."""
 
-from math import prod
+from keras import ops
 
-from keras import backend, ops
-
-from keras_plugin.metrics.scores import number
-from shared_spec import shapes
-
-EXACT = 1 << 24  # float32 counts no further, and the torch backend adds segments in float32
+from keras_plugin.metrics.label_maps import label_maps
+from keras_plugin.metrics.segments import segment_sum
 
 
 def image_counts(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
     """int32 (N, C, 3) tp, fp, fn of a batch, and the number of counted pixels whose predicted id is no class.
 
-    y_true: class ids (N, *space) or (N, *space, 1) of any dtype, or (N, *space, C) (its argmax); y_pred: scores
-    (N, *space, C) (argmax), one channel (above 0 as logits, above 1/2 as probabilities, is class 1), or integer ids;
-    sample_weight (N,), (N, *space) or (N, *space, 1): a pixel counts where it is above 0.
+    Inputs as in ``keras_plugin.metrics.label_maps.label_maps``.
     """
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-    c = spec.num_classes
-    pred, kind, maps = _predicted(owner, c, from_logits, y_true, y_pred)
-    target = ops.argmax(y_true, axis=-1) if kind == 'channels' else _ids(y_true)
-    n, *space = ops.shape(y_true)[: len(maps) - 1]
-    p = prod(space)
-    target, pred = ops.reshape(target, (n, p)), ops.reshape(ops.cast(pred, 'int32'), (n, p))
-    target = ops.cast(target, 'int32')
+    maps = label_maps(spec, owner, from_logits, y_true, y_pred, sample_weight)
+    return pair_counts(maps.target, maps.pred, spec.num_classes), maps.wrong
 
-    valid = ops.ones_like(target, dtype='bool')
-    if spec.ignore_index is not None:
-        valid = ops.not_equal(target, spec.ignore_index)
-    if sample_weight is not None:
-        weight = ops.convert_to_tensor(sample_weight)
-        if backend.standardize_dtype(weight.dtype) == 'bool':  # which TensorFlow does not compare with a number
-            weight = ops.cast(weight, 'int32')
-        per_image = shapes.weight_kind(owner, maps, tuple(weight.shape), 'last') == 'image'
-        valid = ops.logical_and(valid, ops.reshape(weight, (n, 1) if per_image else (n, p)) > 0)
 
-    known = ops.logical_and(pred >= 0, pred < c)
-    wrong = number(ops.logical_and(valid, ops.logical_not(known)))
-    column = ops.where(known, pred, 0)
-    row = ops.where(ops.logical_and(target >= 0, target < c), target, c)  # row c: labelled with no class
-    parts = -(-p // EXACT) if isinstance(p, int) and p else 1
-    place = ops.expand_dims(ops.arange(n, dtype='int32'), 1) * parts
-    if parts > 1:
-        place = place + ops.expand_dims(ops.arange(p, dtype='int32') // EXACT, 0)
-    cell = (place * (c + 1) + row) * c + column
-    table = ops.segment_sum(
-        ops.reshape(ops.cast(valid, 'int32'), (-1,)), ops.reshape(cell, (-1,)), num_segments=n * parts * (c + 1) * c
-    )
-    table = ops.sum(ops.reshape(table, (n, parts, c + 1, c)), axis=1)
-    tp = ops.sum(table[:, :c] * ops.eye(c, dtype='int32'), axis=2)
-    fp = ops.sum(table, axis=1) - tp
+def pair_counts(target, pred, c):
+    """int32 (N, C, 3) tp, fp, fn of int32 id maps (N, P), in which ``c`` is no class: neither right nor wrong."""
+    n = ops.shape(target)[0]
+    place = ops.expand_dims(ops.arange(n, dtype='int32'), 1)
+    cell = ops.reshape((place * (c + 1) + target) * (c + 1) + pred, (-1,))
+    table = segment_sum(ops.ones_like(cell), cell, n * (c + 1) * (c + 1))
+    table = ops.reshape(table, (n, c + 1, c + 1))
+    tp = ops.sum(table[:, :c, :c] * ops.eye(c, dtype='int32'), axis=2)
+    fp = ops.sum(table[:, :, :c], axis=1) - tp
     fn = ops.sum(table[:, :c], axis=2) - tp
-    return ops.cast(ops.stack([tp, fp, fn], axis=2), 'int32'), wrong
-
-
-def _predicted(owner, c, from_logits, y_true, y_pred):
-    """Predicted ids, what kind of labels y_true holds, and the shape (N, *space, C) that both stand for."""
-    given, labels = tuple(y_pred.shape), tuple(y_true.shape)
-    if backend.is_float_dtype(y_pred.dtype):
-        shapes.check_pred(owner, given, 'last')
-        if given[-1] not in (1, c) or (given[-1] == 1 and c != 2):
-            wanted = f'{c} channels' + (' (or one, the foreground)' if c == 2 else '')
-            raise ValueError(
-                f'{owner}: pred must be (N, *space, C) with {wanted} or integer class ids, got {shapes.text(given)}'
-            )
-        maps = (*given[:-1], c)
-        ids = ops.argmax(y_pred, axis=-1) if given[-1] != 1 else y_pred > (0.0 if from_logits else 0.5)
-        return ids, shapes.label_kind(owner, maps, labels, 'last'), maps
-    whole, squeezed = (*given, c), (*given[:-1], c)
-    if len(given) > 2 and given[-1] == 1 and _matches(owner, squeezed, labels) and not _matches(owner, whole, labels):
-        whole = squeezed
-    shapes.check_pred(owner, whole, 'last')
-    return y_pred, shapes.label_kind(owner, whole, labels, 'last'), whole
-
-
-def _matches(owner, maps, labels):
-    try:
-        return bool(shapes.label_kind(owner, maps, labels, 'last'))
-    except ValueError:
-        return False
-
-
-def _ids(labels):
-    """Labels as integers: Keras may hand ids as floats, rounded here and never cast to anything narrower."""
-    return ops.round(labels) if backend.is_float_dtype(labels.dtype) else labels
+    return ops.cast(ops.stack([tp, fp, fn], axis=2), 'int32')

@@ -1,36 +1,32 @@
 """Metrics with one number as result: pixel accuracy, and mean IoU, Dice, accuracy, precision and F-score."""
 
+import dataclasses
+
 import keras
 from keras import ops
 
-from keras_plugin.metrics.base import CountedMetric, checked
-from keras_plugin.metrics.scores import mean, over_data_set, pixel_accuracy
+from keras_plugin.metrics.base import CountedMetric
+from keras_plugin.metrics.checked import frozen, spec_of
+from keras_plugin.metrics.scores import pixel_accuracy
 from keras_plugin.metrics.state import DECILES
 from shared_spec.checks import AnyOf, Choice, Integer, Optional
+from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.spec import SpecError
 
 LEVEL = Choice('D', 'I', 'C')
 WORST = Optional(AnyOf(Integer(1, 100), Choice('Q')))
 
 
-def frozen(owner, name, check, value):
-    """The canonical value of an argument, or the SpecError that says what is allowed."""
-    try:
-        return check.freeze(value)
-    except (ValueError, TypeError):
-        raise SpecError(f'{owner}: {name} must be {check.describe()}, got {value!r}') from None
-
-
 @keras.saving.register_keras_serializable(package='segparity')
 class PixelAccuracy(CountedMetric):
     """``aAcc``: rightly predicted pixels among those labelled with a class, a fraction; NaN without any.
 
-    Inputs as in ``keras_plugin.metrics.counts.image_counts``. The default name is that of the result.
+    Inputs as in ``keras_plugin.metrics.label_maps.label_maps``. The default name is that of the result.
     """
 
     def __init__(self, num_classes, ignore_class=None, from_logits=False, name=None, dtype=None):
-        spec = checked(type(self).__name__, num_classes=num_classes, ignore_class=ignore_class)
-        super().__init__(spec, from_logits, 1, name or 'aAcc', dtype, totals=True, means=(), worst=False)
+        spec = spec_of(FineGrained, type(self).__name__, num_classes=num_classes, ignore_class=ignore_class)
+        super().__init__(spec, from_logits, 1, 'step', name or 'aAcc', dtype, totals=True, means=(), worst=False)
 
     def result(self):
         return self.finished(pixel_accuracy(self._totals.value(self.state_dtype)))
@@ -50,7 +46,8 @@ class MeanScore(CountedMetric):
 
     ``level`` 'D' is over the data set, 'I' over images, 'C' over classes; ``q`` makes it the mean over the lowest q per
     cent ('Q': the mean over q = 10, 20, ..., 100), for which every image's counts are kept: exact up to ``max_images``
-    images, NaN beyond. The default name is that of the result, such as 'mIoUC5'.
+    images, NaN beyond. They are sorted in every step; ``worst_every='epoch'`` has NaN there and leaves the result to the
+    callback ``WorstCaseResults``. The default name is that of the result, such as 'mIoUC5'.
     """
 
     metric = ''
@@ -66,6 +63,7 @@ class MeanScore(CountedMetric):
         max_images=1000,
         present_in='target',
         binary=False,
+        worst_every='step',
         name=None,
         dtype=None,
     ):
@@ -73,7 +71,8 @@ class MeanScore(CountedMetric):
         self.level, self.q = frozen(owner, 'level', LEVEL, level), frozen(owner, 'q', WORST, q)
         if self.level == 'D' and self.q is not None:
             raise SpecError(f"{owner}: q has a meaning at level 'I' or 'C', got q={q!r} at level 'D'")
-        spec = checked(
+        spec = spec_of(
+            FineGrained,
             owner,
             num_classes=num_classes,
             ignore_class=ignore_class,
@@ -89,6 +88,7 @@ class MeanScore(CountedMetric):
             spec,
             from_logits,
             max_images,
+            worst_every,
             name or f'{self.metric}{self.level}{"" if self.q is None else self.q}',
             dtype,
             totals=self.level == 'D',
@@ -97,17 +97,20 @@ class MeanScore(CountedMetric):
         )
 
     def result(self):
-        if self._table is not None:
+        if self.worst_at_step:
             q = DECILES if self.q == 'Q' else (self.q,)
             value = ops.mean(self._table.lowest(self.spec, (self.level,), q, self.state_dtype)[self.level])
-        elif self.level == 'D':
-            value = over_data_set(self.spec, self._totals.value(self.state_dtype))[0]
-        elif self.level == 'I':
-            value = self._image_means.value()[0]
+        elif self.q is not None:
+            value = float('nan')
         else:
-            means = self._class_means.value()[0]
-            value = mean(means, means == means)  # NaN is not itself
+            value = self.plain(self.level)[0]
         return self.finished(value)
+
+    def worst_results(self):
+        if self.q is None:
+            return {}
+        spec = dataclasses.replace(self.spec, q=(self.q if isinstance(self.q, int) else DECILES[0],))
+        return {self.name: self.state().results(spec)[f'{self.metric}{self.level}{self.q}']}
 
     def get_config(self):
         return {
@@ -119,6 +122,7 @@ class MeanScore(CountedMetric):
             'max_images': self.max_images,
             'present_in': self.spec.present_in,
             'binary': self.spec.binary,
+            'worst_every': self.worst_every,
             'name': self.name,
             'dtype': self.dtype,
         }
@@ -168,13 +172,24 @@ class MeanFscore(MeanScore):
         max_images=1000,
         present_in='target',
         binary=False,
+        worst_every='step',
         beta=1.0,
         name=None,
         dtype=None,
     ):
         self.beta = beta
         super().__init__(
-            num_classes, level, q, ignore_class, from_logits, max_images, present_in, binary, name=name, dtype=dtype
+            num_classes,
+            level,
+            q,
+            ignore_class,
+            from_logits,
+            max_images,
+            present_in,
+            binary,
+            worst_every,
+            name=name,
+            dtype=dtype,
         )
 
     def get_config(self):

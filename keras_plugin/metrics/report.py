@@ -1,11 +1,21 @@
 """SegmentationReport: every fine-grained result at once."""
 
+import dataclasses
+
 import keras
 from keras import ops
 
-from keras_plugin.metrics.base import CountedMetric, checked
-from keras_plugin.metrics.scores import frequency_weighted_iou, mean, over_data_set, pixel_accuracy
+from keras_plugin.metrics.base import CountedMetric
+from keras_plugin.metrics.calibration import CalibrationTotals
+from keras_plugin.metrics.calibration_gaps import probabilities
+from keras_plugin.metrics.checked import frozen, spec_of
+from keras_plugin.metrics.label_maps import label_maps
+from keras_plugin.metrics.scores import frequency_weighted_iou, pixel_accuracy
 from keras_plugin.metrics.state import DECILES
+from shared_spec.checks import Boolean
+from shared_spec.metrics.calibration import Calibration
+from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.spec import SpecError
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -14,7 +24,8 @@ class SegmentationReport(CountedMetric):
 
     Parameters as there. Where ``q`` is not empty and ``levels`` has I or C, the counts of every image are kept; beyond
     ``max_images`` the worst-case results are NaN, the others go on. In ``fit`` every result is sorted out in every
-    step: with many classes evaluate with it rather than train with it, or leave ``q`` empty there.
+    step; ``worst_every='epoch'`` leaves the worst-case names out, and the callback ``WorstCaseResults`` adds them once
+    an epoch. ``calibration`` adds ECED, ECEI, SCED, SCEI as far as ``levels`` has D and I, and refuses class ids.
     """
 
     def __init__(
@@ -28,12 +39,16 @@ class SegmentationReport(CountedMetric):
         present_in='target',
         binary=False,
         from_logits=False,
+        calibration=False,
         max_images=1000,
+        worst_every='step',
         name=None,
         dtype=None,
     ):
-        spec = checked(
-            type(self).__name__,
+        owner = type(self).__name__
+        spec = spec_of(
+            FineGrained,
+            owner,
             num_classes=num_classes,
             ignore_class=ignore_class,
             levels=levels,
@@ -45,36 +60,77 @@ class SegmentationReport(CountedMetric):
         )
         means = tuple(level for level in spec.levels if level != 'D')
         worst = bool(spec.q and means)
-        super().__init__(spec, from_logits, max_images, name, dtype, totals=True, means=means, worst=worst)
+        super().__init__(spec, from_logits, max_images, worst_every, name, dtype, totals=True, means=means, worst=worst)
+        self._calibration = None
+        if frozen(owner, 'calibration', Boolean(), calibration):
+            levels = [level for level in spec.levels if level != 'C']
+            if not levels:
+                raise SpecError(f"{owner}: calibration needs level 'D' or 'I', got levels {list(spec.levels)}")
+            self._calibration = CalibrationTotals(
+                self,
+                spec_of(
+                    Calibration,
+                    owner,
+                    num_classes=num_classes,
+                    ignore_class=ignore_class,
+                    levels=levels,
+                    binary=binary,
+                ),
+            )
+
+    def names(self):
+        """The names of ``result()``, in order."""
+        spec = self.spec if self.worst_at_step or self._table is None else dataclasses.replace(self.spec, q=())
+        return [*spec.names(), *(self._calibration.spec.names() if self._calibration else [])]
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        owner = type(self).__name__
+        maps = label_maps(self.spec, owner, self.from_logits, y_true, y_pred, sample_weight)
+        if self._calibration is None:
+            self.add_maps(maps)
+        else:
+            prob = probabilities(owner, self.from_logits, maps.scores, y_pred)
+            self._calibration.update(maps, prob, self.add_maps(maps))
 
     def result(self):
         spec, totals = self.spec, self._totals.value(self.state_dtype)
         worst = {}
-        if self._table is not None:
+        if self.worst_at_step:
             levels = [level for level in spec.levels if level != 'D']
             worst = self._table.lowest(spec, levels, spec.q + DECILES, self.state_dtype)
         blocks = []  # for each level (M, results), in the order of the names
         for level in spec.levels:
-            if level == 'D':
-                plain = over_data_set(spec, totals)
-            elif level == 'I':
-                plain = self._image_means.value()
-            else:
-                means = self._class_means.value()
-                plain = mean(means, means == means)  # NaN is not itself
-            blocks.append(ops.expand_dims(plain, 1))
+            blocks.append(ops.expand_dims(self.plain(level), 1))
             if level in worst:
                 blocks.append(worst[level][:, : len(spec.q)])
                 blocks.append(ops.mean(worst[level][:, len(spec.q) :], axis=1, keepdims=True))
-        levelless = ops.stack([pixel_accuracy(totals), frequency_weighted_iou(totals)])
-        values = self.finished(ops.concatenate([levelless, ops.reshape(ops.concatenate(blocks, axis=1), (-1,))]))
-        return dict(zip(spec.names(), ops.unstack(values)))
+        values = [
+            ops.stack([pixel_accuracy(totals), frequency_weighted_iou(totals)]),
+            ops.reshape(ops.concatenate(blocks, axis=1), (-1,)),
+        ]
+        if self._calibration is not None:
+            values.append(ops.stack(self._calibration.value()))
+        return dict(zip(self.names(), ops.unstack(self.finished(ops.concatenate(values)))))
+
+    def complaint(self):
+        complaint = super().complaint()
+        if complaint is None and self._calibration is not None:
+            complaint = self._calibration.complaint(type(self).__name__)
+        return complaint
+
+    def worst_results(self):
+        if self._table is None:
+            return {}
+        plain = dataclasses.replace(self.spec, q=()).names()
+        return {name: v for name, v in self.state().results(self.spec).items() if name not in plain}
 
     def get_config(self):
         return {
             **self.spec.keras_arguments(),
             'from_logits': self.from_logits,
+            'calibration': self._calibration is not None,
             'max_images': self.max_images,
+            'worst_every': self.worst_every,
             'name': self.name,
             'dtype': self.dtype,
         }

@@ -9,25 +9,26 @@ DECILES = tuple(range(10, 101, 10))
 
 
 class Totals:
-    """tp, fp, fn of every class over all images, exact up to 2^51 without int64: two int32 limbs.
+    """Counts over all images, exact up to 2^51 without int64: two int32 limbs. For tp, fp, fn the shape is (C, 3).
 
-    A batch may hold up to 2^30 pixels. The limbs of several replicas may be added.
+    A batch may hold up to 2^30 pixels. The limbs of several replicas may be added. A count may be negative.
     """
 
-    def __init__(self, metric, num_classes):
-        def limb(name):
-            return metric.add_variable((num_classes, 3), 'zeros', dtype='int32', name=name)
+    def __init__(self, metric, shape, name='total'):
+        def limb(suffix):
+            return metric.add_variable(shape, 'zeros', dtype='int32', name=f'{name}_{suffix}')
 
-        self.low, self.high = limb('total_low'), limb('total_high')
+        self.low, self.high = limb('low'), limb('high')
 
     def update(self, counts):
+        """Adds int32 counts (N, *shape)."""
         low = self.low + ops.cast(ops.sum(counts, axis=0), 'int32')
         carry = low // LIMB
         self.low.assign(low - carry * LIMB)
         self.high.assign(self.high + carry)
 
     def value(self, dtype):
-        """float (C, 3)."""
+        """float (*shape)."""
         return ops.cast(self.high.value, dtype) * LIMB + ops.cast(self.low.value, dtype)
 
 

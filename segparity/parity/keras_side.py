@@ -134,10 +134,46 @@ def fit(arrays, loss, jit=True, ignore_index=None):
 
 
 def metric_results(arrays, metric):
-    """Name -> fraction of SegmentationReport for the metric whose ``to_dict`` is ``metric``, in two batches."""
-    spec = from_dict(metric)
-    report = keras_plugin.metrics.SegmentationReport(**spec.to_keras())
-    for part in (slice(None, 3), slice(3, None)):
-        report.update_state(arrays['target'][part], arrays['pred'][part])
-    results = report.result()
+    """Name -> value of Keras' metrics for the metric whose ``to_dict`` is ``metric``; pred: ids or logits (N, C, *space).
+
+    Metrics are updated in two batches; surface distances, which are measured on the host, come from ``HostMetrics``.
+    """
+    spec, pred, target = from_dict(metric), arrays['pred'], arrays['target']
+    kind = type(spec).__name__
+    if kind == 'SurfaceDistance':
+        results = host_results(spec, pred, target)
+    elif kind == 'FineGrained':
+        results = updated(keras_plugin.metrics.SegmentationReport(**spec.to_keras()), pred, target)
+    else:
+        results = {}
+        given = channels_last(pred) if spec.takes == 'probabilities' else pred
+        for name in spec.names():
+            results[name] = updated(scalar(spec, name), given, target)
     return list(results), {'values': np.array([float(ops.convert_to_numpy(v)) for v in results.values()])}
+
+
+def updated(metric, pred, target):
+    """A metric's result after two batches."""
+    for part in (slice(None, 3), slice(3, None)):
+        metric.update_state(target[part], pred[part])
+    return metric.result()
+
+
+def scalar(spec, name):
+    """The metric of one result of a ``Calibration`` or ``BoundaryIoU``."""
+    arguments = {k: v for k, v in spec.to_keras().items() if k not in ('levels', 'metrics')}
+    if spec.takes == 'probabilities':
+        return keras_plugin.metrics.CalibrationError(metric=name[:-1], level=name[-1], from_logits=True, **arguments)
+    return keras_plugin.metrics.BoundaryIoU(level=name[-1], **arguments)
+
+
+def host_results(spec, pred, target):
+    """Name -> distance of the callback, on a model that hands on one-hot predictions."""
+    inputs = keras.Input((*pred.shape[1:], spec.num_classes))
+    scores = (pred[..., None] == np.arange(spec.num_classes)).astype('float32')
+    arguments = {k: v for k, v in spec.to_keras().items() if k != 'metrics'}
+    callback = keras_plugin.metrics.HostMetrics(
+        (scores, target), distances=list(spec.metrics), q=(), batch_size=3, **arguments
+    )
+    found = callback.evaluate(keras.Model(inputs, keras.layers.Identity()(inputs)))
+    return {name: found[name] for name in spec.names()}

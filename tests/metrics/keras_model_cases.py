@@ -8,6 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_plugin import metrics as km
+from shared_spec.metrics.boundary import BoundaryIoU
+from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.fine_grained import FineGrained
 from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
 from tests.metrics.keras_run import BACKEND, refuses
@@ -115,13 +117,26 @@ def case_tensorflow_replicas():
     preds, targets = random_images(49, 4, 4)
     spec = FineGrained(num_classes=4, metrics=('mIoU',), q=(50,))
     with strategy.scope():
-        metric = km.SegmentationReport(**spec.keras_arguments(), max_images=10)
-    shares = strategy.experimental_distribute_values_from_function(
-        lambda context: tuple(tf.constant(x[context.replica_id_in_sync_group :: 2]) for x in (targets, preds))
+        metric = km.SegmentationReport(**spec.keras_arguments(), max_images=10, calibration=True)
+        boundary = km.BoundaryIoU(4, 'C', ignore_class=255)
+    scores = (
+        np.random.default_rng(1).random((*preds.shape, 4)).astype('float32') + 2 * np.eye(4, dtype='float32')[preds]
     )
-    strategy.run(lambda share: metric.update_state(*share), args=(shares,))
+    scores /= scores.sum(-1, keepdims=True)
+    shares = strategy.experimental_distribute_values_from_function(
+        lambda context: tuple(tf.constant(x[context.replica_id_in_sync_group :: 2]) for x in (targets, scores))
+    )
+
+    def update(share):
+        metric.update_state(*share)
+        boundary.update_state(*share)
+
+    strategy.run(update, args=(shares,))
     got = {k: float(v) for k, v in metric.result().items()}
     want = spec.reference(preds, targets)
+    want.update(Calibration(num_classes=4).reference(np.moveaxis(scores, -1, 1), targets))
+    of_boundary = BoundaryIoU(num_classes=4, levels=['C']).reference(preds, targets)
+    assert_same({'BoundaryIoUC': float(boundary.result())}, of_boundary, FLOAT32)
     # the replicas' tables lie on top of each other: no worst case, rather than a wrong one
     assert_same(got, {k: float('nan') if k[-1] in '0Q' else v for k, v in want.items()}, FLOAT32)
     refuses(ValueError, 'which a strategy of several replicas does not keep', metric.check)

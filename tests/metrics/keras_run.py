@@ -1,11 +1,14 @@
 """Metrics compiled as a model compiles them on the backend of this process, and what else its cases share."""
 
+import os
+
 import keras
 from keras import ops
 
 from keras_plugin import metrics as km
 
 BACKEND = keras.backend.backend()
+X64 = BACKEND != 'jax' or os.environ.get('JAX_ENABLE_X64') == '1'  # whether there is float64
 
 
 def jit(function):
@@ -41,13 +44,13 @@ class Run:
             for variable, value in zip(self.metric.variables, new):
                 variable.assign(value)
         else:
-            self._update(*(ops.convert_to_tensor(a) for a in arguments))
+            self._update(*(ops.convert_to_tensor(a, dtype=keras.backend.standardize_dtype(a.dtype)) for a in arguments))
 
     def result(self):
         found = self._result([v.value for v in self.metric.variables]) if BACKEND == 'jax' else self._result()
         if isinstance(found, dict):
             # a compiled function of JAX sorts the names
-            return {name: float(found[name]) for name in self.metric.spec.names()}
+            return {name: float(found[name]) for name in self.metric.names()}
         return float(found)
 
     def over(self, preds, targets, weights=None, batch=8):

@@ -7,15 +7,25 @@ import json
 import sys
 import traceback
 
-from tests.metrics import keras_cases, keras_model_cases
+from tests.metrics import (
+    keras_boundary_cases,
+    keras_calibration_cases,
+    keras_callback_cases,
+    keras_cases,
+    keras_host_cases,
+    keras_model_cases,
+)
 from tests.metrics.keras_run import BACKEND
 
-CASES = {
-    name: case
-    for module in (keras_cases, keras_model_cases)
-    for name, case in vars(module).items()
-    if name.startswith('case_')
-}
+MODULES = (
+    keras_cases,
+    keras_calibration_cases,
+    keras_boundary_cases,
+    keras_model_cases,
+    keras_callback_cases,
+    keras_host_cases,
+)
+CASES = {name: case for module in MODULES for name, case in vars(module).items() if name.startswith('case_')}
 
 
 def main(out, *names):

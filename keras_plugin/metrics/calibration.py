@@ -1,0 +1,133 @@
+"""CalibrationError: ECE and SCE for ``compile(metrics=[...])``, and the state behind it."""
+
+import keras
+from keras import ops
+
+from keras_plugin.metrics.calibration_gaps import HALF, carried, errors, image_gaps, probabilities
+from keras_plugin.metrics.checked import CheckedMetric, frozen, on_host, spec_of, spoiled
+from keras_plugin.metrics.counts import pair_counts
+from keras_plugin.metrics.label_maps import label_maps
+from keras_plugin.metrics.state import RunningMean, Totals
+from shared_spec.checks import Choice
+from shared_spec.metrics.calibration import Calibration
+
+LEVEL, METRIC = Choice('D', 'I'), Choice('ECE', 'SCE')
+
+
+class CalibrationTotals:
+    """The gaps of every bin over all images (D), the running means of the images' errors (I), for a ``Calibration``.
+
+    Gaps are whole pixels in two int32 limbs and a rest in units of 2^-24, so that D is within 1e-7 of exact up to 2^51
+    pixels. What several replicas hold may be added.
+    """
+
+    def __init__(self, metric, spec):
+        self.spec, self.dtype = spec, metric.state_dtype
+        rows = ('ECE' in spec.metrics) + ('SCE' in spec.metrics) * (1 if spec.binary else spec.num_classes)
+        self.strange = metric.counter('probabilities_that_are_none')
+        if 'D' in spec.levels:
+            self.whole = Totals(metric, (rows, spec.bins), 'gap')
+            self.part = metric.add_variable((rows, spec.bins), 'zeros', dtype='int32', name='gap_part')
+            self.labelled = Totals(metric, (spec.num_classes + 1,), 'labelled')
+        if 'I' in spec.levels:
+            self.means = RunningMean(metric, 'calibration', (len(spec.metrics),), self.dtype)
+
+    def update(self, maps, prob, counts):
+        """Adds a batch: ``LabelMaps``, probabilities (N, *space, C), and their tp, fp, fn."""
+        whole, part, strange = image_gaps(self.spec, maps, prob)
+        self.strange.assign(self.strange + strange)
+        pixels = ops.sum(counts[..., 0] + counts[..., 1], axis=1, keepdims=True)  # all that are predicted
+        labelled = ops.concatenate([counts[..., 0] + counts[..., 2], ops.cast(pixels, 'int32')], axis=1)
+        if 'D' in self.spec.levels:
+            high, low = (ops.cast(ops.sum(x, axis=0), 'int32') for x in (part // HALF, part % HALF))
+            carry, rest = carried(0, high + self.part // HALF, low + self.part % HALF)
+            self.part.assign(rest)
+            self.whole.update(ops.concatenate([whole, ops.expand_dims(carry, 0)], axis=0))
+            self.labelled.update(labelled)
+        if 'I' in self.spec.levels:
+            found = errors(self.spec, whole, part, labelled, self.dtype)
+            values, counted = zip(*(found[metric] for metric in self.spec.metrics))
+            self.means.update(ops.stack(values), ops.stack(counted))
+
+    def value(self):
+        """() results in the order of ``spec.names()``; NaN once a probability was none."""
+        found = {}
+        if 'D' in self.spec.levels:
+            labelled, whole = self.labelled.value(self.dtype), self.whole.value(self.dtype)
+            for metric, (error, counted) in errors(self.spec, whole, self.part.value, labelled, self.dtype).items():
+                found[metric + 'D'] = ops.where(counted, error, float('nan'))
+        if 'I' in self.spec.levels:
+            found.update(zip((metric + 'I' for metric in self.spec.metrics), ops.unstack(self.means.value())))
+        return [spoiled(self.strange, found[name]) for name in self.spec.names()]
+
+    def complaint(self, owner):
+        """The sentence about what spoiled the results, or None."""
+        if on_host(self.strange):
+            return f'{owner}: probabilities must be in [0, 1], got others; for logits give from_logits=True'
+        return None
+
+
+@keras.saving.register_keras_serializable(package='segparity')
+class CalibrationError(CheckedMetric):
+    """A calibration error, a fraction: ``metric`` 'ECE' or 'SCE', ``level`` 'D' over all pixels or 'I' over images.
+
+    Lower is better; NaN where nothing is defined. Takes scores, not class ids: (N, *space, C), or one channel as
+    class 1 of two; labels and weights as in ``keras_plugin.metrics.label_maps``. ``bins``, ``hit``, ``binary`` as in
+    ``segparity show Calibration``. Confidences are added as integers in units of 2^-24. The default name is that of the
+    result, such as 'ECED'.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        metric='ECE',
+        level='D',
+        ignore_class=None,
+        from_logits=False,
+        bins=10,
+        hit='label',
+        binary=False,
+        name=None,
+        dtype=None,
+    ):
+        owner = type(self).__name__
+        spec = spec_of(
+            Calibration,
+            owner,
+            num_classes=num_classes,
+            ignore_class=ignore_class,
+            levels=(frozen(owner, 'level', LEVEL, level),),
+            metrics=(frozen(owner, 'metric', METRIC, metric),),
+            bins=bins,
+            hit=hit,
+            binary=binary,
+        )
+        super().__init__(from_logits, name or spec.names()[0], dtype)
+        self.spec = spec
+        self._calibration = CalibrationTotals(self, spec)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        owner = type(self).__name__
+        maps = label_maps(self.spec, owner, self.from_logits, y_true, y_pred, sample_weight)
+        prob = probabilities(owner, self.from_logits, maps.scores, y_pred)
+        self._calibration.update(maps, prob, pair_counts(maps.target, maps.pred, self.spec.num_classes))
+
+    def result(self):
+        return ops.cast(self._calibration.value()[0], self.dtype)
+
+    def complaint(self):
+        return self._calibration.complaint(type(self).__name__)
+
+    def get_config(self):
+        return {
+            'num_classes': self.spec.num_classes,
+            'metric': self.spec.metrics[0],
+            'level': self.spec.levels[0],
+            'ignore_class': self.spec.ignore_index,
+            'from_logits': self.from_logits,
+            'bins': self.spec.bins,
+            'hit': self.spec.hit,
+            'binary': self.spec.binary,
+            'name': self.name,
+            'dtype': self.dtype,
+        }

@@ -1,0 +1,78 @@
+"""What every metric shares: checked arguments, and the sentence that explains a NaN."""
+
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from shared_spec.spec import NamedParameters, SpecError
+
+
+def spec_of(kind, owner, **arguments):
+    """The spec of a constructor's arguments, refused in the name of ``owner``."""
+    try:
+        return kind.from_keras(arguments)
+    except SpecError as error:
+        raise SpecError(str(error).replace(kind.__name__, owner, 1)) from None
+
+
+def frozen(owner, name, check, value):
+    """The canonical value of an argument, or the SpecError that says what is allowed."""
+    try:
+        return check.freeze(value)
+    except (ValueError, TypeError, OverflowError):
+        raise SpecError(f'{owner}: {name} must be {check.describe()}, got {value!r}') from None
+
+
+class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
+    """A metric whose ``result()``, which is traced into every step and cannot raise, is NaN where it was spoiled.
+
+    ``check()`` raises the sentence, ``reset_state()`` warns with it, and the callback ``CheckMetrics`` raises it after
+    every epoch and evaluation. Whatever ``dtype`` is, the state is int32 and float32 (float64 for float64); only the
+    result is cast to ``dtype``.
+    """
+
+    def __init__(self, from_logits, name, dtype):
+        super().__init__(name=name, dtype=dtype)
+        owner = type(self).__name__
+        if not isinstance(from_logits, (bool, np.bool_)):
+            raise SpecError(f'{owner}: from_logits must be True or False, got {from_logits!r}')
+        if 'float' not in self.dtype:
+            raise SpecError(f'{owner}: dtype must be a floating point type, got {self.dtype!r}')
+        self.from_logits = bool(from_logits)
+        self.state_dtype = 'float64' if self.dtype == 'float64' else 'float32'
+
+    def counter(self, name):
+        """An int32 variable that counts what spoils the results."""
+        return self.add_variable((), 'zeros', dtype='int32', name=name)
+
+    def complaint(self):
+        """The sentence about what spoiled the results, or None. Reads the state: not inside a traced function."""
+        raise NotImplementedError(type(self).__name__)
+
+    def check(self):
+        """Raises ValueError with the sentence that explains a NaN."""
+        complaint = self.complaint()
+        if complaint:
+            raise ValueError(complaint)
+
+    def reset_state(self):
+        """Starts afresh; warns if what is thrown away was spoiled."""
+        try:
+            complaint = self.complaint()
+        except Exception:  # traced, or the buffer was handed over: there is no host to tell
+            complaint = None
+        if complaint:
+            warnings.warn(complaint, stacklevel=2)
+        super().reset_state()
+
+
+def spoiled(counter, value):
+    """The value, NaN once the counter is above 0."""
+    return ops.where(counter > 0, float('nan'), value)
+
+
+def on_host(variable):
+    """An integer variable's value."""
+    return int(ops.convert_to_numpy(variable))

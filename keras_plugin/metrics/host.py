@@ -1,0 +1,170 @@
+"""HostMetrics: every metric of the spec, measured on the host image by image, and the per-image table."""
+
+import keras
+import numpy as np
+
+from keras_plugin.metrics.checked import frozen, spec_of
+from keras_plugin.metrics.host_data import batches, check_data, image_maps, to_numpy
+from shared_spec.checks import Boolean, Choice, Each, Integer
+from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
+from shared_spec.metrics.boundary_state import BoundaryState
+from shared_spec.metrics.calibration import Calibration
+from shared_spec.metrics.calibration_state import CalibrationState
+from shared_spec.metrics.counts import FineGrainedState
+from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
+from shared_spec.spec import NamedParameters, SpecError
+
+SOME_DISTANCES = Each(
+    Choice(*DISTANCES),
+    "a list (it may be empty) of different names out of 'HD', 'HD95', 'ASSD'",
+    at_least=0,
+    unique=True,
+)
+
+
+class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
+    """Predicts ``data`` at the end of every ``every``-th epoch and puts all results into the logs, after ``prefix``.
+
+    The names are the spec's: ``aAcc``, ``mIoUC5``, ...; with ``distances`` ``HD95I``, ``HD95C``, in units of
+    ``spacing``; with ``boundary_iou`` ``BoundaryIoUD``, ...; with ``calibration`` ``ECED``, ... (``levels`` holds for
+    all, as far as a metric has the level); all but distances are fractions. Callbacks that monitor them belong after
+    this one in the list. Without ``fit``: ``HostMetrics(...).evaluate(model)``.
+
+    data: arrays (x, y) or (x, y, sample_weight), read ``batch_size`` images at a time, or batches of them: a
+    tf.data.Dataset, a PyDataset, a DataLoader, a function that makes an iterator. Labels, weights and predictions as in
+    ``keras_plugin.metrics.label_maps``. ``image_ids`` names the images in order; a name that comes again is dropped.
+    per_image_file: a .csv or .parquet file, written anew each time: one row for each class of each image.
+    The model only predicts: metrics, optimizer and random state stay as they are. Distances need SciPy and most of the
+    time.
+    """
+
+    def __init__(
+        self,
+        data,
+        num_classes,
+        ignore_class=None,
+        from_logits=False,
+        distances=('HD95',),
+        boundary_iou=False,
+        calibration=False,
+        q=(1, 5),
+        levels=('D', 'I', 'C'),
+        metrics=('mAcc', 'mIoU', 'mDice'),
+        beta=1.0,
+        ratio=0.02,
+        spacing=None,
+        empty='inf',
+        bins=10,
+        hit='label',
+        present_in='target',
+        binary=False,
+        every=1,
+        per_image_file=None,
+        class_names=None,
+        image_ids=None,
+        prefix='val_',
+        batch_size=8,
+    ):
+        super().__init__()
+        owner = type(self).__name__
+        check_data(owner, data)
+        self.data, self.prefix = data, prefix
+        self.from_logits = frozen(owner, 'from_logits', Boolean(), from_logits)
+        self.every = frozen(owner, 'every', Integer(1), every)
+        self.batch_size = frozen(owner, 'batch_size', Integer(1), batch_size)
+        distances = frozen(owner, 'distances', SOME_DISTANCES, distances)
+        common = dict(num_classes=num_classes, ignore_class=ignore_class, binary=binary)
+        present = dict(common, present_in=present_in)
+        overlap = dict(present, levels=levels, q=q, metrics=metrics, beta=beta)
+        self.overlap = spec_of(FineGrained, owner, **overlap)
+        self.boundary, self.calibration = [], None
+        if frozen(owner, 'boundary_iou', Boolean(), boundary_iou):
+            self.boundary.append(spec_of(BoundaryIoU, owner, **present, levels=levels, ratio=ratio))
+        if distances:
+            some = self._levels('distances', 'IC')
+            arguments = dict(present, levels=some, metrics=distances, spacing=spacing, empty=empty)
+            self.boundary.append(spec_of(SurfaceDistance, owner, **arguments))
+        if frozen(owner, 'calibration', Boolean(), calibration):
+            some = self._levels('calibration', 'DI')
+            self.calibration = spec_of(Calibration, owner, **common, levels=some, bins=bins, hit=hit)
+        c = self.overlap.num_classes
+        self.class_names = [str(name) for name in (range(c) if class_names is None else class_names)]
+        if len(self.class_names) != c:
+            raise SpecError(f'{owner}: class_names must name the {c} classes, got {len(self.class_names)}')
+        self.image_ids = None if image_ids is None else [str(name) for name in image_ids]
+        self.per_image_file = per_image_file
+        if per_image_file is not None:
+            check_format(owner, per_image_file)
+
+    def _levels(self, what, known):
+        some = [level for level in self.overlap.levels if level in known]
+        if not some:
+            raise SpecError(
+                f"{type(self).__name__}: {what} need level '{known[0]}' or '{known[1]}', "
+                f'got levels {list(self.overlap.levels)}'
+            )
+        return some
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        results = self.evaluate(self.model)
+        if logs is not None:
+            logs.update((self.prefix + name, value) for name, value in results.items())
+
+    def evaluate(self, model):
+        """Name -> value of a model on the data; writes ``per_image_file``."""
+        names, overlap, boundary, calibration = self._measured(model)
+        results = overlap.results(self.overlap)
+        cells = overlap.cells(self.overlap)
+        for spec in self.boundary:
+            results.update(boundary.results(spec))
+            cells.update(boundary.cells(spec))
+        if self.calibration:
+            results.update(calibration.results(self.calibration))
+            found = calibration.cells(self.calibration)
+            cells.update((name, found[name]) for name in ('SCE', 'ECE'))
+        if self.per_image_file is not None:
+            write_table(self.per_image_file, per_image_columns({'image': names}, self.class_names, cells))
+        return results
+
+    def _measured(self, model):
+        """The names of the images, and the states of the three families with every image of the data."""
+        owner, c, ignored = type(self).__name__, self.overlap.num_classes, self.overlap.ignore_index
+        overlap = FineGrainedState(c, ignored)
+        boundary = BoundaryState.for_specs(*self.boundary) if self.boundary else None
+        calibration = CalibrationState(c, ignored, self.calibration.bins) if self.calibration else None
+        names, seen = [], 0
+        for x, labels, weights in batches(owner, self.data, self.batch_size):
+            scores = self._predicted(model, x, len(labels))
+            for ids, target, weight, prob in image_maps(owner, c, self.from_logits, labels, scores, weights):
+                if calibration is not None and prob is None:
+                    raise ValueError(
+                        f'{owner}: calibration needs scores, the model predicts class ids ({scores.dtype})'
+                    )
+                seen += 1
+                if self.image_ids is None:
+                    name = None
+                elif seen <= len(self.image_ids):
+                    name = self.image_ids[seen - 1]
+                else:
+                    raise ValueError(
+                        f'{owner}: image_ids must name all images, got {len(self.image_ids)} and more images'
+                    )
+                if overlap.update(ids, target, weight, name):
+                    names.append(str(seen - 1) if name is None else name)
+                if boundary is not None:
+                    boundary.update(ids, target, weight, name)
+                if calibration is not None:
+                    calibration.update(prob, target, weight, name)
+        if self.image_ids is not None and seen != len(self.image_ids):
+            raise ValueError(f'{owner}: image_ids must name the {seen} images of the data, got {len(self.image_ids)}')
+        return names, overlap, boundary, calibration
+
+    def _predicted(self, model, x, n):
+        """The model's one output for a batch, as NumPy."""
+        output = model.predict_on_batch(x)
+        if isinstance(output, (dict, list, tuple)):
+            raise ValueError(f'{type(self).__name__}: the model must have one output, got {len(output)}')
+        return np.asarray(to_numpy(output))[:n]  # each replica of a strategy predicts the whole batch
