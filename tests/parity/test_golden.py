@@ -42,9 +42,9 @@ def first_of_its_loss(case):
 
 @pytest.mark.parametrize(
     ('case', 'framework'),
-    [  # JAX compiles every case: in float32 the first of each loss, the others with -m slow and in float64
+    [  # JAX compiles every case: the first of each loss, the others with -m slow
         pytest.param(case, f.values[0], id=f'{case.id}-{f.values[0]}',
-                     marks=[*f.marks, *([pytest.mark.slow] if f.values[0] == 'keras_jax' and not first_of_its_loss(case) else [])])
+                     marks=[*f.marks, *([pytest.mark.slow] if 'jax' in f.values[0] and not first_of_its_loss(case) else [])])
         for f in axis() for case in OURS
     ],
 )  # fmt: skip
