@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from shared_spec.checks import Boolean, Choice, Each, Integer, Optional, Real
+from shared_spec.checks import Choice, Each, Optional, Real
 from shared_spec.metrics.fine_grained import mean
-from shared_spec.spec import REQUIRED, Example, MetricSpec, SpecError, metric_spec, param, shared_parameters
+from shared_spec.metrics.of_images import OfImages
+from shared_spec.spec import Example, metric_spec, param, shared_parameters
 
 DISTANCES = ('HD', 'HD95', 'ASSD')
 
@@ -20,7 +21,7 @@ IGNORED = (
 
 
 @shared_parameters
-class OfMasks(MetricSpec):
+class OfMasks(OfImages):
     """What the metrics of a class's two masks in an image share.
 
     ``reference`` is written to be read: loops over images, classes and surface points, NaN where nothing is defined.
@@ -31,33 +32,15 @@ class OfMasks(MetricSpec):
     levels: ClassVar[tuple]
     mmseg_type = 'BoundaryMetric'
 
-    num_classes: int = param(REQUIRED, Integer(low=1), 'number of classes; a binary problem has 2')
-    ignore_index: int = param(
-        255,
-        Optional(Integer()),
-        'label that counts nowhere',
-        keras_default=None,
-        keras_name='ignore_class',
-        always=('mmseg', 'keras'),
-    )
     present_in: str = param(
         'target',
         Choice('target', 'either'),
         'where a class must occur to be present in an image: in the ground truth, or there or in the prediction',
     )
-    binary: bool = param(False, Boolean(), 'foreground against background: only class 1 counts')
-
-    def validate(self):
-        if self.binary and self.num_classes != 2:
-            raise SpecError(
-                f'{type(self).__name__}: binary=True needs num_classes=2 (0 is background, 1 is foreground), '
-                f'got {self.num_classes}'
-            )
 
     def to_mmseg(self):
-        """The MMSegmentation config dict; the number of classes comes from the data set, ``ignore_index`` is stated."""
-        written = {name: self.thawed(name) for name, _ in self._written('mmseg') if name != 'num_classes'}
-        return {'type': self.mmseg_type, 'metrics': list(self.metrics), **written}
+        """The MMSegmentation config dict, whose evaluator has other metrics too."""
+        return {**super().to_mmseg(), 'metrics': list(self.metrics)}
 
     def names(self):
         """The names of the results, in order: the score, then the level."""

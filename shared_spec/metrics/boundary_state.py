@@ -5,11 +5,11 @@ together. Boundary counts need NumPy alone, distances need SciPy, which is loade
 """
 
 import math
-import warnings
 
 import numpy as np
 
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
+from shared_spec.metrics.image_state import ImageState, from_optional, optional
 
 TP, FP, FN = range(3)
 MEASURED = 'num_classes', 'ignore_index', 'ratio', 'spacing'  # the parameters that a state's rows depend on
@@ -37,33 +37,26 @@ def surface_distances(pred, target, num_classes, ignore_index=None, pixel_weight
     return _distances(*maps, num_classes, _pixel_size('surface_distances', spacing, maps[0].ndim))
 
 
-class BoundaryState:
-    """The boundary counts (int64) and distances of every image seen, with the image's identity where it has one.
+class BoundaryState(ImageState):
+    """Boundary counts (int64) and distances of every image seen; ``update`` and ``merge`` add images, see ``ImageState``.
 
-    ``update`` and ``merge`` add images; an image whose identity is already there is dropped, so that a sampler that
-    pads its shards changes nothing. The results do not depend on the order, to the last digit. ``distances=False``
-    measures none. Identities are strings (an integer is taken by its text); an image without one is never dropped.
+    The results do not depend on the order, to the last digit. ``distances=False`` measures none.
     """
 
+    measured = *MEASURED, 'distances'
+
     def __init__(self, num_classes, ignore_index=255, ratio=0.02, spacing=None, distances=True):
+        super().__init__()
         common = dict(num_classes=num_classes, ignore_index=ignore_index)
         boundary, surface = BoundaryIoU(**common, ratio=ratio), SurfaceDistance(**common, spacing=spacing)
         self.num_classes, self.ignore_index = boundary.num_classes, boundary.ignore_index
         self.ratio, self.spacing, self.distances = boundary.ratio, surface.spacing, bool(distances)
-        self._rows, self._ids, self._place = [], [], {}
 
     @classmethod
     def for_specs(cls, *specs):
         """The state that measures what these ``BoundaryIoU`` and ``SurfaceDistance`` report."""
         measured = {name: getattr(spec, name) for spec in specs for name in DEPENDS[type(spec)]}
         return cls(**measured, distances=any(isinstance(spec, SurfaceDistance) for spec in specs))
-
-    def __len__(self):
-        return len(self._rows)
-
-    @property
-    def image_ids(self):
-        return list(self._ids)
 
     def update(self, pred, target, pixel_weight=None, image_id=None):
         """Adds one image's id maps, see ``boundary_counts``; says whether it was new."""
@@ -98,33 +91,10 @@ class BoundaryState:
                 f'BoundaryState: distances must be numbers >= 0 of shape ({self.num_classes}, 3), '
                 f'got {distances.dtype} {distances.shape}'
             )
-        row = counts.astype(np.int64), distances.astype(np.float64), float(diagonal)
-        if image_id is not None:
-            image_id = str(image_id)
-            if image_id in self._place:
-                kept = self._rows[self._place[image_id]]
-                if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(kept, row)):
-                    warnings.warn(
-                        f'BoundaryState: image {image_id!r} came twice with different values; the first is kept',
-                        stacklevel=2,
-                    )
-                return False
-            self._place[image_id] = len(self._rows)
-        self._rows.append(row)
-        self._ids.append(image_id)
-        return True
+        return self._keep((counts.astype(np.int64), distances.astype(np.float64), float(diagonal)), image_id)
 
-    def merge(self, *others):
-        """Adds the images of other states; returns itself."""
-        for other in others:
-            if other._measured() != self._measured():
-                raise ValueError(
-                    f'BoundaryState: only states that measure the same can be merged, this one measures '
-                    f'{self._measured()}, got {other._measured()}'
-                )
-            for row, image_id in zip(list(other._rows), list(other._ids)):
-                self.add(*row, image_id)
-        return self
+    def _same(self, row, other):
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(row, other))
 
     def results(self, spec):
         """Name -> value, the names and the order of ``spec.names()``; NaN where nothing is defined."""
@@ -159,31 +129,30 @@ class BoundaryState:
         counts, distances, diagonals = self._arrays()
         return dict(
             num_classes=np.array(self.num_classes),
-            ignore_index=np.array([] if self.ignore_index is None else [self.ignore_index], np.int64),
+            ignore_index=optional(self.ignore_index),
             ratio=np.array(self.ratio),
             spacing=np.array(self.spacing or [], np.float64),
             with_distances=np.array(self.distances),
             counts=counts,
             distances=distances,
             diagonal=diagonals,
-            image_id=np.array([i or '' for i in self._ids], np.str_),
-            identified=np.array([i is not None for i in self._ids], bool),
+            **self._identities(),
         )
 
     @classmethod
     def from_arrays(cls, arrays):
         """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
-        ignored, spacing = np.asarray(arrays['ignore_index']), np.asarray(arrays['spacing'])
+        spacing = np.asarray(arrays['spacing'])
         state = cls(
             int(arrays['num_classes']),
-            int(ignored[0]) if ignored.size else None,
+            from_optional(arrays['ignore_index']),
             float(arrays['ratio']),
             spacing.tolist() if spacing.size else None,
             bool(arrays['with_distances']),
         )
         rows = zip(arrays['counts'], arrays['distances'], arrays['diagonal'])
-        for row, image_id, identified in zip(rows, arrays['image_id'], arrays['identified']):
-            state.add(*row, str(image_id) if identified else None)
+        for row, image_id in zip(rows, cls._identities_of(arrays)):
+            state.add(*row, image_id)
         return state
 
     def _arrays(self):
@@ -222,15 +191,10 @@ class BoundaryState:
                 values[~present[:, 1] & in_pred.any(1), 1] = 1
         return values
 
-    def _measured(self):
-        return {name: getattr(self, name) for name in (*MEASURED, 'distances')}
-
     def _check(self, spec):
         if isinstance(spec, SurfaceDistance) and not self.distances:
             raise ValueError(f'BoundaryState: measured no distances, asked for {", ".join(spec.metrics)}')
-        mine, asked = ({name: getattr(s, name) for name in DEPENDS[type(spec)]} for s in (self, spec))
-        if mine != asked:
-            raise ValueError(f'BoundaryState: measures {mine}, asked for results with {asked}')
+        self._check_depends(spec, DEPENDS[type(spec)])
 
 
 def _label_maps(owner, pred, target, num_classes, ignore_index, pixel_weight):

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from shared_spec.checks import Boolean, Choice, Each, Integer, Optional
-from shared_spec.spec import REQUIRED, Example, MetricSpec, SpecError, metric_spec, param
+from shared_spec.checks import Choice, Each, Integer
+from shared_spec.metrics.of_images import OfImages
+from shared_spec.spec import REQUIRED, Example, metric_spec, param
 
 
 @metric_spec
-class Calibration(MetricSpec):
+class Calibration(OfImages):
     """Expected (ECE) and static, class-wise (SCE) calibration error of probabilities against hard labels.
 
     ``reference`` is written to be read: loops over images, classes and bins, fractions in [0, 1], NaN where nothing is
@@ -50,14 +51,6 @@ class Calibration(MetricSpec):
     num_classes: int = param(
         REQUIRED, Integer(low=2), 'number of classes; a binary problem has 2, with one channel too'
     )
-    ignore_index: int = param(
-        255,
-        Optional(Integer()),
-        'label that counts nowhere',
-        keras_default=None,
-        keras_name='ignore_class',
-        always=('mmseg', 'keras'),
-    )
     levels: tuple = param(
         ('D', 'I'),
         Each(Choice('D', 'I'), "a list of different levels out of 'D', 'I'", unique=True),
@@ -74,7 +67,6 @@ class Calibration(MetricSpec):
         Choice('label', 'argmax'),
         "when SCE counts a hit of class c: label == c (Nixon), or label == c == argmax ('argmax', JDTLosses)",
     )
-    binary: bool = param(False, Boolean(), 'foreground against background: SCE of class 1 only')
 
     examples = {
         'default': Example(dict(num_classes=4), labels=('hard',)),
@@ -84,18 +76,6 @@ class Calibration(MetricSpec):
             dict(num_classes=4, ignore_index=None, metrics=['SCE'], levels=['I']), labels=('hard',)
         ),
     }
-
-    def validate(self):
-        if self.binary and self.num_classes != 2:
-            raise SpecError(
-                f'{type(self).__name__}: binary=True needs num_classes=2 (0 is background, 1 is foreground), '
-                f'got {self.num_classes}'
-            )
-
-    def to_mmseg(self):
-        """The MMSegmentation config dict; the number of classes comes from the data set, ``ignore_index`` is stated."""
-        written = {name: self.thawed(name) for name, _ in self._written('mmseg') if name != 'num_classes'}
-        return {'type': self.mmseg_type, **written}
 
     def names(self):
         """The names of the results, in order."""

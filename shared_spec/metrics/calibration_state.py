@@ -5,11 +5,11 @@ together.
 """
 
 import math
-import warnings
 
 import numpy as np
 
 from shared_spec.metrics.calibration import Calibration
+from shared_spec.metrics.image_state import ImageState, from_optional, optional
 
 CELL, PIXELS, LABELLED, RIGHT, CONFIDENCE = range(5)  # the columns of an image's table
 ONE = 1 << 30  # a confidence is a multiple of 1 / ONE: an image of 2^33 pixels still fits into int64
@@ -107,26 +107,19 @@ def cells_of(counts, sums):
     return table[table[:, PIXELS] > 0]
 
 
-class CalibrationState:
-    """The bins of every image seen, as int64, with the image's identity where it has one.
+class CalibrationState(ImageState):
+    """The bins of every image seen, as int64; ``update`` and ``merge`` add images, see ``ImageState``.
 
-    ``update`` and ``merge`` add images; an image whose identity is already there is dropped, so that a sampler that
-    pads its shards changes nothing. The results do not depend on the order, to the last digit. Identities are strings
-    (an integer is taken by its text); an image without one is never dropped. An image takes 40 bytes for each bin with
-    a pixel: a few kB for 19 classes.
+    The results do not depend on the order, to the last digit. An image takes 40 bytes for each bin with a pixel: a few
+    kB for 19 classes.
     """
 
+    measured = 'num_classes', 'ignore_index', 'bins'
+
     def __init__(self, num_classes, ignore_index=255, bins=10):
+        super().__init__()
         spec = Calibration(num_classes=num_classes, ignore_index=ignore_index, bins=bins)
         self.num_classes, self.ignore_index, self.bins = spec.num_classes, spec.ignore_index, spec.bins
-        self._rows, self._ids, self._place = [], [], {}
-
-    def __len__(self):
-        return len(self._rows)
-
-    @property
-    def image_ids(self):
-        return list(self._ids)
 
     def update(self, prob, target, pixel_weight=None, image_id=None):
         """Adds one image's probabilities and labels, see ``image_cells``; says whether it was new."""
@@ -138,37 +131,16 @@ class CalibrationState:
         """Adds one image's table (cells, 5), as ``image_cells`` gives it; says whether it was new."""
         cells = np.asarray(cells)
         self._check_cells(cells)
-        cells = cells.astype(np.int64)
-        if image_id is not None:
-            image_id = str(image_id)
-            if image_id in self._place:
-                # a GPU may give the same image another last digit, which is no other image
-                kept = self._rows[self._place[image_id]][:, PIXELS:].sum(0, dtype=np.float64)
-                if not np.allclose(kept, cells[:, PIXELS:].sum(0, dtype=np.float64), rtol=1e-3):
-                    warnings.warn(
-                        f'CalibrationState: image {image_id!r} came twice with different values; the first is kept',
-                        stacklevel=2,
-                    )
-                return False
-            self._place[image_id] = len(self._rows)
-        self._rows.append(cells)
-        self._ids.append(image_id)
-        return True
+        return self._keep(cells.astype(np.int64), image_id)
 
-    def merge(self, *others):
-        """Adds the images of other states; returns itself."""
-        for other in others:
-            if other._key() != self._key():
-                raise ValueError(
-                    f'CalibrationState: only states of {self._words()} can be merged, got one of {other._words()}'
-                )
-            for cells, image_id in zip(list(other._rows), list(other._ids)):
-                self.add(cells, image_id)
-        return self
+    def _same(self, row, other):
+        # a GPU may give the same image another last digit, which is no other image
+        sums = (cells[:, PIXELS:].sum(0, dtype=np.float64) for cells in (row, other))
+        return np.allclose(*sums, rtol=1e-3)
 
     def results(self, spec):
         """Name -> fraction, the names and the order of ``spec.names()``; NaN where nothing is defined."""
-        self._check(spec)
+        self._check_depends(spec, self.measured)
         found = {}
         if 'D' in spec.levels:
             errors = self._errors(spec, self._rows)
@@ -180,12 +152,12 @@ class CalibrationState:
 
     def per_class(self, spec):
         """'SCED' -> (num_classes,) fractions, the terms of its mean; empty where SCED is no result of ``spec``."""
-        self._check(spec)
+        self._check_depends(spec, self.measured)
         return {'SCED': self._errors(spec, self._rows)[:-1]} if 'SCED' in spec.names() else {}
 
     def cells(self, spec):
         """'SCE' -> (images, classes) and 'ECE' -> (images,), those of ``spec.metrics``; NaN where nothing is defined."""
-        self._check(spec)
+        self._check_depends(spec, self.measured)
         errors = np.array([self._errors(spec, [row]) for row in self._rows]).reshape(len(self), self.num_classes + 1)
         found = {'ECE': errors[:, -1], 'SCE': errors[:, :-1]}
         return {name: found[name] for name in spec.metrics}
@@ -194,22 +166,20 @@ class CalibrationState:
         """The state as arrays that ``numpy.savez`` keeps without pickles."""
         return dict(
             num_classes=np.array(self.num_classes),
-            ignore_index=np.array([] if self.ignore_index is None else [self.ignore_index], np.int64),
+            ignore_index=optional(self.ignore_index),
             bins=np.array(self.bins),
             cells=np.concatenate([np.zeros((0, 5), np.int64), *self._rows]),
             cells_of_image=np.array([len(row) for row in self._rows], np.int64),
-            image_id=np.array([i or '' for i in self._ids], np.str_),
-            identified=np.array([i is not None for i in self._ids], bool),
+            **self._identities(),
         )
 
     @classmethod
     def from_arrays(cls, arrays):
         """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
-        ignored = np.asarray(arrays['ignore_index'])
-        state = cls(int(arrays['num_classes']), int(ignored[0]) if ignored.size else None, int(arrays['bins']))
+        state = cls(int(arrays['num_classes']), from_optional(arrays['ignore_index']), int(arrays['bins']))
         rows = np.split(arrays['cells'], np.cumsum(arrays['cells_of_image']))[:-1]  # the last is what lies behind: none
-        for cells, image_id, identified in zip(rows, arrays['image_id'], arrays['identified']):
-            state.add(cells, str(image_id) if identified else None)
+        for cells, image_id in zip(rows, cls._identities_of(arrays)):
+            state.add(cells, image_id)
         return state
 
     def _errors(self, spec, rows):
@@ -229,19 +199,6 @@ class CalibrationState:
         else:
             errors[:-1][labelled[:-1].sum(1) == 0] = np.nan
         return errors
-
-    def _key(self):
-        return self.num_classes, self.ignore_index, self.bins
-
-    def _words(self):
-        return f'{self.num_classes} classes, ignore_index {self.ignore_index} and {self.bins} bins'
-
-    def _check(self, spec):
-        if (spec.num_classes, spec.ignore_index, spec.bins) != self._key():
-            raise ValueError(
-                f'CalibrationState: counted for {self._words()}, asked for results with {spec.num_classes}, '
-                f'{spec.ignore_index} and {spec.bins}'
-            )
 
     def _check_cells(self, cells):
         limit = (self.num_classes + 1) * self.bins

@@ -4,11 +4,10 @@ This is what the evaluators and the command line run. It shares nothing with the
 tests hold the two together.
 """
 
-import warnings
-
 import numpy as np
 
 from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.image_state import ImageState, from_optional, optional
 
 TP, FP, FN = range(3)
 CHUNK = 1 << 16  # pixels counted at a time, so that the temporaries stay in the cache
@@ -71,30 +70,23 @@ def image_counts(pred, target, num_classes, ignore_index=None, pixel_weight=None
     return counts
 
 
-class FineGrainedState:
-    """The counts of every image seen, as int64, with the image's identity where it has one.
+class FineGrainedState(ImageState):
+    """The counts of every image seen, as int64; ``update`` and ``merge`` add images, see ``ImageState``.
 
-    ``update`` and ``merge`` add images; an image whose identity is already there is dropped, so that a sampler that
-    pads its shards changes nothing. The results do not depend on the order, to the last digit. Identities are strings
-    (an integer is taken by its text); an image without one is never dropped.
+    The results do not depend on the order, to the last digit.
     """
+
+    measured = 'num_classes', 'ignore_index'
 
     def __init__(self, num_classes, ignore_index=255):
         spec = FineGrained(num_classes=num_classes, ignore_index=ignore_index)
+        super().__init__()
         self.num_classes, self.ignore_index = spec.num_classes, spec.ignore_index
-        self._rows, self._ids, self._place = [], [], {}
-
-    def __len__(self):
-        return len(self._rows)
 
     @property
     def counts(self):
         """int64 (images, classes, 3): tp, fp, fn."""
         return np.array(self._rows, np.int64).reshape(len(self), self.num_classes, 3)
-
-    @property
-    def image_ids(self):
-        return list(self._ids)
 
     def update(self, pred, target, pixel_weight=None, image_id=None):
         """Adds one image's id maps, see ``image_counts``; says whether it was new."""
@@ -108,36 +100,11 @@ class FineGrainedState:
                 f'FineGrainedState: counts must be integers >= 0 of shape ({self.num_classes}, 3), '
                 f'got {counts.dtype} {counts.shape}'
             )
-        counts = counts.astype(np.int64)
-        if image_id is not None:
-            image_id = str(image_id)
-            if image_id in self._place:
-                if not np.array_equal(self._rows[self._place[image_id]], counts):
-                    warnings.warn(
-                        f'FineGrainedState: image {image_id!r} came twice with different counts; the first is kept',
-                        stacklevel=2,
-                    )
-                return False
-            self._place[image_id] = len(self._rows)
-        self._rows.append(counts)
-        self._ids.append(image_id)
-        return True
-
-    def merge(self, *others):
-        """Adds the images of other states; returns itself."""
-        for other in others:
-            if (other.num_classes, other.ignore_index) != (self.num_classes, self.ignore_index):
-                raise ValueError(
-                    f'FineGrainedState: only states of {self.num_classes} classes with ignore_index '
-                    f'{self.ignore_index} can be merged, got {other.num_classes} with {other.ignore_index}'
-                )
-            for counts, image_id in zip(list(other._rows), list(other._ids)):
-                self.add(counts, image_id)
-        return self
+        return self._keep(counts.astype(np.int64), image_id)
 
     def results(self, spec):
         """Name -> fraction, the names and the order of ``spec.names()``; NaN where nothing is defined."""
-        self._check(spec)
+        self._check_depends(spec, self.measured)
         counts = self._valid_images()
         tp, fp, fn = np.moveaxis(counts.sum(0), -1, 0).astype(np.float64)
         labelled = tp + fn
@@ -156,7 +123,7 @@ class FineGrainedState:
 
     def per_class(self, spec):
         """Name without its 'm' -> (num_classes,) fractions: the terms of the D results and of the C results."""
-        self._check(spec)
+        self._check_depends(spec, self.measured)
         counts, found = self._valid_images(), {}
         for metric in spec.metrics:
             for level in spec.levels:
@@ -170,7 +137,7 @@ class FineGrainedState:
     def cells(self, spec):
         """(images, classes) arrays, an image without a valid pixel included: whether the cell is ``present`` (it counts
         under I and C), ``tp``, ``fp``, ``fn``, and each score without its 'm', NaN where it does not count."""
-        self._check(spec)
+        self._check_depends(spec, self.measured)
         counts = self.counts
         has_pixel = counts[..., [TP, FP]].sum((1, 2)) > 0
         found = dict(present=None, tp=counts[..., TP], fp=counts[..., FP], fn=counts[..., FN])
@@ -185,31 +152,22 @@ class FineGrainedState:
         """The state as arrays that ``numpy.savez`` keeps without pickles."""
         return dict(
             num_classes=np.array(self.num_classes),
-            ignore_index=np.array([] if self.ignore_index is None else [self.ignore_index], np.int64),
+            ignore_index=optional(self.ignore_index),
             counts=self.counts,
-            image_id=np.array([i or '' for i in self._ids], np.str_),
-            identified=np.array([i is not None for i in self._ids], bool),
+            **self._identities(),
         )
 
     @classmethod
     def from_arrays(cls, arrays):
         """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
-        ignored = np.asarray(arrays['ignore_index'])
-        state = cls(int(arrays['num_classes']), int(ignored[0]) if ignored.size else None)
-        for counts, image_id, identified in zip(arrays['counts'], arrays['image_id'], arrays['identified']):
-            state.add(counts, str(image_id) if identified else None)
+        state = cls(int(arrays['num_classes']), from_optional(arrays['ignore_index']))
+        for counts, image_id in zip(arrays['counts'], cls._identities_of(arrays)):
+            state.add(counts, image_id)
         return state
 
     def _valid_images(self):
         counts = self.counts
         return counts[counts[..., [TP, FP]].sum((1, 2)) > 0]
-
-    def _check(self, spec):
-        if (spec.num_classes, spec.ignore_index) != (self.num_classes, self.ignore_index):
-            raise ValueError(
-                f'FineGrainedState: counted for {self.num_classes} classes with ignore_index {self.ignore_index}, '
-                f'asked for results with {spec.num_classes} and {spec.ignore_index}'
-            )
 
 
 def _divide(above, below):

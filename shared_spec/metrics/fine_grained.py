@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from shared_spec.checks import Boolean, Choice, Each, Integer, Optional, Real
-from shared_spec.spec import REQUIRED, Example, MetricSpec, SpecError, metric_spec, param
+from shared_spec.checks import Choice, Each, Integer, Real
+from shared_spec.metrics.of_images import OfImages
+from shared_spec.spec import Example, metric_spec, param
 
 DECILES = tuple(range(10, 101, 10))  # the q over which IQ and CQ are averaged
 
 
 @metric_spec
-class FineGrained(MetricSpec):
+class FineGrained(OfImages):
     """Overlap of hard predictions with hard labels, from per-image counts tp, fp, fn of every class.
 
     ``reference`` is written to be read: loops over images and classes, fractions in [0, 1], NaN where nothing is
@@ -41,15 +42,6 @@ class FineGrained(MetricSpec):
         'keras_plugin.metrics.MeanIoU(num_classes, level="C", ignore_class=255, from_logits=True)])'
     )
 
-    num_classes: int = param(REQUIRED, Integer(low=1), 'number of classes; a binary problem has 2')
-    ignore_index: int = param(
-        255,
-        Optional(Integer()),
-        'label that counts nowhere',
-        keras_default=None,
-        keras_name='ignore_class',
-        always=('mmseg', 'keras'),
-    )
     levels: tuple = param(
         ('D', 'I', 'C'),
         Each(Choice('D', 'I', 'C'), "a list of different levels out of 'D', 'I', 'C'", unique=True),
@@ -75,7 +67,6 @@ class FineGrained(MetricSpec):
         Choice('target', 'either'),
         'where a class must occur to be present in an image: in the ground truth, or there or in the prediction',
     )
-    binary: bool = param(False, Boolean(), 'foreground against background: only class 1 counts')
 
     examples = {
         'default': Example(dict(num_classes=4), labels=('hard',)),
@@ -87,18 +78,6 @@ class FineGrained(MetricSpec):
         'binary': Example(dict(num_classes=2, binary=True), labels=('hard',)),
         'ignore_nothing_no_worst': Example(dict(num_classes=4, ignore_index=None, q=[]), labels=('hard',)),
     }
-
-    def validate(self):
-        if self.binary and self.num_classes != 2:
-            raise SpecError(
-                f'{type(self).__name__}: binary=True needs num_classes=2 (0 is background, 1 is foreground), '
-                f'got {self.num_classes}'
-            )
-
-    def to_mmseg(self):
-        """The MMSegmentation config dict; the number of classes comes from the data set, ``ignore_index`` is stated."""
-        written = {name: self.thawed(name) for name, _ in self._written('mmseg') if name != 'num_classes'}
-        return {'type': self.mmseg_type, **written}
 
     def names(self):
         """The names of the results, in order."""

@@ -138,7 +138,7 @@ def test_for_spec_measures_what_is_reported():
 def test_what_does_not_fit_is_refused():
     others = [BoundaryState(3), BoundaryState(4, 0), BoundaryState(4, ratio=0.1), BoundaryState(4, spacing=[1, 1])]
     for other in (*others, BoundaryState(4, distances=False)):
-        with pytest.raises(ValueError, match='only states that measure the same can be merged, this one measures'):
+        with pytest.raises(ValueError, match='only states that measure the same can be merged, this one has'):
             BoundaryState(4).merge(other)
     for other in others:
         with pytest.raises(ValueError, match='BoundaryState: measures .*, asked for results with '):

@@ -120,7 +120,7 @@ def test_arrays_round_trip_through_a_file(tmp_path, ignore_index, image_ids):
         again = CalibrationState.from_arrays(arrays)
     identical(again.results(spec), state.results(spec))
     assert again.image_ids == state.image_ids and len(again) == 3
-    assert again._key() == (4, ignore_index, 7)
+    assert (again.num_classes, again.ignore_index, again.bins) == (4, ignore_index, 7)
 
 
 def test_an_empty_state_round_trips():
@@ -185,11 +185,16 @@ def test_views_are_read_as_they_lie():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match='only states of 4 classes, ignore_index 255 and 10 bins can be merged, got'):
+    with pytest.raises(
+        ValueError,
+        match="only states that measure the same can be merged, this one has {'num_classes': 4, 'ignore_index': 255, 'bins': 10}",
+    ):
         CalibrationState(4).merge(CalibrationState(4, 0))
-    with pytest.raises(ValueError, match='got one of 4 classes, ignore_index 255 and 15 bins'):
+    with pytest.raises(ValueError, match="got {'num_classes': 4, 'ignore_index': 255, 'bins': 15}"):
         CalibrationState(4).merge(CalibrationState(4, bins=15))
-    with pytest.raises(ValueError, match='counted for 4 classes, ignore_index 255 and 10 bins, asked for results with'):
+    with pytest.raises(
+        ValueError, match="measures {'num_classes': 4, 'ignore_index': 255, 'bins': 10}, asked for results with"
+    ):
         CalibrationState(4).results(Calibration(num_classes=4, bins=15))
     bad = [
         np.zeros((2, 4), int),

@@ -1,0 +1,32 @@
+"""The parameters that every metric of the spec has."""
+
+from shared_spec.checks import Boolean, Integer, Optional
+from shared_spec.spec import REQUIRED, MetricSpec, SpecError, param, shared_parameters
+
+
+@shared_parameters
+class OfImages(MetricSpec):
+    """A metric of label maps of images; ``mmseg_type`` is the evaluator that measures it."""
+
+    num_classes: int = param(REQUIRED, Integer(low=1), 'number of classes; a binary problem has 2')
+    ignore_index: int = param(
+        255,
+        Optional(Integer()),
+        'label that counts nowhere',
+        keras_default=None,
+        keras_name='ignore_class',
+        always=('mmseg', 'keras'),
+    )
+    binary: bool = param(False, Boolean(), 'foreground against background: only class 1 counts')
+
+    def validate(self):
+        if self.binary and self.num_classes != 2:
+            raise SpecError(
+                f'{type(self).__name__}: binary=True needs num_classes=2 (0 is background, 1 is foreground), '
+                f'got {self.num_classes}'
+            )
+
+    def to_mmseg(self):
+        """The MMSegmentation config dict; the number of classes comes from the data set, ``ignore_index`` is stated."""
+        written = {name: self.thawed(name) for name, _ in self._written('mmseg') if name != 'num_classes'}
+        return {'type': self.mmseg_type, **written}
