@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 METRICS_PAGE = ROOT / 'docs' / 'keras_metrics.md'  # one script from top to bottom
 PAGES = sorted(p for p in (ROOT / 'README.md', ROOT / 'docs' / 'install.md', METRICS_PAGE) if p.exists())
+LINKED = sorted({*PAGES, *(ROOT / 'docs').glob('*.md')})
 
 
 def blocks(language, pages=PAGES):
@@ -108,7 +109,27 @@ def test_commands_exist(text):
         assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize('text', list(blocks('python', [ROOT / 'docs' / 'metrics.md'])))
+def test_the_metrics_page_runs(text):
+    if 'val_evaluator' not in text:
+        return exec(text, {})
+    for host in ('torch', 'mmseg', 'mmcv', 'pandas'):
+        pytest.importorskip(host, reason='MMSegmentation or pandas is not installed')
+    from mmengine.config import Config
+    from mmengine.registry import HOOKS
+    from mmseg.registry import METRICS
+
+    import mmseg_plugin  # noqa: F401
+
+    config = Config.fromstring(text, '.py')
+    assert {METRICS.build(evaluator).__class__.__name__ for evaluator in config.val_evaluator} == {
+        'FineGrainedMetric', 'CalibrationMetric', 'BoundaryMetric'
+    }  # fmt: skip
+    assert HOOKS.build(config.default_hooks.checkpoint).rules == ['greater']
+
+
+@pytest.mark.parametrize('page', LINKED, ids=lambda page: page.name)
 def test_links_inside_the_repository_lead_somewhere(page):
-    for target in re.findall(r'\]\((?!https?://|#)([^)#]+)', page.read_text(encoding='utf-8')):
+    prose = re.sub(r'^ *```.*?^ *```$', '', page.read_text(encoding='utf-8'), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r'\]\((?!https?://|#)([^)#]+)', prose):
         assert (page.parent / target).exists(), target
