@@ -57,7 +57,7 @@ def contenders(classes, pred, label, jdt):
 
         return measure
 
-    logits = torch.nn.functional.one_hot(pred, classes).permute(2, 0, 1).float() * 5
+    logits = torch.nn.functional.one_hot(pred, classes).permute(2, 0, 1).float().contiguous() * 5
     probabilistic = dict(sample, seg_logits=dict(data=logits))
     calibration = METRICS.build(dict(type='CalibrationMetric'))
     calibration.dataset_meta = meta
