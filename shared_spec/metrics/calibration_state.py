@@ -35,7 +35,6 @@ def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_wei
     keep = np.ones(target.size, bool) if weight is None else weight.reshape(-1) > 0
     if ignore_index is not None:
         keep &= target != ignore_index
-    everywhere = keep.all()
 
     pixels = np.zeros((num_classes + 1, 3), np.int64)  # not labelled so; labelled; labelled and argmax
     units = np.zeros(num_classes + 1, np.int64)  # of confidence
@@ -44,15 +43,13 @@ def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_wei
     step = max(1, CHUNK // num_classes)
     for start in range(0, target.size, step):
         part = slice(start, start + step)
-        p, t = prob[:, part], target[part]
-        if not everywhere:
-            p, t = p[:, keep[part]], t[keep[part]]
-            if not t.size:
-                continue
+        p, t, valid = prob[:, part].astype(np.float64), target[part].astype(np.int64), keep[part]
+        counted = np.count_nonzero(valid)
+        if counted < t.size:  # left where they are: the rest would have to be copied
+            p, t = np.where(valid, p, 0), np.where(valid, t, -1)
         check_range(float(p.min()), float(p.max()))
-        p = p.astype(np.float64)
         if channels == 1:
-            p = np.concatenate([1 - p, p])
+            p = np.concatenate([np.where(valid, 1 - p, 0), p])
         best = p.argmax(0)
         p = np.concatenate([p, p.max(0, keepdims=True)])
         scaled, in_units = p * bins, np.rint(p * ONE)
@@ -60,7 +57,7 @@ def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_wei
         hits = t[t == best]
         labelled = np.append(np.bincount(in_class, minlength=num_classes), hits.size)
         right = np.append(np.bincount(hits, minlength=num_classes), hits.size)
-        pixels += np.stack([t.size - labelled, labelled - right, right], 1)
+        pixels += np.stack([counted - labelled, labelled - right, right], 1)
         units += in_units.sum(1).astype(np.int64)
         # most cells are in the first bin: those beyond it are at most bins for each pixel, and one more
         c, pixel = np.divmod(np.flatnonzero(scaled >= 1), t.size)
