@@ -10,7 +10,7 @@ from shared_spec.granularity import as_weights
 
 def counted(spec, batch):
     """(N, C) which cells count."""
-    n, c = batch.target.shape[:2]
+    n, c = len(batch.image_weight), batch.channels
     chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
     classes = spec.classes
     if classes == 'auto':
@@ -18,7 +18,7 @@ def counted(spec, batch):
     if classes == 'present':
         cells = batch.largest_target > spec.presence_threshold
     else:
-        cells = torch.tensor([[k in chosen for k in range(c)]], device=batch.target.device).expand(n, c)
+        cells = torch.tensor([[k in chosen for k in range(c)]], device=batch.image_weight.device).expand(n, c)
     return cells & batch.has_pixel[:, None]
 
 
@@ -34,7 +34,7 @@ def mean_over_cells(spec, batch, statistics, cell_loss, class_weight=None):
 
 def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
     """What ranks add up for the mean over cells: name -> tensor."""
-    c = batch.target.shape[1]
+    c = batch.channels
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
     cells = counted(spec, batch)
     class_weight = statistics[0].new_tensor(class_weight or [1.0] * c)

@@ -1,7 +1,8 @@
 """What a loss receives, in PyTorch: logits or probabilities, hard or soft labels, ignored pixels, weights."""
 
+import copy
+import functools
 import os
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,25 +12,52 @@ from shared_spec import shapes
 from shared_spec.inputs import FLOOR
 
 DEBUG = os.environ.get('SEGPARITY_DEBUG', '') not in ('', '0')
+LABEL_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)  # older PyTorch has no such question
 
 
-class Batch(NamedTuple):
-    """One call's inputs with the spatial axes flattened to P pixels, in the wider of float32 and pred's dtype.
+class Batch:
+    """One call's inputs with the spatial axes flattened to P pixels.
 
-    pred (N, C, P) logits or probabilities, target (N, C, P) in [0, 1], weight (N, P) with 0 where ignored,
-    image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds.
+    As they came: given (N, C, P) logits or probabilities, labels (N, P) class ids or (N, C, P), pixel_weight None,
+    (N, P) bool or (N, P) weights, False or 0 where a pixel is absent; there the first two may hold anything.
+    As losses see them, made when first asked for, in dtype, the wider of float32 and pred's: pred, target (N, C, P) in
+    [0, 1] and weight (N, P), all of them 0 where a pixel is absent.
+    Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
+    channels, space, and size (N, C): for hard labels the weight of a class's pixels, once a loss has it.
     """
 
-    pred: Tensor
-    target: Tensor
-    weight: Tensor
-    image_weight: Tensor
-    hard: bool
-    softmax: bool
-    logits: bool
-    space: tuple
+    def __init__(self, given, labels, pixel_weight, image_weight, hard, softmax, logits, space):
+        self.given, self.labels, self.pixel_weight, self.image_weight = given, labels, pixel_weight, image_weight
+        self.hard, self.softmax, self.logits, self.space = hard, softmax, logits, space
+        self.dtype, self.channels, self.size = image_weight.dtype, given.shape[1], None
+
+    def with_target(self, target):
+        """The same batch with another dense target."""
+        other = copy.copy(self)
+        other.__dict__.update(target=target, channels=target.shape[1], size=None)
+        return other
+
+    @functools.cached_property
+    def weight(self):
+        n, _, p = self.given.shape
+        return self.image_weight.new_ones(n, p) if self.pixel_weight is None else self.pixel_weight.to(self.dtype)
+
+    @functools.cached_property
+    def pred(self):
+        return self.without_absent(self.given.to(self.dtype))
+
+    @functools.cached_property
+    def target(self):
+        y = self.labels
+        if y.dim() == 2:
+            y = y[:, None] == torch.arange(self.channels, device=y.device)[:, None]
+        return self.without_absent(y.to(self.dtype))
+
+    def without_absent(self, x):
+        """x (N, C, P) with 0 at absent pixels."""
+        return x if self.pixel_weight is None else torch.where((self.weight > 0)[:, None], x, 0)
 
     @property
     def prob(self):
@@ -76,11 +104,15 @@ class Batch(NamedTuple):
     @property
     def has_pixel(self):
         """(N,) whether an image has any pixel that counts."""
-        return (self.weight > 0).any(1)
+        if self.pixel_weight is None:
+            return torch.full_like(self.image_weight, self.given.shape[2] > 0, dtype=torch.bool)
+        return (self.pixel_weight > 0).any(1)
 
     @property
     def largest_target(self):
         """(N, C) largest target among the pixels that count, 0 where none does."""
+        if self.size is not None:
+            return (~(self.size <= 0)).to(self.dtype)  # a size that is not a number hides nothing
         return self.target.amax(2)
 
     def sum(self, x):
@@ -110,47 +142,56 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     shapes.check_channels(owner, spec.channels, c)
     shapes.check_hard(owner, spec.labels, kind, target.is_floating_point(), c, target.dtype, tuple(target.shape))
     ignored = shapes.check_ignore(owner, spec.ignore_index, ignore_index, c)
-    pred = pred.to(torch.promote_types(pred.dtype, torch.float32)).flatten(2)
-    valid = torch.ones((n, pred.shape[2]), dtype=torch.bool, device=pred.device)
+    dtype = torch.promote_types(pred.dtype, torch.float32)
+    pixel_weight = None
 
     if c == 1:
-        hard = not target.is_floating_point()
-        target = target.reshape(n, -1).to(pred.dtype)
-        for i in ignored:
-            valid = valid & (target != i)
-        check_values(owner, target, valid, 0, 1, 'a one-channel target must lie in [0, 1]')
-        target = target[:, None]
+        hard, labels = not target.is_floating_point(), target.reshape(n, -1)
+        pixel_weight = valid_pixels(labels, ignored)
+        check_values(owner, labels, pixel_weight, 0, 1, 'a one-channel target must lie in [0, 1]')
+        labels = labels[:, None]
     elif kind == 'channels':
-        hard = 'soft' not in spec.labels  # one-hot integers
-        target = target.flatten(2).to(pred.dtype)
+        hard, labels = 'soft' not in spec.labels, target.flatten(2)  # hard: one-hot integers
     else:
-        hard = True
-        ids = target.reshape(n, -1).long()
-        for i in ignored:
-            valid = valid & (ids != i)
-        check_values(owner, ids, valid, 0, c - 1, f'target labels must be below {c}')
-        target = (ids[:, None] == torch.arange(c, device=ids.device)[:, None]).to(pred.dtype)
+        hard, labels = True, target.reshape(n, -1)
+        labels = labels if labels.dtype in LABEL_DTYPES else labels.long()
+        pixel_weight = valid_pixels(labels, ignored)
+        check_values(owner, labels, pixel_weight, 0, c - 1, f'target labels must be below {c}')
 
-    pixel_weight, image_weight = valid.to(pred.dtype), pred.new_ones(n)
+    image_weight = pred.new_ones(n, dtype=dtype)
     if weight is not None:
-        weight = weight.to(pred.dtype)
+        weight = weight.to(dtype)
         if shapes.weight_kind(owner, (n, c, *space), weight.shape, 'first') == 'image':
-            image_weight = weight
-            pixel_weight = pixel_weight * weight[:, None]
+            image_weight, weight = weight, weight[:, None].expand(n, labels.shape[-1])
         else:
-            pixel_weight = pixel_weight * weight.reshape(n, -1)
+            weight = weight.reshape(n, -1)
+        pixel_weight = weight if pixel_weight is None else pixel_weight * weight
 
-    counts = (pixel_weight > 0)[:, None]
-    pred = torch.where(counts, pred, 0)  # an ignored pixel's prediction may be anything, NaN too
-    target = torch.where(counts, target, 0)
     softmax = c > 1 and spec.activation == 'softmax'
-    return Batch(pred, target, pixel_weight, image_weight, hard, softmax, spec.from_logits, space)
+    return Batch(pred.flatten(2), labels, pixel_weight, image_weight, hard, softmax, spec.from_logits, space)
+
+
+def valid_pixels(labels, ignored):
+    """(N, P) bool: where labels are none of ``ignored``; None where there is nothing to look for."""
+    ignored = [i for i in ignored if labels.is_floating_point() or holds(labels.dtype, i)]
+    if not ignored:
+        return None
+    return functools.reduce(torch.logical_and, [labels != i for i in ignored])
+
+
+def holds(dtype, value):
+    """Whether an integer dtype has the value, which comparisons would wrap."""
+    return dtype == torch.bool or torch.iinfo(dtype).min <= value <= torch.iinfo(dtype).max
 
 
 def check_values(owner, values, valid, low, high, rule):
     """Refuses labels outside their range where looking costs no device synchronisation, or under SEGPARITY_DEBUG=1."""
     if is_compiling() or not (DEBUG or values.device.type == 'cpu'):
         return
-    wrong = valid & ((values < low) | (values > high))
+    wrong = values < low
+    if values.is_floating_point() or holds(values.dtype, high):
+        wrong |= values > high
+    if valid is not None:
+        wrong &= valid
     if wrong.any():
         raise ValueError(f'{owner}: {rule}, got {values[wrong][0].item():g}')

@@ -2,9 +2,14 @@
 
 import torch
 
+from mmseg_plugin.fused_overlap import fused_overlap
+
 
 def product_overlap(batch, norm=1):
     """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|; each (N, C)."""
+    statistics = fused(batch, 'product') if norm == 1 else None
+    if statistics is not None:
+        return statistics
     p, y = batch.prob, batch.target
     both = p * y  # subtracted before the sum, so that few wrong pixels among many survive in float32
     return batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)
@@ -12,21 +17,40 @@ def product_overlap(batch, norm=1):
 
 def exact_overlap(batch):
     """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
+    statistics = fused(batch, 'exact')
+    if statistics is not None:
+        return statistics
     (p, q), y = batch.prob_both, batch.target
     return batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
 
 
 def metric_overlap(batch, norm=1):
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; each (N, C); at p = y the gradient splits evenly."""
+    statistics = fused(batch, 'metric') if norm == 1 else None
+    if statistics is not None:
+        return statistics
     p, y = batch.prob, batch.target
     if norm == 1:
         both = torch.minimum(p, y)
-        return batch.sum(both), batch.sum(p - both), batch.sum(y - both)
-    if norm == 2:
+    elif norm == 2:
         both = p * y
     else:
         both = (p**norm + y**norm - (p - y).abs() ** norm) / 2
     return batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)
+
+
+def fused(batch, flavour):
+    """The three statistics from the fused operator, or None where it does not run."""
+    activation = 'none' if not batch.logits else 'softmax' if batch.softmax else 'sigmoid'
+    if flavour == 'metric' and batch.hard and batch.logits:
+        flavour = 'product'  # the same for labels 0 and 1
+    statistics = fused_overlap(batch.given, batch.labels, batch.pixel_weight, activation, flavour)
+    if statistics is None:
+        return None
+    tp, fp, fn = statistics
+    if batch.hard:
+        batch.size = (tp + fn).detach()
+    return tp, fp, fn
 
 
 def score(tp, fp, fn, alpha, beta, smooth):

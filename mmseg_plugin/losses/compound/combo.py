@@ -41,4 +41,4 @@ class ComboLoss(Loss):
 
         parts = sum_over_ranks(parts, spec.sync)
         ce, dice = ratio(*parts['ce'], 0.0), mean_of_sums(spec, parts, self.cell_loss)
-        return (spec.loss_weight * (spec.alpha * ce - (1 - spec.alpha) * dice)).to(batch.pred.dtype)
+        return (spec.loss_weight * (spec.alpha * ce - (1 - spec.alpha) * dice)).to(batch.dtype)

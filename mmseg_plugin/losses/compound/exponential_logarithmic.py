@@ -56,4 +56,4 @@ class ExponentialLogarithmicLoss(Loss):
             w = size.new_tensor(spec.weights_of_list(c, batch.softmax)[-len(sides) :])
         ce = ratio((w * ce).sum(), parts['mass'], 0.0)
         dice = mean_of_sums(spec, parts, self.cell_loss)
-        return (spec.loss_weight * (spec.dice_weight * dice + spec.ce_weight * ce)).to(batch.pred.dtype)
+        return (spec.loss_weight * (spec.dice_weight * dice + spec.ce_weight * ce)).to(batch.dtype)

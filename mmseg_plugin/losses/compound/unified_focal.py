@@ -47,10 +47,10 @@ class UnifiedFocalLoss(Loss):
 
         focal = batch.sum(weights[:, None] * q ** focus[:, None] * y * nll)
         statistics = batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
-        parts = cell_sums(cells, batch._replace(target=y), statistics, cell_loss)
+        parts = cell_sums(cells, batch.with_target(y), statistics, cell_loss)
         mass = batch.sum(torch.ones_like(y[:, :1])) * (1 if batch.softmax else c)
         parts['focal'] = torch.stack([focal.sum(), mass.sum()])
 
         parts = sum_over_ranks(parts, spec.sync)
         focal, region = ratio(*parts['focal'], 0.0), mean_of_sums(cells, parts, cell_loss)
-        return (spec.loss_weight * (spec.weight * focal + (1 - spec.weight) * region)).to(batch.pred.dtype)
+        return (spec.loss_weight * (spec.weight * focal + (1 - spec.weight) * region)).to(batch.dtype)

@@ -58,7 +58,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
                 total = ratio(total, (w * size).sum() if joins else mass.sum(), 0.0)
             else:
                 total = total / avg_factor
-        return (spec.loss_weight * total).to(batch.pred.dtype)
+        return (spec.loss_weight * total).to(batch.dtype)
 
     def pixel_map(self, batch, positive, negative, size, mass):
         """(N, *space) the unreduced loss."""

@@ -29,7 +29,7 @@ class GeneralizedDiceLoss(Loss):
         super().__init__(locals())
 
     def compute(self, batch):
-        spec, c = self.spec, batch.target.shape[1]
+        spec, c = self.spec, batch.channels
         chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
         statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
         statistics = torch.stack(statistics)[:, :, chosen]
@@ -49,7 +49,7 @@ class GeneralizedDiceLoss(Loss):
             result = result + levels['D'] * self.ratio_loss(tp, fp, fn, counts > 0)
         if 'I' in levels:
             result = result + levels['I'] * ratio(*parts['I'], 0.0)
-        return (spec.loss_weight * result).to(batch.pred.dtype)
+        return (spec.loss_weight * result).to(batch.dtype)
 
     def ratio_loss(self, tp, fp, fn, present):
         """1 - the weighted ratio over the last axis; 0 where no class is present."""

@@ -44,4 +44,4 @@ class GeneralizedWassersteinDiceLoss(Loss):
         loss = ratio(wrong, 2 * (alpha * right).sum(1) + wrong + spec.smooth, 0.0)
 
         parts = sum_over_ranks({'mean': image_sums(batch, loss)}, spec.sync)
-        return (spec.loss_weight * ratio(*parts['mean'], 0.0)).to(batch.pred.dtype)
+        return (spec.loss_weight * ratio(*parts['mean'], 0.0)).to(batch.dtype)

@@ -99,7 +99,7 @@ class Lovasz(RegionLoss):
     """What the two share: the sums of an (image, class) cell, whose means are those of the other region losses."""
 
     def statistics(self, batch):
-        spec, c = self.spec, batch.target.shape[1]
+        spec, c = self.spec, batch.channels
         x, target = self.scores(batch), batch.target
         chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
         if len(chosen) < c:

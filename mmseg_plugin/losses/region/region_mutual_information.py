@@ -44,7 +44,7 @@ class RegionMutualInformationLoss(Loss):
         parts = sum_over_ranks(parts, spec.sync)
         ce, mass = parts['ce']
         ce, rmi = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0), ratio(*parts['rmi'], 0.0)
-        return (spec.loss_weight * (spec.ce_weight * ce + (1 - spec.ce_weight) * rmi)).to(batch.pred.dtype)
+        return (spec.loss_weight * (spec.ce_weight * ce + (1 - spec.ce_weight) * rmi)).to(batch.dtype)
 
     def pooled(self, x, nearest=False):
         """(N, C, h, w) the maps after pooling; equal maxima share the gradient."""

@@ -35,7 +35,7 @@ class RobustTLoss(Loss):
             self.log_nu = nn.Parameter(torch.tensor(math.log(self.spec.nu)))
 
     def compute(self, batch):
-        spec, c = self.spec, batch.target.shape[1]
+        spec, c = self.spec, batch.channels
         first = 0 if c == 1 else 1  # channel 0 of several is the background
         p, y = batch.prob[:, first:], batch.target[:, first:]
         square, count = batch.sum((p - y) ** 2), batch.sum(torch.ones_like(p[:, :1]))
@@ -48,7 +48,7 @@ class RobustTLoss(Loss):
         loss = self.negative_log_likelihood(count, square, log_nu).sum(1) / p.shape[1]
 
         parts = sum_over_ranks({'mean': image_sums(batch, loss)}, spec.sync)
-        return (spec.loss_weight * ratio(*parts['mean'], 0.0)).to(batch.pred.dtype)
+        return (spec.loss_weight * ratio(*parts['mean'], 0.0)).to(batch.dtype)
 
     def negative_log_likelihood(self, count, square, log_nu):
         """The loss of each map, with lgamma in Stirling's form: its large terms cancel before they are rounded."""
