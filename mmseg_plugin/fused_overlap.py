@@ -18,8 +18,8 @@ if MODE not in MODES:
 SMALL = 2**14  # numbers in the logits below which PyTorch's own operators are faster
 HAS_OPERATORS = hasattr(torch.library, 'custom_op')  # PyTorch 2.4
 PLAIN = 'with SEGPARITY_OVERLAP=plain in the environment it can'
-ONCE = f'the gradient of fused overlap statistics cannot be taken twice, they were overwritten by the first: {PLAIN}'
-FIRST_ORDER = f'the gradient of fused overlap statistics cannot be differentiated again (create_graph=True): {PLAIN}'
+ONCE = f'the gradient of fused overlap statistics cannot be taken twice, the first overwrote what it needs: {PLAIN}'
+FIRST_ORDER = f'the gradient of fused overlap statistics cannot be differentiated again: {PLAIN}'
 
 
 def fused_overlap(pred, target, weight, activation, flavour):
@@ -32,11 +32,11 @@ def fused_overlap(pred, target, weight, activation, flavour):
     """
     if not takes(pred, target, weight, activation, flavour):
         return None
-    keep = pred.is_cpu and activation != 'none' and pred.dtype in (torch.float32, torch.float64)
-    keep = keep and pred.requires_grad and torch.is_grad_enabled()
     if not (pred.is_contiguous() or pred.transpose(1, 2).is_contiguous()):
         pred = pred.contiguous()
-    return overlap(pred, target, weight, activation, flavour, keep)[0]
+    if keeps(pred, activation):
+        return OverwritesProbabilities.apply(pred, target, weight, activation, flavour)
+    return overlap(pred, target, weight, activation, flavour)
 
 
 def takes(pred, target, weight, activation, flavour):
@@ -54,18 +54,45 @@ def takes(pred, target, weight, activation, flavour):
     return on_accelerator(pred, flavour)
 
 
+def keeps(pred, activation):
+    """Whether the forward's probabilities become the gradient: not in a traced graph, which overwrites nothing."""
+    same_dtype = pred.dtype in (torch.float32, torch.float64) and activation != 'none'
+    traced = torch.compiler.is_compiling() or type(pred) not in (Tensor, torch.nn.Parameter)
+    return pred.is_cpu and same_dtype and not traced and pred.requires_grad and torch.is_grad_enabled()
+
+
 def on_accelerator(pred, flavour):
     """Whether a kernel for pred's device is at hand: none yet."""
     return False
 
 
+class OverwritesProbabilities(torch.autograd.Function):
+    """``overlap`` in one logits' memory: the probabilities of the forward are turned into the gradient in place."""
+
+    @staticmethod
+    def forward(ctx, pred, target, weight, activation, flavour):
+        statistics, kept, true = overlap_cpu.forward(pred, target, weight, activation, flavour, keep=True)
+        ctx.save_for_backward(target, weight)
+        ctx.kept, ctx.call = (kept, true), (activation, flavour)
+        return statistics
+
+    @staticmethod
+    def backward(ctx, grad):
+        if torch.is_grad_enabled():
+            raise RuntimeError(FIRST_ORDER)
+        if ctx.kept is None:
+            raise RuntimeError(ONCE)
+        (kept, true), ctx.kept = ctx.kept, None
+        with torch.autocast('cpu', enabled=False):
+            overlap_cpu.gradient_(kept, true, *ctx.saved_tensors, grad, *ctx.call)
+        return kept, None, None, None, None
+
+
 if HAS_OPERATORS:
 
     @torch.library.custom_op('segparity::overlap', mutates_args=())
-    def overlap(
-        pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str, keep: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return overlap_cpu.forward(pred, target, weight, activation, flavour, keep)
+    def overlap(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
+        return overlap_cpu.forward(pred, target, weight, activation, flavour)[0]
 
     @torch.library.custom_op('segparity::overlap_gradient', mutates_args=())
     def overlap_gradient(
@@ -74,51 +101,23 @@ if HAS_OPERATORS:
         with torch.autocast('cpu', enabled=False):
             return overlap_cpu.gradient(pred, target, weight, grad, activation, flavour)
 
-    @torch.library.custom_op('segparity::overlap_gradient_', mutates_args=('kept',))
-    def overlap_gradient_(
-        kept: Tensor, true: Tensor, target: Tensor, weight: Tensor | None, grad: Tensor, activation: str, flavour: str
-    ) -> None:
-        with torch.autocast('cpu', enabled=False):
-            overlap_cpu.gradient_(kept, true, target, weight, grad, activation, flavour)
-
     @overlap.register_fake
-    def _(pred, target, weight, activation, flavour, keep):
-        n, c, p = pred.shape
-        dtype = overlap_cpu.work_dtype(pred.dtype)
-        single = keep and overlap_cpu.by_itself(target, activation, c, flavour)
-        return (
-            pred.new_empty((3, n, c), dtype=torch.float64),
-            torch.empty_like(pred, dtype=dtype) if keep else pred.new_empty(0, dtype=dtype),
-            pred.new_empty((n, p) if single else (0,), dtype=dtype),
-        )
+    def _(pred, target, weight, activation, flavour):
+        return pred.new_empty((3, *pred.shape[:2]), dtype=torch.float64)
 
     @overlap_gradient.register_fake
     def _(pred, target, weight, grad, activation, flavour):
         return torch.empty_like(pred)
 
-    @overlap_gradient_.register_fake
-    def _(kept, true, target, weight, grad, activation, flavour):
-        return None
-
     def setup_context(ctx, inputs, output):
-        pred, target, weight, ctx.activation, ctx.flavour, ctx.keep = inputs
-        _, kept, true = output
-        ctx.mark_non_differentiable(kept, true)
-        ctx.set_materialize_grads(False)  # or zeros of the size of the logits are made for ``kept``
-        ctx.save_for_backward(kept if ctx.keep else pred, true, target, weight)
-        ctx.spent = False
+        pred, target, weight, *ctx.call = inputs
+        ctx.save_for_backward(pred, target, weight)
 
-    def backward(ctx, grad, *_):
-        if torch.is_grad_enabled():
-            raise RuntimeError(FIRST_ORDER)
-        if ctx.spent:
-            raise RuntimeError(ONCE)
-        ctx.spent = ctx.keep
-        x, true, target, weight = ctx.saved_tensors
-        if ctx.keep:
-            overlap_gradient_(x, true, target, weight, grad, ctx.activation, ctx.flavour)
-        else:
-            x = overlap_gradient(x, target, weight, grad, ctx.activation, ctx.flavour)
-        return x, None, None, None, None, None
+    def backward(ctx, grad):
+        return overlap_gradient(*ctx.saved_tensors, grad, *ctx.call), None, None, None, None
+
+    def refuse(ctx, grad):
+        raise RuntimeError(FIRST_ORDER)
 
     overlap.register_autograd(backward, setup_context=setup_context)
+    overlap_gradient.register_autograd(refuse)

@@ -5,7 +5,6 @@ import functools
 import os
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from shared_spec import shapes
@@ -15,6 +14,18 @@ DEBUG = os.environ.get('SEGPARITY_DEBUG', '') not in ('', '0')
 LABEL_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)  # older PyTorch has no such question
+
+
+class made_once:
+    """A property that becomes an attribute at its first use; functools has one with a lock, which torch.compile refuses."""
+
+    def __init__(self, make):
+        self.make, self.name = make, make.__name__
+
+    def __get__(self, batch, owner=None):
+        value = self.make(batch)
+        setattr(batch, self.name, value)
+        return value
 
 
 class Batch:
@@ -36,19 +47,19 @@ class Batch:
     def with_target(self, target):
         """The same batch with another dense target."""
         other = copy.copy(self)
-        other.__dict__.update(target=target, channels=target.shape[1], size=None)
+        other.target, other.channels, other.size = target, target.shape[1], None
         return other
 
-    @functools.cached_property
+    @made_once
     def weight(self):
         n, _, p = self.given.shape
         return self.image_weight.new_ones(n, p) if self.pixel_weight is None else self.pixel_weight.to(self.dtype)
 
-    @functools.cached_property
+    @made_once
     def pred(self):
         return self.without_absent(self.given.to(self.dtype))
 
-    @functools.cached_property
+    @made_once
     def target(self):
         y = self.labels
         if y.dim() == 2:

@@ -24,7 +24,7 @@ class Labels(NamedTuple):
     inverse: Tensor | None = None
 
 
-def forward(pred, target, weight, activation, flavour, keep):
+def forward(pred, target, weight, activation, flavour, keep=False):
     """(3, N, C) tp, fp, fn in float64; with ``keep`` also what ``gradient_`` turns into the gradient, else empty tensors.
 
     That is the weighted probabilities (N, C, P), and where the true class is treated by itself they are 0 there and
