@@ -3,7 +3,7 @@
 import torch
 
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.overlap import ratio
+from mmseg_plugin.overlap import as_tensor, ratio
 from shared_spec import shapes
 from shared_spec.granularity import as_weights
 
@@ -37,15 +37,15 @@ def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
     c = batch.channels
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
     cells = counted(spec, batch)
-    class_weight = statistics[0].new_tensor(class_weight or [1.0] * c)
-    image_weight = batch.image_weight.to(class_weight.dtype)
     levels = as_weights(spec.granularity)
     parts = {}
     if 'D' in levels:
-        parts['D'] = torch.stack([s.sum(0) for s in statistics])
-        parts['counts'] = cells.sum(0).to(class_weight.dtype)
+        parts['D'] = as_tensor(statistics).sum(1)
+        parts['counts'] = cells.sum(0, dtype=parts['D'].dtype)
     if 'I' in levels or 'C' in levels:
-        loss = torch.where(cells, cell_loss(*statistics) * class_weight, 0)
+        loss = cell_loss(*statistics)
+        image_weight = batch.image_weight.to(loss.dtype)
+        loss = torch.where(cells, loss if class_weight is None else loss * loss.new_tensor(class_weight), 0)
     if 'I' in levels:
         image_loss = ratio(loss.sum(1), cells.sum(1), 0.0)
         w = image_weight * cells.any(1)

@@ -115,9 +115,10 @@ class Batch:
     @property
     def has_pixel(self):
         """(N,) whether an image has any pixel that counts."""
-        if self.pixel_weight is None:
+        w = self.pixel_weight
+        if w is None or w.shape[1] == 0:
             return torch.full_like(self.image_weight, self.given.shape[2] > 0, dtype=torch.bool)
-        return (self.pixel_weight > 0).any(1)
+        return (w.view(torch.uint8) if w.dtype == torch.bool else w).amax(1) > 0
 
     @property
     def largest_target(self):
@@ -166,6 +167,7 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     else:
         hard, labels = True, target.reshape(n, -1)
         labels = labels if labels.dtype in LABEL_DTYPES else labels.long()
+        labels = narrow(labels)
         pixel_weight = valid_pixels(labels, ignored)
         check_values(owner, labels, pixel_weight, 0, c - 1, f'target labels must be below {c}')
 
@@ -182,12 +184,28 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     return Batch(pred.flatten(2), labels, pixel_weight, image_weight, hard, softmax, spec.from_logits, space)
 
 
+def narrow(labels):
+    """Class ids in int16 where a CPU can take them so, on which every pass is several times faster; else as they are."""
+    wide = labels.dtype in (torch.int32, torch.int64) and labels.numel() and labels.is_cpu
+    if not wide or is_compiling():
+        return labels
+    smallest, largest = labels.aminmax()
+    return labels.to(torch.int16) if smallest >= -(2**15) and largest < 2**15 else labels
+
+
 def valid_pixels(labels, ignored):
     """(N, P) bool: where labels are none of ``ignored``; None where there is nothing to look for."""
     ignored = [i for i in ignored if labels.is_floating_point() or holds(labels.dtype, i)]
     if not ignored:
         return None
-    return functools.reduce(torch.logical_and, [labels != i for i in ignored])
+    return functools.reduce(torch.logical_and, [differ(labels, i) for i in ignored])
+
+
+def differ(x, value):
+    """x != value; for int16 by a comparison that stays in int16, 7 times as fast as one that writes bool."""
+    if x.dtype != torch.int16 or is_compiling():
+        return x != value
+    return torch.ne(x, value, out=torch.empty_like(x)).to(torch.uint8).view(torch.bool)
 
 
 def holds(dtype, value):
@@ -199,6 +217,11 @@ def check_values(owner, values, valid, low, high, rule):
     """Refuses labels outside their range where looking costs no device synchronisation, or under SEGPARITY_DEBUG=1."""
     if is_compiling() or not (DEBUG or values.device.type == 'cpu'):
         return
+    if values.dtype == torch.int16 and values.numel():
+        inside = values if valid is None else values * valid.view(torch.uint8)  # absent: 0, which is a class
+        smallest, largest = inside.aminmax()
+        if smallest >= low and largest <= high:
+            return
     wrong = values < low
     if values.is_floating_point() or holds(values.dtype, high):
         wrong |= values > high

@@ -40,22 +40,25 @@ def metric_overlap(batch, norm=1):
 
 
 def fused(batch, flavour):
-    """The three statistics from the fused operator, or None where it does not run."""
+    """(3, N, C) the statistics from the fused operator, or None where it does not run."""
     activation = 'none' if not batch.logits else 'softmax' if batch.softmax else 'sigmoid'
     if flavour == 'metric' and batch.hard and batch.logits:
         flavour = 'product'  # the same for labels 0 and 1
     statistics = fused_overlap(batch.given, batch.labels, batch.pixel_weight, activation, flavour)
-    if statistics is None:
-        return None
-    tp, fp, fn = statistics
-    if batch.hard:
-        batch.size = (tp + fn).detach()
-    return tp, fp, fn
+    if statistics is not None and batch.hard:
+        batch.size = (statistics[0] + statistics[2]).detach()
+    return statistics
+
+
+def as_tensor(statistics):
+    """(3, N, C) of three tensors, or of one that is already."""
+    return statistics if isinstance(statistics, torch.Tensor) else torch.stack(statistics)
 
 
 def score(tp, fp, fn, alpha, beta, smooth):
     """(tp + smooth) / (tp + alpha*fp + beta*fn + smooth); 0/0, no mass at all, is 1."""
-    return ratio(tp + smooth, tp + alpha * fp + beta * fn + smooth)
+    top, wrong = tp + smooth, alpha * fp + beta * fn
+    return top / (top + wrong) if smooth > 0 else ratio(top, top + wrong)
 
 
 def ratio(top, bottom, empty=1.0):

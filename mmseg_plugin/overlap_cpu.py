@@ -16,12 +16,12 @@ FEW = 12  # classes up to which a one-hot block is faster than reading and writi
 
 
 class Labels(NamedTuple):
-    """What a block has beside logits: y int64 ids (n, P) or dense (n, C, P), weights, where they are 0, their inverse."""
+    """What a block has beside logits: y int64 ids (n, P) or dense (n, C, P), weights w, and 1 / w unless they are 0 or 1."""
 
     y: Tensor
     w: Tensor | None = None
-    absent: Tensor | None = None
     inverse: Tensor | None = None
+    one_hot: bool = False  # then y is 0 at absent pixels
 
 
 def forward(pred, target, weight, activation, flavour, keep=False):
@@ -42,14 +42,15 @@ def forward(pred, target, weight, activation, flavour, keep=False):
             t = take_out(x, part.y)
             block = single_sums(x, t, part.y)
             if part.w is not None and not finite(block):
-                x.masked_fill_(part.absent[:, None], 0)
-                block = single_sums(x, t.masked_fill_(part.absent, 0), part.y)
+                absent = part.w == 0
+                x.masked_fill_(absent[:, None], 0)
+                block = single_sums(x, t.masked_fill_(absent, 0), part.y)
             if keep:
                 true[images, pixels] = t
         else:
             block = dense_sums(x, part, flavour)
             if part.w is not None and not finite(block):
-                absent = part.absent[:, None]
+                absent = (part.w == 0)[:, None]
                 x.masked_fill_(absent, 0)
                 block = dense_sums(x, part._replace(y=part.y.masked_fill(absent, 0)), flavour)
         sums[:, images] += block
@@ -105,23 +106,25 @@ def finite(x):
 
 def labels(target, weight, images, pixels, dtype, c, single):
     """The ``Labels`` of a block: ids if ``single``, else dense."""
-    w = absent = inverse = None
+    w = inverse = None
     if weight is not None:
         w = weight[images, pixels]
         if w.dtype == torch.bool:
-            absent, w = ~w, w.view(torch.uint8).to(dtype)  # 4 times as fast as from bool
+            w = w.view(torch.uint8).to(dtype)  # 4 times as fast as from bool
         else:
-            absent, w = w == 0, w.to(dtype)
-            inverse = w.reciprocal().masked_fill_(absent, 0)
+            w = w.to(dtype)
+            inverse = w.reciprocal().masked_fill_(w == 0, 0)
     if target.dim() == 3:
         y = target[images, :, pixels].to(dtype)
     elif single:
         y = target[images, pixels].long()
         y = y if w is None else y.clamp(0, c - 1)
     else:
-        ids, classes = target[images, None, pixels].to(dtype), torch.arange(c, dtype=dtype)[:, None]
+        ids, classes = target[images, None, pixels].to(dtype) + 1, torch.arange(1, c + 1, dtype=dtype)[:, None]
+        if w is not None:
+            ids *= (w if inverse is None else w != 0)[:, None]  # an absent pixel is of no class
         y = torch.eq(ids, classes, out=torch.empty((len(ids), c, ids.shape[2]), dtype=dtype))  # 4 times as fast as bool
-    return Labels(y, w, absent, inverse)
+    return Labels(y, w, inverse, one_hot=target.dim() == 2 and not single)
 
 
 def probabilities(z, w, activation, out, dtype):
@@ -160,7 +163,7 @@ def single_sums(rest, t, y):
 
 def dense_sums(x, part, flavour):
     """fp and fn are sums of differences, so that few wrong pixels among many survive in float32."""
-    y = part.y if part.w is None else part.y * part.w[:, None]
+    y = part.y if part.w is None or part.one_hot and part.inverse is None else part.y * part.w[:, None]
     both = x * part.y if flavour == 'product' else torch.minimum(x, y)
     tp, fp = both.sum(2), (x - both).sum(2)
     return torch.stack([tp, fp, torch.sub(y, both, out=both).sum(2)]).double()
@@ -173,7 +176,7 @@ def block_gradient_(x, t, part, g, activation, flavour):
     else:
         single_gradient_(x, t, part, g)
     if part.w is not None and not finite(x):
-        x.masked_fill_(part.absent[:, None], 0)
+        x.masked_fill_((part.w == 0)[:, None], 0)
 
 
 def single_gradient_(rest, t, part, g):
@@ -192,7 +195,7 @@ def dense_gradient_(x, part, g, activation, flavour):
     """The slope of the sums in p, then through the activation; d min(p, y) / dp is 1, 1/2 or 0."""
     difference, rest = (g[0] - g[1] - g[2])[:, :, None], g[1][:, :, None]
     if flavour == 'product':
-        slope = (part.y * difference).add_(rest)
+        slope = (part.y.mul_(difference) if part.one_hot else part.y * difference).add_(rest)
     else:
         p = x if part.inverse is None else x * part.inverse[:, None]
         slope = torch.sub(part.y, p).sign_().mul_(difference / 2).add_(rest + difference / 2)

@@ -5,7 +5,7 @@ from mmseg.registry import MODELS
 
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import metric_overlap, product_overlap, ratio
+from mmseg_plugin.overlap import as_tensor, metric_overlap, product_overlap, ratio
 from shared_spec import LOSSES, shapes
 from shared_spec.granularity import as_weights
 from shared_spec.losses.region.generalized_dice import EXPONENT
@@ -32,7 +32,7 @@ class GeneralizedDiceLoss(Loss):
         spec, c = self.spec, batch.channels
         chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
         statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
-        statistics = torch.stack(statistics)[:, :, chosen]
+        statistics = as_tensor(statistics)[:, :, chosen]
         present = batch.largest_target[:, chosen] > spec.presence_threshold
         levels = as_weights(spec.granularity)
         parts = {}
