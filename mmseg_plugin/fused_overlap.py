@@ -11,15 +11,22 @@ from torch import Tensor
 
 from mmseg_plugin import overlap_cpu
 
-MODES = ('auto', 'fused', 'plain')
-MODE = os.environ.get('SEGPARITY_OVERLAP') or 'auto'
-if MODE not in MODES:
-    raise ValueError(f'SEGPARITY_OVERLAP must be one of {", ".join(MODES)}, got {MODE!r}')
 SMALL = 2**14  # numbers in the logits below which PyTorch's own operators are faster
 HAS_OPERATORS = hasattr(torch.library, 'custom_op')  # PyTorch 2.4
 PLAIN = 'with SEGPARITY_OVERLAP=plain in the environment it can'
 ONCE = f'the gradient of fused overlap statistics cannot be taken twice, the first overwrote what it needs: {PLAIN}'
 FIRST_ORDER = f'the gradient of fused overlap statistics cannot be differentiated again: {PLAIN}'
+
+
+def mode_of(value):
+    """The mode that SEGPARITY_OVERLAP names; empty is auto."""
+    modes = ('auto', 'fused', 'plain')
+    if value and value not in modes:
+        raise ValueError(f'SEGPARITY_OVERLAP must be one of {", ".join(modes)}, got {value!r}')
+    return value or 'auto'
+
+
+MODE = mode_of(os.environ.get('SEGPARITY_OVERLAP', ''))
 
 
 def fused_overlap(pred, target, weight, activation, flavour):

@@ -1,0 +1,274 @@
+"""The fused overlap operator: its gradient, its registration, what it refuses, its accuracy; parity with it forced on."""
+
+import pytest
+
+torch = pytest.importorskip('torch', reason='needs PyTorch')
+pytest.importorskip('mmseg', reason='needs MMSegmentation')
+
+from mmseg.registry import MODELS
+
+import mmseg_plugin  # noqa: F401
+from mmseg_plugin import fused_overlap, overlap_cpu
+from mmseg_plugin.fused_overlap import OverwritesProbabilities
+from segparity.parity.check import plan
+from segparity.parity.torch_side import value_and_gradient
+from shared_spec import LOSSES, cases
+from tests.support.same import assert_gradient, assert_same
+
+USERS = [
+    name
+    for name, spec in LOSSES.items()
+    if name.endswith(('JaccardLoss', 'DiceLoss', 'TverskyLoss', 'MetricLoss', 'SemimetricLoss'))
+    or name in ('ComboLoss', 'ExponentialLogarithmicLoss')
+    if name != 'GeneralizedWassersteinDiceLoss'
+]
+
+
+@pytest.fixture
+def fused(monkeypatch):
+    """The operator wherever it can run, which is counted."""
+    calls = []
+    for name in ('forward', 'gradient', 'gradient_'):
+        function = getattr(overlap_cpu, name)
+        monkeypatch.setattr(overlap_cpu, name, lambda *a, _f=function, _n=name, **k: calls.append(_n) or _f(*a, **k))
+    monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
+    return calls
+
+
+@pytest.mark.parametrize(('name', 'example', 'case'), [(n, e, c) for n in USERS for e, c in plan(n)])
+def test_parity_cases_are_those_of_the_plain_path(name, example, case, fused, monkeypatch):
+    """Which is compared with the reference in tests/parity: small logits take it by themselves."""
+    inputs = cases.build(case)
+    arrays = dict(pred=inputs.pred, target=inputs.target, weight=inputs.weight)
+    loss = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], inputs).to_dict()
+    call = dict(loss=loss, ignore_index=inputs.call_ignore_index)
+    monkeypatch.setattr(fused_overlap, 'MODE', 'plain')
+    _, want = value_and_gradient(arrays, **call, dtype='float64')
+    monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
+    for precision in ('float32', 'float64'):
+        _, got = value_and_gradient(arrays, **call, dtype=precision)
+        assert_same(got['value'], want['value'], precision, precision)
+        if inputs.smooth:
+            assert_gradient(got['gradient'], want['gradient'], f'{precision}_gradient', precision)
+
+
+def inputs(labels='hard', weight=None, classes=5, pixels=23, dtype=torch.float64, seed=0):
+    """pred (3, C, P), target, weight; what stands at absent pixels is not a number and no class."""
+    generator = torch.Generator().manual_seed(seed)
+    pred = torch.randn(3, classes, pixels, generator=generator, dtype=torch.float64)
+    if labels == 'hard':
+        target = torch.randint(0, classes, (3, pixels), generator=generator)
+    else:
+        target = torch.randn(3, classes, pixels, generator=generator, dtype=torch.float64).softmax(1)
+    if weight is not None:
+        w = torch.rand(3, pixels, generator=generator) > 0.3
+        pred = pred.where(w[:, None], torch.nan)
+        target = target.where(w, 255) if labels == 'hard' else target.where(w[:, None], torch.nan)
+        weight = w if weight == 'mask' else w * torch.rand(3, pixels, generator=generator, dtype=torch.float64)
+    return pred.to(dtype), target, weight
+
+
+def slow_and_obvious(pred, target, weight, activation, flavour):
+    p = {'softmax': lambda z: z.softmax(1), 'sigmoid': torch.sigmoid, 'none': lambda z: z}[activation](pred)
+    if target.dim() == 2:
+        target = torch.stack([target == c for c in range(pred.shape[1])], 1).to(p.dtype)
+    both = torch.minimum(p, target) if flavour == 'metric' else p * target
+    terms = torch.stack([both, p - both, target - both])
+    if weight is not None:
+        terms = torch.where((weight != 0)[:, None], terms * weight[:, None], 0)
+    return terms.sum(3)
+
+
+class Repeatable(torch.autograd.Function):
+    """The operator that overwrites, run anew in every backward: central differences ask for many."""
+
+    @staticmethod
+    def forward(ctx, pred, *call):
+        ctx.pred, ctx.call = pred, call
+        return OverwritesProbabilities.apply(pred.detach(), *call)
+
+    @staticmethod
+    def backward(ctx, grad):
+        with torch.enable_grad():
+            pred = ctx.pred.detach().requires_grad_()
+            gradient = torch.autograd.grad(OverwritesProbabilities.apply(pred, *ctx.call), pred, grad)
+        return *gradient, None, None, None, None
+
+
+OPERATORS = {'overwrites': Repeatable.apply, 'operator': lambda *call: fused_overlap.overlap(*call)}
+CALLS = [
+    ('hard', 'softmax', 'product'), ('hard', 'softmax', 'exact'), ('soft', 'softmax', 'product'),
+    ('soft', 'softmax', 'metric'), ('hard', 'sigmoid', 'product'), ('soft', 'sigmoid', 'metric'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('weight', [None, 'mask', 'weights'])
+@pytest.mark.parametrize(('labels', 'activation', 'flavour'), CALLS)
+@pytest.mark.parametrize('operator', list(OPERATORS))
+def test_gradcheck(operator, labels, activation, flavour, weight):
+    pred, target, w = inputs(labels, weight, classes=3, pixels=5)
+    pred = pred.nan_to_num(0.3)  # central differences of what is absent are 0 - 0, not of something without a number
+    call = target, w, activation, flavour
+    assert torch.autograd.gradcheck(lambda z: OPERATORS[operator](z, *call), pred.requires_grad_(), atol=1e-8)
+
+
+@pytest.mark.parametrize('layout', ['classes_first', 'classes_last'])
+@pytest.mark.parametrize('block', [2**19, 40], ids=['one_block', 'many_blocks'])
+@pytest.mark.parametrize('classes', [1, 4, 13])
+@pytest.mark.parametrize('weight', [None, 'mask', 'weights'])
+@pytest.mark.parametrize(('labels', 'activation', 'flavour'), [*CALLS, ('soft', 'none', 'metric'), ('hard', 'none', 'product')])  # fmt: skip
+def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, block, layout, monkeypatch):
+    monkeypatch.setattr(overlap_cpu, 'BLOCK', block)
+    pred, target, w = inputs(labels, weight, classes)
+    pred = pred.transpose(1, 2).contiguous().transpose(1, 2) if layout == 'classes_last' else pred
+    grad = torch.rand(3, 3, classes, dtype=torch.float64)
+    z = pred.nan_to_num(0).requires_grad_()
+    y = target.clamp(0, classes - 1) if labels == 'hard' else target.nan_to_num(0)
+    wanted = slow_and_obvious(z, y, w, activation, flavour)
+    (gradient,) = torch.autograd.grad(wanted, z, grad)
+    for run in (fused_overlap.overlap, *[OverwritesProbabilities.apply] * (activation != 'none')):
+        z = pred.clone().requires_grad_()
+        got = run(z, target, w, activation, flavour)
+        assert_same(got.detach(), wanted.detach(), 'float64')
+        assert_gradient(torch.autograd.grad(got, z, grad)[0], gradient, 'float64')
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(('labels', 'activation', 'flavour'), CALLS[1:4])
+def test_opcheck(labels, activation, flavour, dtype):
+    pred, target, w = inputs(labels, 'mask', dtype=dtype)
+    pred, target = (
+        pred.nan_to_num(0),
+        target.nan_to_num(0).clamp(0, 4),
+    )  # it compares outputs, and not a number is itself
+    torch.library.opcheck(fused_overlap.overlap, (pred.clone().requires_grad_(), target, w, activation, flavour))
+    grad = torch.rand(3, 3, 5, dtype=torch.float64)
+    torch.library.opcheck(fused_overlap.overlap_gradient, (pred, target, w, grad, activation, flavour))
+
+
+@pytest.mark.parametrize(
+    ('config', 'labels'),
+    [(dict(type='JaccardMetricLoss', granularity=dict(I=0.5, C=0.5)), 'soft'), (dict(type='FocalTverskyLoss'), 'hard')],
+)
+def test_compiles_without_a_break(config, labels, fused):
+    torch._dynamo.reset()
+    loss = MODELS.build(dict(config, ignore_index=255))
+    z, y, _ = inputs(labels, dtype=torch.float32)
+    if labels == 'hard':
+        y[:, :2] = 255
+    z, again = z.clone().requires_grad_(), z.clone().requires_grad_()
+    loss(z, y).backward()
+    del fused[:]
+    value = torch.compile(loss, fullgraph=True, backend='aot_eager')(again, y)
+    value.backward()
+    assert fused == ['forward', 'gradient']
+    assert_same(value.detach(), loss(z, y).detach(), 'float32')
+    assert_gradient(again.grad, z.grad, 'float32_gradient')
+
+
+def test_a_second_backward_and_second_derivatives_are_refused(fused):
+    z, y, _ = inputs()
+    loss, z = MODELS.build(dict(type='SoftDiceLoss')), z.requires_grad_()
+    value = loss(z, y)
+    value.backward(retain_graph=True)
+    with pytest.raises(
+        RuntimeError, match='^the gradient .* cannot be taken twice, .* SEGPARITY_OVERLAP=plain'
+    ) as caught:
+        value.backward()
+    assert '\n' not in str(caught.value)
+    with pytest.raises(RuntimeError, match='^the gradient .* cannot be differentiated again: .*plain'):
+        torch.autograd.grad(loss(z, y), z, create_graph=True)
+    half = z.detach().bfloat16().requires_grad_()
+    (first,) = torch.autograd.grad(loss(half, y), half, create_graph=True)
+    with pytest.raises(RuntimeError, match='^the gradient .* cannot be differentiated again: .*plain'):
+        first.sum().backward()
+
+
+def test_plain_path_has_second_derivatives_and_takes_what_the_operator_does_not(fused, monkeypatch):
+    z, y, _ = inputs()
+    loss = MODELS.build(dict(type='JaccardMetricLoss'))
+    assert torch.func.grad(lambda x: loss(x, y))(z).shape == z.shape
+    teacher = torch.rand(z.shape, dtype=z.dtype).requires_grad_()
+    loss(z, teacher).backward()
+    assert teacher.grad.abs().sum() > 0
+    monkeypatch.setattr(fused_overlap, 'MODE', 'plain')
+    z.requires_grad_()
+    (first,) = torch.autograd.grad(loss(z, y), z, create_graph=True)
+    first.square().sum().backward()
+    assert not fused
+
+
+def test_small_logits_take_the_plain_path_and_large_ones_do_not(fused, monkeypatch):
+    monkeypatch.setattr(fused_overlap, 'MODE', 'auto')
+    loss = MODELS.build(dict(type='SoftDiceLoss'))
+    loss(torch.zeros(1, 4, 8, 8), torch.zeros(1, 8, 8, dtype=torch.long))
+    assert fused == []
+    z = torch.zeros(1, 4, 256, 256, requires_grad=True)
+    with torch.no_grad():
+        loss(z, torch.zeros(1, 256, 256, dtype=torch.long))
+    loss(z, torch.zeros(1, 256, 256, dtype=torch.long)).backward()
+    assert fused == ['forward', 'forward', 'gradient_']
+
+
+def test_an_unknown_mode_is_refused_by_name():
+    assert fused_overlap.mode_of('') == 'auto'
+    with pytest.raises(ValueError, match="^SEGPARITY_OVERLAP must be one of auto, fused, plain, got 'fast'$"):
+        fused_overlap.mode_of('fast')
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('labels', ['hard', 'soft'])
+def test_amp(labels, dtype, fused):
+    """Forward and backward inside autocast; the gradient is float64's for the same rounded logits, in pred's dtype."""
+    z, y, _ = inputs(labels, classes=13, dtype=dtype)
+    loss, z = MODELS.build(dict(type='JaccardMetricLoss')), z.requires_grad_()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        value = loss(z, y)
+        value.backward()
+    exact = z.detach().double().requires_grad_()
+    wanted = loss(exact, y)
+    wanted.backward()
+    assert value.dtype == torch.float32 and z.grad.dtype == dtype
+    assert_same(value.detach(), wanted.detach(), 'float32')
+    name = str(dtype).removeprefix('torch.')
+    assert_gradient(z.grad.double(), exact.grad, 'float32_gradient' if name == 'float32' else name)
+
+
+@pytest.mark.parametrize('labels', ['uint8', 'int32', 'float32', 'past_int16'])
+def test_label_dtypes(labels, fused):
+    z, y, _ = inputs(classes=13)
+    ignore = 2**40 if labels == 'past_int16' else 255
+    y[:, :3] = ignore
+    loss = MODELS.build(dict(type='JaccardMetricLoss', ignore_index=ignore))
+    wanted = MODELS.build(dict(type='JaccardMetricLoss'))(z[:, :, 3:], y[:, 3:])
+    y = y if labels == 'past_int16' else y.to(getattr(torch, labels))
+    assert_same(loss(z, y), wanted, 'float64')
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int64])
+def test_a_wrong_label_is_named(dtype, fused):
+    z, y, _ = inputs()
+    y[1, 7], y[0, 0] = 6, 255
+    with pytest.raises(ValueError, match='target labels must be below 5, got 6'):
+        MODELS.build(dict(type='JaccardMetricLoss', ignore_index=255))(z, y.to(dtype))
+
+
+@pytest.mark.parametrize('labels', ['hard', 'soft'])
+@pytest.mark.parametrize(
+    'shape',
+    [(2, 19, 128, 256), (1, 3, 512, 512), pytest.param((2, 19, 512, 1024), marks=pytest.mark.slow)],
+    ids=lambda shape: 'x'.join(map(str, shape)),
+)
+def test_float32_is_float64_to_its_precision(shape, labels):
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(shape, generator=generator).mul_(3)
+    y = torch.randint(0, shape[1], (shape[0], *shape[2:]), generator=generator)
+    y = y.masked_fill(torch.rand(y.shape, generator=generator) < 0.05, 255)
+    y = y if labels == 'hard' else torch.randn(shape, generator=generator).softmax(1)
+    loss = MODELS.build(dict(type='JaccardMetricLoss', ignore_index=255))
+    single, double = z.clone().requires_grad_(), z.double().requires_grad_()
+    value, wanted = loss(single, y), loss(double, y.double() if labels == 'soft' else y)
+    value.backward()
+    wanted.backward()
+    assert value.item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert (single.grad - double.grad).abs().max() <= 1e-5 * double.grad.abs().max()
