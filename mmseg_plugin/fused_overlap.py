@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmseg_plugin import overlap_cpu
 
-SMALL = 2**14  # numbers in the logits below which PyTorch's own operators are faster
+SMALL = 2**13  # numbers in the logits below which it gains nothing and PyTorch's own operators allow more
 HAS_OPERATORS = hasattr(torch.library, 'custom_op')  # PyTorch 2.4
 PLAIN = 'with SEGPARITY_OVERLAP=plain in the environment it can'
 ONCE = f'the gradient of fused overlap statistics cannot be taken twice, the first overwrote what it needs: {PLAIN}'
@@ -78,9 +78,9 @@ class OverwritesProbabilities(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, pred, target, weight, activation, flavour):
-        statistics, kept, true = overlap_cpu.forward(pred, target, weight, activation, flavour, keep=True)
+        statistics, *ctx.kept = overlap_cpu.forward(pred, target, weight, activation, flavour, keep=True)
         ctx.save_for_backward(target, weight)
-        ctx.kept, ctx.call = (kept, true), (activation, flavour)
+        ctx.call = activation, flavour
         return statistics
 
     @staticmethod
@@ -89,10 +89,10 @@ class OverwritesProbabilities(torch.autograd.Function):
             raise RuntimeError(FIRST_ORDER)
         if ctx.kept is None:
             raise RuntimeError(ONCE)
-        (kept, true), ctx.kept = ctx.kept, None
+        kept, ctx.kept = ctx.kept, None
         with torch.autocast('cpu', enabled=False):
-            overlap_cpu.gradient_(kept, true, *ctx.saved_tensors, grad, *ctx.call)
-        return kept, None, None, None, None
+            overlap_cpu.gradient_(*kept, *ctx.saved_tensors, grad, *ctx.call)
+        return kept[0], None, None, None, None
 
 
 if HAS_OPERATORS:

@@ -16,7 +16,7 @@ def counted(spec, batch):
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
     if classes == 'present':
-        cells = batch.largest_target > spec.presence_threshold
+        cells = batch.present(spec.presence_threshold)
     else:
         cells = torch.tensor([[k in chosen for k in range(c)]], device=batch.image_weight.device).expand(n, c)
     return cells & batch.has_pixel[:, None]

@@ -120,12 +120,11 @@ class Batch:
             return torch.full_like(self.image_weight, self.given.shape[2] > 0, dtype=torch.bool)
         return (w.view(torch.uint8) if w.dtype == torch.bool else w).amax(1) > 0
 
-    @property
-    def largest_target(self):
-        """(N, C) largest target among the pixels that count, 0 where none does."""
+    def present(self, threshold):
+        """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1."""
         if self.size is not None:
-            return (~(self.size <= 0)).to(self.dtype)  # a size that is not a number hides nothing
-        return self.target.amax(2)
+            return ~(self.size <= 0)  # so that a size that is not a number hides nothing
+        return self.target.amax(2) > threshold
 
     def sum(self, x):
         """(N, C) sum over pixels of weight * x; short float32 sums are added in float64, so small classes survive."""

@@ -33,7 +33,7 @@ class GeneralizedDiceLoss(Loss):
         chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
         statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
         statistics = as_tensor(statistics)[:, :, chosen]
-        present = batch.largest_target[:, chosen] > spec.presence_threshold
+        present = batch.present(spec.presence_threshold)[:, chosen]
         levels = as_weights(spec.granularity)
         parts = {}
         if 'D' in levels:
