@@ -1,0 +1,166 @@
+"""The Lovasz extension of the Jaccard loss in PyTorch: sums of sorted errors times increments, and their gradient."""
+
+import torch
+from torch import distributed
+from torch.nn import functional
+
+from mmseg_plugin import lovasz_rows
+from mmseg_plugin.inputs import accumulator
+from mmseg_plugin.overlap import ratio
+
+BLOCK = 2**20  # pixels (of any class) that PyTorch sorts together: what that needs beside the logits stays small
+CHUNK = 2**20  # numbers of the gradient that are computed together, or a sixteenth of them
+
+
+def jaccard_increments(errors, signed):
+    """(rows, P) how much each pixel adds to its row's Jaccard loss when pixels turn wrong in order of falling errors.
+
+    errors (rows, P); signed (rows, P): the weight of a pixel, negative outside the class. No two close numbers are
+    subtracted: a pixel of the class adds w/U, another one I*w/(U_before*U), the first of a class without a pixel 1.
+    """
+    order = errors.argsort(1, descending=True)
+    signed = signed.gather(1, order).to(accumulator(signed))  # in float64 counts above 2^24 are exact
+    weight, inside = signed.abs(), signed.clamp(min=0)
+    found = inside.cumsum(1)
+    total = found[:, -1:]
+    union = total + (weight - inside).cumsum(1)
+    before = torch.cat([total, union[:, :-1]], 1)
+    share = torch.where(signed > 0, 1, ratio(total - found, before))
+    increments = ratio(weight, union, 0.0) * share
+    return torch.empty_like(increments).scatter_(1, order, increments)
+
+
+class Ranks:
+    """The pixels of all ranks: ``join`` gathers rows (rows, P) of each rank, ``own`` cuts this rank's part out again."""
+
+    def __init__(self, pixels, device, sync):
+        self.sizes, self.rank = [pixels], 0
+        if sync and distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+            size = torch.tensor([pixels], device=device)
+            sizes = [torch.empty_like(size) for _ in range(distributed.get_world_size())]
+            distributed.all_gather(sizes, size)
+            self.sizes, self.rank = [s.item() for s in sizes], distributed.get_rank()
+        self.alone = len(self.sizes) == 1
+        self.largest = max(self.sizes)
+        self.pixels = len(self.sizes) * self.largest
+
+    def join(self, *rows):
+        """Each of ``rows`` with the pixels of all ranks, padded to the largest rank with pixels of weight 0."""
+        if self.alone:
+            return rows
+        own = functional.pad(torch.stack(rows), (0, self.largest - self.sizes[self.rank]))
+        parts = [torch.empty_like(own) for _ in self.sizes]
+        distributed.all_gather(parts, own)
+        return torch.cat(parts, 2).unbind()
+
+    def own(self, rows):
+        return rows[:, self.rank * self.largest :][:, : self.sizes[self.rank]]
+
+
+class Rows:
+    """The pixels that are sorted together, for each of G groups, an image or all of them, and each of C classes.
+
+    x and slope (G, C, n, P), labels (G, n, P) ids or (G, C, n, P), weight (G, n, P): views of what a batch holds.
+    """
+
+    def __init__(self, batch, x, slope, per_image):
+        def grouped(t):
+            if per_image:
+                return t.unsqueeze(-2)
+            return (t.transpose(0, 1) if t.dim() == 3 else t).unsqueeze(0)
+
+        self.x, self.slope, self.labels, self.weight = (grouped(t) for t in (x, slope, batch.labels, batch.weight))
+        self.pixels = self.x.shape[2] * self.x.shape[3]
+
+    def cells(self, classes):
+        return [(g, k) for g in range(len(self.x)) for k in classes]
+
+    def equally_weighted(self):
+        """Whether the pixels of a group that count all weigh the same; looks at the values."""
+        w = self.weight.flatten(1)
+        return not w.numel() or bool(((w <= 0) | (w == w.amax(1, keepdim=True))).all())
+
+
+def solve_blocks(rows, hinge, classes, ranks):
+    """(G, C) sums of error times increment; the derivatives by x go to the slope of the rows. On any device."""
+    losses = rows.x.new_zeros(rows.x.shape[:2])
+    cells = torch.tensor(rows.cells(classes), device=losses.device).reshape(-1, 2)
+    for block in cells.split(max(1, BLOCK // max(ranks.pixels, 1))):
+        g, k = block.T
+        dense = rows.labels.dim() == 4
+        w, inside = rows.weight[g], rows.labels[g, k] > 0 if dense else rows.labels[g] == k[:, None, None]
+        z = torch.where(w > 0, rows.x[g, k], 0)  # an ignored pixel may hold anything, not a number too
+        turned = torch.where(inside, -z, z)
+        errors = (1 + turned).relu() if hinge else inside + turned
+        flat = (t.flatten(1) for t in (errors, torch.where(inside, w, -w)))
+        increments = ranks.own(jaccard_increments(*ranks.join(*flat))).reshape(z.shape).to(z.dtype)
+        losses[g, k] = (errors * increments).sum((1, 2))
+        if hinge:
+            increments = torch.where(errors > 0, increments, 0)
+        rows.slope[g, k] = torch.where(inside, -increments, increments)
+    return losses
+
+
+def solve_in_numpy(rows, hinge, classes, present):
+    """``solve_blocks`` on the CPU, for float32 and equal weights; present: an absent class does not count, and gives 0."""
+    x, slope, labels, valid = (t.numpy() for t in (rows.x, rows.slope, rows.labels, rows.weight > 0))
+
+    def inside(g, k):
+        return labels[g, k] > 0 if labels.ndim == 4 else labels[g] == k
+
+    cells, threads = rows.cells(classes), torch.get_num_threads()
+    losses = lovasz_rows.solve_rows(x, inside, valid, hinge, cells, present, slope, threads)
+    return rows.x.new_tensor(losses)
+
+
+class LovaszExtension(torch.autograd.Function):
+    """(G, C) the sums of error times increment, of G = N images or of the one batch; increments are constants.
+
+    Turns logits into probabilities itself, so that these and the slopes by them are all that is kept and made.
+    """
+
+    @staticmethod
+    def forward(ctx, given, batch, activation, hinge, spec, classes):
+        """given (N, C, P): that of the batch; activation: 'softmax', 'sigmoid' or None; classes: those that count."""
+        x = given.detach().to(batch.dtype) if activation != 'softmax' else given.softmax(1, dtype=batch.dtype)
+        x = x.sigmoid() if activation == 'sigmoid' else x
+        slope = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
+        rows = Rows(batch, x, slope, spec.per_image)
+        ranks = Ranks(rows.pixels, x.device, spec.sync and not spec.per_image)
+        quick = x.device.type == 'cpu' and x.dtype == torch.float32 and ranks.alone
+        if quick and rows.pixels <= lovasz_rows.LONGEST and rows.equally_weighted():
+            sums = solve_in_numpy(rows, hinge, classes, spec.classes in ('auto', 'present'))
+        else:
+            sums = solve_blocks(rows, hinge, classes, ranks)
+        ctx.owner, ctx.activation, ctx.dtype = type(spec).__name__, activation, given.dtype
+        ctx.save_for_backward(slope, x if activation else None, batch.weight > 0)
+        return sums
+
+    @staticmethod
+    def backward(ctx, grad):
+        if torch.is_grad_enabled():
+            raise RuntimeError(f'{ctx.owner}: has no second derivatives, take the first without create_graph=True')
+        slope, prob, counts = ctx.saved_tensors
+        grad = grad.to(slope.dtype)[:, :, None]
+        if not ctx.activation:
+            return (slope * grad).to(ctx.dtype), None, None, None, None, None
+        result = torch.empty(slope.shape, dtype=ctx.dtype, device=slope.device)
+        n, c, pixels = slope.shape
+        step = max(1, CHUNK // max(n * c, 1), -(-pixels // 16))
+        for part in (slice(a, a + step) for a in range(0, pixels, step)):
+            own, p = slope[..., part] * grad, prob[..., part]
+            own = own.sub_((own * p).sum(1, keepdim=True)) if ctx.activation == 'softmax' else own.mul_(1 - p)
+            result[..., part] = torch.where(counts[:, None, part], own.mul_(p), 0)
+        return result, None, None, None, None, None
+
+
+@torch.compiler.disable
+def lovasz_sums(batch, hinge, spec, classes):
+    """(G, C) sums of error times increment of a batch, see ``LovaszExtension``; a compiled model runs them eagerly."""
+    activation = ('softmax' if batch.softmax else 'sigmoid') if batch.logits and not hinge else None
+    if batch.labels.dim() == 2:
+        ids = batch.labels.long()
+        ids = torch.where((batch.weight > 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
+        size = batch.weight.new_zeros(len(ids), batch.channels + 1).scatter_add_(1, ids, batch.weight.clamp(min=0))
+        batch.size = size[:, :-1]
+    return LovaszExtension.apply(batch.given, batch, activation, hinge, spec, classes)
