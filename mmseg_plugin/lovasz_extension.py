@@ -71,6 +71,7 @@ class Rows:
 
         self.x, self.slope, self.labels, self.weight = (grouped(t) for t in (x, slope, batch.labels, batch.weight))
         self.pixels = self.x.shape[2] * self.x.shape[3]
+        self.span = (self.slope.shape[2] - 1) * self.slope.stride(2) + self.slope.shape[3]
 
     def cells(self, classes):
         return [(g, k) for g in range(len(self.x)) for k in classes]
@@ -101,15 +102,18 @@ def solve_blocks(rows, hinge, classes, ranks):
     return losses
 
 
-def solve_in_numpy(rows, hinge, classes, present):
-    """``solve_blocks`` on the CPU, for float32 and equal weights; present: an absent class does not count, and gives 0."""
+def solve_in_numpy(rows, hinge, classes, present, softmax):
+    """``solve_blocks`` on the CPU, for float32 and equal weights; present: an absent class does not count, and gives 0.
+
+    softmax: whether x adds up to 1 over the classes."""
     x, slope, labels, valid = (t.numpy() for t in (rows.x, rows.slope, rows.labels, rows.weight > 0))
 
     def inside(g, k):
         return labels[g, k] > 0 if labels.ndim == 4 else labels[g] == k
 
     cells, threads = rows.cells(classes), torch.get_num_threads()
-    losses = lovasz_rows.solve_rows(x, inside, valid, hinge, cells, present, slope, threads)
+    opposites = softmax and len(classes) == x.shape[1] == 2 and labels.ndim == 3
+    losses = lovasz_rows.solve_rows(x, inside, valid, hinge, cells, present, slope, threads, opposites)
     return rows.x.new_tensor(losses)
 
 
@@ -128,8 +132,8 @@ class LovaszExtension(torch.autograd.Function):
         rows = Rows(batch, x, slope, spec.per_image)
         ranks = Ranks(rows.pixels, x.device, spec.sync and not spec.per_image)
         quick = x.device.type == 'cpu' and x.dtype == torch.float32 and ranks.alone
-        if quick and rows.pixels <= lovasz_rows.LONGEST and rows.equally_weighted():
-            sums = solve_in_numpy(rows, hinge, classes, spec.classes in ('auto', 'present'))
+        if quick and rows.span <= lovasz_rows.LONGEST and rows.equally_weighted():
+            sums = solve_in_numpy(rows, hinge, classes, spec.classes in ('auto', 'present'), activation == 'softmax')
         else:
             sums = solve_blocks(rows, hinge, classes, ranks)
         ctx.owner, ctx.activation, ctx.dtype = type(spec).__name__, activation, given.dtype
@@ -163,4 +167,5 @@ def lovasz_sums(batch, hinge, spec, classes):
         ids = torch.where((batch.weight > 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
         size = batch.weight.new_zeros(len(ids), batch.channels + 1).scatter_add_(1, ids, batch.weight.clamp(min=0))
         batch.size = size[:, :-1]
+        del ids  # as large as two classes
     return LovaszExtension.apply(batch.given, batch, activation, hinge, spec, classes)

@@ -1,6 +1,7 @@
 """Rows of the Lovasz losses on the CPU, in float32: NumPy sorts whole 64-bit keys, several times faster than indices.
 
 A key holds 32 bits of the error, one of the label and 31 of the position, so that nothing is looked up after the sort.
+All else happens in pieces that stay in the cache: beside the logits and their slopes a row takes 9 bytes a pixel.
 """
 
 import queue
@@ -9,26 +10,95 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-LONGEST = 2**31 - 1  # pixels of a row
+LONGEST = 2**31 - 1  # numbers between the first and the last pixel of a row in memory
 LABEL = np.int32(-(2**31))  # its bit in the lower half of a key
 LOW, HIGH = (0, 1) if sys.byteorder == 'little' else (1, 0)  # the halves of a key
+PIECE = 2**16  # pixels that are looked at together
 SMALL = 2**16  # pixels that are not worth a thread
 LARGE = 2**20  # pixels that may be sorted at the same time, however small the logits
 
 
 class Workspace:
-    """Arrays for rows of up to ``pixels`` pixels in ``memory``: fresh arrays for each row would cost as much as the sort."""
+    """Arrays for rows of up to ``pixels`` pixels: fresh arrays for each row would cost as much as the sort."""
 
     def __init__(self, pixels, memory):
         self.keys = memory[: 8 * pixels].view(np.int64)
-        self.spare = memory[8 * pixels : 16 * pixels + 8].view(np.int64)
-        self.errors, self.increments = memory[16 * pixels + 8 : 24 * pixels + 8].view(np.float32).reshape(2, -1)
-        self.inside, self.sorted_inside = memory[24 * pixels + 8 : 26 * pixels + 8].view(bool).reshape(2, -1)
+        self.inside = memory[8 * pixels : 9 * pixels].view(bool)
+        piece = min(pixels, PIECE)
+        self.errors, self.increments, self.products = np.empty((3, piece), np.float32)
+        self.bits, self.left = np.empty((2, piece), np.int32)
+        self.union, self.ramp = np.empty(piece + 1, np.int32), np.arange(1, piece + 1, dtype=np.int32)
+        self.flags = np.empty(piece, bool)
 
     @classmethod
     def several(cls, pixels, count):
-        """``count`` of them in one piece of memory, which goes back to the system when it is large."""
-        return [cls(pixels, memory) for memory in np.empty((count, 8 * (26 * pixels // 8 + 2)), np.uint8)]
+        """``count`` of them, the large arrays in one piece of memory, which goes back to the system."""
+        return [cls(pixels, memory) for memory in np.empty((count, 8 * (9 * pixels // 8 + 1)), np.uint8)]
+
+
+class Row:
+    """One row of pixels, whose positions are those of an array with ``step`` numbers from image to image.
+
+    x (n, p): float32 probabilities, or logits for the hinge; inside (n, p) bool: which pixels are of the class; valid
+    (n, p) bool, or None where every pixel counts: inside lies within. complement (n, p): 1 - x, where it is known
+    better than that.
+    """
+
+    def __init__(self, x, inside, valid, hinge, step, complement=None):
+        self.x, self.inside, self.valid, self.hinge, self.step = x, inside, valid, hinge, step
+        self.complement, self.total = complement, np.count_nonzero(inside)
+
+    def pieces(self):
+        """Slices (image, pixels) of the row, and the position at which each begins."""
+        n, p = self.x.shape
+        for i in range(n):
+            for a in range(0, p, PIECE):
+                yield (i, slice(a, a + PIECE)), i * self.step + a
+
+    def errors(self, piece, space):
+        """(K,) errors of the pixels of a piece, in the workspace."""
+        x, inside = self.x[piece], self.inside[piece]
+        errors = space.errors[: len(x)]
+        np.copyto(errors, x)
+        if self.complement is not None:
+            np.copyto(errors, self.complement[piece], where=inside)
+            return errors
+        np.negative(errors, out=errors, where=inside)
+        if not self.hinge:
+            return np.add(errors, inside, out=errors)
+        errors += 1
+        return np.maximum(errors, 0, out=errors)
+
+    def least(self, space):
+        """The error below which a pixel has no increment.
+
+        Once all pixels of a class are wrong no other pixel adds anything: those below the smallest error of the class
+        are not sorted. Of an absent class the largest error alone counts.
+        """
+        if self.total:
+            return min_of(
+                self.errors(piece, space)[self.inside[piece]].min(initial=np.inf) for piece, _ in self.pieces()
+            )
+        counted = (self.counted(self.errors(piece, space), piece) for piece, _ in self.pieces())
+        return -min_of(-errors.max(initial=-np.inf) for errors in counted)
+
+    def counted(self, errors, piece):
+        return errors if self.valid is None else errors[self.valid[piece]]
+
+    def candidates(self, errors, piece, least, space):
+        """(K,) positions in the piece of the pixels that can have an increment; a hinge of 0 costs nothing."""
+        keep = np.less(errors, least, out=space.flags[: len(errors)])
+        np.logical_not(keep, out=keep)  # an error that is no number stays
+        if self.valid is not None:
+            keep &= self.valid[piece]
+        if self.hinge:
+            keep &= errors != 0
+        return np.flatnonzero(keep)
+
+
+def min_of(numbers):
+    """The smallest, or what is no number."""
+    return np.min(np.fromiter(numbers, np.float32))
 
 
 def flip(bits, out):
@@ -39,136 +109,141 @@ def flip(bits, out):
     return out
 
 
-def candidates(errors, inside, present, valid, hinge):
-    """(P,) which pixels can have an increment.
-
-    Once all pixels of a class are wrong no other pixel adds anything: those below the smallest error of the class are
-    not sorted. Of an absent class the largest error alone counts. A hinge of 0 costs nothing and has no slope.
-    """
-    if present:
-        least = errors[inside].min()
-    else:
-        least = (errors if valid is None else errors[valid]).max(initial=-np.inf)
-    keep = errors < least
-    np.logical_not(keep, out=keep)  # an error that is no number stays
-    if valid is not None:
-        keep &= valid
-    if hinge:
-        keep &= errors != 0
-    return keep
-
-
-def sort_falling(errors, inside, position, space):
-    """(K,) keys of the pixels at ``position`` (K,) by falling errors; not a number comes first (last if negative)."""
-    kept = len(position)
-    bits = np.take(errors, position, out=space.increments[:kept], mode='clip').view(np.int32)
-    label = np.take(inside, position, out=space.sorted_inside[:kept], mode='clip')
-    keys = space.keys[:kept]
-    halves = keys.view(np.int32).reshape(-1, 2)
-    half = flip(bits, space.spare.view(np.int32)[:kept])
-    halves[:, HIGH] = np.invert(half, out=half)
-    np.multiply(label, LABEL, out=half)
-    halves[:, LOW] = np.bitwise_or(half, position, out=half, casting='unsafe')
+def sorted_keys(row, least, space):
+    """Keys of the pixels that can have an increment, by falling errors; not a number comes first (last if negative)."""
+    filled = 0
+    for piece, start in row.pieces():
+        errors = row.errors(piece, space)
+        position = row.candidates(errors, piece, least, space)
+        kept = len(position)
+        bits = np.take(errors, position, out=space.increments[:kept], mode='clip').view(np.int32)
+        label = np.take(row.inside[piece], position, out=space.flags[:kept], mode='clip')
+        keys = space.keys[filled : filled + kept]
+        halves = keys.view(np.int32).reshape(-1, 2)
+        half = flip(bits, space.bits[:kept])
+        halves[:, HIGH] = np.invert(half, out=half)
+        np.multiply(label, LABEL, out=half)
+        position += start
+        halves[:, LOW] = np.bitwise_or(half, position, out=half, casting='unsafe')
+        filled += kept
+    keys = space.keys[:filled]
     keys.sort()
     return keys
 
 
 def unpack(keys, space):
-    """(errors, inside, position), each (K,); the last in the memory of the keys."""
+    """(errors, inside, position), each (K,), of at most ``PIECE`` keys; the last in the memory of the keys."""
     halves = keys.view(np.int32).reshape(-1, 2)
-    inside = np.less(halves[:, LOW], 0, out=space.sorted_inside[: len(keys)])
-    half = np.invert(halves[:, HIGH], out=space.spare.view(np.int32)[: len(keys)])
+    inside = np.less(halves[:, LOW], 0, out=space.flags[: len(keys)])
+    half = np.invert(halves[:, HIGH], out=space.bits[: len(keys)])
     errors = flip(half, space.errors.view(np.int32)[: len(keys)]).view(np.float32)
     keys &= LONGEST
     return errors, inside, keys
 
 
-def jaccard_increments(inside, total, space):
-    """(P,) what each pixel adds to the Jaccard loss when pixels turn wrong one after the other.
+class Extension:
+    """The Lovasz extension of one class: what its pixels add, by falling errors, piece by piece.
 
-    inside (P,) bool; total: pixels of the class. No two close numbers are subtracted: a pixel of the class adds 1/U,
-    another one I/(U_before*U), the first of an absent class 1.
+    total: pixels of the class; slope (n, p): where the derivatives go. ``left`` pixels of the class are right so far,
+    ``union`` is that of the class and of what was taken for it.
     """
-    pixels = len(inside)
-    result = space.increments[:pixels]
-    if total == 0:
-        result[:] = 0
-        result[:1] = 1
-        return result
-    counts = space.spare.view(np.int32)
-    left, union = counts[:pixels], counts[pixels : 2 * pixels + 1]
-    np.cumsum(~inside, dtype=np.int32, out=union[1:])
-    union[0] = 0
-    union += total
-    np.cumsum(inside, dtype=np.int32, out=left)
-    np.subtract(total, left, out=left)
-    real = dict(out=result, dtype=np.float32, casting='unsafe')
-    np.divide(left, union[:-1], **real)
-    np.copyto(result, 1, where=inside)
-    return np.divide(result, union[1:], **real)
+
+    def __init__(self, total, slope):
+        self.left = self.union = self.total = total
+        span = (len(slope) - 1) * (slope.strides[0] // slope.itemsize) + slope.shape[1]
+        self.slope = np.lib.stride_tricks.as_strided(slope, (span,), (slope.itemsize,))
+        self.loss = 0.0
+
+    def add(self, errors, inside, position, space):
+        """errors, inside, position (K,): of the next pixels; all stay as they are."""
+        increments = self.jaccard_increments(inside, space)
+        with np.errstate(invalid='ignore'):  # what is no number stays none
+            self.loss += np.multiply(errors, increments, out=space.products[: len(errors)]).sum(dtype=np.float64)
+        np.negative(increments, out=increments, where=inside)
+        self.slope[position] = increments
+
+    def jaccard_increments(self, inside, space):
+        """(K,) what each pixel adds to the Jaccard loss when pixels turn wrong one after the other.
+
+        No two close numbers are subtracted: a pixel of the class adds 1/U, another one I/(U_before*U), the first of an
+        absent class 1.
+        """
+        pixels = len(inside)
+        result, left, union = space.increments[:pixels], space.left[:pixels], space.union[: pixels + 1]
+        if self.total == 0:
+            result[:] = 0
+            result[:1], self.union = self.union == 0, 1
+            return result
+        np.cumsum(inside, dtype=np.int32, out=left)
+        union[0] = 0
+        np.subtract(space.ramp[:pixels], left, out=union[1:])
+        union += np.int32(self.union)
+        np.subtract(np.int32(self.left), left, out=left)
+        real = dict(out=result, dtype=np.float32, casting='unsafe')
+        np.divide(left, union[:-1], **real)
+        np.copyto(result, 1, where=inside)
+        self.left, self.union = left[-1], union[-1]
+        return np.divide(result, union[1:], **real)
 
 
-def solve(x, inside, valid, hinge, slope, space):
-    """The Lovasz extension of one row of pixels; its derivative by each of them goes to ``slope``.
-
-    x, slope (n, p): float32 probabilities, or logits for the hinge; inside (n*p,): which pixels are of the class, none
-    of them where ``valid`` (n*p,) is False.
-    """
-    errors = space.errors[: x.size]
-    errors.reshape(x.shape)[:] = x
-    np.negative(errors, out=errors, where=inside)
-    if hinge:
-        errors += 1
-        np.maximum(errors, 0, out=errors)
-    else:
-        errors += inside
-    total = np.int32(np.count_nonzero(inside))
-    position = np.flatnonzero(candidates(errors, inside, total > 0, valid, hinge))
-    keys = sort_falling(errors, inside, position, space)
-    del position
-    sorted_errors, inside, position = unpack(keys, space)
-    increments = jaccard_increments(inside, total, space)
-    with np.errstate(invalid='ignore'):  # what is no number stays none
-        sorted_errors *= increments
-        loss = sorted_errors.sum(dtype=np.float64)
-    np.negative(increments, out=increments, where=inside)
-    errors[:] = 0
-    errors[position] = increments
-    slope[:] = errors.reshape(x.shape)
-    return loss
+def solve(row, least, extensions, space):
+    """Adds the pixels of a row to the extension of its class, and to that of the pixels outside where there is a second."""
+    keys = sorted_keys(row, least, space)
+    for a in range(0, len(keys), PIECE):
+        errors, inside, position = unpack(keys[a : a + PIECE], space)
+        for k, extension in enumerate(extensions):
+            if k:
+                np.logical_not(inside, out=inside)
+            extension.add(errors, inside, position, space)
 
 
-def solve_rows(x, labels, valid, hinge, cells, present, slope, threads):
+def solve_rows(x, labels, valid, hinge, cells, present, slope, threads, opposites=False):
     """(G, C) float64 losses of the rows ``cells``, [(g, k)]; the derivatives go to ``slope``, both 0 elsewhere.
 
-    x, slope (G, C, n, p) float32; labels(g, k) (n, p) bool; valid (G, n, p) bool; present: absent classes do not count.
-    Rows are solved by ``threads`` threads, but by no more than leaves their workspaces small beside the logits.
+    x, slope (G, C, n, p) float32; labels(g, k) (n, p) bool; valid (G, n, p) bool; present: absent classes do not count;
+    opposites: two classes whose x add up to 1 and of which each pixel has one, so that one sort serves both. Rows are
+    solved by ``threads`` threads, but by no more than leaves their workspaces small beside the logits.
     """
     losses = np.zeros(x.shape[:2])
     shape, pixels = x.shape[2:], x.shape[2] * x.shape[3]
-    valid = [None if v.all() else v.reshape(-1) for v in valid]
-    threads = min(threads, max(len(cells) // 8, LARGE // max(pixels, 1)), len(cells) * pixels // SMALL)
+    step = slope.strides[2] // slope.itemsize
+    counted = [np.count_nonzero(v) for v in valid]
+    valid = [None if count == pixels else v for v, count in zip(valid, counted)]
+    threads = min(threads, max(len(cells) // 4, LARGE // max(pixels, 1)), len(cells) * pixels // SMALL)
     spaces = queue.SimpleQueue()
     for space in Workspace.several(pixels, max(threads, 1)):
         spaces.put(space)
 
-    def row(cell):
-        g, k = cell
+    def row_of(g, k, space):
+        inside = space.inside.reshape(shape)
+        inside[:] = labels(g, k)
+        if valid[g] is not None:
+            inside &= valid[g]
+        return Row(x[g, k], inside, valid[g], hinge, step)
+
+    def solve_cells(cells):
         space = spaces.get()
         try:
-            inside = space.inside
-            inside.reshape(shape)[:] = labels(g, k)
-            if valid[g] is not None:
-                inside &= valid[g]
-            if inside.any() or not present:
-                losses[cell] = solve(x[cell], inside, valid[g], hinge, slope[cell], space)
+            for g, k in cells:
+                row = row_of(g, k, space)
+                if len(cells) == 2 and 0 < row.total < counted[g]:
+                    row.complement = x[g, 1 - k]
+                    both = Extension(row.total, slope[g, k]), Extension(counted[g] - row.total, slope[g, 1 - k])
+                    solve(row, -np.inf, both, space)
+                    losses[g, k], losses[g, 1 - k] = (extension.loss for extension in both)
+                    return
+                if row.total or not present:
+                    extension = Extension(row.total, slope[g, k])
+                    solve(row, row.least(space), [extension], space)
+                    losses[g, k] = extension.loss
         finally:
             spaces.put(space)
 
+    jobs = [cells[i : i + 2] for i in range(0, len(cells), 2)] if opposites else [[cell] for cell in cells]
     if pixels and threads > 1:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(row, cells))
+            list(pool.map(solve_cells, jobs))
     elif pixels:
-        for cell in cells:
-            row(cell)
+        for job in jobs:
+            solve_cells(job)
     return losses

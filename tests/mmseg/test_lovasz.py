@@ -89,29 +89,81 @@ def test_a_prediction_that_is_no_number_is_no_loss(label, dtype):
     assert value.isnan()
 
 
-def test_keys_fall_as_errors_do():
-    errors = np.array([0.5, -np.inf, 0, np.inf, -1e-30, 1e-45, np.nan, -2, 0.5], np.float32)
-    inside = np.array([0, 0, 1, 0, 1, 0, 1, 1, 1], bool)
-    (space,) = lovasz_rows.Workspace.several(20, 1)
-    keys = lovasz_rows.sort_falling(errors, inside, np.arange(9), space)
-    sorted_errors, sorted_inside, position = lovasz_rows.unpack(keys, space)
-    assert position.tolist() == [6, 3, 0, 8, 5, 2, 4, 7, 1]  # of equal errors those outside come first
-    np.testing.assert_array_equal(sorted_errors, errors[position])
-    np.testing.assert_array_equal(sorted_inside, inside[position])
+def row_of(errors, inside, valid=None, hinge=False, gap=0):
+    """A row of two images whose ``errors`` are given, for slopes with a ``gap`` between the images."""
+    errors, inside = np.array(errors, np.float32).reshape(2, -1), np.array(inside, bool).reshape(2, -1)
+    x = np.where(inside, 1 - errors, errors - hinge).astype(np.float32)
+    valid = None if valid is None else np.array(valid, bool).reshape(2, -1)
+    return lovasz_rows.Row(x, inside, valid, hinge, x.shape[1] + gap)
 
 
-def test_only_pixels_that_can_add_something_are_sorted():
-    errors = np.array([0.9, 0.3, 0.2, 0.1, 0], np.float32)
-    inside = np.array([0, 1, 0, 0, 0], bool)
-    valid = np.array([0, 1, 1, 1, 1], bool)
+@pytest.fixture(params=[2, 2**16], ids=['small pieces', 'one piece'])
+def space(request, monkeypatch):
+    monkeypatch.setattr(lovasz_rows, 'PIECE', request.param)
+    return lovasz_rows.Workspace.several(12, 1)[0]
 
-    def positions(*arguments):
-        return np.flatnonzero(lovasz_rows.candidates(errors, *arguments)).tolist()
 
-    assert positions(inside, True, None, False) == [0, 1]
-    assert positions(inside, True, valid, False) == [1]
-    assert positions(~inside, True, None, True) == [0, 1, 2, 3]
-    assert positions(np.zeros(5, bool), False, valid, False) == [1]
+def test_keys_fall_as_errors_do(space):
+    errors = [0.5, -np.inf, 0, np.inf, -2, 2**-140, np.nan, -np.inf, 0.5, 0]
+    row = row_of(errors, [0, 1, 0, 0, 0, 0, 0, 0, 1, 1], gap=100)
+    keys = lovasz_rows.sorted_keys(row, row.least(space), space)
+    falling = [6, 3, 0, 8, 5, 2, 9, 4, 7, 1]  # of equal errors those outside come first
+    for a in range(0, 10, lovasz_rows.PIECE):
+        part = falling[a : a + lovasz_rows.PIECE]
+        found, inside, position = lovasz_rows.unpack(keys[a : a + lovasz_rows.PIECE], space)
+        assert position.tolist() == [k + 100 * (k >= 5) for k in part]
+        np.testing.assert_array_equal(found, np.array(errors, np.float32)[part])
+        np.testing.assert_array_equal(inside, row.inside.flat[part])
+
+
+@pytest.mark.parametrize(
+    ('inside', 'valid', 'hinge', 'sorted_'),
+    [
+        ([0, 1, 0, 0, 0, 0], None, False, [0, 1]),
+        ([0, 1, 0, 0, 0, 0], [0, 1, 1, 1, 1, 1], False, [1]),
+        ([0, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1], True, [1, 2, 3]),
+        ([0, 0, 0, 0, 0, 0], [0, 1, 1, 1, 1, 1], False, [1]),
+        ([0, 0, 0, 0, 0, 0], [0] * 6, False, []),
+    ],
+)
+def test_only_pixels_that_can_add_something_are_sorted(inside, valid, hinge, sorted_, space):
+    row = row_of([0.875, 0.25, 0.125, 0.0625, 0, 0], inside, valid, hinge)
+    assert (lovasz_rows.sorted_keys(row, row.least(space), space) & lovasz_rows.LONGEST).tolist() == sorted_
+
+
+def test_the_slope_of_one_row_touches_no_other(space):
+    memory = np.zeros((2, 5), np.float32)
+    row, extension = row_of([0.5, 0.25, 0.75, 0.125], [1, 0, 0, 1], gap=3), lovasz_rows.Extension(2, memory[:, :2])
+    lovasz_rows.solve(row, 0, [extension], space)  # by falling errors 0, 1, 0, 1, of a class of two pixels
+    np.testing.assert_allclose(memory, [[-1 / 3, 1 / 12, 0, 0, 0], [1 / 3, -1 / 4, 0, 0, 0]], rtol=1e-6)
+    assert extension.loss == pytest.approx(0.75 / 3 + 0.5 / 3 + 0.25 / 12 + 0.125 / 4)
+
+
+@pytest.mark.parametrize('classes', ['present', 'all'])
+@pytest.mark.parametrize('per_image', [False, True])
+@pytest.mark.parametrize('labels', ['both', 'one', 'ignored'])
+def test_two_classes_are_sorted_once(labels, per_image, classes, solvers, monkeypatch):
+    sorts = []
+    monkeypatch.setattr(lovasz_rows, 'sorted_keys', lambda *a, f=lovasz_rows.sorted_keys: sorts.append(1) or f(*a))
+    z, y = inputs(2)
+    y[0] = 0 if labels == 'one' else 255 if labels == 'ignored' else y[2].flip(0)
+    arguments = dict(per_image=per_image, classes=classes)
+    value, gradient = value_and_gradient(SOFTMAX, z, y, **arguments)
+    want, want_gradient = value_and_gradient(SOFTMAX, z.double(), y, **arguments)
+    assert solvers == ['solve_in_numpy', 'solve_blocks']
+    first = {'both': 1, 'one': 1 + (classes == 'all'), 'ignored': 2 * (classes == 'all')}[labels]  # of the image y[0]
+    assert len(sorts) == (2 + first if per_image else 1)
+    torch.testing.assert_close(value.double(), want, rtol=1e-6, atol=0)
+    torch.testing.assert_close(gradient.double(), want_gradient, rtol=0, atol=1e-6 * want_gradient.abs().max().item())
+
+
+def test_two_classes_of_one_image_are_accurate_where_all_is_right():
+    """The error of a pixel is what the other class has: 1 - p would be 0 in float32."""
+    y = torch.tensor([[0, 1]])
+    z = torch.tensor([[[20.0, 0.0], [0.0, 20.0]]]).reshape(1, 2, 1, 2)
+    value, _ = value_and_gradient(SOFTMAX, z, y[:, None])
+    want, _ = value_and_gradient(SOFTMAX, z.double(), y[:, None])
+    torch.testing.assert_close(value.double(), want, rtol=1e-6, atol=0)
 
 
 def test_a_second_backward_is_the_first_and_a_second_derivative_is_refused():
