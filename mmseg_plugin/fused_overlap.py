@@ -78,7 +78,7 @@ class OverwritesProbabilities(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, pred, target, weight, activation, flavour):
-        statistics, *ctx.kept = overlap_cpu.forward(pred, target, weight, activation, flavour, keep=True)
+        statistics, ctx.kept = overlap_cpu.forward(pred, target, weight, activation, flavour, keep=True)
         ctx.save_for_backward(target, weight)
         ctx.call = activation, flavour
         return statistics
@@ -91,8 +91,8 @@ class OverwritesProbabilities(torch.autograd.Function):
             raise RuntimeError(ONCE)
         kept, ctx.kept = ctx.kept, None
         with torch.autocast('cpu', enabled=False):
-            overlap_cpu.gradient_(*kept, *ctx.saved_tensors, grad, *ctx.call)
-        return kept[0], None, None, None, None
+            gradient = overlap_cpu.gradient_(kept, *ctx.saved_tensors, grad, *ctx.call)
+        return gradient, None, None, None, None
 
 
 if HAS_OPERATORS:

@@ -1,9 +1,11 @@
 """The D, I and C means over (image, class) cells in PyTorch, of the global batch under data parallelism."""
 
+import functools
+
 import torch
 
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.overlap import as_tensor, ratio
+from mmseg_plugin.overlap import as_tensor, ratio, times
 from shared_spec import shapes
 from shared_spec.granularity import as_weights
 
@@ -16,10 +18,9 @@ def counted(spec, batch):
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
     if classes == 'present':
-        cells = batch.present(spec.presence_threshold)
-    else:
-        cells = torch.tensor([[k in chosen for k in range(c)]], device=batch.image_weight.device).expand(n, c)
-    return cells & batch.has_pixel[:, None]
+        return batch.present(spec.presence_threshold)  # in a pixel that counts
+    cells = batch.has_pixel[:, None].expand(n, c)
+    return cells if len(chosen) == c else cells & torch.tensor([k in chosen for k in range(c)], device=cells.device)
 
 
 def mean_over_cells(spec, batch, statistics, cell_loss, class_weight=None):
@@ -65,18 +66,21 @@ def image_sums(batch, loss):
 
 def mean_of_sums(spec, parts, cell_loss, class_weight=None):
     """The scalar mean over cells from the sums of all ranks."""
-    levels = as_weights(spec.granularity)
-    result = 0
-    if 'D' in levels:
-        counts = parts['counts'] > 0
+    means = {}
+    if 'D' in parts:
         loss = cell_loss(*parts['D'])
         if class_weight is not None:
             loss = loss * loss.new_tensor(class_weight)
-        loss = torch.where(counts, loss, 0)
-        result = result + levels['D'] * ratio(loss.sum(), counts.sum(), 0.0)
-    if 'I' in levels:
-        result = result + levels['I'] * ratio(*parts['I'], 0.0)
-    if 'C' in levels:
-        class_loss = ratio(*parts['C'], 0.0)
-        result = result + levels['C'] * ratio(class_loss.sum(), (parts['C'][1] > 0).sum(), 0.0)
-    return result
+        means['D'] = mean_where(parts['counts'] > 0, loss)
+    if 'I' in parts:
+        means['I'] = ratio(*parts['I'], 0.0)
+    if 'C' in parts:
+        means['C'] = mean_where(parts['C'][1] > 0, ratio(*parts['C'], 0.0))
+    return functools.reduce(
+        torch.add, [times(share, means[level]) for level, share in as_weights(spec.granularity).items()]
+    )
+
+
+def mean_where(counts, loss):
+    """The mean of the losses that count; 0 where none does."""
+    return torch.where(counts, loss, 0).sum() / counts.sum().clamp(min=1)

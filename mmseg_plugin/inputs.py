@@ -188,7 +188,7 @@ def narrow(labels):
     wide = labels.dtype in (torch.int32, torch.int64) and labels.numel() and labels.is_cpu
     if not wide or is_compiling():
         return labels
-    smallest, largest = labels.aminmax()
+    smallest, largest = (x.item() for x in labels.aminmax())
     return labels.to(torch.int16) if smallest >= -(2**15) and largest < 2**15 else labels
 
 
@@ -218,7 +218,7 @@ def check_values(owner, values, valid, low, high, rule):
         return
     if values.dtype == torch.int16 and values.numel():
         inside = values if valid is None else values * valid.view(torch.uint8)  # absent: 0, which is a class
-        smallest, largest = inside.aminmax()
+        smallest, largest = (x.item() for x in inside.aminmax())
         if smallest >= low and largest <= high:
             return
     wrong = values < low

@@ -46,7 +46,8 @@ def fused(batch, flavour):
         flavour = 'product'  # the same for labels 0 and 1
     statistics = fused_overlap(batch.given, batch.labels, batch.pixel_weight, activation, flavour)
     if statistics is not None and batch.hard:
-        batch.size = (statistics[0] + statistics[2]).detach()
+        tp, _, fn = statistics.detach()
+        batch.size = tp + fn
     return statistics
 
 
@@ -57,14 +58,20 @@ def as_tensor(statistics):
 
 def score(tp, fp, fn, alpha, beta, smooth):
     """(tp + smooth) / (tp + alpha*fp + beta*fn + smooth); 0/0, no mass at all, is 1."""
-    top, wrong = tp + smooth, alpha * fp + beta * fn
-    return top / (top + wrong) if smooth > 0 else ratio(top, top + wrong)
+    top = tp + smooth
+    bottom = top.add(fp, alpha=alpha).add(fn, alpha=beta)
+    return top / bottom if smooth > 0 else ratio(top, bottom)
 
 
 def ratio(top, bottom, empty=1.0):
     """top / bottom, and ``empty`` with zero gradient where bottom is 0."""
     some = bottom > 0
     return torch.where(some, top / torch.where(some, bottom, 1), empty)
+
+
+def times(weight, x):
+    """weight * x for a number, without an operation where it is 1."""
+    return x if weight == 1 else weight * x
 
 
 def power(x, exponent):

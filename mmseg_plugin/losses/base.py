@@ -5,6 +5,7 @@ from torch import nn
 
 from mmseg_plugin.granularity import mean_over_cells
 from mmseg_plugin.inputs import prepare
+from mmseg_plugin.overlap import times
 from shared_spec.spec import NamedParameters, SpecError
 
 REDUCTIONS = ('mean', 'sum', 'none')
@@ -62,7 +63,7 @@ class RegionLoss(Loss):
 
     def compute(self, batch):
         mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)
-        return (self.spec.loss_weight * self.after_mean(mean)).to(batch.dtype)
+        return times(self.spec.loss_weight, self.after_mean(mean)).to(batch.dtype)
 
     def after_mean(self, mean):
         """What happens to the mean over cells; nothing, for most."""

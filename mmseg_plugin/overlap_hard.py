@@ -1,0 +1,123 @@
+"""A block of the overlap statistics for softmax and class ids: two classes, few, many.
+
+x (n, C, p) is what stands in the probabilities' memory, y the labels, g (3, n, C) d loss / d (tp, fp, fn). Sums are
+those of the probabilities on and off the true class, so fn needs no 1 - p and both flavours have the same.
+"""
+
+import torch
+
+from mmseg_plugin.overlap_sums import one_hot, products, softmax, softmax_gradient_
+
+
+class TwoClasses:
+    """Softmax is the sigmoid of the logits' difference: x holds the wrong class's and the true class's probability."""
+
+    takes_out = needs_labels = False
+
+    def __init__(self, flavour):
+        self.exact = flavour == 'exact'
+
+    def labels(self, target, mask, c, dtype):
+        return one_hot(target, mask, c, dtype)
+
+    def probabilities(self, z, part, out):
+        x = torch.empty_like(z) if out is None else out
+        wrong, true = x.unbind(1)
+        torch.sub(z[:, 0], z[:, 1], out=wrong).mul_(part.y[:, 1] - part.y[:, 0])
+        if self.exact:
+            torch.neg(wrong, out=true).sigmoid_()
+            wrong.sigmoid_()
+        else:
+            torch.sub(x.new_ones(()), wrong.sigmoid_(), out=true)
+        return x, None
+
+    def sums(self, x, t, part):
+        y = part.y if part.weight is None else part.y * part.weight[:, None]
+        fn, tp = products(y, x).unbind(2)
+        return torch.stack([tp, fn.flip(1), fn])
+
+    def keep_(self, x, part):
+        slope = x[:, 0] * x[:, 1]
+        slope = slope if part.weight is None else slope.mul_(part.weight)
+        torch.mul(part.y, slope[:, None], out=x)
+
+    def gradient_(self, x, t, part, g):
+        a = (g[0] - g[2] - g[1].flip(1))[:, :, None]
+        x[:, 1].mul_(a[:, 1]).addcmul_(x[:, 0], a[:, 0], value=-1)
+        torch.neg(x[:, 1], out=x[:, 0])
+        return x
+
+
+class FewClasses:
+    """All sums are entries of the product of one-hot labels and probabilities, classes by classes."""
+
+    takes_out, needs_labels = False, True
+
+    def __init__(self, flavour):
+        self.exact = flavour == 'exact'
+
+    def labels(self, target, mask, c, dtype):
+        return one_hot(target, mask, c, dtype)
+
+    def probabilities(self, z, part, out):
+        return softmax(z, out), None
+
+    def sums(self, x, t, part):
+        table = products(part.y if part.weight is None else part.y * part.weight[:, None], x)
+        tp = table.diagonal(dim1=1, dim2=2).clone()
+        table.diagonal(dim1=1, dim2=2).zero_()
+        return torch.stack([tp, table.sum(1), table.sum(2)])
+
+    def keep_(self, x, part):
+        pass
+
+    def gradient_(self, x, t, part, g):
+        """Where p of the true class is near 1, ``exact`` takes its part from the others': together they are 0."""
+        slopes = g[1][:, :, None] + torch.diag_embed(g[0] - g[1] - g[2])
+        slope = torch.bmm(slopes.expand(len(x), -1, -1), part.y)
+        softmax_gradient_(x, slope if part.weight is None else slope.mul_(part.weight[:, None]))
+        if self.exact:
+            x.sub_(x * part.y)
+            x.addcmul_(part.y, x.sum(1, keepdim=True), value=-1)
+        return x
+
+
+class ManyClasses:
+    """The true class's probabilities t (n, p) are taken out of x, which makes no one-hot labels and cancels nothing."""
+
+    takes_out = needs_labels = True
+
+    def __init__(self, flavour):
+        pass
+
+    def labels(self, target, mask, c, dtype):
+        y = target.long()
+        return y if mask is None else y.clamp(0, c - 1)
+
+    def probabilities(self, z, part, out):
+        x = softmax(z, out, part.mask)
+        t = x.gather(1, part.y[:, None])
+        x.scatter_(1, part.y[:, None], 0)
+        return x, t[:, 0]
+
+    def sums(self, x, t, part):
+        n, c, _ = x.shape
+        y, wrong, fp = part.y, x.sum(1), x
+        if part.weight is not None:
+            t, wrong, fp = t * part.weight, wrong * part.weight, x * part.weight[:, None]
+        cell = (y if n == 1 else y + torch.arange(0, n * c, c)[:, None]).flatten()
+        tp, fn = (torch.bincount(cell, v.flatten(), n * c).reshape(n, c) for v in (t, wrong))
+        return torch.stack([tp, fp.sum(2).double(), fn])
+
+    def keep_(self, x, part):
+        pass
+
+    def gradient_(self, x, t, part, g):
+        """dz_c = p_c (a_c - s) and dz_y = p_y (b_y q - r); r, q: sums of a p and of p off the true class, s = r + p_y b_y."""
+        y, a, b = part.y, g[1], g[0] - g[2]
+        r, q = torch.matmul(torch.stack([a, torch.ones_like(a)], 1), x).unbind(1)
+        b = b[0][y] if len(b) == 1 else b.gather(1, y)
+        s, at_true = torch.addcmul(r, t, b), t * (b * q - r)
+        x.mul_(a[:, :, None] - s[:, None])
+        x.scatter_(1, y[:, None], at_true[:, None])
+        return x if part.weight is None else x.mul_(part.weight[:, None])

@@ -1,0 +1,42 @@
+"""What the ways to the overlap statistics on the CPU share: one-hot blocks, softmax, sums of products."""
+
+import torch
+
+PIECE = 4096  # pixels that are added in float32, pieces are in float64
+
+
+def one_hot(ids, mask, c, dtype):
+    """(n, C, p) of class ids (n, p), 0 at absent pixels."""
+    ids, classes = ids[:, None].to(dtype), torch.arange(c, dtype=dtype)[:, None]
+    if mask is not None:
+        ids, classes = ids.add_(1).mul_(mask[:, None]), classes.add_(1)  # an absent pixel is of no class
+    return torch.eq(ids, classes, out=ids.new_empty((len(ids), c, ids.shape[2])))  # 4 times as fast as bool
+
+
+def products(a, b):
+    """(n, A, B) in float64: a (n, A, p) times b (n, B, p), summed over pixels."""
+    p = a.shape[2]
+    if p <= PIECE or a.dtype == torch.float64:
+        return torch.bmm(a, b.transpose(1, 2)).double()
+    whole = p // PIECE * PIECE
+    a_pieces, b_pieces = (x[:, :, :whole].unflatten(2, (-1, PIECE)).transpose(1, 2) for x in (a, b))
+    sums = torch.stack([torch.bmm(u, v.mT).sum(0, dtype=torch.float64) for u, v in zip(a_pieces, b_pieces)])
+    return sums if whole == p else sums + torch.bmm(a[:, :, whole:], b[:, :, whole:].transpose(1, 2))
+
+
+def softmax(z, out=None, mask=None):
+    """Probabilities in ``out`` or memory of their own, 0 where mask is; torch.softmax has no out."""
+    if out is None and z.is_contiguous() and mask is None:
+        return torch.softmax(z, 1)
+    x = torch.sub(z, z.amax(1, keepdim=True), out=out).exp_()
+    scale = x.sum(1).reciprocal_()
+    return x.mul_((scale if mask is None else scale.mul_(mask))[:, None])
+
+
+def softmax_gradient_(x, slope):
+    """Probabilities x become d loss / d logits, slope is d loss / d x and is overwritten."""
+    if x.is_contiguous():
+        torch._softmax_backward_data(slope, x, 1, x.dtype, grad_input=x)
+    else:
+        x.mul_(slope.sub_((slope * x).sum(1, keepdim=True)))
+    return x
