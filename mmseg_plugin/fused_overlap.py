@@ -34,14 +34,19 @@ def fused_overlap(pred, target, weight, activation, flavour):
 
     pred (N, C, P) logits, or probabilities with activation 'none'; target class ids (N, P) or soft labels (N, C, P);
     weight None or (N, P), False or 0 where a pixel is absent: there pred and target may hold anything. activation:
-    softmax, sigmoid, none. flavour: product, metric, or exact, which is product with fn from 1 - p without
-    cancellation (softmax and class ids alone).
+    softmax, sigmoid, none. With sums over pixels of weight * terms, flavour is
+
+        product   p y, p - p y, y - p y
+        exact     the same, with (1 - p) y for the last and in the gradient accurate where p is near 1
+        metric    min(p, y), p - min(p, y), y - min(p, y); where p = y the gradient splits evenly
+        squared   p y, p^2 - p y, y^2 - p y
+        errors    (p - y)^2 y, (p - y)^2 (1 - y), y
     """
     if not takes(pred, target, weight, activation, flavour):
         return None
     if not (pred.is_contiguous() or pred.transpose(1, 2).is_contiguous()):
         pred = pred.contiguous()
-    if keeps(pred, activation):
+    if keeps(pred, target, activation, flavour):
         return OverwritesProbabilities.apply(pred, target, weight, activation, flavour)
     return overlap(pred, target, weight, activation, flavour)
 
@@ -52,8 +57,6 @@ def takes(pred, target, weight, activation, flavour):
         return False
     if target.requires_grad or (weight is not None and weight.requires_grad):
         return False
-    if flavour == 'exact' and not (activation == 'softmax' and target.dim() == 2):
-        return False
     if not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None:
         return False  # under torch.func
     if pred.is_cpu:
@@ -61,11 +64,13 @@ def takes(pred, target, weight, activation, flavour):
     return on_accelerator(pred, flavour)
 
 
-def keeps(pred, activation):
+def keeps(pred, target, activation, flavour):
     """Whether the forward's probabilities become the gradient: not in a traced graph, which overwrites nothing."""
+    if torch.compiler.is_compiling() or type(pred) not in (Tensor, torch.nn.Parameter):
+        return False
     same_dtype = pred.dtype in (torch.float32, torch.float64) and activation != 'none'
-    traced = torch.compiler.is_compiling() or type(pred) not in (Tensor, torch.nn.Parameter)
-    return pred.is_cpu and same_dtype and not traced and pred.requires_grad and torch.is_grad_enabled()
+    suffice = flavour != 'exact' or (activation == 'softmax' and target.dim() == 2)  # without the logits
+    return pred.is_cpu and same_dtype and suffice and pred.requires_grad and torch.is_grad_enabled()
 
 
 def on_accelerator(pred, flavour):

@@ -120,6 +120,14 @@ class Batch:
             return torch.full_like(self.image_weight, self.given.shape[2] > 0, dtype=torch.bool)
         return (w.view(torch.uint8) if w.dtype == torch.bool else w).amax(1) > 0
 
+    @property
+    def mass(self):
+        """(N,) sum over pixels of weight."""
+        w = self.pixel_weight
+        if w is None:
+            return torch.full_like(self.image_weight, self.given.shape[2], dtype=accumulator(self.image_weight))
+        return w.sum(1, dtype=accumulator(self.image_weight))
+
     def present(self, threshold):
         """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1."""
         if self.size is not None:

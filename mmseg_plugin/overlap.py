@@ -7,7 +7,7 @@ from mmseg_plugin.fused_overlap import fused_overlap
 
 def product_overlap(batch, norm=1):
     """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|; each (N, C)."""
-    statistics = fused(batch, 'product') if norm == 1 else None
+    statistics = fused(batch, {1: 'product', 2: 'squared'}.get(norm))
     if statistics is not None:
         return statistics
     p, y = batch.prob, batch.target
@@ -26,7 +26,7 @@ def exact_overlap(batch):
 
 def metric_overlap(batch, norm=1):
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; each (N, C); at p = y the gradient splits evenly."""
-    statistics = fused(batch, 'metric') if norm == 1 else None
+    statistics = fused(batch, {1: 'metric', 2: 'squared'}.get(norm))
     if statistics is not None:
         return statistics
     p, y = batch.prob, batch.target
@@ -39,15 +39,26 @@ def metric_overlap(batch, norm=1):
     return batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)
 
 
+def squared_errors(batch):
+    """Sums of (p - y)^2 y, (p - y)^2 (1 - y), y; each (N, C)."""
+    statistics = fused(batch, 'errors')
+    if statistics is not None:
+        return statistics
+    y, error = batch.target, (batch.target - batch.prob) ** 2
+    return batch.sum(error * y), batch.sum(error * (1 - y)), batch.sum(y)
+
+
 def fused(batch, flavour):
-    """(3, N, C) the statistics from the fused operator, or None where it does not run."""
+    """(3, N, C) the statistics from the fused operator, or None where it does not run or has no such flavour."""
+    if flavour is None:
+        return None
     activation = 'none' if not batch.logits else 'softmax' if batch.softmax else 'sigmoid'
     if flavour == 'metric' and batch.hard and batch.logits:
         flavour = 'product'  # the same for labels 0 and 1
     statistics = fused_overlap(batch.given, batch.labels, batch.pixel_weight, activation, flavour)
     if statistics is not None and batch.hard:
-        tp, _, fn = statistics.detach()
-        batch.size = tp + fn
+        first, _, last = statistics.detach()
+        batch.size = last if flavour == 'errors' else first + last
     return statistics
 
 

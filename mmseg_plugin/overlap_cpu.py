@@ -124,15 +124,17 @@ def finite_sums(way, x, t, part):
     sums = way.sums(x, t, part)
     if part.mask is None or finite(sums):
         return sums
-    for dense in (x, part.y) if part.y.dim() == 3 else (x, t[:, None]):
-        zero_absent_(dense, part)
+    for values in (x, t, part.y):
+        if values is not None and values.is_floating_point():
+            zero_absent_(values, part)
     return way.sums(x, t, part)
 
 
 def zero_absent_(x, part):
-    """x (n, C, p), in which 0 is written over what stands at absent pixels if any of it is not finite."""
+    """x (n, p) or (n, C, p), in which 0 is written over what stands at absent pixels if any of it is not finite."""
     if part is not None and part.mask is not None and not finite(x):
-        x.masked_fill_((part.mask == 0)[:, None], 0)
+        absent = part.mask == 0
+        x.masked_fill_(absent if x.dim() == 2 else absent[:, None], 0)
     return x
 
 

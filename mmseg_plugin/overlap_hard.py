@@ -6,7 +6,7 @@ those of the probabilities on and off the true class, so fn needs no 1 - p and b
 
 import torch
 
-from mmseg_plugin.overlap_sums import one_hot, products, softmax, softmax_gradient_
+from mmseg_plugin.overlap_sums import from_the_others_, one_hot, products, softmax, softmax_gradient_
 
 
 class TwoClasses:
@@ -76,10 +76,7 @@ class FewClasses:
         slopes = g[1][:, :, None] + torch.diag_embed(g[0] - g[1] - g[2])
         slope = torch.bmm(slopes.expand(len(x), -1, -1), part.y)
         softmax_gradient_(x, slope if part.weight is None else slope.mul_(part.weight[:, None]))
-        if self.exact:
-            x.sub_(x * part.y)
-            x.addcmul_(part.y, x.sum(1, keepdim=True), value=-1)
-        return x
+        return from_the_others_(x, part.y) if self.exact else x
 
 
 class ManyClasses:

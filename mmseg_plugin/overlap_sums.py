@@ -40,3 +40,9 @@ def softmax_gradient_(x, slope):
     else:
         x.mul_(slope.sub_((slope * x).sum(1, keepdim=True)))
     return x
+
+
+def from_the_others_(x, y):
+    """The gradient x (n, C, p) where y is 1 becomes minus the sum of the others', which is what it is, exactly."""
+    x.sub_(x * y)
+    return x.addcmul_(y, x.sum(1, keepdim=True), value=-1)

@@ -3,7 +3,7 @@
 from mmseg.registry import MODELS
 
 from mmseg_plugin.losses.base import RegionLoss
-from mmseg_plugin.overlap import ratio
+from mmseg_plugin.overlap import ratio, squared_errors
 from shared_spec import LOSSES
 
 
@@ -25,8 +25,8 @@ class SensitivitySpecificityLoss(RegionLoss):
         super().__init__(locals())
 
     def statistics(self, batch):
-        y, error = batch.target, (batch.target - batch.prob) ** 2
-        return batch.sum(error * y), batch.sum(y), batch.sum(error * (1 - y)), batch.sum(1 - y)
+        missed, false, size = squared_errors(batch)
+        return missed, size, false, batch.mass[:, None] - size
 
     def cell_loss(self, missed, size, false, rest):
         sensitivity = ratio(missed, size + self.spec.smooth, 0.0)
