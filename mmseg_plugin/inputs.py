@@ -11,6 +11,7 @@ from shared_spec import shapes
 from shared_spec.inputs import FLOOR
 
 DEBUG = os.environ.get('SEGPARITY_DEBUG', '') not in ('', '0')
+NARROW = (torch.uint8, torch.int16)
 LABEL_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)  # older PyTorch has no such question
@@ -192,12 +193,15 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
 
 
 def narrow(labels):
-    """Class ids in int16 where a CPU can take them so, on which every pass is several times faster; else as they are."""
+    """Class ids in one or two bytes where a CPU can take them so, on which passes are many times faster; else as they are."""
     wide = labels.dtype in (torch.int32, torch.int64) and labels.numel() and labels.is_cpu
     if not wide or is_compiling():
         return labels
     smallest, largest = (x.item() for x in labels.aminmax())
-    return labels.to(torch.int16) if smallest >= -(2**15) and largest < 2**15 else labels
+    for dtype in NARROW:
+        if holds(dtype, smallest) and holds(dtype, largest):
+            return labels.to(dtype)
+    return labels
 
 
 def valid_pixels(labels, ignored):
@@ -209,8 +213,8 @@ def valid_pixels(labels, ignored):
 
 
 def differ(x, value):
-    """x != value; for int16 by a comparison that stays in int16, 7 times as fast as one that writes bool."""
-    if x.dtype != torch.int16 or is_compiling():
+    """x != value; for narrow integers by a comparison that writes the same dtype, many times as fast as one to bool."""
+    if x.dtype not in NARROW or is_compiling():
         return x != value
     return torch.ne(x, value, out=torch.empty_like(x)).to(torch.uint8).view(torch.bool)
 
@@ -224,7 +228,7 @@ def check_values(owner, values, valid, low, high, rule):
     """Refuses labels outside their range where looking costs no device synchronisation, or under SEGPARITY_DEBUG=1."""
     if is_compiling() or not (DEBUG or values.device.type == 'cpu'):
         return
-    if values.dtype == torch.int16 and values.numel():
+    if values.dtype in NARROW and values.numel():
         inside = values if valid is None else values * valid.view(torch.uint8)  # absent: 0, which is a class
         smallest, largest = (x.item() for x in inside.aminmax())
         if smallest >= low and largest <= high:

@@ -16,12 +16,12 @@ from torch import Tensor
 from mmseg_plugin.overlap_dense import Dense
 from mmseg_plugin.overlap_hard import FewClasses, ManyClasses, TwoClasses
 
-BLOCK = 2**18  # numbers of a block
+SHARE = 2**17  # numbers of a block for each thread, of which there are two or more
 FEW = 12  # classes up to which a one-hot block is faster than reading and writing single entries
 
 
 class Part(NamedTuple):
-    """What a block has beside logits: labels, mask (n, p) 0 where a pixel is absent, weights if they are not 0 and 1."""
+    """What a block has beside logits: labels, uint8 mask (n, p), 0 where a pixel is absent, and weights if not those."""
 
     y: Tensor
     mask: Tensor | None = None
@@ -40,7 +40,7 @@ def forward(pred, target, weight, activation, flavour, keep=False):
     """(3, N, C) tp, fp, fn in float64, and with ``keep`` what ``gradient_`` takes, else None."""
     n, c, p = pred.shape
     way, dtype = way_of(target, activation, c, flavour), work_dtype(pred.dtype)
-    if n * c * p <= BLOCK:
+    if n * c * p <= block_size():
         part = labels(way, target, weight, c, dtype)
         x, t = way.probabilities(pred.to(dtype), part, None)
         sums = finite_sums(way, x, t, part)
@@ -101,9 +101,15 @@ def way_of(target, activation, c, flavour):
     return Dense(activation, flavour)
 
 
+def block_size():
+    """Numbers of a block: what the caches of all threads hold a few of."""
+    return SHARE * max(2, torch.get_num_threads())
+
+
 def blocks(n, c, p):
     """Places [images, ..., pixels]: several whole images, or a part of one."""
-    images, pixels = max(1, BLOCK // max(1, c * p)), max(1, BLOCK // c)
+    size = block_size()
+    images, pixels = max(1, size // max(1, c * p)), max(1, size // c)
     for i in range(0, n, images):
         for a in range(0, p, pixels):
             yield slice(i, i + images), ..., slice(a, a + pixels)
@@ -113,9 +119,9 @@ def labels(way, target, weight, c, dtype):
     """The ``Part`` of a block."""
     mask = None
     if weight is not None and weight.dtype == torch.bool:
-        mask, weight = weight.view(torch.uint8).to(dtype), None  # 4 times as fast as from bool
+        mask, weight = weight.view(torch.uint8), None  # 4 times as fast as bool
     elif weight is not None:
-        mask, weight = (weight != 0).to(dtype), weight.to(dtype)
+        mask, weight = (weight != 0).view(torch.uint8), weight.to(dtype)
     return Part(way.labels(target, mask, c, dtype), mask, weight)
 
 

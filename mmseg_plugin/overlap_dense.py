@@ -21,7 +21,7 @@ class Dense:
         if target.dim() == 2:
             return one_hot(target, mask, c, dtype)
         y = target.to(dtype)
-        return y if mask is None else y * mask[:, None]
+        return y if mask is None else y * mask.to(dtype)[:, None]
 
     def probabilities(self, z, part, out):
         masked = self.softmax and z.shape[1] != 2
@@ -33,7 +33,7 @@ class Dense:
             x = torch.sigmoid(z, out=out)
         else:
             x = z.clone() if out is None else out.copy_(z)
-        x = x if masked or part.mask is None else x.mul_(part.mask[:, None])
+        x = x if masked or part.mask is None else x.mul_(part.mask.to(x.dtype)[:, None])
         return x, torch.sigmoid(-z) if self.sigmoid and self.exact else None
 
     def sums(self, x, t, part):
@@ -75,7 +75,7 @@ class Dense:
             return x if high is None else from_the_others_(x, high)
         if self.sigmoid:
             return x.mul_(1 - x if t is None else t).mul_(slope)
-        return x.copy_(slope if part.mask is None else slope.mul_(part.mask[:, None]))
+        return x.copy_(slope if part.mask is None else slope.mul_(part.mask.to(x.dtype)[:, None]))
 
     def slope(self, x, y, tp, fp, fn):
         """d loss / d x in new memory; d min(p, y) / dp is 1, 1/2 or 0."""

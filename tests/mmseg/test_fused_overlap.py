@@ -121,13 +121,13 @@ def test_gradcheck(operator, labels, activation, flavour, weight):
 
 
 @pytest.mark.parametrize(
-    ('block', 'layout'), [(40, 'classes_first'), (2**19, 'classes_last')], ids=['many_blocks', 'classes_last']
+    ('share', 'layout'), [(20, 'classes_first'), (2**17, 'classes_last')], ids=['many_blocks', 'classes_last']
 )
 @pytest.mark.parametrize('classes', [1, 2, 4, 13])
 @pytest.mark.parametrize('weight', [None, 'mask', 'weights'])
 @pytest.mark.parametrize(('labels', 'activation', 'flavour'), [*CALLS, ('soft', 'none', 'metric'), ('hard', 'none', 'product')])  # fmt: skip
-def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, block, layout, monkeypatch):
-    monkeypatch.setattr(overlap_cpu, 'BLOCK', block)
+def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, share, layout, monkeypatch):
+    monkeypatch.setattr(overlap_cpu, 'SHARE', share)
     pred, target, w = inputs(labels, weight, classes)
     pred = pred.transpose(1, 2).contiguous().transpose(1, 2) if layout == 'classes_last' else pred
     grad = torch.rand(3, 3, classes, dtype=torch.float64)
