@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmseg_plugin import overlap_cpu
 
-SMALL = 2**13  # numbers in the logits below which it gains nothing and PyTorch's own operators allow more
+SMALL = 2**11  # numbers in the logits below which it gains nothing and PyTorch's own operators allow more
 HAS_OPERATORS = hasattr(torch.library, 'custom_op')  # PyTorch 2.4
 PLAIN = 'with SEGPARITY_OVERLAP=plain in the environment it can'
 ONCE = f'the gradient of fused overlap statistics cannot be taken twice, the first overwrote what it needs: {PLAIN}'

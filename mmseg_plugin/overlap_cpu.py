@@ -16,7 +16,7 @@ from torch import Tensor
 from mmseg_plugin.overlap_dense import Dense
 from mmseg_plugin.overlap_hard import FewClasses, ManyClasses, TwoClasses
 
-SHARE = 2**17  # numbers of a block for each thread, of which there are two or more
+SHARE = 2**18  # numbers of a block for each thread, of which there are two or more
 FEW = 12  # classes up to which a one-hot block is faster than reading and writing single entries
 
 

@@ -121,7 +121,7 @@ def test_gradcheck(operator, labels, activation, flavour, weight):
 
 
 @pytest.mark.parametrize(
-    ('share', 'layout'), [(20, 'classes_first'), (2**17, 'classes_last')], ids=['many_blocks', 'classes_last']
+    ('share', 'layout'), [(20, 'classes_first'), (2**18, 'classes_last')], ids=['many_blocks', 'classes_last']
 )
 @pytest.mark.parametrize('classes', [1, 2, 4, 13])
 @pytest.mark.parametrize('weight', [None, 'mask', 'weights'])
@@ -269,24 +269,71 @@ def test_a_wrong_label_is_named(dtype, fused):
         MODELS.build(dict(type='JaccardMetricLoss', ignore_index=255))(z, y.to(dtype))
 
 
-@pytest.mark.parametrize('labels', ['hard', 'soft'])
-@pytest.mark.parametrize(
-    'shape',
-    [(2, 19, 128, 256), (1, 3, 512, 512), pytest.param((2, 19, 512, 1024), marks=pytest.mark.slow)],
-    ids=lambda shape: 'x'.join(map(str, shape)),
-)
-def test_float32_is_float64_to_its_precision(shape, labels):
+ACCURATE = {
+    'hard': dict(type='JaccardMetricLoss'), 'hard_squared': dict(type='SoftDiceLoss', norm=2),
+    'hard_exact': dict(type='FocalTverskyLoss'), 'hard_sigmoid': dict(type='SoftDiceLoss', activation='sigmoid'),
+    # the metric overlap's gradient jumps where p = y, on whichever side the rounding of p puts it
+    'soft': dict(type='SoftDiceLoss'), 'soft_exact': dict(type='FocalTverskyLoss'),
+    'soft_errors': dict(type='SensitivitySpecificityLoss'),
+}  # fmt: skip
+
+
+def large_inputs(shape, labels):
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(shape, generator=generator).mul_(3)
+    if labels == 'soft':
+        return z, torch.randn(shape, generator=generator).softmax(1)
     y = torch.randint(0, shape[1], (shape[0], *shape[2:]), generator=generator)
-    y = y.masked_fill(torch.rand(y.shape, generator=generator) < 0.05, 255)
-    y = y if labels == 'hard' else torch.randn(shape, generator=generator).softmax(1)
-    # the metric overlap's gradient jumps where p = y, on whichever side the rounding of p puts it
-    name = 'JaccardMetricLoss' if labels == 'hard' else 'SoftDiceLoss'
-    loss = MODELS.build(dict(type=name, ignore_index=255))
-    single, double = z.clone().requires_grad_(), z.double().requires_grad_()
-    value, wanted = loss(single, y), loss(double, y.double() if labels == 'soft' else y)
-    value.backward()
-    wanted.backward()
-    assert value.item() == pytest.approx(wanted.item(), rel=1e-6)
-    assert (single.grad - double.grad).abs().max() <= 1e-5 * double.grad.abs().max()
+    return z, y.masked_fill(torch.rand(y.shape, generator=generator) < 0.05, 255)
+
+
+def against_float64(config, z, y):
+    """The loss of logits as they are and in float64: value, gradient, value, gradient."""
+    loss, results = MODELS.build(dict(config, ignore_index=255)), []
+    for dtype in (z.dtype, torch.float64):
+        leaf = z.to(dtype, copy=True).requires_grad_()
+        value = loss(leaf, y.double() if y.is_floating_point() and dtype == torch.float64 else y)
+        value.backward()
+        results += [value.item(), leaf.grad]
+    return results
+
+
+@pytest.mark.parametrize('name', ACCURATE)
+@pytest.mark.parametrize(
+    'shape',
+    [(2, 19, 64, 256), (1, 3, 512, 512), (1, 2, 512, 512), pytest.param((2, 19, 512, 1024), marks=pytest.mark.slow)],
+    ids=lambda shape: 'x'.join(map(str, shape)),
+)
+def test_float32_is_float64_to_its_precision(shape, name):
+    value, gradient, wanted, exact = against_float64(ACCURATE[name], *large_inputs(shape, name[:4]))
+    assert value == pytest.approx(wanted, rel=1e-6)
+    assert (gradient - exact).abs().max() <= 1e-5 * exact.abs().max()
+
+
+@pytest.mark.parametrize('name', ['hard', 'soft', 'soft_exact'])
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('classes', [2, 3, 19])
+def test_half_precision_logits_of_whole_images(classes, dtype, name):
+    z, y = large_inputs((1, classes, 128, 256), name[:4])
+    value, gradient, wanted, exact = against_float64(ACCURATE[name], z.to(dtype), y)
+    assert value == pytest.approx(wanted, rel=1e-6)
+    info = torch.finfo(dtype)
+    allowed = (
+        info.eps * exact.abs().max() + info.smallest_normal * info.eps
+    )  # the step of the smallest float16 there are
+    assert gradient.dtype == dtype and (gradient.double() - exact).abs().max() <= allowed
+
+
+@pytest.mark.parametrize('labels', ['hard', 'soft'])
+@pytest.mark.parametrize('loss', ['SoftDiceLoss', 'FocalTverskyLoss', 'SensitivitySpecificityLoss'])
+@pytest.mark.parametrize('classes', [2, 4, 13])
+def test_few_wrong_pixels_among_many_confident_ones(classes, loss, labels):
+    """Three wrong of 65536, the others at 1e-13 from right; focal Tversky's gradient is exact at each of these by itself."""
+    y = torch.arange(2**16).remainder(classes).reshape(1, 256, 256)
+    z = torch.nn.functional.one_hot(y, classes).movedim(3, 1) * 30.0
+    z[:, :, 0, :3] = z[:, :, 0, :3].roll(1, 1)
+    y = y if labels == 'hard' else torch.nn.functional.one_hot(y, classes).movedim(3, 1).float()
+    value, gradient, wanted, exact = against_float64(dict(type=loss), z, y)
+    assert value == pytest.approx(wanted, rel=2e-5)
+    if loss == 'FocalTverskyLoss':
+        torch.testing.assert_close(gradient[:, :, 1:].double(), exact[:, :, 1:], rtol=1e-4, atol=0)
