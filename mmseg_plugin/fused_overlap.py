@@ -9,7 +9,7 @@ import os
 import torch
 from torch import Tensor
 
-from mmseg_plugin import overlap_cpu
+from mmseg_plugin import overlap_cpu, triton_overlap
 
 SMALL = 2**11  # numbers in the logits below which it gains nothing and PyTorch's own operators allow more
 HAS_OPERATORS = hasattr(torch.library, 'custom_op')  # PyTorch 2.4
@@ -44,7 +44,7 @@ def fused_overlap(pred, target, weight, activation, flavour):
     """
     if not takes(pred, target, weight, activation, flavour):
         return None
-    if not (pred.is_contiguous() or pred.transpose(1, 2).is_contiguous()):
+    if not (on_accelerator(pred, flavour) or pred.is_contiguous() or pred.transpose(1, 2).is_contiguous()):
         pred = pred.contiguous()
     if keeps(pred, target, activation, flavour):
         return OverwritesProbabilities.apply(pred, target, weight, activation, flavour)
@@ -59,9 +59,12 @@ def takes(pred, target, weight, activation, flavour):
         return False
     if not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None:
         return False  # under torch.func
-    if pred.is_cpu:
-        return MODE == 'fused' or pred.numel() >= SMALL
-    return on_accelerator(pred, flavour)
+    if on_accelerator(pred, flavour):
+        if target.device != pred.device or (weight is not None and weight.device != pred.device):
+            return False  # PyTorch's own operators say so
+    elif not pred.is_cpu:
+        return False
+    return MODE == 'fused' or pred.numel() >= SMALL
 
 
 def keeps(pred, target, activation, flavour):
@@ -70,12 +73,13 @@ def keeps(pred, target, activation, flavour):
         return False
     same_dtype = pred.dtype in (torch.float32, torch.float64) and activation != 'none'
     suffice = flavour != 'exact' or (activation == 'softmax' and target.dim() == 2)  # without the logits
-    return pred.is_cpu and same_dtype and suffice and pred.requires_grad and torch.is_grad_enabled()
+    by_cpu = pred.is_cpu and not on_accelerator(pred, flavour)
+    return by_cpu and same_dtype and suffice and pred.requires_grad and torch.is_grad_enabled()
 
 
 def on_accelerator(pred, flavour):
-    """Whether a kernel for pred's device is at hand: none yet."""
-    return False
+    """Whether a kernel for pred's device is at hand: Triton's for CUDA, and for the CPU in Triton's interpreter."""
+    return triton_overlap.available(pred, flavour)
 
 
 class OverwritesProbabilities(torch.autograd.Function):
@@ -104,14 +108,19 @@ if HAS_OPERATORS:
 
     @torch.library.custom_op('segparity::overlap', mutates_args=())
     def overlap(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
-        return overlap_cpu.forward(pred, target, weight, activation, flavour)[0]
+        with torch.autocast(pred.device.type, enabled=False):
+            if pred.is_cpu and not on_accelerator(pred, flavour):
+                return overlap_cpu.forward(pred, target, weight, activation, flavour)[0]
+            return triton_overlap.forward(pred, target, weight, activation, flavour)
 
     @torch.library.custom_op('segparity::overlap_gradient', mutates_args=())
     def overlap_gradient(
         pred: Tensor, target: Tensor, weight: Tensor | None, grad: Tensor, activation: str, flavour: str
     ) -> Tensor:
-        with torch.autocast('cpu', enabled=False):
-            return overlap_cpu.gradient(pred, target, weight, grad, activation, flavour)
+        with torch.autocast(pred.device.type, enabled=False):
+            if pred.is_cpu and not on_accelerator(pred, flavour):
+                return overlap_cpu.gradient(pred, target, weight, grad, activation, flavour)
+            return triton_overlap.backward(pred, target, weight, grad, activation, flavour)
 
     @overlap.register_fake
     def _(pred, target, weight, activation, flavour):

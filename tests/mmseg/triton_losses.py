@@ -1,0 +1,34 @@
+"""Losses of the catalogue through the overlap kernels: which, on which of the spec's cases."""
+
+import dataclasses
+
+import torch
+
+from segparity.parity.check import plan
+from segparity.parity.torch_side import value_and_gradient
+from shared_spec import LOSSES, cases
+
+USERS = ('JaccardMetricLoss', 'SoftTverskyLoss', 'FocalTverskyLoss', 'GeneralizedDiceLoss')
+QUICK = [
+    ('JaccardMetricLoss', 'default', 'ignored_not_a_number', 'float32'),
+    ('JaccardMetricLoss', 'image_class', 'pixel_weight_soft', 'float32'),
+    ('JaccardMetricLoss', 'default', 'ignored_border', 'bfloat16'),
+    ('SoftDiceLoss', 'default', 'one_channel_ignored', 'float32'),
+    ('FocalTverskyLoss', 'default', 'pixel_weight', 'float32'),
+]
+SLOW = [(*pair, 'float64') for pair in ((n, e, c) for n in USERS for e, c in plan(n))]
+
+
+def given(name, example, case, dtype):
+    """The spec and the case, whose logits are those that ``dtype`` holds."""
+    inputs = cases.build(case)
+    pred = torch.tensor(inputs.pred).to(getattr(torch, dtype)).double().numpy()
+    inputs = dataclasses.replace(inputs, pred=pred)
+    return cases.spec_for(LOSSES[name], LOSSES[name].examples[example], inputs), inputs
+
+
+def run(name, example, case, dtype):
+    """Value and gradient of the public loss."""
+    spec, inputs = given(name, example, case, dtype)
+    arrays = dict(pred=inputs.pred, target=inputs.target, weight=inputs.weight)
+    return value_and_gradient(arrays, spec.to_dict(), dtype, inputs.call_ignore_index)[1]
