@@ -3,6 +3,11 @@
 import torch
 from torch import distributed
 
+AGAIN = (
+    'the gradient of a loss that ranks add up (sync=True) cannot be differentiated again: no rank has the second '
+    'derivatives of the others; take the first without create_graph=True, or sync=False'
+)
+
 
 class _SumOverRanks(torch.autograd.Function):
     """All-reduce whose backward needs no second collective.
@@ -14,19 +19,27 @@ class _SumOverRanks(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x):
-        ctx.world_size = distributed.get_world_size()
         x = x.clone()
         distributed.all_reduce(x)
         return x
 
     @staticmethod
     def backward(ctx, grad):
-        return grad * ctx.world_size
+        if torch.is_grad_enabled():
+            raise RuntimeError(AGAIN)
+        return grad * distributed.get_world_size()
+
+
+def place(sync):
+    """(rank, number of ranks) of this process among those that train together; (0, 1) for one, or without ``sync``."""
+    if sync and distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 def sum_over_ranks(parts, sync):
     """``parts`` (name -> tensor) added over the ranks in one all-reduce of one vector; unchanged for one process."""
-    if not (sync and distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+    if place(sync)[1] == 1:
         return parts
     vector = _SumOverRanks.apply(torch.cat([x.reshape(-1) for x in parts.values()]))
     pieces = vector.split([x.numel() for x in parts.values()])

@@ -166,14 +166,14 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     pixel_weight = None
 
     if c == 1:
-        hard, labels = not target.is_floating_point(), target.reshape(n, -1)
+        hard, labels = not target.is_floating_point(), target.flatten(1)
         pixel_weight = valid_pixels(labels, ignored)
         check_values(owner, labels, pixel_weight, 0, 1, 'a one-channel target must lie in [0, 1]')
         labels = labels[:, None]
     elif kind == 'channels':
         hard, labels = 'soft' not in spec.labels, target.flatten(2)  # hard: one-hot integers
     else:
-        hard, labels = True, target.reshape(n, -1)
+        hard, labels = True, target.flatten(1)
         labels = labels if labels.dtype in LABEL_DTYPES else labels.long()
         labels = narrow(labels)
         pixel_weight = valid_pixels(labels, ignored)
@@ -185,7 +185,7 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
         if shapes.weight_kind(owner, (n, c, *space), weight.shape, 'first') == 'image':
             image_weight, weight = weight, weight[:, None].expand(n, labels.shape[-1])
         else:
-            weight = weight.reshape(n, -1)
+            weight = weight.flatten(1)
         pixel_weight = weight if pixel_weight is None else pixel_weight * weight
 
     softmax = c > 1 and spec.activation == 'softmax'

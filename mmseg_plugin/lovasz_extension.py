@@ -33,20 +33,15 @@ def jaccard_increments(errors, signed):
 class Ranks:
     """The pixels of all ranks: ``join`` gathers rows (rows, P) of each rank, ``own`` cuts this rank's part out again."""
 
-    def __init__(self, pixels, device, sync):
-        self.sizes, self.rank = [pixels], 0
-        if sync and distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-            size = torch.tensor([pixels], device=device)
-            sizes = [torch.empty_like(size) for _ in range(distributed.get_world_size())]
-            distributed.all_gather(sizes, size)
-            self.sizes, self.rank = [s.item() for s in sizes], distributed.get_rank()
-        self.alone = len(self.sizes) == 1
-        self.largest = max(self.sizes)
-        self.pixels = len(self.sizes) * self.largest
+    def __init__(self, sizes, rank=0):
+        """sizes: how many pixels each rank has."""
+        self.sizes, self.rank = sizes, rank
+        self.number, self.largest = len(sizes), max(sizes)
+        self.pixels = self.number * self.largest
 
     def join(self, *rows):
         """Each of ``rows`` with the pixels of all ranks, padded to the largest rank with pixels of weight 0."""
-        if self.alone:
+        if self.number == 1:
             return rows
         own = functional.pad(torch.stack(rows), (0, self.largest - self.sizes[self.rank]))
         parts = [torch.empty_like(own) for _ in self.sizes]
@@ -83,9 +78,9 @@ class Rows:
 
 
 def solve_blocks(rows, hinge, classes, ranks):
-    """(G, C) sums of error times increment; the derivatives by x go to the slope of the rows. On any device."""
+    """(G, C) sums of error times increment, of all ranks; the derivatives by x go to the slope of the rows."""
     losses = rows.x.new_zeros(rows.x.shape[:2])
-    cells = torch.tensor(rows.cells(classes), device=losses.device).reshape(-1, 2)
+    cells = torch.tensor(rows.cells(classes), dtype=torch.long, device=losses.device).reshape(-1, 2)
     for block in cells.split(max(1, BLOCK // max(ranks.pixels, 1))):
         g, k = block.T
         dense = rows.labels.dim() == 4
@@ -93,9 +88,10 @@ def solve_blocks(rows, hinge, classes, ranks):
         z = torch.where(w > 0, rows.x[g, k], 0)  # an ignored pixel may hold anything, not a number too
         turned = torch.where(inside, -z, z)
         errors = (1 + turned).relu() if hinge else inside + turned
-        flat = (t.flatten(1) for t in (errors, torch.where(inside, w, -w)))
-        increments = ranks.own(jaccard_increments(*ranks.join(*flat))).reshape(z.shape).to(z.dtype)
-        losses[g, k] = (errors * increments).sum((1, 2))
+        joined = ranks.join(*(t.flatten(1) for t in (errors, torch.where(inside, w, -w))))
+        increments = jaccard_increments(*joined).to(z.dtype)
+        losses[g, k] = (joined[0] * increments).sum(1)
+        increments = ranks.own(increments).reshape(z.shape)
         if hinge:
             increments = torch.where(errors > 0, increments, 0)
         rows.slope[g, k] = torch.where(inside, -increments, increments)
@@ -124,19 +120,18 @@ class LovaszExtension(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, given, batch, activation, hinge, spec, classes):
+    def forward(ctx, given, batch, activation, hinge, spec, classes, ranks):
         """given (N, C, P): that of the batch; activation: 'softmax', 'sigmoid' or None; classes: those that count."""
         x = given.detach().to(batch.dtype) if activation != 'softmax' else given.softmax(1, dtype=batch.dtype)
         x = x.sigmoid() if activation == 'sigmoid' else x
         slope = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
         rows = Rows(batch, x, slope, spec.per_image)
-        ranks = Ranks(rows.pixels, x.device, spec.sync and not spec.per_image)
-        quick = x.device.type == 'cpu' and x.dtype == torch.float32 and ranks.alone
+        quick = x.device.type == 'cpu' and x.dtype == torch.float32 and ranks.number == 1
         if quick and rows.span <= lovasz_rows.LONGEST and rows.equally_weighted():
             sums = solve_in_numpy(rows, hinge, classes, spec.classes in ('auto', 'present'), activation == 'softmax')
         else:
             sums = solve_blocks(rows, hinge, classes, ranks)
-        ctx.owner, ctx.activation, ctx.dtype = type(spec).__name__, activation, given.dtype
+        ctx.owner, ctx.activation, ctx.dtype, ctx.ranks = type(spec).__name__, activation, given.dtype, ranks.number
         ctx.save_for_backward(slope, x if activation else None, batch.weight > 0)
         return sums
 
@@ -145,9 +140,9 @@ class LovaszExtension(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError(f'{ctx.owner}: has no second derivatives, take the first without create_graph=True')
         slope, prob, counts = ctx.saved_tensors
-        grad = grad.to(slope.dtype)[:, :, None]
+        grad = grad.to(slope.dtype)[:, :, None] * ctx.ranks  # as DDP will average the ranks' gradients
         if not ctx.activation:
-            return (slope * grad).to(ctx.dtype), None, None, None, None, None
+            return (slope * grad).to(ctx.dtype), None, None, None, None, None, None
         result = torch.empty(slope.shape, dtype=ctx.dtype, device=slope.device)
         n, c, pixels = slope.shape
         step = max(1, CHUNK // max(n * c, 1), -(-pixels // 16))
@@ -155,17 +150,20 @@ class LovaszExtension(torch.autograd.Function):
             own, p = slope[..., part] * grad, prob[..., part]
             own = own.sub_((own * p).sum(1, keepdim=True)) if ctx.activation == 'softmax' else own.mul_(1 - p)
             result[..., part] = torch.where(counts[:, None, part], own.mul_(p), 0)
-        return result, None, None, None, None, None
+        return result, None, None, None, None, None, None
 
 
 @torch.compiler.disable
-def lovasz_sums(batch, hinge, spec, classes):
+def lovasz_sums(batch, hinge, spec, classes, ranks):
     """(G, C) sums of error times increment of a batch, see ``LovaszExtension``; a compiled model runs them eagerly."""
     activation = ('softmax' if batch.softmax else 'sigmoid') if batch.logits and not hinge else None
+    return LovaszExtension.apply(batch.given, batch, activation, hinge, spec, classes, ranks)
+
+
+def count_pixels(batch):
+    """Gives a batch with class ids its ``size``, the weight of the pixels of each class of each image."""
     if batch.labels.dim() == 2:
         ids = batch.labels.long()
         ids = torch.where((batch.weight > 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
         size = batch.weight.new_zeros(len(ids), batch.channels + 1).scatter_add_(1, ids, batch.weight.clamp(min=0))
         batch.size = size[:, :-1]
-        del ids  # as large as two classes
-    return LovaszExtension.apply(batch.given, batch, activation, hinge, spec, classes)

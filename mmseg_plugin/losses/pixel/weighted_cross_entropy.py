@@ -47,7 +47,10 @@ class WeightedCrossEntropyLoss(PixelLoss):
             w = 1.0
         else:
             parts['loss'] = batch.sum(positive if softmax else positive + negative).sum(0)
-        parts = sum_over_ranks(parts, spec.sync and avg_factor is None)
+        if avg_factor is None:
+            parts = sum_over_ranks(parts, spec.sync)
+        else:  # the caller's sum over ranks: each rank divides its own pixels
+            parts.update(self.of_all_ranks(size, mass))
         size, mass = parts['size'], parts['mass']
         joins = False
         if spec.class_weight != 'balanced':
@@ -65,7 +68,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
         if self.spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, negative is None, batch.hard)
         else:
-            parts = sum_over_ranks({'size': size.sum(0), 'mass': mass.sum(0)}, self.spec.sync)
+            parts = self.of_all_ranks(size, mass)
             w, _ = self.weights(parts['size'], parts['mass'], negative is None, batch.hard)
         w = w[..., None].to(positive.dtype)
         if negative is None:
@@ -73,6 +76,11 @@ class WeightedCrossEntropyLoss(PixelLoss):
         else:
             loss = (w * positive + (1 - w if self.spec.class_weight == 'balanced' else w) * negative).mean(1)
         return (self.spec.loss_weight * batch.weight * loss).reshape(loss.shape[0], *batch.space)
+
+    def of_all_ranks(self, size, mass):
+        """(C,) the size of each class and (1,) that of the batch, as class frequencies need them; else this rank's."""
+        frequencies = self.spec.class_weight == 'inverse_frequency'
+        return sum_over_ranks({'size': size.sum(0), 'mass': mass.sum(0)}, self.spec.sync and frequencies)
 
     def weights(self, size, mass, softmax, hard):
         """The weight of each class, (C,) or (N, C) for balanced, and whether the weights join the denominator."""

@@ -1,18 +1,41 @@
 """The Lovasz losses: Lovasz softmax on probabilities, Lovasz hinge on logits."""
 
+import torch
 from mmseg.registry import MODELS
 
+from mmseg_plugin.distributed import place, sum_over_ranks
+from mmseg_plugin.granularity import counted, mean_of_sums
+from mmseg_plugin.inputs import accumulator
 from mmseg_plugin.losses.base import RegionLoss
-from mmseg_plugin.lovasz_extension import lovasz_sums
+from mmseg_plugin.lovasz_extension import Ranks, count_pixels, lovasz_sums
 from shared_spec import LOSSES, shapes
 
 
 class Lovasz(RegionLoss):
     """What the two share: the sums of an (image, class) cell, whose means are those of the other region losses."""
 
-    def statistics(self, batch):
+    def compute(self, batch):
+        count_pixels(batch)
+        if self.spec.per_image:
+            return super().compute(batch)
+        return (self.spec.loss_weight * self.of_all_pixels(batch)).to(batch.dtype)
+
+    def of_all_pixels(self, batch):
+        """A scalar: the pixels of all ranks sorted together. Ranks exchange counts, then errors, block by block."""
+        spec, own, dtype = self.spec, batch.weight.numel(), accumulator(batch.weight)
+        shapes.check_class_weight(type(spec).__name__, spec.class_weight, (batch.channels,))
+        rank, world = place(spec.sync)
+        pixels = torch.eye(world, dtype=dtype, device=batch.weight.device)[rank] * own
+        counts = counted(spec, batch).sum(0, dtype=dtype)
+        parts = sum_over_ranks(dict(pixels=pixels, counts=counts), spec.sync)
+        sizes = [own] if world == 1 else [round(p) for p in parts['pixels'].tolist()]
+        (parts['D'],) = self.statistics(batch, Ranks(sizes, rank))
+        return mean_of_sums(spec, parts, self.cell_loss, spec.class_weight)
+
+    def statistics(self, batch, ranks=None):
         classes = shapes.chosen(type(self.spec).__name__, self.spec.classes, batch.channels)
-        return (lovasz_sums(batch, self.hinge, self.spec, classes),)
+        ranks = ranks or Ranks([batch.weight.shape[1]])
+        return (lovasz_sums(batch, self.hinge, self.spec, classes, ranks),)
 
     def cell_loss(self, sums):
         return sums

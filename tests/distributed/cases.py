@@ -1,0 +1,88 @@
+"""What the distributed tests train: configurations of losses, and batches with who gets which images; NumPy alone."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from shared_spec import LOSSES
+
+IGNORED, SIZE = 255, 12
+LOCAL = ('avg_factor', 'none')  # where a rank's value is its own, and DDP's mean that of the joined batch
+MODES = ('find_unused', 'static_graph', 'accumulate', 'no_sync', 'twice', 'outside', 'two_heads')
+
+
+class Case(NamedTuple):
+    """A loss on a batch of 'hard' or 'soft' labels; mode: what is done besides to the model or the backward pass."""
+
+    config: dict
+    batch: str = 'uneven'
+    mode: str = ''
+    labels: str = 'hard'
+    channels: int = 3
+
+
+def case(name, example=None, mode='', batch='uneven', labels='hard', **changes):
+    """The ``Case`` of an example of a loss's spec, the first unless it is named."""
+    about = LOSSES[name].examples[example or next(iter(LOSSES[name].examples))]
+    config = dict(about.params, **(dict(class_weight=[1.0, 2.0, 3.0]) if about.class_weight else {}))
+    if 'learn_nu' in LOSSES[name].parameters():
+        config['learn_nu'] = True
+    many = 'many' in about.channels and 'many' in LOSSES[name].channels
+    channels = len(config.get('distance_matrix', 'RGB')) if many else 1
+    return Case(dict(type=name, **config, **changes), batch, mode, labels, channels)
+
+
+def cases():
+    """id -> Case: every example of every loss, then the batches, the modes and the levels."""
+    found = {}
+    for name, about in LOSSES.items():
+        short = name.removesuffix('Loss')
+        found.update({f'{short}-{example}': case(name, example) for example in about.examples})
+        found.update({f'{short}-{batch}': case(name, batch=batch) for batch in ('nothing_valid', 'no_image')})
+        if 'soft' in about.labels:
+            found[f'{short}-soft'] = case(name, batch='weighted', labels='soft')
+        if 'sync' in about.parameters():
+            found[f'{short}-unsynced'] = case(name, mode='unsynced', sync=False)
+    for mode in MODES:
+        for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'LovaszSoftmaxLoss'):
+            found[f'{name.removesuffix("Loss")}-{mode}'] = case(name, mode=mode)
+    for batch in ('uneven', 'nothing_valid', 'weighted'):
+        for levels in ('I', 'C', {'D': 0.5, 'I': 0.3, 'C': 0.2}):
+            key = f'JaccardMetric-{"".join(levels)}-{batch}'
+            found[key] = case('JaccardMetricLoss', batch=batch, granularity=levels)
+    for mode in ('sum', 'avg_factor', 'none'):
+        found[f'WeightedCrossEntropy-{mode}'] = case('WeightedCrossEntropyLoss', 'inverse_frequency', mode=mode)
+    return found
+
+
+def shares(batch, world):
+    """Which of the images each rank has: unevenly many, or none for the last one."""
+    if world == 1:
+        sizes = [4]
+    elif batch == 'no_image':
+        sizes = [2] * (world - 1) + [0]
+    else:
+        sizes = [3, 1] if world == 2 else [2, 1, 3]
+    ends = np.cumsum(sizes)
+    return [slice(int(end - size), int(end)) for size, end in zip(sizes, ends)]
+
+
+def data(about, world):
+    """x (N, 3, 12, 12), labels and pixel weights or None of the joined batch, float64.
+
+    The first image is half ignored and the last one has no class 2; 'nothing_valid': the last rank's are ignored.
+    """
+    rng = np.random.default_rng(0)
+    parts = shares(about.batch, world)
+    n = parts[-1].stop
+    x = rng.normal(0, 1, (n, 3, SIZE, SIZE))
+    y = rng.integers(0, max(about.channels, 2), (n, SIZE, SIZE))
+    y[0, : SIZE // 2] = IGNORED
+    y[-1][y[-1] == 2] = 0
+    if about.batch == 'nothing_valid':
+        y[parts[-1]] = IGNORED
+    weight = rng.uniform(0, 1, y.shape).round(1) if about.batch == 'weighted' else None
+    if about.labels == 'soft':
+        y = rng.dirichlet([0.3] * about.channels, y.shape) if about.channels > 1 else rng.uniform(0, 1, (*y.shape, 1))
+        y = np.moveaxis(y, -1, 1)
+    return x, y, weight

@@ -1,0 +1,101 @@
+"""Real DDP over gloo, two and three processes, against one process on the joined batch.
+
+Every rank has another number of images and of pixels that count, and the last one lacks a class.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('torch', reason='needs PyTorch')
+pytest.importorskip('mmseg', reason='needs MMSegmentation')
+
+from tests.distributed.cases import LOCAL, cases  # noqa: E402
+from tests.distributed.torch_model import train  # noqa: E402
+from tests.support.same import assert_same  # noqa: E402
+
+pytestmark = pytest.mark.xdist_group('torchrun')
+RANKS = Path(__file__).with_name('torch_ranks.py')
+CASES = cases()
+SYNCED = [name for name, case in CASES.items() if case.mode != 'unsynced']
+
+
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory):
+    """(rank, world) -> what the rank of a run of three processes wrote."""
+    folder = tmp_path_factory.mktemp('ranks')
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=3', RANKS, folder]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path), OMP_NUM_THREADS='1')
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return {(r, n): dict(np.load(folder / f'{r}_of_{n}.npz')) for n in (1, 2, 3) for r in range(n)}
+
+
+def of_ranks(ranks, world, key):
+    return [ranks[rank, world][key] for rank in range(world)]
+
+
+@pytest.mark.parametrize('world', [2, 3])
+@pytest.mark.parametrize('name', SYNCED)
+def test_ranks_train_as_one_process(ranks, name, world):
+    value, gradients = train(CASES[name], world)
+    values = of_ranks(ranks, world, f'{name}/value')
+    for got in [np.mean(values)] if CASES[name].mode in LOCAL else values:
+        assert_same(got, value, 'float64', name)
+    for got in of_ranks(ranks, world, f'{name}/gradients'):
+        assert_same(got, gradients, 'float64', name, scale=np.abs(gradients).max())
+
+
+def collectives(case):
+    """How many all-reduces and all-gathers a loss call takes."""
+    parts = len(case.config.get('losses', (0, 0))) if case.config['type'] == 'WeightedSumLoss' else 1
+    per_image = case.config.get('per_image', case.config['type'] == 'LovaszHingeLoss')
+    return parts, int(case.config['type'].startswith('Lovasz') and not per_image)
+
+
+@pytest.mark.parametrize('name', SYNCED)
+def test_a_loss_call_is_one_collective_of_float64(ranks, name):
+    """But for Lovasz over the batch, which tells how many pixels each rank has before it gathers them."""
+    times = 2 if CASES[name].mode in ('accumulate', 'static_graph', 'two_heads') else 1
+    reduces, gathers = collectives(CASES[name])
+    expected = (['all_reduce torch.float64'] * reduces + ['all_gather torch.float64'] * gathers) * times
+    for rank in range(3):
+        assert ranks[rank, 3][f'{name}/calls'].tolist() == expected
+
+
+@pytest.mark.parametrize('name', [name for name in CASES if name not in SYNCED])
+def test_without_sync_ranks_drift(ranks, name):
+    value, gradients = train(CASES[name], 2)
+    got = ranks[0, 2][f'{name}/gradients']
+    assert np.abs(got - gradients).max() > 0.01 * np.abs(gradients).max()
+    assert abs(np.mean(of_ranks(ranks, 2, f'{name}/value')) - value) > 1e-4
+    assert not ranks[0, 2][f'{name}/calls'].size
+
+
+def test_drift_by_hand(ranks):
+    """p is theta = 1/2 everywhere; the IoU is 4*theta / 4 on rank 0, theta / (1 + 3*theta) on rank 1."""
+    t = 1 / 2
+    joined, slope = 5 * t / (5 + 3 * t), 25 / (5 + 3 * t) ** 2
+    for rank in range(2):
+        assert_same(ranks[rank, 2]['exact'], [1 - joined, -slope], 'float64')
+    apart, mean_slope = [t, t / (1 + 3 * t)], (1 + 1 / (1 + 3 * t) ** 2) / 2
+    for rank in range(2):
+        assert_same(ranks[rank, 2]['naive'], [1 - apart[rank], -mean_slope], 'float64')
+
+
+def test_one_rank_asks_nobody(ranks):
+    names = [key.removesuffix('/value') for key in ranks[0, 1] if key.endswith('/value')]
+    assert names
+    for name in names:
+        assert_same(ranks[0, 1][f'{name}/gradients'], train(CASES[name], 1)[1], 'float64')
+        assert not ranks[0, 1][f'{name}/calls'].size
+
+
+@pytest.mark.parametrize('name', ['SoftDiceLoss', 'LovaszSoftmaxLoss'])
+def test_second_derivatives_are_refused(ranks, name):
+    said = str(ranks[0, 2][f'{name} again'])
+    assert 'create_graph=True' in said and '\n' not in said
