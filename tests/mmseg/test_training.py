@@ -58,22 +58,3 @@ def test_validation_logs_fine_grained_metrics_and_keeps_the_best(pictures, tmp_p
     assert {'mIoUD', 'mIoUI', 'mIoUC', 'mIoUI5', 'mIoUCQ'} <= set(results)
     assert results['mIoUD'] == pytest.approx(results['mmseg/mIoU'], abs=0.01)  # MMSegmentation rounds to two places
     assert len(list(tmp_path.glob('best_mIoUC_iter_*.pth'))) == 1
-
-
-@needs_script
-def test_two_processes_train_like_one(pictures, tmp_path, train, python):
-    """torchrun with MMSegmentation's own launcher on a CPU: rank batches of 2 are one process's batch of 4."""
-    train(config(pictures, tmp_path / 'one', LOSS, iterations=3, batch_size=4))
-    two = config(
-        pictures,
-        tmp_path / 'two',
-        LOSS,
-        iterations=3,
-        batch_size=2,
-        env_cfg=dict(dist_cfg=dict(backend='gloo')),
-        model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None),
-    )
-    Config(two).dump(tmp_path / 'two.py')
-    launch = ('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2')
-    python(*launch, SCRIPT, tmp_path / 'two.py', '--launcher', 'pytorch')
-    assert logged(tmp_path / 'two') == pytest.approx(logged(tmp_path / 'one'), rel=1e-5)
