@@ -1,35 +1,35 @@
-"""Sums over the replicas of a tf.distribute strategy that keep their gradients; JAX needs nothing of this.
+"""The global batch of data-parallel training: who takes part in a step, and sums over them that keep their gradients.
 
-Under a strategy TensorFlow adds the replicas' gradients. Each replica differentiates the same loss of the summed
-statistics, and the gradient of an all-reduce is again an all-reduce, so the loss is divided by the number of replicas:
-the sum is then exactly the gradient of one device on the whole batch.
+JAX needs nothing of this: under ``keras.distribution`` one computation sees the whole batch.
 """
+
+import math
 
 from keras import backend, ops
 
 
-def _replica_context():
-    """TensorFlow's replica context where several replicas train together, else None."""
-    if backend.backend() != 'tensorflow':
+def partners(sync=True):
+    """The replicas or ranks that train together with this one, or None where there are none to ask."""
+    if not sync or backend.backend() not in ('tensorflow', 'torch'):
         return None
-    import tensorflow as tf
+    if backend.backend() == 'torch':
+        from keras_plugin import torch_ranks
 
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return None
-    return tf.distribute.get_replica_context()
+        return torch_ranks.ranks()
+    from keras_plugin import tensorflow_replicas
+
+    return tensorflow_replicas.replicas()
 
 
 def sum_over_replicas(parts, sync):
     """``parts`` (name -> tensor) added over the replicas in one all-reduce of one vector; unchanged for one device."""
-    context = _replica_context() if sync else None
-    if context is None:
+    others = partners(sync)
+    if others is None:
         return parts
-    vector = context.all_reduce('sum', ops.concatenate([ops.reshape(x, (-1,)) for x in parts.values()]))
+    vector = others.sum(ops.concatenate([ops.reshape(x, (-1,)) for x in parts.values()]))
     pieces, start = {}, 0
     for name, x in parts.items():
-        size = 1
-        for length in x.shape:
-            size *= length
+        size = math.prod(x.shape)
         pieces[name] = ops.reshape(vector[start : start + size], x.shape)
         start += size
     return pieces
@@ -40,19 +40,16 @@ def all_replicas(rows, sync):
 
     Without a gradient: what is gathered orders and counts.
     """
-    context = _replica_context() if sync else None
-    if context is None:
-        return rows, lambda x: x
-    import tensorflow as tf
-
-    pixels = tf.shape(rows[0])[1]
-    sizes = context.all_gather(pixels[None], axis=0)
-    start = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
-    rows = [tf.transpose(context.all_gather(tf.transpose(x), axis=0)) for x in rows]
-    return rows, lambda x: x[:, start : start + pixels]
+    others = partners(sync)
+    return (rows, lambda x: x) if others is None else others.gather(rows)
 
 
-def scale_for_replicas(loss):
-    """The loss divided by the number of replicas, as Keras does for its own vector losses."""
-    context = _replica_context()
-    return loss if context is None else loss / context.num_replicas_in_sync
+def scale_for_replicas(loss, reduction, sync):
+    """What a replica returns so that the step's gradient is that of ``loss``, as Keras does it for its own losses.
+
+    TensorFlow adds the replicas' gradients: means, and what all of them have summed, are divided by their number.
+    """
+    if backend.backend() != 'tensorflow' or reduction == 'none' or (reduction == 'sum' and not sync):
+        return loss
+    others = partners()
+    return loss if others is None else loss / others.number

@@ -4,7 +4,7 @@ import numpy as np
 from keras import backend, ops
 
 from keras_plugin.distributed import sum_over_replicas
-from keras_plugin.overlap import ratio
+from keras_plugin.overlap import largest, ratio
 from shared_spec import shapes
 from shared_spec.granularity import as_weights
 
@@ -51,7 +51,7 @@ def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
         loss = count * cell_loss(*statistics) * class_weight
     if 'I' in levels:
         image_loss = ratio(ops.sum(loss, axis=1), ops.sum(count, axis=1), 0.0)
-        w = image_weight * ops.max(count, axis=1)
+        w = image_weight * largest(count, axis=1)
         parts['I'] = ops.stack([ops.sum(w * image_loss), ops.sum(w)])
     if 'C' in levels:
         w = image_weight[:, None] * count

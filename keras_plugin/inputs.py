@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import backend, ops
 
-from keras_plugin.overlap import floor
+from keras_plugin.overlap import floor, largest
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
 
@@ -82,7 +82,7 @@ class Batch(NamedTuple):
     @property
     def largest_target(self):
         """(N, C) largest target among the pixels that count, 0 where none does."""
-        return ops.max(self.target, axis=1)
+        return largest(self.target, axis=1)
 
     def sum(self, x):
         """(N, C) sum over pixels of weight * x; short sums are added in ``accumulator``, so small classes survive."""

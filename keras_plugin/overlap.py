@@ -45,6 +45,13 @@ def ratio(top, bottom, empty=1.0):
     return ops.where(some, top / ops.where(some, bottom, ops.ones_like(bottom)), empty * ops.ones_like(top))
 
 
+def largest(x, axis, keepdims=False, least=0.0):
+    """Maximum over ``axis`` of numbers >= ``least``; also of no images, which ``ops.max`` refuses (a replica may get none)."""
+    if x.shape[0] == 0:
+        return ops.sum(x, axis=axis, keepdims=keepdims)
+    return ops.max(x, axis=axis, keepdims=keepdims, initial=least)
+
+
 def floor(x, low):
     """max(x, low) that stays in x's own dtype (``ops.maximum`` rounds float64 to float32 on the PyTorch backend)."""
     return ops.where(x > low, x, low * ops.ones_like(x))

@@ -38,7 +38,8 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         for dtypes. Labels are never cast to the loss's dtype, which would round class ids in half precision.
         """
         with keras.name_scope(self.name):
-            return scale_for_replicas(self.compute(prepare(self.spec, y_true, y_pred, sample_weight, self.dtype)))
+            loss = self.compute(prepare(self.spec, y_true, y_pred, sample_weight, self.dtype))
+            return scale_for_replicas(loss, self.reduction, self.spec.sync)
 
     def call(self, y_true, y_pred):
         return self(y_true, y_pred)

@@ -37,7 +37,8 @@ def cases():
     found = {}
     for name, about in LOSSES.items():
         short = name.removesuffix('Loss')
-        found.update({f'{short}-{example}': case(name, example) for example in about.examples})
+        found[f'{short}-uneven'] = case(name)
+        found.update({f'{short}-{example}': case(name, example) for example in list(about.examples)[1:]})
         found.update({f'{short}-{batch}': case(name, batch=batch) for batch in ('nothing_valid', 'no_image')})
         if 'soft' in about.labels:
             found[f'{short}-soft'] = case(name, batch='weighted', labels='soft')
@@ -86,3 +87,8 @@ def data(about, world):
         y = rng.dirichlet([0.3] * about.channels, y.shape) if about.channels > 1 else rng.uniform(0, 1, (*y.shape, 1))
         y = np.moveaxis(y, -1, 1)
     return x, y, weight
+
+
+def small(names):
+    """Of the cases' names those that the default tests run where a framework is slow: two batches of each loss."""
+    return [name for name in names if name.endswith(('-uneven', '-no_image'))]

@@ -5,7 +5,7 @@ from keras import backend, ops
 
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import metric_overlap, product_overlap, ratio
+from keras_plugin.overlap import largest, metric_overlap, product_overlap, ratio
 from shared_spec import LOSSES, shapes
 from shared_spec.granularity import as_weights
 from shared_spec.losses.region.generalized_dice import EXPONENT
@@ -56,10 +56,10 @@ class GeneralizedDiceLoss(Loss):
         """1 - the weighted ratio over the last axis; 0 where no class is present."""
         size = ops.stop_gradient(tp + fn)
         none = ops.zeros_like(size)
-        smallest = ops.min(ops.where(present, size, none + 1e30), axis=-1, keepdims=True)
+        smallest = -largest(ops.where(present, -size, none - 1e30), axis=-1, keepdims=True, least=-1e30)
         w = ops.where(present, ratio(smallest + none, size) ** EXPONENT[self.spec.weighting], none)
         if self.spec.absent == 'max':
-            w = ops.where(present, w, ops.max(w, axis=-1, keepdims=True) + none)
+            w = ops.where(present, w, largest(w, axis=-1, keepdims=True) + none)
         w = ratio(w, ops.sum(w, axis=-1, keepdims=True) + none, 0.0)
         top = ops.sum(w * tp, axis=-1) + self.spec.smooth
         bottom = ops.sum(w * (tp + fp / 2 + fn / 2), axis=-1) + self.spec.smooth

@@ -8,7 +8,7 @@ from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
 from keras_plugin.inputs import widest
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import floor, ratio
+from keras_plugin.overlap import floor, largest, ratio
 from shared_spec import LOSSES
 from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
 
@@ -69,7 +69,7 @@ class RegionMutualInformationLoss(Loss):
         x = x[:, : height + min(below, 0), : width + min(right, 0)]
         x = ops.pad(x, ((0, 0), (before, max(below, 0)), (before, max(right, 0)), (0, 0)))
         x = ops.reshape(x, (-1, h, s, w, s, c))
-        return ops.sum(x, axis=(2, 4)) / s**2 if self.spec.pool == 'avg' else ops.max(x, axis=(2, 4))
+        return ops.sum(x, axis=(2, 4)) / s**2 if self.spec.pool == 'avg' else largest(x, axis=(2, 4))
 
     def regions(self, x):
         """(N, C, radius^2, number of regions) the maps' regions as vectors, centred."""

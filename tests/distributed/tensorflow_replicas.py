@@ -1,0 +1,105 @@
+"""What the tests of tf.distribute ask of their worker, which has two virtual CPUs."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_plugin
+from tests.distributed.cases import IGNORED, cases, shares
+from tests.distributed.keras_loss import Model, batch
+
+
+def split_cpu(arrays):
+    """Two virtual CPUs; must come before TensorFlow starts its devices."""
+    device = tf.config.list_physical_devices('CPU')[0]
+    tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+    return True, {}
+
+
+@functools.cache
+def mirrored():
+    """One for the process: the collectives of a second one would meet those of the first."""
+    return tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
+
+
+def step(model, arrays):
+    with tf.GradientTape() as tape:
+        value = model(*arrays)
+    return value, tape.gradient(value, [v.value for v in model.variables])
+
+
+def train(arrays, names):
+    """Value and gradients of each case on one device and on two replicas, which share the batch unevenly."""
+    found, strategy, every = {}, mirrored(), cases()
+    for name in names:
+        case = every[name]
+        whole = batch(case, 2)
+        value, gradients = step(Model(case), whole)
+        found[f'{name}/one'] = np.concatenate([[value], *(g.numpy().ravel() for g in gradients)])
+        with strategy.scope():
+            model = Model(case)
+
+        def of_replica(context, case=case, whole=whole):
+            own = shares(case.batch, 2)[context.replica_id_in_sync_group]
+            return tuple(tf.constant(a[own]) for a in whole if a is not None)
+
+        values, gradients = strategy.run(
+            lambda *a, model=model: step(model, a), strategy.experimental_distribute_values_from_function(of_replica)
+        )
+        total = [strategy.reduce('sum', a, axis=None).numpy().ravel() for a in (values, *gradients)]
+        found[f'{name}/two'] = np.concatenate(total)
+    return True, found
+
+
+def reductions(arrays):
+    """Sums and maps of cross-entropy on one device, and those of two replicas put together."""
+    x, y, _ = batch(cases()['WeightedCrossEntropy-uneven'], 2)
+    found, strategy = {}, mirrored()
+    for reduction, sync in (('sum', True), ('sum', False), ('none', True), ('none', False)):
+        loss = keras_plugin.losses.WeightedCrossEntropyLoss(
+            from_logits=True, ignore_class=IGNORED, class_weight='inverse_frequency' if sync else None,
+            reduction=reduction, sync=sync, dtype='float64',
+        )  # fmt: skip
+
+        def of_replica(context):
+            own = shares('uneven', 2)[context.replica_id_in_sync_group]
+            return tf.constant(x[own]), tf.constant(y[own])
+
+        per_replica = strategy.run(
+            lambda z, y, loss=loss: loss(y, z), strategy.experimental_distribute_values_from_function(of_replica)
+        )
+        values = [v.numpy() for v in strategy.experimental_local_results(per_replica)]
+        key = f'{reduction} {sync}'
+        found[f'{key}/one'] = loss(y, x).numpy()
+        found[f'{key}/two'] = np.concatenate(values) if reduction == 'none' else np.sum(values)
+    return True, found
+
+
+def fit(arrays, replicas, sync=True, jit_compile=False):
+    """The logged loss and the weights after an epoch whose last batch is a single image; or the error, as text."""
+    rng = np.random.default_rng(1)
+    z, y = rng.normal(0, 1, (5, 4, 5, 3)).astype('float32'), rng.integers(0, 3, (5, 4, 5))
+    y[0, :2], y[2:4] = IGNORED, IGNORED  # the second replica's share of the first batch has nothing valid
+    both = dict(from_logits=True, ignore_class=IGNORED, sync=sync)
+    losses = keras_plugin.losses
+    parts = [
+        losses.WeightedCrossEntropyLoss(class_weight=[1.0, 2.0, 3.0], **both),
+        losses.JaccardMetricLoss(granularity={'D': 0.4, 'I': 0.3, 'C': 0.3}, **both),
+        losses.LovaszSoftmaxLoss(**both),
+    ]
+    strategy = mirrored() if replicas == 2 else tf.distribute.get_strategy()
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(3, 1)])
+        model.compile(
+            optimizer=keras.optimizers.SGD(1.0),
+            loss=losses.WeightedSumLoss(losses=parts, weights=[1.0, 0.9, 0.8]),
+            jit_compile=jit_compile,
+        )
+    try:
+        history = model.fit(z, y, batch_size=4, shuffle=False, verbose=0).history
+    except ValueError as error:
+        return str(error), {}
+    return history['loss'][0], dict(kernel=model.get_weights()[0])

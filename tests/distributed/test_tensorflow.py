@@ -1,0 +1,65 @@
+"""tf.distribute's MirroredStrategy on two virtual CPUs against one device; eagerly in float64, and in ``fit``."""
+
+import numpy as np
+import pytest
+
+from segparity.parity.frameworks import Worker
+from tests.distributed.cases import cases, small
+from tests.support.frameworks import axis, need
+from tests.support.same import assert_same
+
+FRAMEWORK = axis('keras_tensorflow')[0].values[0]
+pytestmark = pytest.mark.xdist_group('replicas')
+TRAINED = [name for name, case in cases().items() if not case.mode]
+DEFAULT = small(TRAINED)
+HERE = 'tests.distributed.tensorflow_replicas'
+
+
+@pytest.fixture(scope='module')
+def replicas(request):
+    """A worker of its own: devices are split before TensorFlow starts."""
+    need(FRAMEWORK, [name for name in request.config.getoption('--require').split(',') if name])
+    with Worker(FRAMEWORK) as worker:
+        worker.call(f'{HERE}:split_cpu')
+        yield lambda function, **arguments: worker.call(f'{HERE}:{function}', **arguments)
+
+
+@pytest.fixture(scope='module')
+def trained(replicas):
+    return replicas('train', names=DEFAULT)[1]
+
+
+def same(found, name):
+    one, two = found[f'{name}/one'], found[f'{name}/two']
+    assert_same(two[0], one[0], 'float64', name)
+    assert_same(two[1:], one[1:], 'float64', name, scale=np.abs(one[1:]).max())
+
+
+@pytest.mark.parametrize('name', DEFAULT)
+def test_two_uneven_replicas_train_as_one_device(trained, name):
+    same(trained, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [name for name in TRAINED if name not in DEFAULT])
+def test_every_example_on_two_replicas(replicas, name):
+    same(replicas('train', names=[name])[1], name)
+
+
+def test_sums_and_maps_are_those_of_one_device(replicas):
+    _, found = replicas('reductions')
+    for key in ('sum True', 'sum False', 'none True', 'none False'):
+        assert_same(found[f'{key}/two'], found[f'{key}/one'], 'float64', key)
+
+
+def test_fit_trains_as_on_one_device_and_without_sync_drifts(replicas):
+    (one, weights), (two, found) = replicas('fit', replicas=1), replicas('fit', replicas=2)
+    assert_same(two, one, 'float32')
+    assert_same(found['kernel'], weights['kernel'], 'float32')
+    drifted, found = replicas('fit', replicas=2, sync=False)
+    assert abs(drifted - one) > 1e-2 and np.abs(found['kernel'] - weights['kernel']).max() > 1e-2
+
+
+def test_a_compiled_step_is_refused_in_a_sentence(replicas):
+    said, _ = replicas('fit', replicas=2, jit_compile=True)
+    assert said.startswith('TensorFlow cannot compile a step that several replicas share') and '\n' not in said
