@@ -3,11 +3,6 @@
 Every rank has another number of images and of pixels that count, and the last one lacks a class.
 """
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,11 +10,11 @@ pytest.importorskip('torch', reason='needs PyTorch')
 pytest.importorskip('mmseg', reason='needs MMSegmentation')
 
 from tests.distributed.cases import LOCAL, cases  # noqa: E402
+from tests.distributed.launch import torchrun  # noqa: E402
 from tests.distributed.torch_model import train  # noqa: E402
 from tests.support.same import assert_same  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group('torchrun')
-RANKS = Path(__file__).with_name('torch_ranks.py')
 CASES = cases()
 SYNCED = [name for name, case in CASES.items() if case.mode != 'unsynced']
 
@@ -28,10 +23,7 @@ SYNCED = [name for name, case in CASES.items() if case.mode != 'unsynced']
 def ranks(tmp_path_factory):
     """(rank, world) -> what the rank of a run of three processes wrote."""
     folder = tmp_path_factory.mktemp('ranks')
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=3', RANKS, folder]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path), OMP_NUM_THREADS='1')
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr[-4000:]
+    torchrun('torch_ranks.py', 3, folder)
     return {(r, n): dict(np.load(folder / f'{r}_of_{n}.npz')) for n in (1, 2, 3) for r in range(n)}
 
 

@@ -1,0 +1,61 @@
+"""Keras on PyTorch, the model in DistributedDataParallel: two processes over gloo against one."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from tests.distributed.cases import cases
+from tests.distributed.launch import torchrun
+from tests.support.same import assert_same
+
+pytestmark = [
+    pytest.mark.skipif(not all(map(importlib.util.find_spec, ('torch', 'keras'))), reason='needs PyTorch and Keras'),
+    pytest.mark.xdist_group('keras_torchrun'),
+]
+
+
+NAMES = [name for name, case in cases().items() if not case.mode or case.mode == 'unsynced']
+DEFAULT = [
+    'JaccardMetric-DIC-uneven', 'LovaszSoftmax-uneven', 'LovaszSoftmax-no_image', 'WeightedCrossEntropy-class_weight',
+    'WeightedSum-nothing_valid', 'JaccardMetric-unsynced',
+]  # fmt: skip
+
+
+def run(folder, names):
+    """What each rank wrote."""
+    torchrun('keras_ranks.py', 2, folder, *names, KERAS_BACKEND='torch')
+    return [dict(np.load(folder / f'{rank}.npz')) for rank in range(2)]
+
+
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory):
+    return run(tmp_path_factory.mktemp('ranks'), DEFAULT)
+
+
+@pytest.fixture(scope='module')
+def every(tmp_path_factory):
+    return run(tmp_path_factory.mktemp('every'), NAMES)
+
+
+def check(ranks, name):
+    one = ranks[0][f'{name}/one']
+    scale = np.abs(one[1:]).max()
+    for rank in ranks:
+        two = rank[f'{name}/two']
+        if cases()[name].mode == 'unsynced':
+            assert np.abs(two - one)[1:].max() > 0.01 * scale
+        else:
+            assert_same(two[0], one[0], 'float64', name)
+            assert_same(two[1:], one[1:], 'float64', name, scale=scale)
+
+
+@pytest.mark.parametrize('name', DEFAULT)
+def test_two_uneven_ranks_train_as_one_process_and_without_sync_drift(ranks, name):
+    check(ranks, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [name for name in NAMES if name not in DEFAULT])
+def test_every_loss_trains_as_in_one_process(every, name):
+    check(every, name)
