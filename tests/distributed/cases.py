@@ -56,6 +56,17 @@ def cases():
     return found
 
 
+def of_three():
+    """The names of the cases that three processes run: all but what is only another parameter of a loss."""
+    return [*few(cases()), *(name for name, case in cases().items() if case.mode and case.mode != 'unsynced')]
+
+
+def few(names):
+    """Of the cases' names those for where a process or a framework is slow: a batch of each loss, and empty shares."""
+    empty = ('GeneralizedDice', 'JaccardMetric', 'LovaszSoftmax', 'RegionMutualInformation')
+    return [name for name in names if name.endswith('-uneven') or name in {f'{loss}-no_image' for loss in empty}]
+
+
 def shares(batch, world):
     """Which of the images each rank has: unevenly many, or none for the last one."""
     if world == 1:
@@ -87,8 +98,3 @@ def data(about, world):
         y = rng.dirichlet([0.3] * about.channels, y.shape) if about.channels > 1 else rng.uniform(0, 1, (*y.shape, 1))
         y = np.moveaxis(y, -1, 1)
     return x, y, weight
-
-
-def small(names):
-    """Of the cases' names those that the default tests run where a framework is slow: two batches of each loss."""
-    return [name for name in names if name.endswith(('-uneven', '-no_image'))]

@@ -10,35 +10,26 @@ from tests.distributed.launch import torchrun
 from tests.support.same import assert_same
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not all(map(importlib.util.find_spec, ('torch', 'keras'))), reason='needs PyTorch and Keras'),
     pytest.mark.xdist_group('keras_torchrun'),
 ]
 
 
 NAMES = [name for name, case in cases().items() if not case.mode or case.mode == 'unsynced']
-DEFAULT = [
-    'JaccardMetric-DIC-uneven', 'LovaszSoftmax-uneven', 'LovaszSoftmax-no_image', 'WeightedCrossEntropy-class_weight',
-    'WeightedSum-nothing_valid', 'JaccardMetric-unsynced',
-]  # fmt: skip
-
-
-def run(folder, names):
-    """What each rank wrote."""
-    torchrun('keras_ranks.py', 2, folder, *names, KERAS_BACKEND='torch')
-    return [dict(np.load(folder / f'{rank}.npz')) for rank in range(2)]
 
 
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
-    return run(tmp_path_factory.mktemp('ranks'), DEFAULT)
+    """What each rank wrote."""
+    folder = tmp_path_factory.mktemp('ranks')
+    torchrun('keras_ranks.py', 2, folder, *NAMES, KERAS_BACKEND='torch')
+    return [dict(np.load(folder / f'{rank}.npz')) for rank in range(2)]
 
 
-@pytest.fixture(scope='module')
-def every(tmp_path_factory):
-    return run(tmp_path_factory.mktemp('every'), NAMES)
-
-
-def check(ranks, name):
+@pytest.mark.parametrize('name', NAMES)
+def test_two_uneven_ranks_train_as_one_process(ranks, name):
+    """And drift without sync."""
     one = ranks[0][f'{name}/one']
     scale = np.abs(one[1:]).max()
     for rank in ranks:
@@ -48,14 +39,3 @@ def check(ranks, name):
         else:
             assert_same(two[0], one[0], 'float64', name)
             assert_same(two[1:], one[1:], 'float64', name, scale=scale)
-
-
-@pytest.mark.parametrize('name', DEFAULT)
-def test_two_uneven_ranks_train_as_one_process_and_without_sync_drift(ranks, name):
-    check(ranks, name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', [name for name in NAMES if name not in DEFAULT])
-def test_every_loss_trains_as_in_one_process(every, name):
-    check(every, name)
