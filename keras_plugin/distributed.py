@@ -8,17 +8,19 @@ import math
 from keras import backend, ops
 
 
-def partners(sync=True):
+def partners(sync):
     """The replicas or ranks that train together with this one, or None where there are none to ask."""
-    if not sync or backend.backend() not in ('tensorflow', 'torch'):
+    if not sync:
         return None
     if backend.backend() == 'torch':
         from keras_plugin import torch_ranks
 
         return torch_ranks.ranks()
-    from keras_plugin import tensorflow_replicas
+    if backend.backend() == 'tensorflow':
+        from keras_plugin import tensorflow_replicas
 
-    return tensorflow_replicas.replicas()
+        return tensorflow_replicas.replicas(sync)
+    return None
 
 
 def sum_over_replicas(parts, sync):
@@ -51,5 +53,7 @@ def scale_for_replicas(loss, reduction, sync):
     """
     if backend.backend() != 'tensorflow' or reduction == 'none' or (reduction == 'sum' and not sync):
         return loss
-    others = partners()
+    from keras_plugin import tensorflow_replicas
+
+    others = tensorflow_replicas.replicas(sync)
     return loss if others is None else loss / others.number

@@ -17,11 +17,11 @@ WITHOUT_STEP = (
 )
 
 
-def replicas():
+def replicas(sync):
     """The ``Replicas`` of this step, or None where there is one or none. ValueError where they cannot be added up."""
     strategy = tf.distribute.get_strategy()
     name = type(strategy).__name__
-    if 'ParameterServer' in name:
+    if sync and 'ParameterServer' in name:
         raise ValueError(WITHOUT_STEP.format(strategy=name))
     context = tf.distribute.get_replica_context()
     if strategy.num_replicas_in_sync == 1 or context is None:
