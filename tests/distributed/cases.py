@@ -7,6 +7,7 @@ import numpy as np
 from shared_spec import LOSSES
 
 IGNORED, SIZE = 255, 12
+SLOW = ('compiled', 'sharded')
 LOCAL = ('avg_factor', 'none')  # where a rank's value is its own, and DDP's mean that of the joined batch
 MODES = ('find_unused', 'static_graph', 'accumulate', 'no_sync', 'twice', 'outside', 'two_heads')
 
@@ -47,6 +48,9 @@ def cases():
     for mode in MODES:
         for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'LovaszSoftmaxLoss'):
             found[f'{name.removesuffix("Loss")}-{mode}'] = case(name, mode=mode)
+    for mode in SLOW:
+        for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss'):
+            found[f'{name.removesuffix("Loss")}-{mode}'] = case(name, mode=mode)
     for batch in ('uneven', 'nothing_valid', 'weighted'):
         for levels in ('I', 'C', {'D': 0.5, 'I': 0.3, 'C': 0.2}):
             key = f'JaccardMetric-{"".join(levels)}-{batch}'
@@ -58,7 +62,8 @@ def cases():
 
 def of_three():
     """The names of the cases that three processes run: all but what is only another parameter of a loss."""
-    return [*few(cases()), *(name for name, case in cases().items() if case.mode and case.mode != 'unsynced')]
+    besides = [name for name, case in cases().items() if case.mode not in ('', 'unsynced', *SLOW)]
+    return [*few(cases()), *besides]
 
 
 def few(names):

@@ -9,14 +9,16 @@ import pytest
 pytest.importorskip('torch', reason='needs PyTorch')
 pytest.importorskip('mmseg', reason='needs MMSegmentation')
 
-from tests.distributed.cases import LOCAL, cases, of_three  # noqa: E402
+from tests.distributed.cases import LOCAL, SLOW, cases, of_three  # noqa: E402
 from tests.distributed.launch import torchrun  # noqa: E402
 from tests.distributed.torch_model import train  # noqa: E402
 from tests.support.same import assert_same  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group('torchrun')
 CASES = cases()
-SYNCED = [name for name, case in CASES.items() if case.mode != 'unsynced']
+SYNCED = [name for name, case in CASES.items() if case.mode not in ('unsynced', *SLOW)]
+UNSYNCED = [name for name, case in CASES.items() if case.mode == 'unsynced']
+RARE = [name for name, case in CASES.items() if case.mode in SLOW]
 
 
 @pytest.fixture(scope='module')
@@ -33,6 +35,23 @@ def of_ranks(ranks, world, key):
 
 @pytest.mark.parametrize(('name', 'world'), [(name, 2) for name in SYNCED] + [(name, 3) for name in of_three()])
 def test_ranks_train_as_one_process(ranks, name, world):
+    check(ranks, name, world)
+
+
+@pytest.fixture(scope='module')
+def compiled_and_sharded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('rare')
+    torchrun('torch_ranks.py', 2, folder, *RARE)
+    return {(r, 2): dict(np.load(folder / f'{r}_of_2.npz')) for r in range(2)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', RARE)
+def test_compiled_and_sharded_models_train_as_one_process(compiled_and_sharded, name):
+    check(compiled_and_sharded, name, 2)
+
+
+def check(ranks, name, world):
     value, gradients = train(CASES[name], world)
     values = of_ranks(ranks, world, f'{name}/value')
     for got in [np.mean(values)] if CASES[name].mode in LOCAL else values:
@@ -58,7 +77,7 @@ def test_a_loss_call_is_one_collective_of_float64(ranks, name):
         assert ranks[rank, 2][f'{name}/calls'].tolist() == expected
 
 
-@pytest.mark.parametrize('name', [name for name in CASES if name not in SYNCED])
+@pytest.mark.parametrize('name', UNSYNCED)
 def test_without_sync_ranks_drift(ranks, name):
     value, gradients = train(CASES[name], 2)
     got = ranks[0, 2][f'{name}/gradients']

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from mmseg.registry import MODELS
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import mmseg_plugin  # noqa: F401
@@ -57,6 +59,10 @@ class LossOutside(nn.Module):
 def in_ddp(model, mode):
     if mode == 'outside':
         return LossOutside(model)
+    if mode == 'sharded':
+        return fully_shard(model, mesh=init_device_mesh('cpu', (torch.distributed.get_world_size(),)))
+    if mode == 'compiled':
+        model.losses[0].compile(fullgraph=True, backend='aot_eager')
     return DistributedDataParallel(
         model, find_unused_parameters=mode == 'find_unused', static_graph=mode == 'static_graph'
     )
@@ -99,7 +105,8 @@ def train(case, world, rank=None):
             model.zero_grad()
         value = step(x)
         value.backward()
-    gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    gradients = [(g.full_tensor() if hasattr(g, 'full_tensor') else g).flatten() for g in gradients]
     return value.item(), torch.cat(gradients).numpy()
 
 
