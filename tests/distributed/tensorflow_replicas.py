@@ -9,6 +9,7 @@ import tensorflow as tf
 import keras_plugin
 from tests.distributed.cases import IGNORED, cases, shares
 from tests.distributed.keras_loss import Model, batch
+from tests.distributed.tensorflow_ports import free_port
 
 
 def split_cpu(arrays):
@@ -103,3 +104,19 @@ def fit(arrays, replicas, sync=True, jit_compile=False):
     except ValueError as error:
         return str(error), {}
     return history['loss'][0], dict(kernel=model.get_weights()[0])
+
+
+def parameter_server(arrays, sync):
+    """The loss that a worker of a ParameterServerStrategy returns, or the error, as text."""
+    cluster = tf.train.ClusterSpec({job: [f'localhost:{free_port()}'] for job in ('worker', 'ps')})
+    servers = [tf.distribute.Server(cluster, job_name=job, task_index=0) for job in ('worker', 'ps')]
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(cluster, rpc_layer='grpc')
+    strategy = tf.distribute.ParameterServerStrategy(resolver)
+    coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+    loss = keras_plugin.losses.SoftDiceLoss(from_logits=True, sync=sync)
+    z, y = tf.zeros((1, 2, 2, 3)), tf.zeros((1, 2, 2), 'int32')
+    step_of_worker = tf.function(lambda: strategy.run(lambda: loss(y, z)))
+    try:
+        return float(coordinator.schedule(step_of_worker).fetch()), {'servers': np.array(len(servers))}
+    except ValueError as error:
+        return str(error), {}

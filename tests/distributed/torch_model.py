@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from mmseg.registry import MODELS
 from torch import nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import mmseg_plugin  # noqa: F401
@@ -60,6 +58,9 @@ def in_ddp(model, mode):
     if mode == 'outside':
         return LossOutside(model)
     if mode == 'sharded':
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard  # PyTorch 2.6
+
         return fully_shard(model, mesh=init_device_mesh('cpu', (torch.distributed.get_world_size(),)))
     if mode == 'compiled':
         model.losses[0].compile(fullgraph=True, backend='aot_eager')
