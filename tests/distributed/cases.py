@@ -45,6 +45,7 @@ def cases():
             found[f'{short}-soft'] = case(name, batch='weighted', labels='soft')
         if 'sync' in about.parameters():
             found[f'{short}-unsynced'] = case(name, mode='unsynced', sync=False)
+        found[f'{short}-autocast'] = case(name, mode='autocast')
     for mode in MODES:
         for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'LovaszSoftmaxLoss'):
             found[f'{name.removesuffix("Loss")}-{mode}'] = case(name, mode=mode)
@@ -62,7 +63,7 @@ def cases():
 
 def of_three():
     """The names of the cases that three processes run: all but what is only another parameter of a loss."""
-    besides = [name for name, case in cases().items() if case.mode not in ('', 'unsynced', *SLOW)]
+    besides = [name for name, case in cases().items() if case.mode not in ('', 'unsynced', 'autocast', *SLOW)]
     return [*few(cases()), *besides]
 
 

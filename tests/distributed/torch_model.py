@@ -72,16 +72,19 @@ def in_ddp(model, mode):
 def train(case, world, rank=None):
     """(value, gradients) of the joined batch in one process, or of what ``rank`` of ``world`` has of it under DDP."""
     torch.manual_seed(0)
-    model = Model(case).double()
+    half = case.mode == 'autocast'
+    model = Model(case).to(torch.float32 if half else torch.float64)
     arrays = data(case, world)
     whole = float((arrays[1] != IGNORED).sum()) / (1 if rank is None else world)
     own = slice(None) if rank is None else shares(case.batch, world)[rank]
     x, y, weight = (None if a is None else torch.from_numpy(a[own]) for a in arrays)
+    x = x.float() if half else x
     call = model if rank is None else in_ddp(model, case.mode)
     apart = contextlib.nullcontext if rank is None else getattr(call, 'no_sync', None)
 
     def step(x, **options):
-        return call(x, y, weight, ignore_index=IGNORED, **options)
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=half):
+            return call(x, y, weight, ignore_index=IGNORED, **options)
 
     if case.mode in ('sum', 'avg_factor', 'none'):
         options = dict(sum=dict(reduction_override='sum'), avg_factor=dict(avg_factor=whole))

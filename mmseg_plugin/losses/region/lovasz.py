@@ -35,7 +35,8 @@ class Lovasz(RegionLoss):
     def statistics(self, batch, ranks=None):
         classes = shapes.chosen(type(self.spec).__name__, self.spec.classes, batch.channels)
         ranks = ranks or Ranks([batch.weight.shape[1]])
-        return (lovasz_sums(batch, self.hinge, self.spec, classes, ranks),)
+        sums = lovasz_sums(batch, self.hinge, self.spec, classes, ranks)
+        return (sums.to(accumulator(sums)),)
 
     def cell_loss(self, sums):
         return sums
