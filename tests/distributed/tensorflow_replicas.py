@@ -78,12 +78,12 @@ def reductions(arrays):
     return True, found
 
 
-def fit(arrays, replicas, sync=True, jit_compile=False):
+def fit(arrays, replicas, jit_compile=False):
     """The logged loss and the weights after an epoch whose last batch is a single image; or the error, as text."""
     rng = np.random.default_rng(1)
     z, y = rng.normal(0, 1, (5, 4, 5, 3)).astype('float32'), rng.integers(0, 3, (5, 4, 5))
     y[0, :2], y[2:4] = IGNORED, IGNORED  # the second replica's share of the first batch has nothing valid
-    both = dict(from_logits=True, ignore_class=IGNORED, sync=sync)
+    both = dict(from_logits=True, ignore_class=IGNORED)
     losses = keras_plugin.losses
     parts = [
         losses.WeightedCrossEntropyLoss(class_weight=[1.0, 2.0, 3.0], **both),
