@@ -337,3 +337,16 @@ def test_few_wrong_pixels_among_many_confident_ones(classes, loss, labels):
     assert value == pytest.approx(wanted, rel=2e-5)
     if loss == 'FocalTverskyLoss':
         torch.testing.assert_close(gradient[:, :, 1:].double(), exact[:, :, 1:], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize('right', [True, False], ids=['right', 'wrong'])
+@pytest.mark.parametrize('labels', ['hard', 'soft'])
+@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
+@pytest.mark.parametrize('classes', [2, 4, 13])
+def test_exact_statistics_are_so_where_they_are_small(classes, activation, labels, right):
+    y = torch.arange(1024).remainder(classes)[None]
+    one_hot = torch.nn.functional.one_hot(y, classes).mT.float()
+    z = (one_hot if right else one_hot.roll(1, 1)) * 24 - 12
+    call = y if labels == 'hard' else one_hot, None, activation, 'exact'
+    got = fused_overlap.overlap(z, *call)
+    torch.testing.assert_close(got, fused_overlap.overlap(z.double(), *call), rtol=1e-5, atol=0)
