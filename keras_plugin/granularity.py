@@ -11,13 +11,13 @@ from shared_spec.granularity import as_weights
 
 def counted(spec, batch):
     """(N, C) which cells count."""
-    c = batch.target.shape[-1]
+    c = batch.channels
     chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
     classes = spec.classes
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
     if classes == 'present':
-        cells = batch.largest_target > spec.presence_threshold
+        cells = batch.present(spec.presence_threshold)
     else:
         cells = ops.convert_to_tensor(np.array([[k in chosen for k in range(c)]]))
     return ops.logical_and(cells, batch.has_pixel[:, None])
@@ -35,7 +35,7 @@ def mean_over_cells(spec, batch, statistics, cell_loss, class_weight=None):
 
 def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
     """What replicas add up for the mean over cells: name -> tensor."""
-    c = batch.target.shape[-1]
+    c = batch.channels
     dtype = backend.standardize_dtype(statistics[0].dtype)
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
     cells = counted(spec, batch)

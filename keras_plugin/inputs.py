@@ -1,8 +1,8 @@
 """What a loss receives, in Keras: logits or probabilities, hard or soft labels, ignored pixels, weights."""
 
+import copy
 import math
 import os
-from typing import NamedTuple
 
 import numpy as np
 from keras import backend, ops
@@ -12,24 +12,64 @@ from shared_spec import shapes
 from shared_spec.inputs import FLOOR
 
 DEBUG = os.environ.get('SEGPARITY_DEBUG', '') not in ('', '0')
-CHUNK = 128  # pixels that are added in the input's precision before the wider one takes over
+CHUNK = 128  # pixels, about, that are added in the input's precision before the wider one takes over
 
 
-class Batch(NamedTuple):
+class made_once:
+    """A property that becomes an attribute at its first use; functools has one with a lock, which torch.compile refuses."""
+
+    def __init__(self, make):
+        self.make, self.name = make, make.__name__
+
+    def __get__(self, batch, owner=None):
+        value = self.make(batch)
+        setattr(batch, self.name, value)
+        return value
+
+
+class Batch:
     """One call's inputs with the spatial axes flattened to P pixels, float32 or float64.
 
-    pred (N, P, C) logits or probabilities, target (N, P, C) in [0, 1], weight (N, P) with 0 where ignored,
-    image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds.
+    As they came: given (N, P, C) logits or probabilities, labels (N, P) class ids or (N, P, C); where weight (N, P) is 0
+    a pixel is absent, and these two may hold anything. As losses see them, made when first asked for: pred and target
+    (N, P, C), the latter in [0, 1], both 0 where a pixel is absent.
+    Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
+    dtype, channels, space, line: the length of its last axis, a tensor where it is not known, and size (N, C): for class
+    ids the weight of a class's pixels, once a loss has it.
     """
 
-    pred: object
-    target: object
-    weight: object
-    image_weight: object
-    hard: bool
-    softmax: bool
-    logits: bool
-    space: tuple
+    def __init__(self, given, labels, weight, image_weight, hard, softmax, logits, space, line):
+        self.given, self.labels, self.weight, self.image_weight = given, labels, weight, image_weight
+        self.hard, self.softmax, self.logits = hard, softmax, logits
+        self.space, self.line = space, line
+        self.dtype, self.channels, self.size = backend.standardize_dtype(given.dtype), given.shape[-1], None
+
+    def with_target(self, target):
+        """The same batch with another dense target."""
+        other = copy.copy(self)
+        other.labels = other.target = target
+        other.channels, other.size = target.shape[-1], None
+        return other
+
+    @made_once
+    def counts(self):
+        """(N, P) which pixels are not absent."""
+        return self.weight > 0
+
+    @made_once
+    def pred(self):
+        return self.without_absent(self.given)
+
+    @made_once
+    def target(self):
+        y = self.labels
+        if len(y.shape) == 2:
+            y = ops.cast(y[..., None] == ops.arange(self.channels, dtype=y.dtype), self.dtype)
+        return self.without_absent(y)
+
+    def without_absent(self, x):
+        """x (N, P, C) with 0 at absent pixels."""
+        return ops.where(self.counts[..., None], x, ops.zeros_like(x))
 
     @property
     def prob(self):
@@ -74,23 +114,38 @@ class Batch(NamedTuple):
         log_p = ops.where(near_one, log1m_exp(ops.where(near_one, rest + zero, zero - 1)), log_p)
         return log_p, log_q
 
-    @property
+    @made_once
     def has_pixel(self):
         """(N,) whether an image has any pixel that counts."""
-        return ops.any(self.weight > 0, axis=1)
+        return ops.any(self.counts, axis=1)
 
-    @property
-    def largest_target(self):
-        """(N, C) largest target among the pixels that count, 0 where none does."""
-        return largest(self.target, axis=1)
+    def present(self, threshold):
+        """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1."""
+        if self.size is not None:
+            return ops.logical_not(self.size <= 0)  # so that a size that is not a number hides nothing
+        return largest(self.target, axis=1) > threshold
+
+    @made_once
+    def chunk(self):
+        """The number of pixels, a divisor of all, that are added in the input's precision; close to ``CHUNK``."""
+        pixels = self.given.shape[1]
+        if pixels is None:
+            return self.line
+        sizes = [k for k in range(1, min(pixels, 16 * CHUNK) + 1) if pixels % k == 0]
+        return min(sizes, key=lambda k: max(k, CHUNK) / min(k, CHUNK), default=1)
+
+    def chunks(self, x):
+        """(N, P / chunk, chunk, ...) of x (N, P, ...)."""
+        pixels = self.given.shape[1]
+        rows = -1 if pixels is None else pixels // self.chunk
+        return ops.reshape(x, (ops.shape(x)[0], rows, self.chunk, *x.shape[2:]))
 
     def sum(self, x):
         """(N, C) sum over pixels of weight * x; short sums are added in ``accumulator``, so small classes survive."""
-        x = x * self.weight[..., None]
-        pixels, channels = x.shape[1], x.shape[2]
-        if pixels is not None:
-            chunk = max(k for k in range(1, min(CHUNK, pixels) + 1) if pixels % k == 0)
-            x = ops.sum(ops.reshape(x, (-1, pixels // chunk, chunk, channels)), axis=2)
+        return self.add(ops.sum(self.chunks(x * self.weight[..., None]), axis=2))
+
+    def add(self, x):
+        """Sums along axis 1, added in ``accumulator``."""
         return ops.sum(ops.cast(x, accumulator(x)), axis=1)
 
 
@@ -136,42 +191,38 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
     def flat(x, *channels):
         return ops.reshape(x, (n, -1, *channels) if pixels is None else (-1, pixels, *channels))
 
-    pred = flat(ops.cast(pred, dtype), c)
-    valid = ops.ones_like(pred[..., 0], dtype='bool')
+    given = flat(ops.cast(pred, dtype), c)
+    valid = ops.ones_like(given[..., 0], dtype='bool')
     if c == 1:
         hard = not is_float
-        target = ops.cast(flat(target), dtype)
+        labels = ops.cast(flat(target), dtype)
         for i in ignored:
-            valid = ops.logical_and(valid, target != i)
-        check_values(owner, target, valid, 0, 1, 'a one-channel target must lie in [0, 1]')
-        target = target[..., None]
+            valid = ops.logical_and(valid, labels != i)
+        check_values(owner, labels, valid, 0, 1, 'a one-channel target must lie in [0, 1]')
+        labels = labels[..., None]
     elif kind == 'channels':
         hard = 'soft' not in spec.labels  # one-hot integers
-        target = flat(ops.cast(target, dtype), c)
+        labels = flat(ops.cast(target, dtype), c)
     else:
         hard = True
-        ids = ops.cast(flat(target), 'int32')
+        labels = ops.cast(flat(target), 'int32')
         for i in ignored:
-            valid = ops.logical_and(valid, ids != i)
-        check_values(owner, ids, valid, 0, c - 1, f'target labels must be below {c}')
-        target = ops.cast(ids[..., None] == ops.arange(c, dtype='int32'), dtype)
+            valid = ops.logical_and(valid, labels != i)
+        check_values(owner, labels, valid, 0, c - 1, f'target labels must be below {c}')
 
-    weight, image_weight = ops.cast(valid, dtype), ops.ones_like(pred[:, 0, 0])
-    for given in (sample_weight, mask):
-        if given is None:
+    weight, image_weight = ops.cast(valid, dtype), ops.ones_like(given[:, 0, 0])
+    for factor in (sample_weight, mask):
+        if factor is None:
             continue
-        given = ops.cast(ops.convert_to_tensor(given), dtype)
-        if shapes.weight_kind(owner, tuple(y_pred.shape), tuple(given.shape), 'last') == 'image':
-            image_weight = given
-            weight = weight * given[:, None]
+        factor = ops.cast(ops.convert_to_tensor(factor), dtype)
+        if shapes.weight_kind(owner, tuple(y_pred.shape), tuple(factor.shape), 'last') == 'image':
+            image_weight = factor
+            weight = weight * factor[:, None]
         else:
-            weight = weight * flat(given)
+            weight = weight * flat(factor)
 
-    counts = (weight > 0)[..., None]
-    pred = ops.where(counts, pred, ops.zeros_like(pred))  # an ignored pixel's prediction may be anything, NaN too
-    target = ops.where(counts, target, ops.zeros_like(target))
     softmax = c > 1 and spec.activation == 'softmax'
-    return Batch(pred, target, weight, image_weight, hard, softmax, spec.from_logits, space)
+    return Batch(given, labels, weight, image_weight, hard, softmax, spec.from_logits, space, ops.shape(pred)[-2])
 
 
 def check_values(owner, values, valid, low, high, rule):

@@ -2,9 +2,14 @@
 
 from keras import backend, ops
 
+from keras_plugin.hard_overlap import hard_overlap
+
 
 def product_overlap(batch, norm=1):
     """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|; each (N, C)."""
+    sums = of_class_ids(batch) if norm == 1 else None
+    if sums is not None:
+        return sums
     p, y = batch.prob, batch.target
     both = p * y  # subtracted before the sum, so that few wrong pixels among many survive in float32
     return batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)
@@ -12,12 +17,18 @@ def product_overlap(batch, norm=1):
 
 def exact_overlap(batch):
     """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
+    sums = of_class_ids(batch)
+    if sums is not None:
+        return sums
     (p, q), y = batch.prob_both, batch.target
     return batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
 
 
 def metric_overlap(batch, norm=1):
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; each (N, C); at p = y the gradient splits evenly."""
+    sums = of_class_ids(batch, split_ties=True) if norm == 1 else None
+    if sums is not None:
+        return sums
     p, y = batch.prob, batch.target
     if norm == 1:
         both = minimum(p, y)
@@ -27,6 +38,15 @@ def metric_overlap(batch, norm=1):
     else:
         both = (p**norm + y**norm - ops.abs(p - y) ** norm) / 2
     return batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)
+
+
+def of_class_ids(batch, **options):
+    """The statistics, all flavours in one, without a one-hot array, or None where labels or classes do not allow it."""
+    sums = hard_overlap(batch, **options)
+    if sums is None:
+        return None
+    batch.size = ops.stop_gradient(sums[0] + sums[2])
+    return sums[0], sums[1], sums[2]
 
 
 def minimum(p, y):

@@ -56,7 +56,7 @@ class RegionLoss(Loss):
 
     def compute(self, batch):
         mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)
-        return ops.cast(self.spec.loss_weight * self.after_mean(mean), batch.pred.dtype)
+        return ops.cast(self.spec.loss_weight * self.after_mean(mean), batch.dtype)
 
     def after_mean(self, mean):
         """What happens to the mean over cells; nothing, for most."""

@@ -41,4 +41,4 @@ class ComboLoss(Loss):
 
         parts = sum_over_replicas(parts, spec.sync)
         ce, dice = ratio(parts['ce'][0], parts['ce'][1], 0.0), mean_of_sums(spec, parts, self.cell_loss)
-        return ops.cast(spec.loss_weight * (spec.alpha * ce - (1 - spec.alpha) * dice), batch.pred.dtype)
+        return ops.cast(spec.loss_weight * (spec.alpha * ce - (1 - spec.alpha) * dice), batch.dtype)

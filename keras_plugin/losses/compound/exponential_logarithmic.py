@@ -38,7 +38,7 @@ class ExponentialLogarithmicLoss(Loss):
         return (-log_s) ** self.spec.gamma_dice
 
     def compute(self, batch):
-        spec, y, c = self.spec, batch.target, batch.target.shape[-1]
+        spec, y, c = self.spec, batch.target, batch.channels
         log_p, log_q = batch.log_both
         sides = [(y, log_p)] if batch.softmax else [(1 - y, log_q), (y, log_p)]
         low, high = -math.log1p(-spec.clip), -math.log(spec.clip)
@@ -57,4 +57,4 @@ class ExponentialLogarithmicLoss(Loss):
             w = ops.convert_to_tensor(spec.weights_of_list(c, batch.softmax)[-len(sides) :], dtype=size.dtype)
         ce = ratio(ops.sum(w * ce), parts['mass'], 0.0)
         dice = mean_of_sums(spec, parts, self.cell_loss)
-        return ops.cast(spec.loss_weight * (spec.dice_weight * dice + spec.ce_weight * ce), batch.pred.dtype)
+        return ops.cast(spec.loss_weight * (spec.dice_weight * dice + spec.ce_weight * ce), batch.dtype)

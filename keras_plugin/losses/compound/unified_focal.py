@@ -31,7 +31,7 @@ class UnifiedFocalLoss(Loss):
         super().__init__(locals())
 
     def compute(self, batch):
-        spec, y, c = self.spec, batch.target, batch.target.shape[-1]
+        spec, y, c = self.spec, batch.target, batch.channels
         (log_p, log_q), (p, q) = batch.log_both, batch.prob_both
         if not batch.softmax:  # all backgrounds, then all foregrounds
             log_p, p, q = (ops.concatenate(pair, -1) for pair in ([log_q, log_p], [q, p], [p, q]))
@@ -48,10 +48,10 @@ class UnifiedFocalLoss(Loss):
 
         focal = batch.sum(weights * q**focus * y * nll)
         statistics = batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
-        parts = cell_sums(cells, batch._replace(target=y), statistics, cell_loss)
+        parts = cell_sums(cells, batch.with_target(y), statistics, cell_loss)
         mass = batch.sum(ops.ones_like(y[..., :1])) * (1 if batch.softmax else c)
         parts['focal'] = ops.stack([ops.sum(focal), ops.sum(mass)])
 
         parts = sum_over_replicas(parts, spec.sync)
         focal, region = ratio(parts['focal'][0], parts['focal'][1], 0.0), mean_of_sums(cells, parts, cell_loss)
-        return ops.cast(spec.loss_weight * (spec.weight * focal + (1 - spec.weight) * region), batch.pred.dtype)
+        return ops.cast(spec.loss_weight * (spec.weight * focal + (1 - spec.weight) * region), batch.dtype)

@@ -55,7 +55,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
         total = ops.sum(w * parts['loss']) / (1 if softmax else c)
         if self.reduction != 'sum':
             total = ratio(total, ops.sum(w * size) if joins else ops.sum(mass), 0.0)
-        return ops.cast(spec.loss_weight * total, batch.pred.dtype)
+        return ops.cast(spec.loss_weight * total, batch.dtype)
 
     def unreduced(self, batch, positive, negative, size, mass):
         """(N, *space) the unreduced loss."""

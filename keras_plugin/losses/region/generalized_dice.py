@@ -29,12 +29,12 @@ class GeneralizedDiceLoss(Loss):
         super().__init__(locals())
 
     def compute(self, batch):
-        spec, c = self.spec, batch.target.shape[-1]
+        spec, c = self.spec, batch.channels
         chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
         statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
         statistics = [ops.take(s, chosen, axis=1) for s in statistics]
         dtype = backend.standardize_dtype(statistics[0].dtype)
-        present = ops.take(batch.largest_target, chosen, axis=1) > spec.presence_threshold
+        present = ops.take(batch.present(spec.presence_threshold), chosen, axis=1)
         levels = as_weights(spec.granularity)
         parts = {}
         if 'D' in levels:
@@ -50,7 +50,7 @@ class GeneralizedDiceLoss(Loss):
             result = result + levels['D'] * self.ratio_loss(tp, fp, fn, counts > 0)
         if 'I' in levels:
             result = result + levels['I'] * ratio(parts['I'][0], parts['I'][1], 0.0)
-        return ops.cast(spec.loss_weight * result, batch.pred.dtype)
+        return ops.cast(spec.loss_weight * result, batch.dtype)
 
     def ratio_loss(self, tp, fp, fn, present):
         """1 - the weighted ratio over the last axis; 0 where no class is present."""

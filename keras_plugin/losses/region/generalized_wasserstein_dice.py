@@ -44,4 +44,4 @@ class GeneralizedWassersteinDiceLoss(Loss):
         loss = ratio(wrong, 2 * ops.sum(alpha * right, axis=1) + wrong + spec.smooth, 0.0)
 
         parts = sum_over_replicas({'mean': image_sums(batch, loss)}, spec.sync)
-        return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.pred.dtype)
+        return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.dtype)

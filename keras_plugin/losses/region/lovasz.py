@@ -34,7 +34,7 @@ class Lovasz(RegionLoss):
 
     def statistics(self, batch):
         """((N, C) sums of error times increment,), or (1, C) of the batch where its pixels are sorted together."""
-        c = batch.pred.shape[-1]
+        c = batch.channels
         errors = self.errors(batch)
         signed = batch.weight[..., None] * ops.where(batch.target > 0, ops.ones_like(errors), -ops.ones_like(errors))
         errors, signed = (ops.transpose(x, (0, 2, 1) if self.spec.per_image else (2, 0, 1)) for x in (errors, signed))

@@ -48,7 +48,7 @@ class RegionMutualInformationLoss(Loss):
         ce, mass = parts['ce'][0], parts['ce'][1]
         ce = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0)
         rmi = ratio(parts['rmi'][0], parts['rmi'][1], 0.0)
-        return ops.cast(spec.loss_weight * (spec.ce_weight * ce + (1 - spec.ce_weight) * rmi), batch.pred.dtype)
+        return ops.cast(spec.loss_weight * (spec.ce_weight * ce + (1 - spec.ce_weight) * rmi), batch.dtype)
 
     def maps(self, x, space):
         """(N, H, W, C) from (N, P, C)."""

@@ -77,7 +77,7 @@ class RobustTLoss(Loss):
         return ops.cast(self.layer.log_nu, dtype)
 
     def compute(self, batch):
-        spec, c = self.spec, batch.target.shape[-1]
+        spec, c = self.spec, batch.channels
         first = 0 if c == 1 else 1  # channel 0 of several is the background
         p, y = batch.prob[..., first:], batch.target[..., first:]
         square, count = batch.sum((p - y) ** 2), batch.sum(ops.ones_like(p[..., :1]))
@@ -88,7 +88,7 @@ class RobustTLoss(Loss):
         loss = ops.sum(self.negative_log_likelihood(count, square, log_nu), axis=1) / p.shape[-1]
 
         parts = sum_over_replicas({'mean': image_sums(batch, loss)}, spec.sync)
-        return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.pred.dtype)
+        return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.dtype)
 
     def negative_log_likelihood(self, count, square, log_nu):
         """The loss of each map, with lgamma in Stirling's form: its large terms cancel before they are rounded."""
