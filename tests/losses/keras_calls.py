@@ -1,12 +1,14 @@
 """What the Keras tests ask of their worker processes; runs there, never in pytest's own process."""
 
 import inspect
+import math
 
 import keras
 import numpy as np
 from keras import ops
 
 import keras_plugin
+from segparity.parity.keras_side import Offset, build, ignored_by_constructor, to_keras_layout
 from shared_spec import LOSSES
 
 CONFIGURED = {
@@ -35,6 +37,13 @@ def configured(name, **changes):
         layer.build((None, 3))
         options['layer'] = layer
     return loss_class(name)(**options), layer
+
+
+def from_logits(name):
+    """A loss of logits with its defaults."""
+    if name == 'WeightedSumLoss':
+        return loss_class(name)(losses=[from_logits(k) for k in ('WeightedCrossEntropyLoss', 'JaccardMetricLoss')])
+    return loss_class(name)(from_logits=True)
 
 
 def data(seed=0):
@@ -192,18 +201,30 @@ def wrong_layers(arrays):
     return messages(calls), {}
 
 
-def mixed_precision(arrays, policy):
-    """Losses of three training steps under a mixed policy."""
+def mixed_precision(arrays, policy, names):
+    """Name -> losses of training steps under a mixed policy, each loss with a layer of its own, and the weights.
+
+    One loss is compiled as Keras chooses, several, which would take minutes, are not.
+    """
     keras.utils.set_random_seed(0)
-    z, y = data()
+    z, y = data_for('JaccardMetricLoss')
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(3, 1)])
-        model.compile(optimizer=keras.optimizers.SGD(0.5), loss=keras_plugin.losses.WeightedSumLoss(losses=[
-            keras_plugin.losses.WeightedCrossEntropyLoss(from_logits=True),
-            keras_plugin.losses.JaccardMetricLoss(from_logits=True)]))  # fmt: skip
-        return model.fit(z, y, epochs=3, verbose=0).history['loss'], {}
+        inputs = keras.Input(z.shape[1:])
+        outputs, losses, targets = {}, {}, {}
+        for name in names:
+            outputs[name] = keras.layers.Conv2D(data_for(name)[0].shape[-1], 1, name=name)(inputs)
+            losses[name] = from_logits(name)
+            targets[name] = y if outputs[name].shape[-1] > 1 else np.minimum(y, 1)
+        model = keras.Model(inputs, outputs)
+        model.compile(optimizer=keras.optimizers.SGD(0.05), loss=losses, run_eagerly=len(names) > 1)
+        history = model.fit(z, targets, epochs=4, verbose=0).history
+        scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        weights = {w.path.replace('/', '.'): ops.convert_to_numpy(w) for w in model.trainable_variables}
+        return dict(
+            losses={name: history.get(f'{name}_loss', history['loss']) for name in names}, scaled=scaled
+        ), weights
     finally:
         keras.config.set_dtype_policy(previous)
 
@@ -231,3 +252,81 @@ def unknown_sizes(arrays):
     z, y = data()
     found = [float(model.evaluate(a, b, verbose=0)) for a, b in ((z, y), (z[:, :2], y[:, :2]))]
     return [found, [float(loss(y, z)), float(loss(y[:, :2], z[:, :2]))]], {}
+
+
+def fit_together(arrays, losses, ignore_index, jit):
+    """Values from ``evaluate`` and gradients from one ``fit`` step of one compiled model with an output for each loss.
+
+    losses: name -> ``to_dict``.
+    """
+    functions = {}
+    for name, loss in losses.items():
+        given, loss = ignored_by_constructor(arrays, loss, ignore_index)
+        functions[name] = build(loss)
+    pred, target = to_keras_layout(given)
+    inputs = keras.Input(batch_shape=pred.shape, dtype='float32')
+    layers = {name: Offset(dtype='float32') for name in losses}
+    model = keras.Model(inputs, {name: layer(inputs) for name, layer in layers.items()})
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss=functions, jit_compile=jit)
+    targets = dict.fromkeys(losses, target)
+    values = model.evaluate(pred, targets, batch_size=len(pred), verbose=0, return_dict=True)
+    model.fit(pred, targets, batch_size=len(pred), shuffle=False, epochs=1, verbose=0)
+    gradients = {name: -np.moveaxis(ops.convert_to_numpy(x.offset.value), -1, 1) for name, x in layers.items()}
+    return {name: values[f'{name}_loss'] for name in losses}, gradients
+
+
+def derivatives(arrays, name, dense, from_logits, second):
+    """Gradients of a loss of all classes to prediction and weights, and of their sum of squares (or its refusal)."""
+    loss = loss_class(name)(from_logits=from_logits, classes='all', dtype='float64')
+    y = arrays['y']
+    y = np.eye(arrays['z'].shape[-1])[y] if dense else y
+    z, w = (ops.convert_to_tensor(arrays[k], dtype='float64') for k in 'zw')
+    if keras.backend.backend() == 'jax':
+        import jax
+
+        slope = jax.jit(jax.grad(lambda z, w: loss(y, z, w), argnums=(0, 1)))
+        found = [slope(z, w)]
+        if second:
+            squares = jax.grad(lambda z, w: sum((g**2).sum() for g in slope(z, w)), argnums=(0, 1))
+            found.append(jax.jit(squares)(z, w))
+    elif keras.backend.backend() == 'tensorflow':
+        import tensorflow as tf
+
+        with tf.GradientTape() as outer:
+            outer.watch([z, w])
+            with tf.GradientTape() as inner:
+                inner.watch([z, w])
+                value = loss(y, z, w)
+            first = inner.gradient(value, [z, w])
+            squares = sum(tf.reduce_sum(g**2) for g in first)
+        found = [first] + ([outer.gradient(squares, [z, w])] if second else [])
+    else:
+        import torch
+
+        z, w = (x.detach().requires_grad_(True) for x in (z, w))
+        found = [torch.autograd.grad(loss(y, z, w), [z, w])]
+        refusal = messages(dict(refusal=lambda: torch.autograd.grad(loss(y, z, w), [z, w], create_graph=True)))
+        return refusal, {f'0{k}': x.numpy() for k, x in zip('zw', found[0])}
+    return {}, {f'{i}{k}': ops.convert_to_numpy(x) for i, pair in enumerate(found) for k, x in zip('zw', pair)}
+
+
+def temporary_memory(arrays, shape):
+    """What XLA reserves on JAX for a step of ``JaccardMetricLoss`` beside its inputs and outputs, in logits."""
+    import jax
+
+    loss = keras_plugin.losses.JaccardMetricLoss(from_logits=True, ignore_class=255)
+    step = jax.jit(jax.value_and_grad(lambda z, y: loss(y, z)))
+    given = jax.ShapeDtypeStruct(shape, 'float32'), jax.ShapeDtypeStruct(shape[:-1], 'int32')
+    return step.lower(*given).compile().memory_analysis().temp_size_in_bytes / (4 * math.prod(shape)), {}
+
+
+def whole_graph(arrays, loss, ignore_index, compiler):
+    """Value and gradient by torch.compile, which raises where the graph breaks."""
+    import torch
+
+    given, loss = ignored_by_constructor(arrays, loss, ignore_index)
+    pred, target = to_keras_layout(given)
+    z = ops.convert_to_tensor(pred.astype('float32')).requires_grad_(True)
+    value = torch.compile(build(loss), fullgraph=True, backend=compiler)(ops.convert_to_tensor(target), z)
+    value.backward()
+    return float(value.detach()), {'gradient': np.moveaxis(z.grad.numpy(), -1, 1)}

@@ -98,12 +98,6 @@ def test_label_257_survives_bfloat16(framework, worker):
     assert_same(half, exact, 'bfloat16')
 
 
-@pytest.mark.parametrize('policy', ['mixed_bfloat16', 'mixed_float16'])
-def test_mixed_precision_trains(policy, framework, worker):
-    losses, _ = ask(worker, 'mixed_precision', policy=policy)
-    assert losses[-1] < losses[0] < 10
-
-
 def test_weighted_sum_takes_losses_of_keras(framework, worker):
     total, by_hand, again = ask(worker, 'foreign_part')[0]
     assert_same(total, by_hand, 'float32')

@@ -70,6 +70,33 @@ def case_model_sample_weight():
     assert_agrees(got, want, FLOAT32, 'sample_weight')
 
 
+def case_model_of_every_metric_and_level():
+    rng = np.random.default_rng(11)
+    _, y = random_images(50, 4, 4, (12, 10))
+    scores = rng.normal(size=(*y.shape, 4)).astype('float32') + 2 * np.eye(4, dtype='float32')[y % 4]
+    means = km.MeanIoU, km.MeanDice, km.MeanAccuracy, km.MeanPrecision, km.MeanFscore
+    given = dict(ignore_class=255, from_logits=True)
+    inputs = keras.Input(scores.shape[1:])
+    model = keras.Model(inputs, keras.layers.Identity()(inputs))
+    model.compile(
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
+        metrics=[
+            *(kind(4, level=level, **given) for kind in means for level in 'DIC'),
+            *(km.CalibrationError(4, kind, level, **given) for kind in ('ECE', 'SCE') for level in 'DI'),
+            *(km.BoundaryIoU(4, level, **given) for level in 'DIC'),
+            km.PixelAccuracy(4, **given),
+        ],
+        jit_compile=BACKEND != 'torch',
+    )
+    names = 'mIoU', 'mDice', 'mAcc', 'mPrecision', 'mFscore'
+    preds, probs = scores.argmax(-1), np.moveaxis(ops.convert_to_numpy(ops.softmax(scores)), -1, 1)
+    want = FineGrained(num_classes=4, q=(), metrics=names).reference(preds, y)
+    want.update(Calibration(num_classes=4).reference(probs, y), **BoundaryIoU(num_classes=4).reference(preds, y))
+    got = model.evaluate(scores, y, batch_size=4, verbose=0, return_dict=True)
+    assert set(got) - {'loss'} <= set(want) and len(got) == 1 + 15 + 4 + 3 + 1
+    assert_agrees(got, {name: want[name] for name in got if name != 'loss'}, FLOAT32, 'every metric')
+
+
 def case_model_says_why_it_is_nan():
     inputs = keras.Input((6, 3))
     model = keras.Model(inputs, keras.layers.Conv1D(4, 1)(inputs))

@@ -1,5 +1,6 @@
 """Every implementation of every loss beside the reference: values and gradients, float32 and float64."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -76,15 +77,15 @@ def test_value_and_gradient(name, example, case, framework, worker):
 
 
 # What a loss receives in Keras, row by row of the table, through a compiled model: jitted fit and evaluate. The slow
-# rows hold other numbers in arrays of shapes and dtypes that a row above has.
+# rows hold other numbers in arrays of shapes and dtypes that a row above has. Every loss: tests/losses/test_compiled.py,
+# but for the one that takes one channel.
 TABLE = [
     'hard_label', 'trailing_axis_uint8', 'float_ids', 'one_hot', 'soft_label', 'one_channel', 'one_channel_bool',
     'one_channel_soft', 'pixel_weight', 'image_weight', 'all_ignored', 'volume', 'probabilities',
 ]  # fmt: skip
 SLOW_ROWS = ['ignored_border', 'one_channel_ignored', 'pixel_weight_soft', 'one_image_ignored']
 THROUGH_FIT = [('JaccardMetricLoss', 'image_class', case) for case in TABLE] + [
-    (name, first_example(name), 'ignored_border' if 'many' in LOSSES[name].channels else 'one_channel')
-    for name in LOSSES
+    (name, first_example(name), 'one_channel') for name in LOSSES if LOSSES[name].channels == ('one',)
 ]
 MORE = [('JaccardMetricLoss', 'image_class', case) for case in SLOW_ROWS] + [
     (name, first_example(name), case)
@@ -145,6 +146,11 @@ def test_three_pixels_in_half_a_million(name, log_loss, framework, worker):
     assert_gradient(got['gradient'], gradient, 'float32_gradient', label, smallest=1e-9)
 
 
+def largest_logits(case):
+    """The case with predictions as large as float16 holds, right and wrong."""
+    return dataclasses.replace(case, pred=np.where(case.pred > 0, 65504.0, -65504.0))
+
+
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
 @pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
 @pytest.mark.parametrize('name', list(LOSSES))
@@ -157,3 +163,6 @@ def test_half_precision_in_float32_inside(name, framework, precision, worker):
     assert dtype == 'float32'
     assert_same(got['value'], value, 'float32', f'{name}, {framework}')
     assert_gradient(got['gradient'], gradient, precision, f'{name}, {framework}')
+    if precision == 'float16':
+        _, got = ask(worker, spec, largest_logits(inputs), dtype=precision)
+        assert np.isfinite(got['value']) and np.isfinite(got['gradient']).all(), f'{name}, {framework}, largest logits'

@@ -1,0 +1,77 @@
+"""Every loss inside compiled models: XLA on TensorFlow and JAX, and a whole graph of torch.compile on PyTorch.
+
+One model has an output for each loss, which compiles in half the time of a model each.
+"""
+
+import functools
+
+import numpy as np
+import pytest
+
+from shared_spec import LOSSES
+from tests.support.expected import expected, first_example
+from tests.support.frameworks import KERAS, axis, worker_of
+from tests.support.same import assert_gradient, assert_same
+
+CASE = 'ignored_border'
+
+
+def of_images_and_classes(name):
+    """The name of an example whose granularity is a mixture, I + C where the loss has both; None without."""
+    examples = {k: e.params.get('granularity') for k, e in LOSSES[name].examples.items()}
+    mixed = [k for k, levels in examples.items() if isinstance(levels, dict)]
+    return next((k for k in mixed if set(examples[k]) == {'I', 'C'}), mixed[0] if mixed else None)
+
+
+GROUPS = {
+    'first': {name: first_example(name) for name in LOSSES if 'many' in LOSSES[name].channels},
+    'images_and_classes': {name: of_images_and_classes(name) for name in LOSSES if of_images_and_classes(name)},
+}
+
+
+def test_the_groups_have_every_loss():
+    assert set(LOSSES) - set(GROUPS['first']) == {'LovaszHingeLoss'}  # goes alone in tests/parity/test_losses.py
+    granular = {name for name in LOSSES if 'granularity' in LOSSES[name].parameters()}
+    assert set(GROUPS['images_and_classes']) == granular
+
+
+def ask(framework, function, examples, **options):
+    """What a worker says of the losses in ``examples`` (name -> example) on the case."""
+    specs = {name: expected(name, example, CASE)[0] for name, example in examples.items()}
+    _, case, *_ = expected(*next(iter(examples.items())), CASE)
+    losses = {name: spec.to_dict() for name, spec in specs.items()}
+    options |= dict(losses=losses) if function == 'fit_together' else dict(loss=losses.popitem()[1])
+    return worker_of(framework).call(
+        f'tests.losses.keras_calls:{function}',
+        dict(pred=case.pred, target=case.target),
+        ignore_index=case.call_ignore_index,
+        **options,
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def fit_together(framework, group):
+    """name -> value, name -> gradient, of all losses of a group."""
+    return ask(framework, 'fit_together', GROUPS[group], jit=framework != 'keras_torch')
+
+
+def check(value, gradient, name, example, label):
+    _, case, want, slope = expected(name, example, CASE)
+    assert_same(value, want, 'float32', label)
+    assert_gradient(gradient, np.where(np.isfinite(case.pred), slope, 0), 'float32_gradient', label)
+
+
+@pytest.mark.parametrize('framework', axis(*(f for f in KERAS if f != 'keras_jax_x64')))
+@pytest.mark.parametrize(('group', 'name'), [(group, name) for group in GROUPS for name in GROUPS[group]])
+def test_compiled_fit_and_evaluate(group, name, framework, worker):
+    values, gradients = fit_together(framework, group)
+    check(values[name], gradients[name], name, GROUPS[group][name], f'{name}, {group}, {framework}')
+
+
+@pytest.mark.parametrize('framework', axis('keras_torch'))
+@pytest.mark.parametrize('compiler', ['aot_eager', pytest.param('inductor', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('name', ['JaccardMetricLoss', 'WeightedCrossEntropyLoss'])
+def test_whole_graph_of_torch_compile(name, compiler, framework, worker):
+    example = first_example(name)
+    value, got = ask(framework, 'whole_graph', {name: example}, compiler=compiler)
+    check(value, got['gradient'], name, example, f'{name}, torch.compile')
