@@ -58,7 +58,12 @@ def build(name):
         return lambda y, z: dice(y, ops.softmax(z))
     if name == 'keras one_hot + Dice':
         dice = keras.losses.Dice()
-        return lambda y, z: dice(ops.one_hot(y, z.shape[-1]), ops.softmax(z))
+
+        def one_hot_inside(y, z):  # ops.one_hot refuses the ignored label on PyTorch
+            y = ops.cast(y[..., None] == ops.arange(z.shape[-1], dtype='int32'), 'float32')
+            return dice(y, ops.softmax(z))
+
+        return one_hot_inside
     if name == 'keras SparseCategoricalCrossentropy':
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
     kind, _, level = name.partition('(')
