@@ -7,17 +7,19 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 REPORT_ARGS ?=
+BENCH_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,evaluate,dask,audit,test
 STAMP := $(VENV)/.installed-$(TENSORFLOW)
+PEERS := $(VENV)/.peers-$(TENSORFLOW)
 # one thread per worker and framework, or they fight over the cores
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test report lint clean
+.PHONY: help install demo test report bench lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -31,7 +33,7 @@ $(BIN)/python:
 	  "'$(PYTHON) -m venv' failed; on Debian and Ubuntu it comes with the package python3-venv" >&2; exit 1; }
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
-	@rm -f $(VENV)/.installed-*
+	@rm -f $(VENV)/.installed-* $(VENV)/.peers-*
 	@echo 'Installing PyTorch, TensorFlow, JAX and segparity into $(VENV), once; this takes minutes.'
 	$(PIP) -e '.[$(EXTRAS)]'
 	@touch $@
@@ -45,11 +47,21 @@ test: install  ## every test that is not slow and needs no GPU
 report: install  ## the parity tables, in Markdown
 	@$(BIN)/segparity report --golden tests/golden $(REPORT_ARGS)
 
+# segmentation_models_pytorch without what it asks for: its losses need PyTorch alone, and the torchvision that it would
+# bring fails beside a PyTorch for the CPU, where MMEngine then fails too
+$(PEERS): $(STAMP)
+	$(PIP) -e '.[$(EXTRAS),bench]'
+	$(PIP) --no-deps segmentation-models-pytorch
+	@touch $@
+
+bench: $(PEERS)  ## time, memory and accuracy beside MONAI, segmentation_models_pytorch and others, into bench_out
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
 lint: install  ## ruff: check and format
 	$(PIP) ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:  ## remove everything that the targets above made
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out bench_out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

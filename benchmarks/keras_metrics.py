@@ -3,26 +3,22 @@
 First ``update_state`` of one batch of 2 x 512 x 1024 logits and 19 classes (2 x 512 x 512 and 150), beside a softmax of
 the same logits; then ``result()``, which Keras calls in every step, with the counts of 1,000 images in the table, and
 ``worst_results()``, which ``worst_every='epoch'`` calls once an epoch instead. Compiled as a model compiles them (torch:
-as they are), milliseconds, the median of the rounds. ``taskset -c 0`` keeps it to one core.
+as they are), milliseconds, the median of the rounds. ``--threads 1`` keeps it to one core.
 """
 
-import argparse
 import os
-import statistics
-import time
 
 os.environ.setdefault('KERAS_BACKEND', 'tensorflow')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-import keras
-import numpy as np
-from keras import ops
+from benchmarks import area, results
+from benchmarks.timing import interleaved
 
-from keras_plugin import metrics
-
-BACKEND = keras.backend.backend()
+BACKEND = os.environ['KERAS_BACKEND']
 SHAPES = ((19, 2, 512, 1024), (150, 2, 512, 512))
+QUICK = ((3, 1, 32, 32),)
 IMAGES = 1000
+SOFTMAX = 'softmax and its sum'
 
 
 def compiled(function, stateless=None, state=None):
@@ -49,27 +45,19 @@ def compiled(function, stateless=None, state=None):
     return call
 
 
-def milliseconds(call, rounds):
-    call(), call()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
+def updates(classes, n, height, width):
+    """Name -> one update of one batch."""
+    import numpy as np
+    from keras import ops
 
+    from keras_plugin import metrics
 
-def show(name, classes, value):
-    print(f'{BACKEND:10} {classes:4} classes  {name:46} {value:9.2f} ms', flush=True)
-
-
-def updates(classes, n, height, width, rounds):
     rng = np.random.default_rng(0)
     labels = np.kron(rng.integers(0, classes, (n, height // 32, width // 32)), np.ones((32, 32), 'int32'))
     logits = rng.normal(size=(*labels.shape, classes)) + 3 * (labels[..., None] == np.arange(classes))
     labels, logits = ops.convert_to_tensor(labels.astype('int32')), ops.convert_to_tensor(logits.astype('float32'))
     softmax = compiled(lambda z: ops.sum(ops.softmax(z), axis=(1, 2)))
-    show('softmax and its sum', classes, milliseconds(lambda: softmax(logits), rounds))
+    found = {SOFTMAX: lambda: softmax(logits)}
     for metric in (
         metrics.MeanIoU(classes, from_logits=True),
         metrics.BoundaryIoU(classes, from_logits=True),
@@ -83,12 +71,19 @@ def updates(classes, n, height, width, rounds):
             return ops.convert_to_tensor(metric.variables[-1].value)
 
         call = compiled(update, metric.stateless_update_state, [v.value for v in metric.variables])
-        show(f'{metric.name} update_state', classes, milliseconds(lambda call=call: call(labels, logits), rounds))
+        found[metric.name] = lambda call=call: call(labels, logits)
+    return found
 
 
-def results(classes, rounds):
+def readings(classes):
+    """Name -> one result with the counts of IMAGES images in the table."""
+    import numpy as np
+
+    from keras_plugin import metrics
+
     table = np.random.default_rng(0).integers(0, 1000, (IMAGES + 1, classes, 3)).astype('int32')
     table[-1] = 0
+    found = {}
     for name, metric in {
         "MeanIoU(level='C')": metrics.MeanIoU(classes, 'C'),
         "MeanIoU(level='C', q=5)": metrics.MeanIoU(classes, 'C', 5),
@@ -100,20 +95,24 @@ def results(classes, rounds):
             metric._table.rows.assign(table)
             metric._table.seen.assign(IMAGES)
             metric._table.with_pixels.assign(IMAGES)
-        call = compiled(metric.result, metric.stateless_result, [v.value for v in metric.variables])
-        show(f'{name} result', classes, milliseconds(call, rounds))
-    show('SegmentationReport.worst_results on the host', classes, milliseconds(metric.worst_results, rounds))
+        found[name] = compiled(metric.result, metric.stateless_result, [v.value for v in metric.variables])
+    found['SegmentationReport.worst_results on the host'] = metric.worst_results
+    return found
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=7)
-    rounds = parser.parse_args().rounds
-    for shape in SHAPES:
-        updates(*shape, rounds)
-    for classes, *_ in SHAPES:
-        results(classes, rounds)
+def measure(options):
+    shapes = QUICK if options.quick else SHAPES
+    for title, reference, make in (
+        ('update_state', SOFTMAX, lambda shape: updates(*shape)),
+        ('result', None, lambda shape: readings(shape[0])),
+    ):
+        cases = {}
+        for shape in shapes:
+            area.say(f'{BACKEND} {title} {shape}')
+            name = f'{BACKEND}, {shape[0]} classes' + (f', {shape[1]} x {shape[2]} x {shape[3]}' if reference else '')
+            cases[name] = results.case(interleaved(make(shape), options.rounds))
+        yield results.comparison(f'Keras metrics, {title}', cases, reference)
 
 
 if __name__ == '__main__':
-    main()
+    area.run(measure, area.parser(__doc__).parse_args())

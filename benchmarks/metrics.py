@@ -4,22 +4,23 @@ One image at a time, as evaluation loops give them: uint8 labels with 5 % ignore
 predictions that are right on 9 of 10 blocks. All run in turns in one process, on one thread; the median over the
 rounds, with the ratio to MMSegmentation's IoUMetric. Ours gives every result of D, I and C with q; the peers give less.
 FOLDER: a checkout of JDTLosses, whose metric is then measured too. torchmetrics and Keras are left out where they are
-missing. The second table is the peak memory of all results for 5,000 images of 171 classes, in a fresh process.
+missing. The second table is the peak memory of all results for 5,000 images of 171 classes, in a fresh process (Linux).
 """
 
-import argparse
 import os
-import re
-import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 os.environ.setdefault('KERAS_BACKEND', 'tensorflow')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-SHAPES = ((19, 512, 1024), (150, 512, 512))
-IMAGES, CLASSES, ROUNDS = 5000, 171, 9
+
+from benchmarks import area, results
+from benchmarks.memory import in_fresh_process, kilobytes
+from benchmarks.peers import LeftOut, load
+from benchmarks.timing import interleaved
+
+SHAPES, QUICK = ((19, 512, 1024), (150, 512, 512)), ((3, 32, 32),)
+IMAGES, CLASSES, QUICK_IMAGES = 5000, 171, 20
 
 
 def images(classes, height, width):
@@ -37,7 +38,7 @@ def images(classes, height, width):
 
 
 def contenders(classes, pred, label, jdt):
-    """Name -> function that measures the image once."""
+    """Name -> function that measures the image once, and name -> reason of those left out."""
     import mmseg_plugin  # noqa: F401  first: it makes mmseg importable beside mmcv-lite
 
     # isort: split
@@ -66,6 +67,7 @@ def contenders(classes, pred, label, jdt):
         calibration.results.clear()
         calibration.process({}, [probabilistic])
 
+    left_out = {}
     found = {
         'mmseg IoUMetric': evaluator(IoUMetric(ignore_index=255)),
         'FineGrainedMetric': evaluator(METRICS.build(dict(type='FineGrainedMetric'))),
@@ -74,24 +76,25 @@ def contenders(classes, pred, label, jdt):
         'BoundaryMetric(all)': evaluator(METRICS.build(dict(type='BoundaryMetric'))),
     }
     try:
-        from torchmetrics.classification import MulticlassJaccardIndex
-        from torchmetrics.segmentation import MeanIoU
-    except ImportError as error:
-        print(f'left out: {error}', file=sys.stderr)
+        jaccard = load('torchmetrics', 'classification').MulticlassJaccardIndex
+        mean = load('torchmetrics', 'segmentation').MeanIoU(classes, input_format='index')
+    except LeftOut as reason:
+        left_out['torchmetrics'] = str(reason)
     else:
-        jaccard = MulticlassJaccardIndex(classes, ignore_index=255, validate_args=False)
+        jaccard = jaccard(classes, ignore_index=255, validate_args=False)
         found['torchmetrics MulticlassJaccardIndex'] = lambda: jaccard.update(pred[None], label[None].long())
         inside = label.long().clamp(max=classes - 1)  # it knows no pixel to ignore
-        mean = MeanIoU(classes, input_format='index')
         found['torchmetrics MeanIoU'] = lambda: mean.update(pred[None], inside[None])
     try:
-        import keras
-    except ImportError as error:
-        print(f'left out: {error}', file=sys.stderr)
+        keras_metrics = load('keras', 'metrics')
+    except LeftOut as reason:
+        left_out['keras'] = str(reason)
     else:
+        import keras
+
         from keras_plugin.metrics import SegmentationReport
 
-        theirs = keras.metrics.MeanIoU(classes, ignore_class=255)
+        theirs = keras_metrics.MeanIoU(classes, ignore_class=255)
         ours = SegmentationReport(classes, ignore_class=255)
         y, p = keras.ops.convert_to_tensor(label[None].numpy()), keras.ops.convert_to_tensor(pred[None].numpy())
 
@@ -111,37 +114,11 @@ def contenders(classes, pred, label, jdt):
             AccuracyMetric(num_classes=classes, ignore_index=255).add(pred[None], whole[None])
 
         found['JDTLosses AccuracyMetric'] = official
-    return found
+    return found, left_out
 
 
-def timed(jdt):
-    """Prints the table of times."""
-    import torch
-
-    torch.set_num_threads(1)
-    columns, names = [], {}
-    for classes, height, width in SHAPES:
-        found = contenders(classes, *images(classes, height, width), jdt)
-        names |= dict.fromkeys(found)
-        times = {name: [] for name in found}
-        for measure in found.values():
-            measure()
-        for _ in range(ROUNDS):
-            for name, measure in found.items():
-                start = time.perf_counter()
-                measure()
-                times[name].append(time.perf_counter() - start)
-        columns.append({name: statistics.median(values) for name, values in times.items()})
-    heads = [f'{c} classes, {h} x {w}' for c, h, w in SHAPES]
-    print('| metric | ' + ' | '.join(f'{head}, ms | ratio' for head in heads) + ' |')
-    print('|---|' + '---|---|' * len(heads))
-    for name in sorted(names, key=lambda name: columns[0][name]):
-        cells = [f'{1e3 * column[name]:.2f} | {column[name] / column["mmseg IoUMetric"]:.2f}' for column in columns]
-        print(f'| {name} | ' + ' | '.join(cells) + ' |', flush=True)
-
-
-def memory(kind):
-    """Megabytes above the process, and seconds, that the results of IMAGES images of CLASSES classes take."""
+def memory(kind, images):
+    """What the state of so many images takes in this process: MB of its rows, MB and seconds of all results."""
     import numpy as np
 
     from shared_spec import METRICS
@@ -160,28 +137,38 @@ def memory(kind):
         spec, state = METRICS[kind](num_classes=CLASSES), boundary_state.BoundaryState(CLASSES)
         row = lambda: (rng.integers(0, 9, (CLASSES, 3)), rng.random((CLASSES, 3)), 9.0)  # noqa: E731
 
-    def peak():
-        return int(re.search(r'VmHWM:\s+(\d+)', Path('/proc/self/status').read_text())[1]) / 1024  # Linux
-
-    before, start = peak(), time.perf_counter()
-    for i in range(IMAGES):
+    before = kilobytes('VmHWM')
+    for i in range(images):
         state.add(*row(), image_id=i)
-    filled, middle = peak(), time.perf_counter()
+    filled, start = kilobytes('VmHWM'), time.perf_counter()
     state.results(spec)
-    return f'{filled - before:.0f} | {peak() - before:.0f} | {time.perf_counter() - middle:.2f}', middle - start
+    return (filled - before) / 1024, (kilobytes('VmHWM') - before) / 1024, time.perf_counter() - start
+
+
+def measure(options):
+    area.confine(1)
+    cases = {}
+    for classes, height, width in QUICK if options.quick else SHAPES:
+        found, left_out = contenders(classes, *images(classes, height, width), options.jdt)
+        cases[f'{classes} classes, {height} x {width}'] = results.case(
+            interleaved(found, options.rounds), left_out=left_out
+        )
+    yield results.comparison('Metrics, one image at a time', cases, 'mmseg IoUMetric')
+    if sys.platform == 'linux':
+        count = QUICK_IMAGES if options.quick else IMAGES
+        rows = []
+        for kind in ('FineGrained', 'Calibration', 'BoundaryIoU', 'SurfaceDistance'):
+            kept, all_, seconds = in_fresh_process(memory, kind, count)
+            rows.append([kind, f'{kept:.0f}', f'{all_:.0f}', f'{seconds:.2f}'])
+        head = ['state', 'rows kept, MB', 'with all results, MB', 'results, s']
+        yield results.plain(f'Memory of the metrics: {count} images of {CLASSES} classes', head, rows)
+
+
+def main():
+    parser = area.parser(__doc__)
+    parser.add_argument('--jdt', help='folder of a JDTLosses checkout')
+    area.run(measure, parser.parse_args())
 
 
 if __name__ == '__main__':
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--jdt', help='folder of a JDTLosses checkout')
-    parser.add_argument('--memory', help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    if options.memory:
-        print(memory(options.memory)[0])
-    else:
-        timed(options.jdt)
-        print('\n| state | rows kept, MB | with all results, MB | results, s |\n|---|---|---|---|')
-        for kind in ('FineGrained', 'Calibration', 'BoundaryIoU', 'SurfaceDistance'):
-            done = subprocess.run([sys.executable, __file__, '--memory', kind], capture_output=True, text=True)
-            print(f'| {kind} | {done.stdout.strip() or done.stderr.splitlines()[-1]} |', flush=True)
+    main()

@@ -1,0 +1,37 @@
+"""What ``make bench`` measures: area -> title, and the runs that it takes, each in a process of its own."""
+
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    """``python -m benchmarks.<module> <arguments>`` with some environment."""
+
+    module: str
+    arguments: tuple = ()
+    environment: dict = {}
+
+
+def on_every_backend(module):
+    return [Run(module, environment={'KERAS_BACKEND': name}) for name in ('tensorflow', 'jax', 'torch')]
+
+
+LOVASZ = '19 classes, trained', '150 classes, trained', '2 classes, trained', '2 classes, small', 'hinge, trained'
+KERAS = (
+    'JaccardMetricLoss', 'JaccardMetricLoss, I + C', 'SoftDiceLoss', 'GeneralizedDiceLoss', 'FocalTverskyLoss',
+    'LovaszSoftmaxLoss', 'WeightedCrossEntropyLoss',
+)  # fmt: skip
+WEIGHED = 'keras Dice', 'keras one_hot + Dice', 'JaccardMetricLoss', 'WeightedCrossEntropyLoss'
+AREAS = {
+    'region': (
+        'Region losses in PyTorch',
+        [Run('overlap'), Run('overlap', ('--soft',)), Run('overlap', ('--dtype', 'bfloat16', '--shapes', '0'))],
+    ),
+    'lovasz': ('Lovasz losses in PyTorch', [Run('lovasz', ('--settings', *LOVASZ))]),
+    'scaling': ('Scaling in PyTorch', [Run('scaling')]),
+    'processes': ('Data-parallel processes in PyTorch', [Run('processes')]),
+    'keras': ('Losses in Keras', [Run('keras_losses', ('--losses', *KERAS, '--weigh', *WEIGHED))]),
+    'accuracy': ('Accuracy in PyTorch', [Run('accuracy')]),
+    'catalogue': ('Every region loss in PyTorch', [Run('overlap', ('--all',))]),
+    'gpu': ('Losses on a GPU', [Run('gpu')]),
+    'metrics': ('Metrics', [Run('metrics'), *on_every_backend('keras_metrics')]),
+}

@@ -1,0 +1,176 @@
+"""The losses that are compared, by name: ours without a prefix, peers with theirs.
+
+Each is a public loss class, called as its users call it. A peer whose name does not say ``ignore_index`` takes ignored
+pixels as class 0, which is less work; MMSegmentation's always get the label.
+"""
+
+from functools import partial
+
+from benchmarks.batches import IGNORED
+from benchmarks.peers import LeftOut, load
+
+
+def build(name, labels='hard', **more):
+    """A function of (logits, target) that returns the loss; LeftOut where it cannot take part."""
+    return CONTENDERS[name](labels, **more)
+
+
+def built(names, logits, target):
+    """Name -> function, and name -> reason of those left out: missing, made for other labels, or failing on these."""
+    labels = 'soft' if target.is_floating_point() else 'hard'
+    found, left_out = {}, {}
+    for name in names:
+        try:
+            found[name] = build(name, labels)
+        except LeftOut as reason:
+            left_out[name] = str(reason)
+            continue
+        if name.startswith(PEERS):
+            try:
+                step(found[name], logits, target)
+            except Exception as error:
+                del found[name]
+                left_out[name] = f'fails: {str(error).splitlines()[0]}'
+    return found, left_out
+
+
+def step(loss, logits, target):
+    """Forward and backward once."""
+    logits.grad = None
+    loss(logits, target).backward()
+
+
+def ours(name, labels, mode='auto', **parameters):
+    import mmseg_plugin  # noqa: F401  first: it makes mmseg importable beside mmcv-lite
+
+    # isort: split
+    from mmseg.registry import MODELS
+
+    from mmseg_plugin import fused_overlap
+    from shared_spec import LOSSES
+
+    if labels == 'soft' and 'soft' not in LOSSES[name].labels:
+        raise LeftOut('takes hard labels only')
+    loss = MODELS.build(dict(type=name, **(dict(ignore_index=IGNORED) if labels == 'hard' else {}), **parameters))
+
+    def call(logits, target):
+        before, fused_overlap.MODE = fused_overlap.MODE, mode
+        try:
+            return loss(logits, target)
+        finally:
+            fused_overlap.MODE = before
+
+    return call
+
+
+def wasserstein(package, labels):
+    """Every mistake costs 1. MONAI keeps the matrix as float32."""
+    import numpy as np
+
+    if labels != 'hard':
+        raise LeftOut('takes hard labels only')
+    name, losses = 'GeneralizedWassersteinDiceLoss', {}
+    peer = getattr(load('MONAI', 'losses'), name) if package == 'MONAI' else None
+
+    def call(logits, target):
+        size = logits.shape[1]
+        if size not in losses:
+            matrix = 1.0 - np.eye(size)
+            losses[size] = peer(matrix) if peer else ours(name, labels, distance_matrix=matrix.tolist())
+        return losses[size](logits, (target * (target != IGNORED))[:, None] if peer else target)
+
+    return call
+
+
+def monai(name, labels, **parameters):
+    loss = getattr(load('MONAI', 'losses'), name)(softmax=True, to_onehot_y=labels == 'hard', **parameters)
+    if labels == 'soft':
+        return loss
+    if 'ignore_index' in parameters:
+        return lambda logits, target: loss(logits, target[:, None])
+    return lambda logits, target: loss(logits, (target * (target != IGNORED))[:, None])
+
+
+def smp(name, labels, **parameters):
+    peer = getattr(load('SMP', 'losses'), name)
+    if name == 'LovaszLoss':
+        if labels != 'hard':
+            raise LeftOut('takes hard labels only')
+        return peer(**{'mode': 'multiclass', **parameters}, ignore_index=IGNORED)
+    if labels == 'soft':
+        loss = peer('multilabel', from_logits=False, **parameters)
+        return lambda logits, target: loss(logits.softmax(1), target)
+    loss = peer('multiclass', **parameters)
+    if 'ignore_index' in parameters:
+        return loss
+    return lambda logits, target: loss(logits, target * (target != IGNORED))
+
+
+def mmseg(name, labels, **parameters):
+    if labels != 'hard':
+        raise LeftOut('takes hard labels only')
+    load('mmseg', 'models.losses')
+    from mmseg.registry import MODELS
+
+    if name != 'LovaszLoss':
+        return MODELS.build(dict(type=name, ignore_index=IGNORED, **parameters))
+    reduction = 'mean' if parameters.get('per_image') else 'none'
+    loss = MODELS.build(dict(type=name, reduction=reduction, **parameters))
+    binary = parameters.get('loss_type') == 'binary'
+    return lambda logits, target: loss(logits[:, 0] if binary else logits, target, ignore_index=IGNORED)
+
+
+def cross_entropy(labels):
+    from torch.nn import functional
+
+    more = dict(ignore_index=IGNORED) if labels == 'hard' else {}
+    return lambda logits, target: functional.cross_entropy(logits, target, **more)
+
+
+def hard(peer, name, labels, **parameters):
+    """A peer's loss with the label that it ignores: with hard labels only."""
+    if labels != 'hard':
+        raise LeftOut('nothing is ignored in soft labels')
+    return peer(name, labels, ignore_index=IGNORED, **parameters)
+
+
+PEERS = ('MONAI ', 'SMP ', 'mmseg ')
+I_AND_C = {'granularity': {'I': 0.5, 'C': 0.5}}
+OURS = (
+    'JaccardMetricLoss', 'DiceSemimetricLoss', 'CompatibleTverskyLoss', 'SoftJaccardLoss', 'SoftDiceLoss',
+    'SoftTverskyLoss', 'FocalTverskyLoss', 'LogCoshDiceLoss', 'SensitivitySpecificityLoss', 'GeneralizedDiceLoss',
+    'LovaszSoftmaxLoss', 'RegionMutualInformationLoss', 'ComboLoss', 'ExponentialLogarithmicLoss',
+    'UnifiedFocalLoss', 'WeightedCrossEntropyLoss',
+)  # fmt: skip
+CONTENDERS = {
+    **{name: partial(ours, name) for name in OURS},
+    'JaccardMetricLoss, I + C': partial(ours, 'JaccardMetricLoss', **I_AND_C),
+    'JaccardMetricLoss (plain)': partial(ours, 'JaccardMetricLoss', mode='plain'),
+    'SoftDiceLoss, norm=2': partial(ours, 'SoftDiceLoss', norm=2),
+    'GeneralizedWassersteinDiceLoss': partial(wasserstein, 'segparity'),
+    "LovaszSoftmaxLoss, classes='all'": partial(ours, 'LovaszSoftmaxLoss', classes='all'),
+    'LovaszSoftmaxLoss, per image': partial(ours, 'LovaszSoftmaxLoss', per_image=True),
+    'LovaszHingeLoss': partial(ours, 'LovaszHingeLoss', per_image=False),
+    'LovaszHingeLoss, per image': partial(ours, 'LovaszHingeLoss', per_image=True),
+    'MONAI DiceLoss': partial(monai, 'DiceLoss'),
+    'MONAI DiceLoss, jaccard': partial(monai, 'DiceLoss', jaccard=True),
+    'MONAI DiceLoss, ignore_index': partial(hard, monai, 'DiceLoss'),
+    'MONAI GeneralizedDiceLoss': partial(monai, 'GeneralizedDiceLoss'),
+    'MONAI TverskyLoss': partial(monai, 'TverskyLoss'),
+    'MONAI GeneralizedWassersteinDiceLoss': partial(wasserstein, 'MONAI'),
+    'SMP JaccardLoss': partial(smp, 'JaccardLoss'),
+    'SMP JaccardLoss, ignore_index': partial(hard, smp, 'JaccardLoss'),
+    'SMP DiceLoss': partial(smp, 'DiceLoss'),
+    'SMP TverskyLoss': partial(smp, 'TverskyLoss'),
+    'SMP LovaszLoss': partial(smp, 'LovaszLoss'),
+    'SMP LovaszLoss, per image': partial(smp, 'LovaszLoss', per_image=True),
+    'SMP LovaszLoss, binary': partial(smp, 'LovaszLoss', mode='binary'),
+    'SMP LovaszLoss, binary, per image': partial(smp, 'LovaszLoss', mode='binary', per_image=True),
+    'mmseg DiceLoss': partial(mmseg, 'DiceLoss'),
+    'mmseg TverskyLoss': partial(mmseg, 'TverskyLoss'),
+    'mmseg LovaszLoss': partial(mmseg, 'LovaszLoss'),
+    'mmseg LovaszLoss, per image': partial(mmseg, 'LovaszLoss', per_image=True),
+    'mmseg LovaszLoss, binary': partial(mmseg, 'LovaszLoss', loss_type='binary'),
+    'mmseg LovaszLoss, binary, per image': partial(mmseg, 'LovaszLoss', loss_type='binary', per_image=True),
+    'torch cross_entropy': cross_entropy,
+}  # fmt: skip

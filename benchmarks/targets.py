@@ -1,0 +1,116 @@
+"""The targets that the benchmarks are held against, and how far each is met."""
+
+from typing import NamedTuple
+
+from benchmarks import tables, timing
+
+LARGE, MANY, FEW, SMALL = '(2, 19, 512, 1024)', '(4, 150, 256, 256)', '(8, 2, 512, 512)', '(2, 4, 128, 128)'
+HARD, SOFT = 'Region losses, hard labels, float32', 'Region losses, soft labels, float32'
+OURS, MONAI = 'JaccardMetricLoss', 'MONAI DiceLoss'
+THREE = (MONAI, 'SMP JaccardLoss', 'mmseg DiceLoss')
+
+
+class Target(NamedTuple):
+    """``measured(case)`` is to be at most ``limit``, or at least: None where nothing was measured."""
+
+    text: str
+    section: str
+    case: str
+    measured: object
+    limit: float
+    at_least: bool = False
+
+
+def times_of(*others, ours=OURS):
+    """Our time over that of the fastest of the others."""
+
+    def measured(case):
+        found = [case['seconds'][name] for name in others if name in case['seconds']]
+        return max(timing.ratio(case['seconds'][ours], times) for times in found) if found else None
+
+    return measured
+
+
+def faster_than(*others, ours=OURS):
+    """The others' time over ours, of the fastest of them."""
+
+    def measured(case):
+        found = [case['seconds'][name] for name in others if name in case['seconds']]
+        return min(timing.ratio(times, case['seconds'][ours]) for times in found) if found else None
+
+    return measured
+
+
+def logits_of(name=OURS):
+    """Peak memory in logits."""
+    return lambda case: case['peaks'][name] / case['unit_bytes'] if name in case['peaks'] else None
+
+
+def error_of(k, name=OURS):
+    """Error of the value (0) or of the gradient (1)."""
+    return lambda case: case[name][k] if name in case else None
+
+
+def targets():
+    found = []
+    for shape in (LARGE, MANY):
+        found += [
+            Target('time over MONAI DiceLoss', HARD, shape, times_of(MONAI), 1.0),
+            Target('times faster than SMP JaccardLoss', HARD, shape, faster_than('SMP JaccardLoss'), 3.0, True),
+            Target('times faster than mmseg DiceLoss', HARD, shape, faster_than('mmseg DiceLoss'), 3.0, True),
+            Target('memory in logits', HARD, shape, logits_of(), 1.2),
+        ]
+    for shape in (FEW, SMALL):
+        found.append(Target('time over the fastest of MONAI, SMP, mmseg', HARD, shape, times_of(*THREE), 1.0))
+    for shape in (LARGE, MANY, FEW, SMALL):
+        found.append(Target('time over MONAI DiceLoss', SOFT, shape, times_of(MONAI), 1.0))
+    for shape in (LARGE, MANY, FEW):  # the small one's logits are less than what the allocator takes at a time
+        found.append(Target('memory in logits', SOFT, shape, logits_of(), 1.5))
+    for labels in ('hard', 'soft'):
+        section = f'Accuracy, {labels} labels, float32'
+        found += [
+            Target('error of the value', section, LARGE, error_of(0), 1e-6),
+            Target('error of the gradient', section, LARGE, error_of(1), 1e-5),
+        ]
+    lovasz = f'19 classes, trained, {LARGE}'
+    found += [
+        Target('times faster than mmseg', 'Lovasz softmax', lovasz, faster_than('mmseg', ours='segparity'), 5.0, True),
+        Target('times faster than SMP', 'Lovasz softmax', lovasz, faster_than('SMP', ours='segparity'), 5.0, True),
+        Target('memory in logits', 'Lovasz softmax', lovasz, logits_of('segparity'), 4.0),
+    ]
+    for backend in ('tensorflow', 'jax'):
+        case = f'{backend}, compiled, (2, 512, 1024, 19)'
+        found.append(Target('time over keras Dice', 'Keras losses, a training step', case, times_of('keras Dice'), 1.1))
+    return found
+
+
+def table(areas):
+    """What was asked and what was measured, the missed ones in bold; nothing where nothing was measured."""
+    columns = {}
+    for sections in areas.values():
+        for section in sections:
+            for case, column in (section.get('cases') or section.get('errors') or {}).items():
+                columns[section['title'], case] = column
+    rows = []
+    for target in targets():
+        column = columns.get((target.section, target.case))
+        value = target.measured(column) if column else None
+        if value is not None:
+            rows.append(
+                [f'{target.section}, {target.case}', target.text, asked(target), number(value), verdict(target, value)]
+            )
+    return tables.table(['where', 'what', 'asked', 'measured', ''], rows) if rows else ''
+
+
+def asked(target):
+    return f'at {"least" if target.at_least else "most"} {number(target.limit)}'
+
+
+def verdict(target, value):
+    """Met, or by what factor it is missed."""
+    factor = target.limit / value if target.at_least else value / target.limit
+    return 'met' if factor <= 1 else f'**missed** by a factor of {number(factor)}'
+
+
+def number(value):
+    return tables.short(value) if value >= 0.01 else f'{value:.0e}'
