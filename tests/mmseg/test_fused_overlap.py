@@ -118,7 +118,9 @@ def test_gradcheck(operator, labels, activation, flavour, weight):
     pred, target, w = inputs(labels, weight, classes=3, pixels=5)
     kept = (labels, activation, flavour) not in NEEDS_LOGITS
     assert fused_overlap.keeps(pred.requires_grad_(), target, activation, flavour) == kept
-    pred = pred.detach().nan_to_num(0.3)  # central differences of what is absent are 0 - 0, not of something without a number
+    pred = pred.detach().nan_to_num(
+        0.3
+    )  # central differences of what is absent are 0 - 0, not of something without a number
     call = target, w, activation, flavour
     assert torch.autograd.gradcheck(lambda z: OPERATORS[operator](z, *call), pred.requires_grad_(), atol=1e-8)
 
