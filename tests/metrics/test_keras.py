@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.frameworks import FAST_TO_COMPILE
+
 HERE = Path(__file__).parent
+QUICKLY = dict(XLA_FLAGS=' '.join(FAST_TO_COMPILE))  # half of the time; as users compile: -m slow
 BACKENDS = {
     'keras_tensorflow': dict(KERAS_BACKEND='tensorflow'),
-    'keras_jax': dict(KERAS_BACKEND='jax'),
-    'keras_jax_x64': dict(KERAS_BACKEND='jax', JAX_ENABLE_X64='1'),
+    'keras_jax': dict(KERAS_BACKEND='jax', **QUICKLY),
+    'keras_jax_x64': dict(KERAS_BACKEND='jax', JAX_ENABLE_X64='1', **QUICKLY),
     'keras_torch': dict(KERAS_BACKEND='torch'),
 }
 SOURCE = '\n'.join(path.read_text() for path in sorted(HERE.glob('keras_*cases.py')))
@@ -59,16 +62,15 @@ CASES = {
 
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_cases(backend, tmp_path):
-    replay(backend, CASES[backend], tmp_path)
+    replay(BACKENDS[backend], CASES[backend], tmp_path)
 
 
 @pytest.mark.slow
-def test_the_dear_cases_on_jax(tmp_path):
-    replay('keras_jax', DEAR_ON_JAX, tmp_path)
+def test_every_case_on_jax_as_users_compile_it(tmp_path):
+    replay(dict(KERAS_BACKEND='jax'), EVERYWHERE, tmp_path)
 
 
-def replay(backend, cases, folder):
-    environment = BACKENDS[backend]
+def replay(environment, cases, folder):
     for module in ('keras', environment['KERAS_BACKEND']):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f'{module} is not installed')
@@ -85,4 +87,4 @@ def replay(backend, cases, folder):
     outcome = json.loads((folder / 'outcome.json').read_text())
     assert sorted(outcome) == sorted(cases)
     failed = {case: trace for case, trace in outcome.items() if trace}
-    assert not failed, f'{backend}: ' + '\n'.join(f'{case}\n{trace}' for case, trace in failed.items())
+    assert not failed, '\n'.join(f'{case}\n{trace}' for case, trace in failed.items())
