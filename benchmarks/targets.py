@@ -7,7 +7,8 @@ from benchmarks import tables, timing
 LARGE, MANY, FEW, SMALL = '(2, 19, 512, 1024)', '(4, 150, 256, 256)', '(8, 2, 512, 512)', '(2, 4, 128, 128)'
 HARD, SOFT = 'Region losses, hard labels, float32', 'Region losses, soft labels, float32'
 OURS, MONAI = 'JaccardMetricLoss', 'MONAI DiceLoss'
-THREE = (MONAI, 'SMP JaccardLoss', 'mmseg DiceLoss')
+SMP = 'SMP JaccardLoss, ignore_index'  # the target is one for ignored pixels
+THREE = (MONAI, 'SMP JaccardLoss', 'mmseg DiceLoss')  # each in its cheapest form
 
 
 class Target(NamedTuple):
@@ -56,7 +57,7 @@ def targets():
     for shape in (LARGE, MANY):
         found += [
             Target('time over MONAI DiceLoss', HARD, shape, times_of(MONAI), 1.0),
-            Target('times faster than SMP JaccardLoss', HARD, shape, faster_than('SMP JaccardLoss'), 3.0, True),
+            Target(f'times faster than {SMP}', HARD, shape, faster_than(SMP), 3.0, True),
             Target('times faster than mmseg DiceLoss', HARD, shape, faster_than('mmseg DiceLoss'), 3.0, True),
             Target('memory in logits', HARD, shape, logits_of(), 1.2),
         ]
