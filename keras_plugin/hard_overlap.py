@@ -8,6 +8,11 @@ sums; so it gets the first two.
 
 from keras import backend, distribution, ops
 
+FIRST_ORDER = (
+    'the gradient of overlap statistics of class ids cannot be differentiated again on PyTorch: '
+    'that of one-hot labels can, and of class ids on TensorFlow and JAX'
+)
+
 
 def hard_overlap(batch, split_ties=False):
     """(3, N, C): sums over pixels of w*p*y, w*p*(1-y) and w*(1-p)*y, each accurate where it is small.
@@ -34,8 +39,8 @@ def hard_overlap(batch, split_ties=False):
         def gradient(*inputs, upstream=None):
             """That of given and of w from that of the sums; PyTorch's comes as ``upstream``, behind the inputs."""
             upstream = inputs[0] if upstream is None else upstream
-            if getattr(upstream, 'requires_grad', False):
-                raise NotImplementedError('segparity: second derivatives of overlap statistics are not implemented')
+            if asked_again():
+                raise RuntimeError(FIRST_ORDER)
             upstream = ops.cast(upstream, batch.dtype)
             of_right, of_wrong, of_missed = upstream[0], upstream[1], upstream[2]
             of_tie = (of_right + of_wrong - of_missed)[:, None] / 2
@@ -57,6 +62,15 @@ def hard_overlap(batch, split_ties=False):
         return ops.stack(sums), gradient
 
     return ops.custom_gradient(statistics)(batch.given, batch.weight)
+
+
+def asked_again():
+    """Whether PyTorch means to differentiate the gradient, which would see constants; other backends differentiate it."""
+    if backend.backend() != 'torch':
+        return False
+    import torch
+
+    return torch.is_grad_enabled()
 
 
 def over_pixels(w, x):

@@ -35,7 +35,10 @@ def fused(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize(('name', 'example', 'case'), [(n, e, c) for n in USERS for e, c in plan(n)])
+TAKEN = [(n, e, c) for n in USERS for e, c in plan(n) if LOSSES[n].examples[e].params.get('norm', 1) in (1, 2)]
+
+
+@pytest.mark.parametrize(('name', 'example', 'case'), TAKEN)
 def test_parity_cases_are_those_of_the_plain_path(name, example, case, fused, monkeypatch):
     """Which is compared with the reference in tests/parity: small logits take it by themselves."""
     inputs = cases.build(case)
@@ -46,7 +49,9 @@ def test_parity_cases_are_those_of_the_plain_path(name, example, case, fused, mo
     _, want = value_and_gradient(arrays, **call, dtype='float64')
     monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
     for precision in ('float32', 'float64'):
+        del fused[:]
         _, got = value_and_gradient(arrays, **call, dtype=precision)
+        assert 'forward' in fused
         assert_same(got['value'], want['value'], precision, precision)
         if inputs.smooth:
             assert_gradient(got['gradient'], want['gradient'], f'{precision}_gradient', precision)
@@ -118,9 +123,8 @@ def test_gradcheck(operator, labels, activation, flavour, weight):
     pred, target, w = inputs(labels, weight, classes=3, pixels=5)
     kept = (labels, activation, flavour) not in NEEDS_LOGITS
     assert fused_overlap.keeps(pred.requires_grad_(), target, activation, flavour) == kept
-    pred = pred.detach().nan_to_num(
-        0.3
-    )  # central differences of what is absent are 0 - 0, not of something without a number
+    # central differences of what is absent are 0 - 0, not of something without a number
+    pred = pred.detach().nan_to_num(0.3)
     call = target, w, activation, flavour
     assert torch.autograd.gradcheck(lambda z: OPERATORS[operator](z, *call), pred.requires_grad_(), atol=1e-8)
 
@@ -158,10 +162,8 @@ def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, sh
 )
 def test_opcheck(labels, activation, flavour, dtype):
     pred, target, w = inputs(labels, 'mask', dtype=dtype)
-    pred, target = (
-        pred.nan_to_num(0),
-        target.nan_to_num(0).clamp(0, 4),
-    )  # it compares outputs, and not a number is itself
+    # it compares outputs, and what is no number is not itself
+    pred, target = pred.nan_to_num(0), target.nan_to_num(0).clamp(0, 4)
     torch.library.opcheck(fused_overlap.overlap, (pred.clone().requires_grad_(), target, w, activation, flavour))
     grad = torch.rand(3, 3, 5, dtype=torch.float64)
     torch.library.opcheck(fused_overlap.overlap_gradient, (pred, target, w, grad, activation, flavour))
@@ -323,9 +325,8 @@ def test_half_precision_logits_of_whole_images(classes, dtype, name):
     value, gradient, wanted, exact = against_float64(ACCURATE[name], z.to(dtype), y)
     assert value == pytest.approx(wanted, rel=1e-6)
     info = torch.finfo(dtype)
-    allowed = (
-        info.eps * exact.abs().max() + info.smallest_normal * info.eps
-    )  # the step of the smallest float16 there are
+    smallest = info.smallest_normal * info.eps  # the step between the smallest numbers of the dtype
+    allowed = info.eps * exact.abs().max() + smallest
     assert gradient.dtype == dtype and (gradient.double() - exact).abs().max() <= allowed
 
 
@@ -339,7 +340,7 @@ def test_few_wrong_pixels_among_many_confident_ones(classes, loss, labels):
     z[:, :, 0, :3] = z[:, :, 0, :3].roll(1, 1)
     y = y if labels == 'hard' else torch.nn.functional.one_hot(y, classes).movedim(3, 1).float()
     value, gradient, wanted, exact = against_float64(dict(type=loss), z, y)
-    assert value == pytest.approx(wanted, rel=2e-5)
+    assert value == pytest.approx(wanted, rel=1e-6)
     if loss == 'FocalTverskyLoss':
         torch.testing.assert_close(gradient[:, :, 1:].double(), exact[:, :, 1:], rtol=1e-4, atol=0)
 
@@ -353,5 +354,5 @@ def test_exact_statistics_are_so_where_they_are_small(classes, activation, label
     one_hot = torch.nn.functional.one_hot(y, classes).mT.float()
     z = (one_hot if right else one_hot.roll(1, 1)) * 24 - 12
     call = y if labels == 'hard' else one_hot, None, activation, 'exact'
-    got = fused_overlap.overlap(z, *call)
-    torch.testing.assert_close(got, fused_overlap.overlap(z.double(), *call), rtol=1e-5, atol=0)
+    got, want = fused_overlap.overlap(z, *call), slow_and_obvious(z.double(), *call)
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=0)
