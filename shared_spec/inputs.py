@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared_spec import shapes
+from shared_spec import shapes, values
 
 FLOOR = 1e-7  # probabilities given as such are floored here before a logarithm, as Keras does
 
@@ -14,6 +14,7 @@ class Batch(NamedTuple):
 
     logits (N, C, P) or None when probabilities were given, prob (N, C, P), target (N, C, P) in [0, 1],
     weight (N, P) with 0 where ignored, image_weight (N,), hard: whether the target came as class ids.
+    sound (N, P): whether a prediction is a number, or does not count; a loss of others is NaN, here they are 0.
     """
 
     logits: np.ndarray
@@ -24,6 +25,7 @@ class Batch(NamedTuple):
     hard: bool
     softmax: bool
     space: tuple
+    sound: np.ndarray
 
     @property
     def has_pixel(self):
@@ -33,7 +35,7 @@ class Batch(NamedTuple):
     @property
     def largest_target(self):
         """(N, C) largest target among the pixels that count, 0 where none does."""
-        return np.where(self.weight[:, None] > 0, self.target, 0).max(2)
+        return np.where(self.weight[:, None] > 0, self.target, 0).max(2, initial=0)
 
     def log_prob(self):
         """(N, C, P) log-probabilities, and for sigmoid also those of the complement (None for softmax)."""
@@ -64,6 +66,12 @@ class Batch(NamedTuple):
         return log_p, np.stack([np.logaddexp.reduce(rest, axis=1) for rest in others], 1)
 
 
+def times_log(share, log):
+    """share * log of a probability, in which 0 * log 0 is 0."""
+    with np.errstate(invalid='ignore'):
+        return np.where(share == 0, 0, share * log)
+
+
 def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
     """The ``Batch`` of one call. Shapes as in the catalogue's table 'What a loss receives'; refuses with ValueError."""
     owner = type(spec).__name__
@@ -78,40 +86,43 @@ def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
     ignored = shapes.check_ignore(owner, spec.ignore_index, ignore_index, c)
     p = int(np.prod(space))
     pred = pred.astype(np.float64).reshape(n, c, p)
+    one_map = c == 1 or kind != 'channels'
+    target = target.reshape((n, p) if one_map else (n, c, p))
     valid = np.ones((n, p), bool)
-
-    if c == 1:
-        hard = target.dtype.kind in 'iub'
-        target = target.astype(np.float64).reshape(n, p)
-        for i in ignored:
-            valid &= target != i
-        target = np.where(valid, target, 0)[:, None]
-        if target.min(initial=0) < 0 or target.max(initial=0) > 1:
-            raise ValueError(f'{owner}: a one-channel target must lie in [0, 1], got {_strange(target, 0, 1)}')
-    elif kind == 'channels':
-        hard = 'soft' not in spec.labels  # one-hot integers
-        target = target.astype(np.float64).reshape(n, c, p)
-    else:
-        hard = True
-        ids = target.reshape(n, p).astype(np.int64)
-        for i in ignored:
-            valid &= ids != i
-        if ((ids < 0) | (ids >= c))[valid].any():
-            raise ValueError(f'{owner}: target has label {_strange(ids[valid], 0, c - 1)}, labels must be below {c}')
-        target = (np.where(valid, ids, -1)[:, None] == np.arange(c)[None, :, None]).astype(np.float64)
+    for i in ignored if one_map else ():
+        valid &= target != i
 
     weight, image_weight = valid.astype(np.float64), np.ones(n)
     if pixel_weight is not None:
         pixel_weight = np.asarray(pixel_weight, np.float64)
         if shapes.weight_kind(owner, (n, c, *space), pixel_weight.shape, 'first') == 'image':
             image_weight = pixel_weight
-            weight = weight * image_weight[:, None]
+            weight = np.where(valid, image_weight[:, None], 0)
         else:
-            weight = weight * pixel_weight.reshape(n, p)
+            weight = np.where(valid, pixel_weight.reshape(n, p), 0)
+        values.check_weights(owner, weight)
+        values.check_weights(owner, image_weight)
+    counts = weight > 0  # an ignored pixel's prediction and label may be anything, NaN too
 
-    pred = np.where(weight[:, None] > 0, pred, 0)  # an ignored pixel's prediction may be anything, NaN too
-    target = np.where(weight[:, None] > 0, target, 0)
+    if c == 1:
+        hard = target.dtype.kind in 'iub'
+        values.check_one_channel(owner, target, counts)
+        target = np.where(counts, target, 0).astype(np.float64)[:, None]
+    elif one_map:
+        hard = True
+        values.check_ids(owner, target, counts, c)
+        ids = np.where(counts, target, -1)
+        target = (ids[:, None] == np.arange(c)[None, :, None]).astype(np.float64)
+    else:
+        hard = 'soft' not in spec.labels  # one-hot integers
+        values.check_maps(owner, target, counts[:, None])
+        target = np.where(counts[:, None], target, 0).astype(np.float64)
+
     softmax = c > 1 and spec.activation == 'softmax'
+    sound = values.is_number(pred, softmax and spec.from_logits, 1) | ~counts
+    if sound.all() and not spec.from_logits:
+        values.check_probabilities(owner, pred, counts[:, None])
+    pred = np.where((counts & sound)[:, None], pred, 0)
     if not spec.from_logits:
         logits, prob = None, pred
     elif softmax:
@@ -119,10 +130,5 @@ def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
         prob = e / e.sum(1, keepdims=True)
     else:
         logits, prob = pred, np.exp(-np.logaddexp(0, -pred))
-    return Batch(logits, prob, target, weight, image_weight, hard, softmax, space)
+    return Batch(logits, prob, target, weight, image_weight, hard, softmax, space, sound)
 
-
-def _strange(values, low, high):
-    """A value outside [low, high], for an error message."""
-    values = np.asarray(values)
-    return values[(values < low) | (values > high)].flat[0]

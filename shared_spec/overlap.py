@@ -34,4 +34,4 @@ def metric_overlap(batch, norm=1):
 def score(tp, fp, fn, alpha, beta, smooth):
     """(tp + smooth) / (tp + alpha*fp + beta*fn + smooth); 0/0, no mass at all, is 1."""
     top, bottom = tp + smooth, tp + alpha * fp + beta * fn + smooth
-    return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1), 1.0)
+    return np.where(bottom != 0, top / np.where(bottom != 0, bottom, 1), 1.0)

@@ -7,10 +7,14 @@ value is refused in one place and in one sentence.
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
+
 from shared_spec.checks import CLASS_WEIGHT, CLASSES, Boolean, Choice, Integer, Optional, Real, Weights, nearest
+from shared_spec.inputs import prepare
 
 LOSSES = {}
 METRICS = {}
@@ -176,7 +180,7 @@ class Spec(metaclass=NamedParameters):
 
 
 class LossSpec(Spec):
-    """A loss. Subclasses add parameters, ``reference`` and the text that ``segparity show`` prints."""
+    """A loss. Subclasses add parameters, ``of_batch`` and the text that ``segparity show`` prints."""
 
     family: ClassVar[str] = ''
     labels: ClassVar[tuple] = ('hard', 'soft')
@@ -188,8 +192,20 @@ class LossSpec(Spec):
         """The MMSegmentation config dict; ``ignore_index`` always written out."""
         return {'type': type(self).__name__, **{name: self.thawed(name) for name, _ in self._written('mmseg')}}
 
-    def reference(self, pred, target, pixel_weight=None, **extras):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
+    def reference(self, pred, target, pixel_weight=None, ignore_index=None, **extras):
+        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float.
+
+        A prediction that is no number where it counts gives NaN; labels, weights and probabilities outside their range
+        are a ValueError (``shared_spec.values``).
+        """
+        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+        loss = self.of_batch(batch, **extras)
+        if np.ndim(loss):  # a map
+            return np.where(batch.sound.reshape(loss.shape), loss, np.nan)
+        return float(loss) if batch.sound.all() else math.nan
+
+    def of_batch(self, batch, **extras):
+        """The loss of a ``Batch`` whose values are what they should be."""
         raise NotImplementedError(type(self).__name__)
 
     def near(self, pred, target, pixel_weight=None, **extras):

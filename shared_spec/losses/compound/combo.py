@@ -2,7 +2,7 @@
 
 from shared_spec.checks import Real
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import prepare
+from shared_spec.inputs import times_log
 from shared_spec.overlap import product_overlap, score
 from shared_spec.spec import Compound, Example, loss_spec, param
 
@@ -35,12 +35,11 @@ class ComboLoss(Compound):
     def cell_loss(self, tp, fp, fn):
         return score(tp, fp, fn, 0.5, 0.5, self.smooth)
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch):
+        """The loss of a ``Batch``."""
         y, v = batch.target, batch.weight
         log_p, log_q = batch.log_both()
-        loss = -self.beta * y * log_p - (1 - self.beta) * (1 - y) * log_q
+        loss = -self.beta * times_log(y, log_p) - (1 - self.beta) * times_log(1 - y, log_q)
         foreground = loss if y.shape[1] == 1 else loss[:, 1:]
         ce = (v * foreground.mean(1)).sum() / v.sum() if v.sum() > 0 else 0.0
         dice = mean_over_cells(self, batch, product_overlap(batch), self.cell_loss)

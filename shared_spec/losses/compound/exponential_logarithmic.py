@@ -5,7 +5,6 @@ import numpy as np
 from shared_spec import shapes
 from shared_spec.checks import CLASS_WEIGHT, AnyOf, Choice, Optional, Real
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import prepare
 from shared_spec.overlap import product_overlap, score
 from shared_spec.spec import Compound, Example, loss_spec, param
 
@@ -66,9 +65,8 @@ class ExponentialLogarithmicLoss(Compound):
             return None, listed
         return (listed[:1], listed[1:]) if len(listed) > channels else (listed, listed)
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch):
+        """The loss of a ``Batch``."""
         dice = mean_over_cells(self, batch, product_overlap(batch), self.cell_loss)
         y, v = batch.target, batch.weight
         log_p, log_q = batch.log_both()

@@ -6,7 +6,7 @@ import numpy as np
 
 from shared_spec.checks import CLASSES, Boolean, Real, Weights
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import FLOOR, prepare
+from shared_spec.inputs import FLOOR
 from shared_spec.overlap import total
 from shared_spec.spec import Compound, Example, loss_spec, param
 
@@ -61,9 +61,8 @@ class UnifiedFocalLoss(Compound):
         tversky = [1.0 if self.asymmetric and b else 1 - self.gamma for b in background]
         return [1 - self.delta if b else self.delta for b in background], focus, tversky
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch):
+        """The loss of a ``Batch``."""
         p, y, v = batch.prob, batch.target, batch.weight
         channels = p.shape[1]
         spec, background = self.sides(channels, batch.softmax)

@@ -4,7 +4,7 @@ import numpy as np
 
 from shared_spec import shapes
 from shared_spec.checks import CLASS_WEIGHT, AnyOf, Choice, Optional, Real
-from shared_spec.inputs import prepare
+from shared_spec.inputs import times_log
 from shared_spec.spec import Example, Shared, loss_spec, param
 
 
@@ -50,9 +50,8 @@ class WeightedCrossEntropyLoss(Shared):
         listed = isinstance(self.class_weight, tuple) and len(self.class_weight) == 2
         return listed or self.class_weight == 'inverse_frequency'
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None, reduction='mean'):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float; 'none': (N, *space)."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch, reduction='mean'):
+        """The loss of a ``Batch``; a map (N, *space) for the reduction 'none'."""
         y, v = batch.target, batch.weight
         n, c, _ = y.shape
         log_p, log_not_p = batch.log_prob()
@@ -64,12 +63,13 @@ class WeightedCrossEntropyLoss(Shared):
         e = self.label_smoothing
         if log_not_p is None:
             smoothed = (1 - e) * y + e / c
-            loss = -(weights * smoothed * log_p).sum(1)
+            loss = -(weights * times_log(smoothed, log_p)).sum(1)
         else:
             smoothed = (1 - e) * y + e / 2
             positive, negative = (weights, 1 - weights) if self.class_weight == 'balanced' else (weights, weights)
-            loss = -(positive * smoothed * log_p + negative * (1 - smoothed) * log_not_p).mean(1)
-        loss = self.loss_weight * v * loss
+            loss = -positive * times_log(smoothed, log_p) - negative * times_log(1 - smoothed, log_not_p)
+            loss = loss.mean(1)
+        loss = self.loss_weight * np.where(v > 0, v * loss, 0)
         if reduction == 'none':
             return loss.reshape(n, *batch.space)
         if reduction == 'sum':

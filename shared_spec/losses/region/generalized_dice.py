@@ -5,7 +5,6 @@ import numpy as np
 from shared_spec import shapes
 from shared_spec.checks import AnyOf, Choice, Each, Integer, Real, Weights
 from shared_spec.granularity import as_weights
-from shared_spec.inputs import prepare
 from shared_spec.overlap import metric_overlap, product_overlap
 from shared_spec.spec import Example, Shared, Smoothed, loss_spec, param, shared_parameters
 
@@ -76,9 +75,8 @@ class GeneralizedDiceLoss(PerBatchOrImage):
         top, bottom = (w * tp).sum() + self.smooth, (w * (tp + fp / 2 + fn / 2)).sum() + self.smooth
         return 1 - top / bottom if bottom > 0 else 0.0
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch):
+        """The loss of a ``Batch``."""
         n, c = batch.target.shape[:2]
         chosen = shapes.chosen(type(self).__name__, self.classes, c)
         statistics = (product_overlap if self.overlap == 'product' else metric_overlap)(batch)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from shared_spec.checks import Check, Choice, Each, Integer, Optional, Real
-from shared_spec.inputs import prepare
 from shared_spec.spec import Example, Shared, SpecError, loss_spec, param
 
 
@@ -96,9 +95,8 @@ class GeneralizedWassersteinDiceLoss(Shared):
         matrix = 1 - np.eye(c) if self.distance_matrix is None else np.array(self.distance_matrix)
         return matrix / matrix.max()
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch):
+        """The loss of a ``Batch``."""
         p, y, v = batch.prob, batch.target, batch.weight
         matrix = self.costs(p.shape[1])
         if p.shape[1] == 1:

@@ -4,7 +4,6 @@ import numpy as np
 
 from shared_spec.checks import Boolean, Integer, Real
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import prepare
 from shared_spec.overlap import metric_overlap, score
 from shared_spec.spec import Example, Region, loss_spec, param, shared_parameters
 
@@ -38,9 +37,8 @@ class JDT(Region):
         loss = -np.log(np.maximum(s, TINY)) if self.log_loss else 1 - s
         return loss if self.gamma == 1 else np.maximum(loss, 0) ** self.gamma
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch):
+        """The loss of a ``Batch``."""
         statistics = metric_overlap(batch, self.norm)
         return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
 

@@ -64,12 +64,11 @@ class Lovasz(LossSpec):
                 result[images, k] = increments.reshape(len(images), p)
         return result
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None, increments=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float.
+    def of_batch(self, batch, increments=None):
+        """The loss of a ``Batch``.
 
         increments (N, C, P): those of another prediction, as if its errors had the same order.
         """
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
         increments = self.increments(batch) if increments is None else increments
         sums = (self.cost(self.errors(batch)) * increments).sum(2)
         return self.loss_weight * mean_over_cells(self, batch, [sums], lambda loss: loss, self.class_weight)

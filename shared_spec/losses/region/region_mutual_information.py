@@ -3,7 +3,7 @@
 import numpy as np
 
 from shared_spec.checks import Choice, Integer, Real
-from shared_spec.inputs import prepare
+from shared_spec.inputs import prepare, times_log
 from shared_spec.spec import Example, SpecError, Weighted, as_shared, loss_spec, param
 
 ALPHA = 5e-4  # on the diagonals of the covariance matrices
@@ -94,19 +94,18 @@ class RegionMutualInformationLoss(Weighted):
             )
         return size
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None, shares=None, origin=1.0):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float.
+    def of_batch(self, batch, shares=None, origin=1.0):
+        """The loss of a ``Batch``.
 
         shares (N, C, *space): what part each pixel has in the maximum of its window, by default all that equal it alike.
         origin (N, C, radius^2): the diagonal from which logarithms are counted.
         """
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
         self.pooled_size(batch.space)  # refuses images without a region
         y, v, w = batch.target, batch.weight, batch.image_weight * batch.has_pixel
         if not w.any():
             return 0.0
         log_p, log_q = batch.log_prob()
-        bce = -y * log_p if log_q is None else -(y * log_p + (1 - y) * log_q)
+        bce = -times_log(y, log_p) - (0 if log_q is None else times_log(1 - y, log_q))
         ce = (v[:, None] * bce).sum() / (v.sum() + (1 if self.ce == 'sigmoid' else 0))
 
         rmi = np.log(self.diagonal(batch, shares) / origin).sum(2) / self.radius**2

@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from shared_spec.checks import Boolean, Real
-from shared_spec.inputs import prepare
 from shared_spec.spec import Example, Shared, loss_spec, param
 
 
@@ -55,9 +54,8 @@ class RobustTLoss(Shared):
             + (nu + count) / 2 * math.log1p(math.exp(self.log_precision + eps) * square / nu)
         )
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch):
+        """The loss of a ``Batch``."""
         n, c = batch.target.shape[:2]
         maps = [0] if c == 1 else range(1, c)
         images = [i for i in range(n) if batch.has_pixel[i]]

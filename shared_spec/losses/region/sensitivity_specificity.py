@@ -4,7 +4,6 @@ import numpy as np
 
 from shared_spec.checks import Real
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import prepare
 from shared_spec.overlap import total
 from shared_spec.spec import Example, Region, loss_spec, param
 
@@ -36,9 +35,8 @@ class SensitivitySpecificityLoss(Region):
         specificity = false / np.where(rest + self.smooth > 0, rest + self.smooth, 1)
         return self.weight * sensitivity + (1 - self.weight) * specificity
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch):
+        """The loss of a ``Batch``."""
         y, v, error = batch.target, batch.weight, (batch.target - batch.prob) ** 2
         statistics = total(v, error * y), total(v, y), total(v, error * (1 - y)), total(v, 1 - y)
         return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)

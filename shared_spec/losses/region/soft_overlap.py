@@ -2,7 +2,6 @@
 
 from shared_spec.checks import Integer, Real
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import prepare
 from shared_spec.overlap import product_overlap, score
 from shared_spec.spec import Example, Region, loss_spec, param, shared_parameters
 
@@ -28,9 +27,8 @@ class SoftOverlap(Region):
     def cell_loss(self, tp, fp, fn):
         return 1 - score(tp, fp, fn, *self.tversky_weights, self.smooth)
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
-        """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float."""
-        batch = prepare(self, pred, target, pixel_weight, ignore_index)
+    def of_batch(self, batch):
+        """The loss of a ``Batch``."""
         statistics = product_overlap(batch, self.norm)
         mean = mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
         return float(self.loss_weight * self.after_mean(mean))

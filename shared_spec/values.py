@@ -1,0 +1,83 @@
+"""What the values of a loss's inputs may be; the same rule and the same sentences for NumPy, PyTorch and Keras.
+
+A result that would be wrong is NaN or a sentence, never a number. In the pixels that count:
+
+- A prediction of NaN or +inf, or for softmax of nothing but -inf, makes value and gradient NaN and is never an error.
+- A label that is no label, a weight that is no weight and a probability that is none are refused with a sentence where
+  values can be seen without waiting for a device; elsewhere they make value and gradient NaN.
+
+The functions here look at NumPy arrays and raise ``ValueError``; ``counts`` says, in a shape that broadcasts, what
+counts. A plugin calls them once it has found that something may be wrong.
+"""
+
+import numpy as np
+
+TOLERANCE = 2.0**-7  # how far rounding may bring a probability beyond [0, 1]; that of bfloat16
+
+
+def check_weights(owner, weights):
+    """Refuses weights of pixels or images that are negative, NaN or infinite."""
+    weights = np.asarray(weights)
+    wrong = ~((weights >= 0) & (weights < np.inf))
+    if wrong.any():
+        raise ValueError(f'{owner}: a weight must be a finite number >= 0, got {weights[wrong].flat[0]:g}')
+
+
+def check_probabilities(owner, prob, counts):
+    """Refuses probabilities outside [0, 1]. NaN and +inf are none of its business, a loss of those is NaN."""
+    wrong = ((prob < -TOLERANCE) | ((prob > 1 + TOLERANCE) & (prob < np.inf))) & counts
+    if wrong.any():
+        raise ValueError(
+            f'{owner}: a prediction of probabilities must lie in [0, 1], got {prob[wrong].flat[0]:g}; '
+            f'are these logits, for from_logits=True?'
+        )
+
+
+def check_ids(owner, ids, counts, num_classes, ignore='ignore_index'):
+    """Refuses labels (N, P) that are no class ids; ``ignore`` is the name of the argument that leaves a label out."""
+    ids, counts = np.asarray(ids), np.broadcast_to(counts, np.shape(ids))
+    if ids.dtype.kind == 'f':
+        wrong = counts & (ids != np.floor(ids))  # NaN is not itself
+        if wrong.any():
+            raise ValueError(
+                f'{owner}: target labels must be whole numbers, got {ids[wrong].flat[0]:g}; '
+                f'label maps are resized without interpolation'
+            )
+    wrong = counts & ((ids < 0) | (ids >= num_classes))
+    if wrong.any():
+        value = ids[wrong].flat[0]
+        hint = ''
+        if value in (255, -1):
+            hint = f'; {ignore}={value:g} leaves such pixels out'
+        elif value == num_classes and ids[counts].min() > 0:
+            hint = '; labels start at 0 (in MMSegmentation reduce_zero_label=True brings 1 there)'
+        raise ValueError(f'{owner}: target labels must be below {num_classes}, got {value:g}{hint}')
+
+
+def check_one_channel(owner, target, counts):
+    """Refuses what is neither a label 0 or 1 nor the probability of the one foreground."""
+    target = np.asarray(target)
+    slack = TOLERANCE if target.dtype.kind == 'f' else 0
+    wrong = np.broadcast_to(counts, target.shape) & ~((target >= -slack) & (target <= 1 + slack))
+    if wrong.any():
+        value = target[wrong].flat[0]
+        hint = '; divide masks of 0 and 255 by 255' if value == 255 else ''
+        raise ValueError(f'{owner}: a one-channel target must lie in [0, 1], got {value:g}{hint}')
+
+
+def check_maps(owner, target, counts):
+    """Refuses soft labels outside [0, 1], and integers with one map for each class that are not 0 or 1."""
+    target = np.asarray(target)
+    is_float = target.dtype.kind == 'f'
+    slack = TOLERANCE if is_float else 0
+    wrong = np.broadcast_to(counts, target.shape) & ~((target >= -slack) & (target <= 1 + slack))
+    if wrong.any():
+        kind = 'soft labels must lie in [0, 1]' if is_float else 'one-hot labels must be 0 or 1'
+        hint = '' if is_float else '; is this a picture in place of labels?'
+        raise ValueError(f'{owner}: {kind}, got {target[wrong].flat[0]:g}{hint}')
+
+
+def is_number(pred, softmax, axis):
+    """Whether a pixel's prediction is a number; ``axis`` is that of its classes."""
+    top = pred.max(axis)  # NaN if any is
+    return np.isfinite(top) if softmax else top < np.inf
