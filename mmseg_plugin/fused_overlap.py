@@ -9,7 +9,7 @@ import os
 import torch
 from torch import Tensor
 
-from mmseg_plugin import overlap_cpu, triton_overlap
+from mmseg_plugin import overlap_cpu, triton_overlap, values
 
 SMALL = 2**11  # numbers in the logits below which it gains nothing and PyTorch's own operators allow more
 HAS_OPERATORS = hasattr(torch.library, 'custom_op')  # PyTorch 2.4
@@ -110,6 +110,7 @@ if HAS_OPERATORS:
     def overlap(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
         with torch.autocast(pred.device.type, enabled=False):
             if pred.is_cpu and not on_accelerator(pred, flavour):
+                weight = values.seen_faults(pred, target, weight, activation)  # of a compiled model nobody has looked
                 return overlap_cpu.forward(pred, target, weight, activation, flavour)[0]
             return triton_overlap.forward(pred, target, weight, activation, flavour)
 
@@ -119,6 +120,7 @@ if HAS_OPERATORS:
     ) -> Tensor:
         with torch.autocast(pred.device.type, enabled=False):
             if pred.is_cpu and not on_accelerator(pred, flavour):
+                weight = values.seen_faults(pred, target, weight, activation)
                 return overlap_cpu.gradient(pred, target, weight, grad, activation, flavour)
             return triton_overlap.backward(pred, target, weight, grad, activation, flavour)
 

@@ -2,19 +2,16 @@
 
 import copy
 import functools
-import os
 
 import torch
 from torch.nn import functional
 
+from mmseg_plugin import values
+from mmseg_plugin.values import NARROW, can_look, is_compiling
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
 
-DEBUG = os.environ.get('SEGPARITY_DEBUG', '') not in ('', '0')
-NARROW = (torch.uint8, torch.int16)
-LABEL_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-
-is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)  # older PyTorch has no such question
+LABEL_DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 class made_once:
@@ -33,16 +30,19 @@ class Batch:
     """One call's inputs with the spatial axes flattened to P pixels.
 
     As they came: given (N, C, P) logits or probabilities, labels (N, P) class ids or (N, C, P), pixel_weight None,
-    (N, P) bool or (N, P) weights, False or 0 where a pixel is absent; there the first two may hold anything.
+    (N, P) bool or (N, P) weights, False or 0 where a pixel is absent; there the first two may hold anything. The weight
+    is NaN where something else is wrong; seen: whether labels and predictions have been looked at for that.
     As losses see them, made when first asked for, in dtype, the wider of float32 and pred's: pred, target (N, C, P) in
     [0, 1] and weight (N, P), all of them 0 where a pixel is absent.
-    Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
-    channels, space, and size (N, C): for hard labels the weight of a class's pixels, once a loss has it.
+    Besides: image_weight (N,), hard: whether the target came as class ids, activation: softmax, sigmoid, or none for
+    probabilities; softmax: whether classes exclude each other, channels, space, and size (N, C): for hard labels the
+    weight of a class's pixels, once a loss has it.
     """
 
-    def __init__(self, given, labels, pixel_weight, image_weight, hard, softmax, logits, space):
+    def __init__(self, given, labels, pixel_weight, image_weight, hard, softmax, activation, space, seen):
         self.given, self.labels, self.pixel_weight, self.image_weight = given, labels, pixel_weight, image_weight
-        self.hard, self.softmax, self.logits, self.space = hard, softmax, logits, space
+        self.hard, self.softmax, self.activation, self.space, self.seen = hard, softmax, activation, space, seen
+        self.logits = activation != 'none'
         self.dtype, self.channels, self.size = image_weight.dtype, given.shape[1], None
 
     def with_target(self, target):
@@ -54,6 +54,8 @@ class Batch:
     @made_once
     def weight(self):
         n, _, p = self.given.shape
+        if not self.seen:
+            return values.with_faults(self.given, self.labels, self.pixel_weight, self.activation).to(self.dtype)
         return self.image_weight.new_ones(n, p) if self.pixel_weight is None else self.pixel_weight.to(self.dtype)
 
     @made_once
@@ -69,7 +71,7 @@ class Batch:
 
     def without_absent(self, x):
         """x (N, C, P) with 0 at absent pixels."""
-        return x if self.pixel_weight is None else torch.where((self.weight > 0)[:, None], x, 0)
+        return x if self.pixel_weight is None else torch.where((self.weight != 0)[:, None], x, 0)
 
     @property
     def prob(self):
@@ -102,12 +104,14 @@ class Batch:
         log_p, log_q = self.log_prob
         if log_q is not None:
             return log_p, log_q
+        if log_p.shape[1] == 2:
+            return log_p, log_p.flip(1)
         if not self.logits:
-            if log_p.shape[1] == 2:
-                return log_p, log_p.flip(1)
             return log_p, (1 - self.pred).clamp(min=FLOOR).log()
         top = torch.zeros_like(log_p, dtype=torch.bool).scatter_(1, log_p.argmax(1, keepdim=True), True)
-        rest = torch.where(top, -torch.inf, log_p).logsumexp(1, keepdim=True)  # log(1 - p) of the largest p
+        least = torch.finfo(log_p.dtype).min  # for logsumexp has no gradient where all are -inf
+        rest = torch.where(top, least, log_p).logsumexp(1, keepdim=True)  # log(1 - p) of the largest p
+        rest = torch.where(rest <= least, -torch.inf, rest)
         log_q = torch.where(top, rest, log1m_exp(torch.where(top, -1.0, log_p)))
         near_one = top & (rest < -1)
         log_p = torch.where(near_one, log1m_exp(torch.where(near_one, rest, -1.0)), log_p)
@@ -119,7 +123,7 @@ class Batch:
         w = self.pixel_weight
         if w is None or w.shape[1] == 0:
             return torch.full_like(self.image_weight, self.given.shape[2] > 0, dtype=torch.bool)
-        return (w.view(torch.uint8) if w.dtype == torch.bool else w).amax(1) > 0
+        return ~((w.view(torch.uint8) if w.dtype == torch.bool else w).amax(1) <= 0)
 
     @property
     def mass(self):
@@ -130,15 +134,30 @@ class Batch:
         return w.sum(1, dtype=accumulator(self.image_weight))
 
     def present(self, threshold):
-        """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1."""
+        """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1.
+
+        Every class of an image with a weight that is not a number, so that nothing hides it.
+        """
         if self.size is not None:
-            return ~(self.size <= 0)  # so that a size that is not a number hides nothing
-        return self.target.amax(2) > threshold
+            return ~(self.size <= 0)
+        return ~(self.largest_target + 0 * self.weight.sum(1, keepdim=True) <= threshold)
+
+    @property
+    def largest_target(self):
+        """(N, C) the largest target among the pixels that count."""
+        return self.target.amax(2) if self.target.shape[2] else self.target.sum(2)
 
     def sum(self, x):
         """(N, C) sum over pixels of weight * x; short float32 sums are added in float64, so small classes survive."""
         x = (x * self.weight[:, None]).unflatten(2, (-1, self.space[-1])).sum(3)
         return x.to(accumulator(x)).sum(2)
+
+
+def times_log(share, log):
+    """share * log of a probability, in which 0 * log 0 is 0."""
+    if can_look(log) and (not log.numel() or log.detach().amin().item() > -torch.inf):
+        return share * log
+    return torch.where(log.isneginf() & (share == 0), 0, share * log)
 
 
 def log1m_exp(x):
@@ -162,40 +181,53 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     shapes.check_channels(owner, spec.channels, c)
     shapes.check_hard(owner, spec.labels, kind, target.is_floating_point(), c, target.dtype, tuple(target.shape))
     ignored = shapes.check_ignore(owner, spec.ignore_index, ignore_index, c)
-    dtype = torch.promote_types(pred.dtype, torch.float32)
-    pixel_weight = None
-
-    if c == 1:
-        hard, labels = not target.is_floating_point(), target.flatten(1)
-        pixel_weight = valid_pixels(labels, ignored)
-        check_values(owner, labels, pixel_weight, 0, 1, 'a one-channel target must lie in [0, 1]')
-        labels = labels[:, None]
-    elif kind == 'channels':
-        hard, labels = 'soft' not in spec.labels, target.flatten(2)  # hard: one-hot integers
-    else:
-        hard, labels = True, target.flatten(1)
-        labels = labels if labels.dtype in LABEL_DTYPES else labels.long()
-        labels = narrow(labels)
-        pixel_weight = valid_pixels(labels, ignored)
-        check_values(owner, labels, pixel_weight, 0, c - 1, f'target labels must be below {c}')
-
-    image_weight = pred.new_ones(n, dtype=dtype)
-    if weight is not None:
-        weight = weight.to(dtype)
-        if shapes.weight_kind(owner, (n, c, *space), weight.shape, 'first') == 'image':
-            image_weight, weight = weight, weight[:, None].expand(n, labels.shape[-1])
-        else:
-            weight = weight.flatten(1)
-        pixel_weight = weight if pixel_weight is None else pixel_weight * weight
-
+    seen = can_look(pred, target, weight)
     softmax = c > 1 and spec.activation == 'softmax'
-    return Batch(pred.flatten(2), labels, pixel_weight, image_weight, hard, softmax, spec.from_logits, space)
+    activation = ('softmax' if softmax else 'sigmoid') if spec.from_logits else 'none'
+    given = pred.flatten(2)
+
+    labels = target.flatten(1) if c == 1 or kind != 'channels' else target.flatten(2)
+    is_float = labels.is_floating_point()
+    if not is_float and labels.dtype not in LABEL_DTYPES:
+        labels = labels.long()
+    if labels.dim() == 2:
+        hard, labels = c > 1 or not is_float, labels if is_float else narrow(labels)
+        pixel_weight = valid_pixels(labels, ignored)
+    else:
+        hard, pixel_weight = 'soft' not in spec.labels, None  # hard: one-hot integers
+    image_weight = pred.new_ones(n, dtype=torch.promote_types(pred.dtype, torch.float32))
+    if weight is not None:
+        weight = weight.to(image_weight.dtype)
+        weight_kind = shapes.weight_kind(owner, (n, c, *space), weight.shape, 'first')
+        image_weight, pixel_weight = weigh(owner, weight, weight_kind, pixel_weight, image_weight, labels.shape[-1], seen)
+
+    labels = labels[:, None] if c == 1 else labels
+    if seen:
+        values.check_labels(owner, labels, pixel_weight, c)
+    if labels.dim() == 2 and is_float:
+        labels = values.whole_ids(labels)
+    if seen and not values.check_prediction(owner, given, pixel_weight, activation):
+        pixel_weight = values.with_faults(given, labels, pixel_weight, activation)
+        given = given * (1 + 0 * pixel_weight[:, None]).to(given.dtype)  # the gradient there is NaN, clipped or not
+    return Batch(given, labels, pixel_weight, image_weight, hard, softmax, activation, space, seen)
+
+
+def weigh(owner, weight, kind, valid, image_weight, pixels, seen):
+    """(N,) the weight of each image and (N, P) of each pixel, 0 where it is not ``valid``; NaN or refused if it is none."""
+    look = values.check_weights if seen else values.sound_weights
+    if kind == 'image':
+        image_weight = weight = look(owner, weight)
+        weight = weight[:, None].expand(len(weight), pixels)
+    else:
+        weight = weight.flatten(1)
+    weight = weight if valid is None else torch.where(valid, weight, 0)
+    return image_weight, weight if kind == 'image' else look(owner, weight)
 
 
 def narrow(labels):
     """Class ids in one or two bytes where a CPU can take them so, on which passes are many times faster; else as they are."""
     wide = labels.dtype in (torch.int32, torch.int64) and labels.numel() and labels.is_cpu
-    if not wide or is_compiling():
+    if not wide or not can_look(labels):
         return labels
     smallest, largest = (x.item() for x in labels.aminmax())
     for dtype in NARROW:
@@ -222,21 +254,3 @@ def differ(x, value):
 def holds(dtype, value):
     """Whether an integer dtype has the value, which comparisons would wrap."""
     return dtype == torch.bool or torch.iinfo(dtype).min <= value <= torch.iinfo(dtype).max
-
-
-def check_values(owner, values, valid, low, high, rule):
-    """Refuses labels outside their range where looking costs no device synchronisation, or under SEGPARITY_DEBUG=1."""
-    if is_compiling() or not (DEBUG or values.device.type == 'cpu'):
-        return
-    if values.dtype in NARROW and values.numel():
-        inside = values if valid is None else values * valid.view(torch.uint8)  # absent: 0, which is a class
-        smallest, largest = (x.item() for x in inside.aminmax())
-        if smallest >= low and largest <= high:
-            return
-    wrong = values < low
-    if values.is_floating_point() or holds(values.dtype, high):
-        wrong |= values > high
-    if valid is not None:
-        wrong &= valid
-    if wrong.any():
-        raise ValueError(f'{owner}: {rule}, got {values[wrong][0].item():g}')

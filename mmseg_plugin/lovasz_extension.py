@@ -85,7 +85,7 @@ def solve_blocks(rows, hinge, classes, ranks):
         g, k = block.T
         dense = rows.labels.dim() == 4
         w, inside = rows.weight[g], rows.labels[g, k] > 0 if dense else rows.labels[g] == k[:, None, None]
-        z = torch.where(w > 0, rows.x[g, k], 0)  # an ignored pixel may hold anything, not a number too
+        z = torch.where(w != 0, rows.x[g, k], 0)  # an ignored pixel may hold anything, not a number too
         turned = torch.where(inside, -z, z)
         errors = (1 + turned).relu() if hinge else inside + turned
         joined = ranks.join(*(t.flatten(1) for t in (errors, torch.where(inside, w, -w))))
@@ -102,7 +102,7 @@ def solve_in_numpy(rows, hinge, classes, present, softmax):
     """``solve_blocks`` on the CPU, for float32 and equal weights; present: an absent class does not count, and gives 0.
 
     softmax: whether x adds up to 1 over the classes."""
-    x, slope, labels, valid = (t.numpy() for t in (rows.x, rows.slope, rows.labels, rows.weight > 0))
+    x, slope, labels, valid = (t.numpy() for t in (rows.x, rows.slope, rows.labels, rows.weight != 0))
 
     def inside(g, k):
         return labels[g, k] > 0 if labels.ndim == 4 else labels[g] == k
@@ -132,7 +132,7 @@ class LovaszExtension(torch.autograd.Function):
         else:
             sums = solve_blocks(rows, hinge, classes, ranks)
         ctx.owner, ctx.activation, ctx.dtype, ctx.ranks = type(spec).__name__, activation, given.dtype, ranks.number
-        ctx.save_for_backward(slope, x if activation else None, batch.weight > 0)
+        ctx.save_for_backward(slope, x if activation else None, batch.weight != 0)
         return sums
 
     @staticmethod
@@ -164,6 +164,6 @@ def count_pixels(batch):
     """Gives a batch with class ids its ``size``, the weight of the pixels of each class of each image."""
     if batch.labels.dim() == 2:
         ids = batch.labels.long()
-        ids = torch.where((batch.weight > 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
+        ids = torch.where((batch.weight != 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
         size = batch.weight.new_zeros(len(ids), batch.channels + 1).scatter_add_(1, ids, batch.weight.clamp(min=0))
-        batch.size = size[:, :-1]
+        batch.size = size[:, :-1] + 0 * size.sum(1, keepdim=True)  # what is not a number hides nothing

@@ -52,10 +52,11 @@ def fused(batch, flavour):
     """(3, N, C) the statistics from the fused operator, or None where it does not run or has no such flavour."""
     if flavour is None:
         return None
-    activation = 'none' if not batch.logits else 'softmax' if batch.softmax else 'sigmoid'
     if flavour == 'metric' and batch.hard and batch.logits:
         flavour = 'product'  # the same for labels 0 and 1
-    statistics = fused_overlap(batch.given, batch.labels, batch.pixel_weight, activation, flavour)
+    statistics = fused_overlap(batch.given, batch.labels, batch.pixel_weight, batch.activation, flavour)
+    if statistics is not None and not batch.seen:
+        statistics = statistics + 0 * statistics.detach().sum((0, 2))[:, None]  # NaN of one class shows in all
     if statistics is not None and batch.hard:
         first, _, last = statistics.detach()
         batch.size = last if flavour == 'errors' else first + last
@@ -76,7 +77,7 @@ def score(tp, fp, fn, alpha, beta, smooth):
 
 def ratio(top, bottom, empty=1.0):
     """top / bottom, and ``empty`` with zero gradient where bottom is 0."""
-    some = bottom > 0
+    some = bottom != 0
     return torch.where(some, top / torch.where(some, bottom, 1), empty)
 
 
@@ -87,5 +88,5 @@ def times(weight, x):
 
 def power(x, exponent):
     """x ** exponent for x >= 0, with zero gradient at 0, where a power below 1 is infinitely steep."""
-    some = x > 0
+    some = ~(x <= 0)
     return torch.where(some, torch.where(some, x, 1) ** exponent, 0)

@@ -12,9 +12,11 @@ import triton.language as tl
 
 from mmseg_plugin.triton_pixels import (
     fold,
+    heed,
     inverse_of,
     normaliser,
     position,
+    probability,
     read_common,
     read_gradients,
     read_ids,
@@ -49,6 +51,7 @@ def sums(
         x = (block.to(tl.int64) * steps + step) * PIXELS + tl.arange(0, PIXELS)
         w, counts = read_weight(weight + n * wn, x, pixels, wx, WEIGHTED, REAL)
         ids = read_ids(target + n * tn, x, classes, pixels, tx) if HARD else 0
+        w = heed(w, counts, ids) if HARD else w
         zs = ()
         for k in tl.static_range(CHUNKS):
             z = read_scores(pred + n * pn, first + k * CHUNK + c, x, classes, pixels, counts, pc, px, SOFTMAX, REAL)
@@ -80,7 +83,8 @@ def sums(
                 elif SIGMOID:
                     p, q = sigmoid(z)
                 else:
-                    p, q = z, 1 - z
+                    p = probability(z)
+                    q = 1 - p
                 t, f, m = terms(p, q, y, FLAVOUR)
                 more_tp = more_tp + (tp[k] + fold(w[None, :] * t, FOLD),)
                 more_fp = more_fp + (fp[k] + fold(w[None, :] * f, FOLD),)
@@ -118,6 +122,7 @@ def gradient(
         x = (block.to(tl.int64) * steps + step) * PIXELS + tl.arange(0, PIXELS)
         w, counts = read_weight(weight + n * wn, x, pixels, wx, WEIGHTED, REAL)
         ids = read_ids(target + n * tn, x, classes, pixels, tx) if HARD else 0
+        w = heed(w, counts, ids) if HARD else w
         zs = ()
         for k in tl.static_range(CHUNKS):
             z = read_scores(pred + n * pn, first + k * CHUNK + c, x, classes, pixels, counts, pc, px, SOFTMAX, REAL)
@@ -182,7 +187,8 @@ def gradient(
                     p, q = sigmoid(zs[k])
                     g = p * q * slopes(p, q, y, off[k], at[k], FLAVOUR)
                 else:
-                    g = slopes(zs[k], 1 - zs[k], y, off[k], at[k], FLAVOUR)
+                    p = probability(zs[k])
+                    g = slopes(p, 1 - p, y, off[k], at[k], FLAVOUR)
                 gs = gs + (w[None, :] * g,)
         for k in tl.static_range(CHUNKS):
             rows = first + k * CHUNK + c
@@ -232,6 +238,7 @@ def share(
     x = block.to(tl.int64) * PIXELS + tl.arange(0, PIXELS)
     w, counts = read_weight(weight + n * wn, x, pixels, wx, WEIGHTED, REAL)
     ids = read_ids(target + n * tn, x, classes, pixels, tx) if HARD else 0
+    w = heed(w, counts, ids) if HARD else w
     largest, ties, rest = read_common(common, n, x, pixels)
     tops = tl.zeros([PIXELS], REAL)
     others = tl.zeros([PIXELS], REAL)

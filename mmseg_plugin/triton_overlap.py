@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import torch
 
+from mmseg_plugin.values import with_faults
+
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 FLAVOURS = ('product', 'exact', 'metric', 'squared', 'errors')
 INSTALLED = importlib.util.find_spec('triton') is not None
@@ -255,7 +257,7 @@ def refuse(reason):
 def plain(pred, target, weight, activation, flavour):
     """Probabilities and labels (N, C, P), 0 at ignored pixels, and the weight of each (N, 1, P)."""
     dtype = torch.float64 if flavour == 'exact' else real(pred)
-    weight = pred.new_ones((), dtype=dtype) if weight is None else weight[:, None].to(dtype)
+    weight = with_faults(pred, target, weight, activation)[:, None].to(dtype)
     p = torch.where(weight != 0, pred.to(dtype), 0)
     if activation != 'none':
         p = p.softmax(1) if activation == 'softmax' else p.sigmoid()

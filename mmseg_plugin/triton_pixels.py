@@ -23,13 +23,23 @@ def read_weight(weight, x, pixels, stride, WEIGHTED: tl.constexpr, REAL: tl.cons
 
 
 @triton.jit
+def heed(w, counts, ids):
+    """(PIXELS,) the weights, NaN where a pixel that counts is of no class."""
+    return tl.where(counts & (ids < 0), float('nan'), w)
+
+
+@triton.jit
 def read_scores(pred, c, x, classes, pixels, counts, sc, sx, SOFTMAX: tl.constexpr, REAL: tl.constexpr):
-    """(CHUNK, PIXELS) logits or probabilities, 0 where nothing counts; softmax gives no share to rows past the last class."""
+    """(CHUNK, PIXELS) logits or probabilities, 0 where nothing counts; softmax gives no share to rows past the last class.
+
+    +inf is no number. Whole pixels of -inf are none by their softmax, and of probabilities ``probability`` says so.
+    """
     inside = (c < classes)[:, None] & (x < pixels)[None, :]
     z = tl.load(
         pred + c.to(tl.int64)[:, None] * sc + x[None, :] * sx, mask=inside, other=float('-inf') if SOFTMAX else 0.0
     )
-    return tl.where(counts[None, :], z.to(REAL), 0.0)
+    z = z.to(REAL)
+    return tl.where(counts[None, :], tl.where(z < float('inf'), z, float('nan')), 0.0)
 
 
 @triton.jit
@@ -46,7 +56,13 @@ def read_labels(target, ids, c, x, classes, pixels, counts, sc, sx, HARD: tl.con
         return (c[:, None] == ids[None, :]).to(REAL)
     inside = (c < classes)[:, None] & (x < pixels)[None, :]
     y = tl.load(target + c.to(tl.int64)[:, None] * sc + x[None, :] * sx, mask=inside, other=0.0).to(REAL)
-    return tl.where(counts[None, :], y, 0.0)
+    return tl.where(counts[None, :], probability(y), 0.0)
+
+
+@triton.jit
+def probability(p):
+    """p, NaN outside [0, 1] by more than rounding, 2^-7."""
+    return tl.where((p >= -0.0078125) & (p <= 1.0078125), p, float('nan'))
 
 
 @triton.jit

@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     hard: bool
     softmax: bool
     space: tuple
-    sound: np.ndarray
+    sound: np.ndarray = np.True_
 
     @property
     def has_pixel(self):

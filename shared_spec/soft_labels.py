@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from shared_spec.soft_label_arguments import check_annotators, check_labels, check_weighting, checked_window, taken
+from shared_spec.values import check_ids
 
 
 def label_smoothing(target, epsilon, *, num_classes, ignore_index=None):
@@ -75,9 +76,7 @@ def _one_hot(owner, target, num_classes, ignore_index):
     num_classes, ignore_index = taken(owner, num_classes=num_classes, ignore_index=ignore_index)
     check_labels(owner, target.shape, target.dtype.kind in 'iub', target.dtype)
     valid = np.ones(target.shape, bool) if ignore_index is None else target != ignore_index
-    strange = valid & ((target < 0) | (target >= num_classes))
-    if strange.any():
-        raise ValueError(f'{owner}: target labels must be below {num_classes}, got {target[strange][0]}')
+    check_ids(owner, target, valid, num_classes)
     classes = np.arange(num_classes).reshape(-1, *[1] * (target.ndim - 1))
     return ((target[:, None] == classes) & valid[:, None]).astype(np.float64), valid
 

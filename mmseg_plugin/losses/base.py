@@ -42,7 +42,8 @@ class Loss(nn.Module, metaclass=NamedParameters):
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(kwargs))!r}')
         with torch.autocast(pred.device.type, enabled=False):
             batch = prepare(self.spec, pred, target, weight, ignore_index)
-            return self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
+            loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
+            return loss if loss.dim() else not_a_number_throughout(loss)
 
     def reduction_of_call(self, avg_factor, reduction_override):
         """Extra arguments for ``compute``; a loss that is no mean over pixels refuses what has no meaning for it."""
@@ -56,6 +57,11 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def extra_repr(self):
         return ', '.join(f'{k}={v!r}' for k, v in self.spec.to_mmseg().items() if k != 'type')
+
+
+def not_a_number_throughout(loss):
+    """The loss; where it is NaN so is its gradient, for all that has a part in it."""
+    return loss * torch.where(loss.detach().isnan(), torch.nan, 1.0)
 
 
 class RegionLoss(Loss):

@@ -2,7 +2,7 @@
 
 import torch
 
-from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class
+from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, not_a_number_where_none
 from shared_spec.soft_label_arguments import check_annotators, check_weighting, taken
 
 
@@ -29,7 +29,10 @@ def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_in
     weight = (weight / weight.sum(0)).to(torch.promote_types(dtype, torch.float32))
     weight = weight.view(*weight.shape, *[1] * valid.dim())  # (R, N, 1, ...)
     soft = sum(w * is_class(i, num_classes) for w, i in zip(weight, ids))
-    return torch.where(valid[:, None], soft, 0).to(dtype)
+    soft = torch.where(valid[:, None], soft, 0).to(dtype)
+    for i in ids:
+        soft = not_a_number_where_none(soft, i, valid, num_classes)
+    return soft
 
 
 def dice_weights(ids, valid, dtype):

@@ -2,12 +2,16 @@
 
 import torch
 
-from mmseg_plugin.inputs import check_values
+from mmseg_plugin import values
+from mmseg_plugin.values import can_look
 from shared_spec.soft_label_arguments import check_labels
 
 
 def class_ids(owner, target, num_classes, ignore_index):
-    """int64 ids (N, *space), and (N, *space) whether a pixel counts; a class axis of length 1 is dropped."""
+    """int64 ids (N, *space), and (N, *space) whether they are not ignored; a class axis of length 1 is dropped.
+
+    Ids that are no class are refused where values can be seen; elsewhere ``not_a_number_where_none`` marks them.
+    """
     if not isinstance(target, torch.Tensor):
         raise TypeError(f'{owner}: target must be a tensor, got {type(target).__name__}')
     if target.dim() >= 4 and target.shape[1] == 1:
@@ -16,8 +20,17 @@ def class_ids(owner, target, num_classes, ignore_index):
     check_labels(owner, tuple(target.shape), whole, target.dtype)
     ids = target.long()
     valid = torch.ones_like(ids, dtype=torch.bool) if ignore_index is None else ids != ignore_index
-    check_values(owner, ids, valid, 0, num_classes - 1, f'target labels must be below {num_classes}')
-    return ids, valid & (ids >= 0) & (ids < num_classes)
+    if can_look(ids):
+        values.check_labels(owner, ids.flatten(1), valid.flatten(1), num_classes)
+    return ids, valid
+
+
+def not_a_number_where_none(soft, ids, valid, num_classes):
+    """soft (N, C, *space), NaN at pixels whose id is no class and was not refused."""
+    if can_look(ids):
+        return soft
+    wrong = valid & ((ids < 0) | (ids >= num_classes))
+    return torch.where(wrong[:, None], torch.nan, soft)
 
 
 def is_class(ids, num_classes):

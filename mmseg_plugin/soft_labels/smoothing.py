@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class
+from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, not_a_number_where_none
 from shared_spec.soft_label_arguments import checked_window, taken
 
 
@@ -38,7 +38,8 @@ def smoothed(ids, valid, where, epsilon, num_classes, dtype):
     """(N, C, *space) one-hot labels, smoothed ``where`` (valid pixels only) and 0 where not ``valid``."""
     others = where.to(dtype) * (epsilon / num_classes)
     own = valid.to(dtype) - where.to(dtype) * (epsilon - epsilon / num_classes)
-    return torch.where(is_class(ids, num_classes), own[:, None], others[:, None])
+    soft = torch.where(is_class(ids, num_classes), own[:, None], others[:, None])
+    return not_a_number_where_none(soft, ids, valid, num_classes)
 
 
 def boundary(ids, valid, num_classes, window):

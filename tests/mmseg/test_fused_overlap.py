@@ -57,10 +57,11 @@ def test_parity_cases_are_those_of_the_plain_path(name, example, case, fused, mo
             assert_gradient(got['gradient'], want['gradient'], f'{precision}_gradient', precision)
 
 
-def inputs(labels='hard', weight=None, classes=5, pixels=23, dtype=torch.float64, seed=0):
+def inputs(labels='hard', weight=None, classes=5, pixels=23, dtype=torch.float64, seed=0, activation='softmax'):
     """pred (3, C, P), target, weight; what stands at absent pixels is not a number and no class."""
     generator = torch.Generator().manual_seed(seed)
     pred = torch.randn(3, classes, pixels, generator=generator, dtype=torch.float64)
+    pred = pred.sigmoid() if activation == 'none' else pred
     if labels == 'hard':
         target = torch.randint(0, classes, (3, pixels), generator=generator)
     else:
@@ -137,7 +138,7 @@ def test_gradcheck(operator, labels, activation, flavour, weight):
 @pytest.mark.parametrize(('labels', 'activation', 'flavour'), [*CALLS, ('soft', 'none', 'metric'), ('hard', 'none', 'product')])  # fmt: skip
 def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, share, layout, monkeypatch):
     monkeypatch.setattr(overlap_cpu, 'SHARE', share)
-    pred, target, w = inputs(labels, weight, classes)
+    pred, target, w = inputs(labels, weight, classes, activation=activation)
     pred = pred.transpose(1, 2).contiguous().transpose(1, 2) if layout == 'classes_last' else pred
     grad = torch.rand(3, 3, classes, dtype=torch.float64)
     z = pred.nan_to_num(0).requires_grad_()

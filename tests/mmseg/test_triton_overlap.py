@@ -19,7 +19,7 @@ from mmseg_plugin import fused_overlap, triton_overlap
 from shared_spec import cases, overlap
 from shared_spec.inputs import Batch
 from tests.mmseg import triton_losses
-from tests.mmseg.triton_cases import CASES, QUICK, SLOW, Case
+from tests.mmseg.triton_cases import CASES, FAULTS, QUICK, SLOW, Case
 from tests.support.same import assert_gradient, assert_same
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,9 +64,13 @@ def compare(case, got):
     if case.special == 'infinite_gradient':
         assert not np.isfinite(gradient).all()
         return
-    if case.special == 'nan_counts':  # a NaN shows, in its class at least, and stays in its image
-        assert np.isnan(statistics[:, 0, 1]).any() and np.isnan(want[:, 0, 1]).any()
+    if case.special in FAULTS:  # it shows, in its class or in those of the whole pixel, and stays in its image
+        of_all = 'class' in case.special or (case.special.endswith('inf') and case.activation == 'softmax')
+        assert np.isnan(statistics[:, 0]).any(0)[slice(None) if of_all else 1].all(), case.name
+        # without a softmax or sigmoid the slope knows nothing of the prediction: there the incoming gradient is NaN
+        assert case.activation == 'none' or np.isnan(gradient[0, :, 5]).any(), case.name
         assert_same(statistics[:, 1], want[:, 1], 'float32', case.name)
+        assert_gradient(gradient[1], slope[1], 'float32_gradient', case.name)
         return
     double = case.dtype == torch.float64
     scale = want.max(axis=(1, 2)) if case.special == 'almost_right' else [None] * 3

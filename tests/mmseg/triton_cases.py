@@ -77,9 +77,19 @@ class Case:
             weight = weight > 0
         elif self.special == 'unweighted':
             weight = torch.ones(n, p)
-        elif self.special == 'nan_counts':
+        elif self.special in FAULTS:
             weight[0, 5] = 1
-            pred[0, 1, 5] = torch.nan
+            pred[0, 1, 5] = {'nan_counts': torch.nan, 'inf_counts': torch.inf, 'no_probability': 1.1}.get(
+                self.special, pred[0, 1, 5]
+            )
+            if self.special == 'only_minus_inf':
+                pred[0, :, 5] = -torch.inf
+            elif self.special == 'no_class':
+                target[0, 5] = c + 2
+            elif self.special == 'negative_class':
+                target[0, 5] = -1
+            elif self.special == 'no_soft_label':
+                target[0, 1, 5] = -0.1
         if not self.hard and self.special != 'ties':
             target = torch.where(weight[:, None] == 0, torch.nan, target)
         if self.special not in ('crop', 'channels_last'):
@@ -111,6 +121,9 @@ class Case:
         return how._replace(blocks=-(-how.rows // self.steps))
 
 
+FAULTS = (
+    'nan_counts', 'inf_counts', 'only_minus_inf', 'no_class', 'negative_class', 'no_probability', 'no_soft_label'
+)  # fmt: skip
 KINDS = [(hard, a, f) for hard in (True, False) for a in ('softmax', 'sigmoid', 'none') for f in ('product', 'metric')]
 OTHERS = (torch.bfloat16, torch.float16, torch.float64)
 QUICK = [
@@ -130,6 +143,12 @@ QUICK = [
     Case(3, 20, hard=False, flavour='squared'),
     Case(3, 20, special='unweighted'),
     Case(3, 20, special='nan_counts'),
+    Case(3, 20, special='inf_counts'),
+    Case(3, 20, special='only_minus_inf'),
+    Case(3, 20, special='no_class'),
+    Case(3, 20, hard=False, activation='sigmoid', flavour='metric', special='inf_counts'),
+    Case(3, 20, hard=False, activation='none', special='no_probability'),
+    Case(3, 20, hard=False, flavour='errors', special='no_soft_label'),
     Case(3, 20, special='infinite_gradient'),
 ]
 SLOW = [
@@ -180,5 +199,12 @@ SLOW = [
     ),
     Case(hard=False, flavour='metric', special='nan_counts'),
     Case(70, 20, special='nan_counts', largest=8),
+    *(Case(c, 20, special=special, largest=8) for c in (2, 70) for special in ('inf_counts', 'only_minus_inf', 'no_class')),
+    *(Case(hard=h, flavour=f, special='inf_counts') for h in (True, False) for f in ('metric', 'errors', 'squared')),
+    *(Case(hard=h, flavour='metric', special='only_minus_inf') for h in (True, False)),
+    Case(70, 20, hard=False, special='only_minus_inf', largest=8),
+    *(Case(activation=a, special=special) for a in ('sigmoid', 'none') for special in ('no_class', 'negative_class')),
+    Case(4, 20, hard=False, special='no_soft_label'),
+    *(Case(activation='none', flavour=f, special='no_probability') for f in ('metric', 'errors')),
 ]
 CASES = [*QUICK, *SLOW]

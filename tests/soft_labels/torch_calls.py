@@ -24,7 +24,7 @@ def soft(arrays, name, class_axis=False, as_list=False, dtype=None, traced=False
 
 def unchecked(arrays, name, **params):
     """``soft`` as a GPU has it, where nobody looks at the values of the labels."""
-    with unittest.mock.patch('mmseg_plugin.soft_labels.ids.check_values', lambda *arguments: None):
+    with unittest.mock.patch('mmseg_plugin.soft_labels.ids.can_look', lambda *tensors: False):
         return soft(arrays, name, **params)
 
 

@@ -35,7 +35,7 @@ class UnifiedFocalLoss(Loss):
         (log_p, log_q), (p, q) = batch.log_both, batch.prob_both
         if not batch.softmax:  # all backgrounds, then all foregrounds
             log_p, p, q = torch.cat([log_q, log_p], 1), torch.cat([q, p], 1), torch.cat([p, q], 1)
-            y = torch.where(batch.weight[:, None] > 0, torch.cat([1 - y, y], 1), 0)
+            y = torch.where(batch.weight[:, None] != 0, torch.cat([1 - y, y], 1), 0)
         cells, background = spec.sides(c, batch.softmax)
         weights, focus, tversky = (p.new_tensor(x) for x in spec.powers(background))
         nll = -log_p.clamp(math.log(FLOOR), math.log1p(-FLOOR))

@@ -4,6 +4,7 @@ import torch
 from mmseg.registry import MODELS
 
 from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.inputs import times_log
 from mmseg_plugin.losses.base import PixelLoss
 from mmseg_plugin.overlap import ratio
 from shared_spec import LOSSES, shapes
@@ -34,8 +35,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
         c, e = y.shape[1], spec.label_smoothing
         softmax = log_not_p is None
         smoothed = (1 - e) * y + e / (c if softmax else 2)
-        positive = -smoothed * log_p
-        negative = None if softmax else -(1 - smoothed) * log_not_p
+        positive = -times_log(smoothed, log_p)
+        negative = None if softmax else -times_log(1 - smoothed, log_not_p)
         size, mass = batch.sum(y), batch.sum(torch.ones_like(y[:, :1]))
         if reduction == 'none':
             return self.pixel_map(batch, positive, negative, size, mass)
@@ -43,8 +44,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
         parts = {'size': size.sum(0), 'mass': mass.sum(0)}
         if spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, softmax, batch.hard)
-            parts['loss'] = (w * batch.sum(positive) + (1 - w) * batch.sum(negative)).sum(0)
-            w = 1.0
+            parts['loss'] = (weighted(w, batch.sum(positive)) + weighted(1 - w, batch.sum(negative))).sum(0)
+            w = torch.ones_like(size[0])
         else:
             parts['loss'] = batch.sum(positive if softmax else positive + negative).sum(0)
         if avg_factor is None:
@@ -55,7 +56,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
         joins = False
         if spec.class_weight != 'balanced':
             w, joins = self.weights(size, mass, softmax, batch.hard)
-        total = (w * parts['loss']).sum() / (1 if softmax else c)
+        total = weighted(w, parts['loss']).sum() / (1 if softmax else c)
         if reduction == 'mean':
             if avg_factor is None:
                 total = ratio(total, (w * size).sum() if joins else mass.sum(), 0.0)
@@ -72,9 +73,10 @@ class WeightedCrossEntropyLoss(PixelLoss):
             w, _ = self.weights(parts['size'], parts['mass'], negative is None, batch.hard)
         w = w[..., None].to(positive.dtype)
         if negative is None:
-            loss = (w * positive).sum(1)
+            loss = weighted(w, positive).sum(1)
         else:
-            loss = (w * positive + (1 - w if self.spec.class_weight == 'balanced' else w) * negative).mean(1)
+            w_negative = 1 - w if self.spec.class_weight == 'balanced' else w
+            loss = (weighted(w, positive) + weighted(w_negative, negative)).mean(1)
         return (self.spec.loss_weight * batch.weight * loss).reshape(loss.shape[0], *batch.space)
 
     def of_all_ranks(self, size, mass):
@@ -96,3 +98,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
             return ratio(mass, c * size, 0.0).detach(), hard and softmax
         shapes.check_class_weight(name, spec.class_weight, (c,))
         return size.new_tensor(spec.class_weight), hard and softmax
+
+
+def weighted(w, loss):
+    """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
+    return torch.where(w == 0, 0, w * loss)

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
-from mmseg_plugin.inputs import accumulator
+from mmseg_plugin.inputs import accumulator, times_log
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import ratio
 from shared_spec import LOSSES
@@ -32,10 +32,10 @@ class RegionMutualInformationLoss(Loss):
     def compute(self, batch):
         spec, y = self.spec, batch.target
         log_p, log_q = batch.log_prob
-        bce = -y * log_p if log_q is None else -(y * log_p + (1 - y) * log_q)
+        bce = -times_log(y, log_p) if log_q is None else -(times_log(y, log_p) + times_log(1 - y, log_q))
         ce, mass = batch.sum(bce).sum(), batch.sum(torch.ones_like(y[:, :1])).sum()
         p = batch.pred.sigmoid() if batch.logits else batch.pred
-        p = p * (batch.weight > 0)[:, None]
+        p = p * (batch.weight != 0)[:, None]
         p = p + CLIP if spec.ce == 'sigmoid' else p.clamp(min=CLIP)
         y, p = y.unflatten(2, batch.space), p.unflatten(2, batch.space)
         rmi = self.lower_bound(self.regions(self.pooled(y, nearest=True)), self.regions(self.pooled(p)))

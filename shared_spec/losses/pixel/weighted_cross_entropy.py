@@ -63,11 +63,11 @@ class WeightedCrossEntropyLoss(Shared):
         e = self.label_smoothing
         if log_not_p is None:
             smoothed = (1 - e) * y + e / c
-            loss = -(weights * times_log(smoothed, log_p)).sum(1)
+            loss = -(times_log(weights * smoothed, log_p)).sum(1)
         else:
             smoothed = (1 - e) * y + e / 2
             positive, negative = (weights, 1 - weights) if self.class_weight == 'balanced' else (weights, weights)
-            loss = -positive * times_log(smoothed, log_p) - negative * times_log(1 - smoothed, log_not_p)
+            loss = -times_log(positive * smoothed, log_p) - times_log(negative * (1 - smoothed), log_not_p)
             loss = loss.mean(1)
         loss = self.loss_weight * np.where(v > 0, v * loss, 0)
         if reduction == 'none':

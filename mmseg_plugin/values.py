@@ -1,0 +1,135 @@
+"""Looks at the values of a loss's inputs, in PyTorch: what is refused with a sentence, and what makes the loss NaN.
+
+The rule is that of ``shared_spec.values``. What is wrong with a pixel becomes a NaN weight of it, which every sum over
+pixels hands on to the loss and its gradient.
+"""
+
+import os
+
+import numpy as np
+import torch
+
+from shared_spec import values
+from shared_spec.values import TOLERANCE
+
+DEBUG = os.environ.get('SEGPARITY_DEBUG', '') not in ('', '0')
+NARROW = (torch.uint8, torch.int16)
+
+is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)  # older PyTorch has no such question
+
+
+def can_look(*tensors):
+    """Whether values can be seen now, and without waiting for a device (or with, under SEGPARITY_DEBUG=1)."""
+    if is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return False
+    return DEBUG or all(x is None or x.device.type == 'cpu' for x in tensors)
+
+
+def counted(weight):
+    """Which pixels are not absent, uint8 or bool; None where all are. NaN, a weight of what is wrong, counts."""
+    return weight if weight is None or weight.dtype == torch.bool else weight != 0
+
+
+def within(x, low, high):
+    """Whether all numbers lie in [low, high]; NaN does not."""
+    if not x.numel():
+        return True
+    smallest, largest = (v.item() for v in x.detach().aminmax())
+    return low <= smallest and largest <= high
+
+
+def check_weights(owner, weight):
+    """The weights; refuses those that are negative, NaN or infinite."""
+    if not within(weight, 0, torch.finfo(weight.dtype).max):
+        values.check_weights(owner, weight.detach().cpu().numpy())
+    return weight
+
+
+def sound_weights(owner, weight):
+    """The weights, NaN for those that ``check_weights`` refuses."""
+    return torch.where((weight >= 0) & (weight < torch.inf), weight, torch.nan)
+
+
+def check_labels(owner, labels, weight, num_classes):
+    """Refuses labels that are none: ids (N, P) below num_classes, or (N, C, P) in [0, 1], where the weight is not 0."""
+    ids = labels.dim() == 2
+    if not (ids and labels.is_floating_point()):  # which are rare, and may be fractions
+        slack = TOLERANCE if labels.is_floating_point() else 0
+        limits = (0, num_classes - 1) if ids else (-slack, 1 + slack)
+        likely = weight is None or labels.dtype not in NARROW
+        if likely and within(labels, *limits):
+            return
+        if weight is not None and within(without_absent(labels, weight), *limits):
+            return
+    counts = np.True_ if weight is None else counted(weight).cpu().numpy()
+    labels = labels.detach().cpu()
+    labels = (labels.double() if labels.is_floating_point() else labels).numpy()
+    if ids:
+        values.check_ids(owner, labels, counts, num_classes)
+    elif num_classes == 1:
+        values.check_one_channel(owner, labels[:, 0], counts)
+    else:
+        values.check_maps(owner, labels.swapaxes(0, 1), counts)
+
+
+def without_absent(labels, weight):
+    """labels (N, P) or (N, C, P) with 0, which every label may be, at absent pixels."""
+    counts = counted(weight) if labels.dim() == 2 else counted(weight)[:, None]
+    return labels * counts.view(torch.uint8) if labels.dtype in NARROW else torch.where(counts, labels, 0)
+
+
+def whole_ids(labels):
+    """Class ids from floating point numbers; -1, which is no class, for what is no whole number."""
+    return torch.where(labels == labels.floor(), labels, -1).long()
+
+
+def check_prediction(owner, given, weight, activation):
+    """Whether every prediction is a number; refuses probabilities outside [0, 1] where they all are."""
+    if is_sound(given, weight, activation):
+        return True
+    if activation == 'none':
+        counts = np.True_ if weight is None else counted(weight).cpu().numpy()
+        prob = given.detach().double().movedim(1, 0).cpu().numpy()
+        if (values.is_number(prob, softmax=False, axis=0) | ~counts).all():
+            values.check_probabilities(owner, prob, counts)
+    return False
+
+
+def is_sound(given, weight, activation):
+    """Whether no prediction is faulty; softmax finds by itself what the largest logit of all does not show."""
+    if not given.numel():
+        return True
+    given = given.detach()
+    likely = within(given, -TOLERANCE, 1 + TOLERANCE) if activation == 'none' else given.amax().item() < torch.inf
+    return likely or not faulty_prediction(given, weight, activation).any().item()
+
+
+def faulty_prediction(given, weight, activation):
+    """(N, P) which pixels count and are predicted by what is no number, or by no probability."""
+    if activation == 'none':
+        wrong = ~((given >= -TOLERANCE) & (given <= 1 + TOLERANCE)).all(1)
+    else:
+        top = given.amax(1)
+        wrong = ~(top.isfinite() if activation == 'softmax' else top < torch.inf)
+    return wrong if weight is None else wrong & counted(weight)
+
+
+def with_faults(given, labels, weight, activation):
+    """(N, P) the weights, NaN where a pixel that counts has a label or a prediction that is none. No synchronisation."""
+    wrong = faulty_prediction(given, weight, activation)
+    if labels.dim() == 2:
+        bad = (labels < 0) | (labels >= given.shape[1])
+    else:
+        slack = TOLERANCE if labels.is_floating_point() else 0
+        bad = ~((labels >= -slack) & (labels <= 1 + slack)).all(1)
+    wrong = wrong | (bad if weight is None else bad & counted(weight))
+    dtype = torch.promote_types(given.dtype, torch.float32)
+    return torch.where(wrong, torch.nan, torch.ones((), dtype=dtype) if weight is None else weight.to(dtype))
+
+
+def seen_faults(given, labels, weight, activation):
+    """``with_faults`` where values can be seen: the weights as they are unless something is wrong."""
+    limits = (0, given.shape[1] - 1) if labels.dim() == 2 else (0, 1)
+    labelled = within(labels if weight is None else without_absent(labels, weight), *limits)
+    sound = labelled and is_sound(given, weight, activation)
+    return weight if sound else with_faults(given, labels, weight, activation)
