@@ -75,7 +75,7 @@ def mean_of_sums(spec, parts, cell_loss, class_weight=None):
     if 'I' in parts:
         means['I'] = ratio(*parts['I'], 0.0)
     if 'C' in parts:
-        means['C'] = mean_where(parts['C'][1] > 0, ratio(*parts['C'], 0.0))
+        means['C'] = mean_where(parts['C'][1] != 0, ratio(*parts['C'], 0.0))
     return functools.reduce(
         torch.add, [times(share, means[level]) for level, share in as_weights(spec.granularity).items()]
     )
