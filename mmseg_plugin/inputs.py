@@ -31,7 +31,7 @@ class Batch:
 
     As they came: given (N, C, P) logits or probabilities, labels (N, P) class ids or (N, C, P), pixel_weight None,
     (N, P) bool or (N, P) weights, False or 0 where a pixel is absent; there the first two may hold anything. The weight
-    is NaN where something else is wrong; seen: whether labels and predictions have been looked at for that.
+    is NaN where something else is wrong; ``look`` sees to that where values can be seen, and before losses see any.
     As losses see them, made when first asked for, in dtype, the wider of float32 and pred's: pred, target (N, C, P) in
     [0, 1] and weight (N, P), all of them 0 where a pixel is absent.
     Besides: image_weight (N,), hard: whether the target came as class ids, activation: softmax, sigmoid, or none for
@@ -39,9 +39,10 @@ class Batch:
     weight of a class's pixels, once a loss has it.
     """
 
-    def __init__(self, given, labels, pixel_weight, image_weight, hard, softmax, activation, space, seen):
+    def __init__(self, owner, given, labels, pixel_weight, image_weight, hard, softmax, activation, space, visible):
+        self.owner, self.visible, self.looked = owner, visible, False
         self.given, self.labels, self.pixel_weight, self.image_weight = given, labels, pixel_weight, image_weight
-        self.hard, self.softmax, self.activation, self.space, self.seen = hard, softmax, activation, space, seen
+        self.hard, self.softmax, self.activation, self.space = hard, softmax, activation, space
         self.logits = activation != 'none'
         self.dtype, self.channels, self.size = image_weight.dtype, given.shape[1], None
 
@@ -51,19 +52,34 @@ class Batch:
         other.target, other.channels, other.size = target, target.shape[1], None
         return other
 
+    def look(self):
+        """Refuses labels and probabilities that are none and marks predictions that are no number, where it can, once."""
+        if self.looked or not self.visible:
+            return
+        self.looked = True
+        if self.labels.dim() == 3:
+            values.check_labels(self.owner, self.labels, self.pixel_weight, self.channels)
+        if not values.check_prediction(self.owner, self.given, self.pixel_weight, self.activation):
+            self.pixel_weight = values.with_faults(self.given, self.labels, self.pixel_weight, self.activation)
+            # the gradient there is NaN, clipped or not
+            self.given = self.given * (1 + 0 * self.pixel_weight[:, None]).to(self.given.dtype)
+
     @made_once
     def weight(self):
+        self.look()
         n, _, p = self.given.shape
-        if not self.seen:
+        if not self.visible:
             return values.with_faults(self.given, self.labels, self.pixel_weight, self.activation).to(self.dtype)
         return self.image_weight.new_ones(n, p) if self.pixel_weight is None else self.pixel_weight.to(self.dtype)
 
     @made_once
     def pred(self):
+        self.look()
         return self.without_absent(self.given.to(self.dtype))
 
     @made_once
     def target(self):
+        self.look()
         y = self.labels
         if y.dim() == 2:
             y = y[:, None] == torch.arange(self.channels, device=y.device)[:, None]
@@ -181,11 +197,9 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     shapes.check_channels(owner, spec.channels, c)
     shapes.check_hard(owner, spec.labels, kind, target.is_floating_point(), c, target.dtype, tuple(target.shape))
     ignored = shapes.check_ignore(owner, spec.ignore_index, ignore_index, c)
-    seen = can_look(pred, target, weight)
+    visible = can_look(pred, target, weight)
     softmax = c > 1 and spec.activation == 'softmax'
     activation = ('softmax' if softmax else 'sigmoid') if spec.from_logits else 'none'
-    given = pred.flatten(2)
-
     labels = target.flatten(1) if c == 1 or kind != 'channels' else target.flatten(2)
     is_float = labels.is_floating_point()
     if not is_float and labels.dtype not in LABEL_DTYPES:
@@ -199,22 +213,20 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     if weight is not None:
         weight = weight.to(image_weight.dtype)
         weight_kind = shapes.weight_kind(owner, (n, c, *space), weight.shape, 'first')
-        image_weight, pixel_weight = weigh(owner, weight, weight_kind, pixel_weight, image_weight, labels.shape[-1], seen)
+        image_weight, pixel_weight = weigh(owner, weight, weight_kind, pixel_weight, image_weight, labels.shape[-1], visible)
 
-    labels = labels[:, None] if c == 1 else labels
-    if seen:
-        values.check_labels(owner, labels, pixel_weight, c)
-    if labels.dim() == 2 and is_float:
-        labels = values.whole_ids(labels)
-    if seen and not values.check_prediction(owner, given, pixel_weight, activation):
-        pixel_weight = values.with_faults(given, labels, pixel_weight, activation)
-        given = given * (1 + 0 * pixel_weight[:, None]).to(given.dtype)  # the gradient there is NaN, clipped or not
-    return Batch(given, labels, pixel_weight, image_weight, hard, softmax, activation, space, seen)
+    if c == 1:
+        labels = labels[:, None]
+    elif labels.dim() == 2:
+        if visible:  # of few bytes; what has a map for each class is looked at with the predictions
+            values.check_labels(owner, labels, pixel_weight, c)
+        labels = values.whole_ids(labels) if is_float else labels
+    return Batch(owner, pred.flatten(2), labels, pixel_weight, image_weight, hard, softmax, activation, space, visible)
 
 
-def weigh(owner, weight, kind, valid, image_weight, pixels, seen):
+def weigh(owner, weight, kind, valid, image_weight, pixels, visible):
     """(N,) the weight of each image and (N, P) of each pixel, 0 where it is not ``valid``; NaN or refused if it is none."""
-    look = values.check_weights if seen else values.sound_weights
+    look = values.check_weights if visible else values.sound_weights
     if kind == 'image':
         image_weight = weight = look(owner, weight)
         weight = weight[:, None].expand(len(weight), pixels)

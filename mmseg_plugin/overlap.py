@@ -55,9 +55,13 @@ def fused(batch, flavour):
     if flavour == 'metric' and batch.hard and batch.logits:
         flavour = 'product'  # the same for labels 0 and 1
     statistics = fused_overlap(batch.given, batch.labels, batch.pixel_weight, batch.activation, flavour)
-    if statistics is not None and not batch.seen:
+    if statistics is None:
+        return None
+    if not batch.visible:
         statistics = statistics + 0 * statistics.detach().sum((0, 2))[:, None]  # NaN of one class shows in all
-    if statistics is not None and batch.hard:
+    elif not statistics.detach().sum().isfinite():
+        batch.look()  # for it may be refused
+    if batch.hard:
         first, _, last = statistics.detach()
         batch.size = last if flavour == 'errors' else first + last
     return statistics

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmseg_plugin import values
 from mmseg_plugin.overlap_dense import Dense
 from mmseg_plugin.overlap_hard import FewClasses, ManyClasses, TwoClasses
 
@@ -43,7 +44,7 @@ def forward(pred, target, weight, activation, flavour, keep=False):
     if n * c * p <= block_size():
         part = labels(way, target, weight, c, dtype)
         x, t = way.probabilities(pred.to(dtype), part, None)
-        sums = finite_sums(way, x, t, part)
+        sums = finite_sums(way, x, t, part) if sound(pred, target, weight, activation) else not_a_number(n, c)
         if keep:
             way.keep_(x, part)
         return sums, Kept(x, t, part) if keep else None
@@ -51,9 +52,10 @@ def forward(pred, target, weight, activation, flavour, keep=False):
     kept = torch.empty_like(pred, dtype=dtype) if keep else None
     true = torch.empty((n, p), dtype=dtype) if keep and way.takes_out else None
     for place in blocks(n, c, p):
-        part = labels(way, target[place], weight if weight is None else weight[place], c, dtype)
-        x, t = way.probabilities(pred[place].to(dtype), part, kept[place] if keep else None)
-        sums[:, place[0]] += finite_sums(way, x, t, part)
+        inputs = pred[place], target[place], weight if weight is None else weight[place]
+        part = labels(way, *inputs[1:], c, dtype)
+        x, t = way.probabilities(inputs[0].to(dtype), part, kept[place] if keep else None)
+        sums[:, place[0]] += finite_sums(way, x, t, part) if sound(*inputs, activation) else torch.nan
         if keep:
             way.keep_(x, part)
         if true is not None:
@@ -123,6 +125,18 @@ def labels(way, target, weight, c, dtype):
     elif weight is not None:
         mask, weight = (weight != 0).view(torch.uint8), weight.to(dtype)
     return Part(way.labels(target, mask, c, dtype), mask, weight)
+
+
+def sound(pred, target, weight, activation):
+    """Whether a block holds what it should; softmax of more than two classes shows by itself if it does not."""
+    if target.dim() == 3 and not values.are_sound(target, weight, pred.shape[1]):
+        return False
+    return (activation == 'softmax' and pred.shape[1] != 2) or values.is_sound(pred, weight, activation)
+
+
+def not_a_number(n, c):
+    """Statistics of what is not sound."""
+    return torch.full((3, n, c), torch.nan, dtype=torch.float64)
 
 
 def finite_sums(way, x, t, part):

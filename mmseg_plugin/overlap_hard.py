@@ -88,8 +88,7 @@ class ManyClasses:
         pass
 
     def labels(self, target, mask, c, dtype):
-        y = target.long()
-        return y if mask is None else y.clamp(0, c - 1)
+        return target.long().clamp(0, c - 1)  # a pixel of no class does not count, or makes the sums NaN
 
     def probabilities(self, z, part, out):
         x = softmax(z, out, part.mask)

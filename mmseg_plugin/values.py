@@ -96,12 +96,18 @@ def check_prediction(owner, given, weight, activation):
 
 
 def is_sound(given, weight, activation):
-    """Whether no prediction is faulty; softmax finds by itself what the largest logit of all does not show."""
+    """Whether no prediction is faulty; softmax shows by itself what the largest logit of all does not."""
     if not given.numel():
         return True
     given = given.detach()
     likely = within(given, -TOLERANCE, 1 + TOLERANCE) if activation == 'none' else given.amax().item() < torch.inf
     return likely or not faulty_prediction(given, weight, activation).any().item()
+
+
+def are_sound(labels, weight, num_classes):
+    """Whether no label (N, P) or (N, C, P) is faulty."""
+    limits = (0, num_classes - 1) if labels.dim() == 2 else (0, 1)
+    return within(labels, *limits) or not faulty_labels(labels, weight, num_classes).any().item()
 
 
 def faulty_prediction(given, weight, activation):
@@ -114,22 +120,18 @@ def faulty_prediction(given, weight, activation):
     return wrong if weight is None else wrong & counted(weight)
 
 
-def with_faults(given, labels, weight, activation):
-    """(N, P) the weights, NaN where a pixel that counts has a label or a prediction that is none. No synchronisation."""
-    wrong = faulty_prediction(given, weight, activation)
+def faulty_labels(labels, weight, num_classes):
+    """(N, P) which pixels count and have a label that is none."""
     if labels.dim() == 2:
-        bad = (labels < 0) | (labels >= given.shape[1])
+        wrong = (labels < 0) | (labels >= num_classes)
     else:
         slack = TOLERANCE if labels.is_floating_point() else 0
-        bad = ~((labels >= -slack) & (labels <= 1 + slack)).all(1)
-    wrong = wrong | (bad if weight is None else bad & counted(weight))
+        wrong = ~((labels >= -slack) & (labels <= 1 + slack)).all(1)
+    return wrong if weight is None else wrong & counted(weight)
+
+
+def with_faults(given, labels, weight, activation):
+    """(N, P) the weights, NaN where a pixel that counts has a label or a prediction that is none. No synchronisation."""
+    wrong = faulty_prediction(given, weight, activation) | faulty_labels(labels, weight, given.shape[1])
     dtype = torch.promote_types(given.dtype, torch.float32)
     return torch.where(wrong, torch.nan, torch.ones((), dtype=dtype) if weight is None else weight.to(dtype))
-
-
-def seen_faults(given, labels, weight, activation):
-    """``with_faults`` where values can be seen: the weights as they are unless something is wrong."""
-    limits = (0, given.shape[1] - 1) if labels.dim() == 2 else (0, 1)
-    labelled = within(labels if weight is None else without_absent(labels, weight), *limits)
-    sound = labelled and is_sound(given, weight, activation)
-    return weight if sound else with_faults(given, labels, weight, activation)
