@@ -61,8 +61,7 @@ class Batch:
             values.check_labels(self.owner, self.labels, self.pixel_weight, self.channels)
         if not values.check_prediction(self.owner, self.given, self.pixel_weight, self.activation):
             self.pixel_weight = values.with_faults(self.given, self.labels, self.pixel_weight, self.activation)
-            # the gradient there is NaN, clipped or not
-            self.given = self.given * (1 + 0 * self.pixel_weight[:, None]).to(self.given.dtype)
+            self.given = values.not_a_number_at_faults(self.given, self.pixel_weight)
 
     @made_once
     def weight(self):
@@ -75,7 +74,10 @@ class Batch:
     @made_once
     def pred(self):
         self.look()
-        return self.without_absent(self.given.to(self.dtype))
+        given = self.given.to(self.dtype)
+        if not self.visible:
+            given = values.not_a_number_at_faults(given, self.weight)
+        return self.without_absent(given)
 
     @made_once
     def target(self):
@@ -165,7 +167,8 @@ class Batch:
 
     def sum(self, x):
         """(N, C) sum over pixels of weight * x; short float32 sums are added in float64, so small classes survive."""
-        x = (x * self.weight[:, None]).unflatten(2, (-1, self.space[-1])).sum(3)
+        x = x * self.weight[:, None]
+        x = x.unflatten(2, (-1, self.space[-1])).sum(3) if x.shape[2] else x
         return x.to(accumulator(x)).sum(2)
 
 
@@ -213,7 +216,9 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     if weight is not None:
         weight = weight.to(image_weight.dtype)
         weight_kind = shapes.weight_kind(owner, (n, c, *space), weight.shape, 'first')
-        image_weight, pixel_weight = weigh(owner, weight, weight_kind, pixel_weight, image_weight, labels.shape[-1], visible)
+        image_weight, pixel_weight = weigh(
+            owner, weight, weight_kind, pixel_weight, image_weight, labels.shape[-1], visible
+        )
 
     if c == 1:
         labels = labels[:, None]
@@ -238,6 +243,8 @@ def weigh(owner, weight, kind, valid, image_weight, pixels, visible):
 
 def narrow(labels):
     """Class ids in one or two bytes where a CPU can take them so, on which passes are many times faster; else as they are."""
+    if labels.dtype == torch.bool:
+        return labels.byte()
     wide = labels.dtype in (torch.int32, torch.int64) and labels.numel() and labels.is_cpu
     if not wide or not can_look(labels):
         return labels

@@ -144,9 +144,9 @@ def finite_sums(way, x, t, part):
     sums = way.sums(x, t, part)
     if part.mask is None or finite(sums):
         return sums
-    for values in (x, t, part.y):
-        if values is not None and values.is_floating_point():
-            zero_absent_(values, part)
+    for held in (x, t, part.y):
+        if held is not None and held.is_floating_point():
+            zero_absent_(held, part)
     return way.sums(x, t, part)
 
 

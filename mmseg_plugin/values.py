@@ -135,3 +135,8 @@ def with_faults(given, labels, weight, activation):
     wrong = faulty_prediction(given, weight, activation) | faulty_labels(labels, weight, given.shape[1])
     dtype = torch.promote_types(given.dtype, torch.float32)
     return torch.where(wrong, torch.nan, torch.ones((), dtype=dtype) if weight is None else weight.to(dtype))
+
+
+def not_a_number_at_faults(given, weight):
+    """given (N, C, P), NaN where the weight (N, P) is; so is the gradient, whatever is clipped on the way."""
+    return given * (1 + 0 * weight[:, None]).to(given.dtype)

@@ -131,4 +131,3 @@ def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
     else:
         logits, prob = pred, np.exp(-np.logaddexp(0, -pred))
     return Batch(logits, prob, target, weight, image_weight, hard, softmax, space, sound)
-

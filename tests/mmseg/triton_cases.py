@@ -199,7 +199,11 @@ SLOW = [
     ),
     Case(hard=False, flavour='metric', special='nan_counts'),
     Case(70, 20, special='nan_counts', largest=8),
-    *(Case(c, 20, special=special, largest=8) for c in (2, 70) for special in ('inf_counts', 'only_minus_inf', 'no_class')),
+    *(
+        Case(c, 20, special=special, largest=8)
+        for c in (2, 70)
+        for special in ('inf_counts', 'only_minus_inf', 'no_class')
+    ),
     *(Case(hard=h, flavour=f, special='inf_counts') for h in (True, False) for f in ('metric', 'errors', 'squared')),
     *(Case(hard=h, flavour='metric', special='only_minus_inf') for h in (True, False)),
     Case(70, 20, hard=False, special='only_minus_inf', largest=8),
