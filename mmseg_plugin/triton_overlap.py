@@ -213,7 +213,7 @@ def operands(pred, target, weight, how, activation, flavour):
 
 def readable(x):
     """Booleans as bytes, which Triton can load."""
-    return x.view(torch.uint8) if x.dtype == torch.bool else x
+    return x.to(torch.uint8) if x.dtype == torch.bool else x
 
 
 def whole_pixels(how, given, activation, known):
