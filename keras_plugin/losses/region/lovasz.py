@@ -41,7 +41,7 @@ class Lovasz(RegionLoss):
         shape = ops.shape(errors)
         rows = -1 if self.spec.per_image else c
         errors, signed = (ops.reshape(x, (rows, shape[2] if self.spec.per_image else -1)) for x in (errors, signed))
-        constant = ops.stop_gradient(errors)
+        constant = ops.stop_gradient(ops.where(errors == errors, errors, ops.zeros_like(errors)))  # NaN has no order
         if self.spec.per_image:
             increments = jaccard_increments(constant, signed)
         else:
