@@ -68,9 +68,10 @@ class Batch:
     @made_once
     def target(self):
         y = self.labels
-        if len(y.shape) == 2:
-            y = ops.cast(y[..., None] == ops.arange(self.channels, dtype=y.dtype), self.dtype)
-        return only(self.labelled, y)
+        if len(y.shape) != 2:
+            return only(self.labelled, y)
+        y = ops.where(self.labelled, y, -1 * ops.ones_like(y))
+        return ops.cast(y[..., None] == ops.arange(self.channels, dtype=y.dtype), self.dtype)
 
     @property
     def prob(self):
@@ -158,9 +159,8 @@ def only(pixels, x):
 
 
 def times_log(share, log):
-    """share * log of a probability, in which 0 * log 0 is 0; a log that is no number stays."""
-    nothing = ops.logical_and(share == 0, log == -np.inf)
-    return ops.where(nothing, ops.zeros_like(log), share * log)
+    """share * log of a probability, in which 0 * log 0 is 0."""
+    return ops.where(share == 0, ops.zeros_like(log), share * log)
 
 
 def log1m_exp(x):
@@ -216,9 +216,8 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
         valid = ops.logical_and(valid, ops.logical_not(values.equals(labels, i)))
 
     weight, image_weight = ops.cast(valid, dtype), ops.ones((n,), dtype=dtype)
-    for factor in (sample_weight, mask):
-        if factor is None:
-            continue
+    given_weights = [factor for factor in (sample_weight, mask) if factor is not None]
+    for factor in given_weights:
         factor = ops.cast(ops.convert_to_tensor(factor), dtype)
         if shapes.weight_kind(owner, tuple(y_pred.shape), tuple(factor.shape), 'last') == 'image':
             image_weight, factor = factor, factor[:, None]
@@ -228,8 +227,10 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
         weight = ops.where(absent, ops.zeros_like(weight), weight * factor)
 
     softmax = c > 1 and spec.activation == 'softmax'
-    wrong = values.wrong_pixels(owner, labels, given, weight, image_weight, spec.from_logits, softmax)
-    weight = ops.where(wrong, np.nan * ops.ones_like(weight), weight)
+    weights = (weight, image_weight) if given_weights else (weight,)
+    wrong = values.wrong_pixels(owner, labels, given, weights, spec.from_logits, softmax)
+    if wrong is not None:
+        weight = ops.where(wrong, np.nan * ops.ones_like(weight), weight)
     if c == 1:
         hard, labels = not is_float, ops.cast(labels, dtype)[..., None]
     elif one_map:

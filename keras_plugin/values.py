@@ -75,36 +75,54 @@ def no_weights(weight):
     return ops.logical_not(ops.logical_and(weight >= 0, weight < np.inf))
 
 
-def no_numbers(logits):
-    """Which logits are NaN or +inf."""
-    return ops.logical_not(logits < np.inf)
+def beyond(x):
+    """(N, P) which pixels have a number of x (N, P, C) ``outside`` [0, 1]; None where it is seen that none has."""
+    if not is_float(x):
+        return ops.any(outside(x), axis=-1)
+    if visible(x) and bool(ops.sum(x) < np.inf) and bool(ops.min(x) >= 0) and bool(ops.max(x) <= 1):
+        return None
+    distance = ops.where(x == x, ops.abs(x - 0.5), np.inf * ops.ones_like(x))  # XLA's maxima drop NaN
+    return ops.logical_not(ops.max(distance, axis=-1) <= 0.5 + TOLERANCE)
 
 
-def wrong_pixels(owner, labels, given, weight, image_weight, logits, softmax):
+def no_numbers(logits, softmax):
+    """(N, P) which pixels have a logit of NaN or +inf, or for softmax only -inf; None where it is seen that none has."""
+    if visible(logits) and bool(ops.isfinite(ops.sum(logits))):
+        return None
+    top = ops.max(ops.where(logits == logits, logits, np.inf * ops.ones_like(logits)), axis=-1)
+    return ops.logical_not(ops.isfinite(top) if softmax else top < np.inf)
+
+
+def wrong_pixels(owner, labels, given, weights, logits, softmax):
     """(N, P) which pixels that count have a weight, a label or a prediction outside its range; refuses what it can see.
 
-    labels (N, P) or (N, P, C) ``as_numbers``, given (N, P, C). A softmax of what is no number is NaN by itself.
+    labels (N, P) or (N, P, C) ``as_numbers``, given (N, P, C), weights: those of pixels, and of images where there are.
+    None where it is seen that all is well. A softmax of what is no number is NaN by itself, and every class id asks for
+    it; maps of labels may be 0 in all classes.
     """
-    classes, counts = given.shape[-1], weight != 0
-    no_weight, no_image_weight = no_weights(weight), no_weights(image_weight)
-    look(functools.partial(values.check_weights, owner), no_weight, weight)
-    look(functools.partial(values.check_weights, owner), no_image_weight, image_weight)
+    classes, counts = given.shape[-1], weights[0] != 0
+    found = []
+    for weight in weights[1:] and weights:
+        wrong = look(functools.partial(values.check_weights, owner), no_weights(weight), weight)
+        found.append(wrong if wrong is None or len(wrong.shape) == 2 else wrong[:, None])
     if len(labels.shape) == 3:
-        no_label, check = ops.any(outside(labels), axis=-1), functools.partial(check_maps, owner)
+        wrong, check = beyond(labels), functools.partial(check_maps, owner)
     elif classes == 1:
-        no_label, check = outside(labels), functools.partial(values.check_one_channel, owner)
+        wrong, check = outside(labels), functools.partial(values.check_one_channel, owner)
     else:
-        no_label, check = no_ids(labels, classes), functools.partial(check_ids, owner, classes)
-    no_label = ops.logical_and(counts, no_label)
-    look(check, no_label, labels, counts)
-    wrong = ops.logical_or(ops.logical_or(no_weight, no_image_weight[:, None]), no_label)
-    if logits and softmax:
-        return wrong
-    no_pred = ops.any(no_numbers(given) if logits else outside(given), axis=-1)
-    no_pred = ops.logical_and(counts, no_pred)
+        wrong, check = no_ids(labels, classes), functools.partial(check_ids, owner, classes)
+    found.append(look(check, both(counts, wrong), labels, counts))
     if not logits:
-        look(functools.partial(check_prediction, owner), no_pred, given, counts)
-    return ops.logical_or(wrong, no_pred)
+        wrong = both(counts, beyond(given))
+        found.append(look(functools.partial(check_prediction, owner), wrong, given, counts))
+    elif not softmax or len(labels.shape) == 3:
+        found.append(both(counts, no_numbers(given, softmax)))
+    found = [wrong for wrong in found if wrong is not None]
+    return functools.reduce(ops.logical_or, found) if found else None
+
+
+def both(counts, wrong):
+    return None if wrong is None else ops.logical_and(counts, wrong)
 
 
 def check_ids(owner, num_classes, ids, counts):
@@ -122,16 +140,20 @@ def check_prediction(owner, prob, counts):
 
 
 def look(check, wrong, *tensors):
-    """Calls ``check`` with the tensors as NumPy arrays where any is ``wrong`` and values can be seen.
+    """``wrong``, or None where it is seen that nothing is; there ``check`` gets the tensors of what is as NumPy arrays.
 
-    They can wherever nothing is traced and the tensors are on a CPU; under SEGPARITY_DEBUG=1 also on other devices and
-    in compiled steps, but for those of XLA on TensorFlow and of ``torch.compile``, which are warned of.
+    Values can be seen wherever nothing is traced and the tensors are on a CPU; under SEGPARITY_DEBUG=1 also on other
+    devices and in compiled steps, but for those of XLA on TensorFlow and of ``torch.compile``, which are warned of.
     """
+    if wrong is None:
+        return None
     if all(visible(x) for x in (wrong, *tensors)):
-        if ops.convert_to_numpy(ops.any(wrong)):
-            check(*(np.asarray(ops.convert_to_numpy(x)) for x in tensors))
+        if not bool(ops.any(wrong)):
+            return None
+        check(*(np.asarray(ops.convert_to_numpy(x)) for x in tensors))
     elif DEBUG:
         look_in_the_step(check, tensors)
+    return wrong
 
 
 def visible(x):
