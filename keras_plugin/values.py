@@ -67,8 +67,9 @@ def no_ids(labels, num_classes):
 
 def outside(x):
     """Which numbers are not in [0, 1], floats by more than rounding; NaN is not either."""
-    slack = TOLERANCE if is_float(x) else 0
-    return ops.logical_not(ops.logical_and(x >= -slack, x <= 1 + slack))
+    if is_float(x):
+        return ops.logical_not(ops.abs(x - 0.5) <= 0.5 + TOLERANCE)
+    return ops.logical_or(x < 0, x > 1)
 
 
 def no_weights(weight):
@@ -79,18 +80,17 @@ def beyond(x):
     """(N, P) which pixels have a number of x (N, P, C) ``outside`` [0, 1]; None where it is seen that none has."""
     if not is_float(x):
         return ops.any(outside(x), axis=-1)
-    if visible(x) and bool(ops.sum(x) < np.inf) and bool(ops.min(x) >= 0) and bool(ops.max(x) <= 1):
+    if visible(x) and (0 in x.shape or bool(ops.sum(x) < np.inf) and bool(ops.min(x) >= 0) and bool(ops.max(x) <= 1)):
         return None
-    distance = ops.where(x == x, ops.abs(x - 0.5), np.inf * ops.ones_like(x))  # XLA's maxima drop NaN
-    return ops.logical_not(ops.max(distance, axis=-1) <= 0.5 + TOLERANCE)
+    return ops.logical_not(ops.all(ops.abs(x - 0.5) <= 0.5 + TOLERANCE, axis=-1))  # XLA's maxima would drop NaN
 
 
 def no_numbers(logits, softmax):
     """(N, P) which pixels have a logit of NaN or +inf, or for softmax only -inf; None where it is seen that none has."""
     if visible(logits) and bool(ops.isfinite(ops.sum(logits))):
         return None
-    top = ops.max(ops.where(logits == logits, logits, np.inf * ops.ones_like(logits)), axis=-1)
-    return ops.logical_not(ops.isfinite(top) if softmax else top < np.inf)
+    numbers = ops.all(logits < np.inf, axis=-1)
+    return ops.logical_not(ops.logical_and(numbers, ops.any(logits > -np.inf, axis=-1)) if softmax else numbers)
 
 
 def wrong_pixels(owner, labels, given, weights, logits, softmax):
