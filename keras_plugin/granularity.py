@@ -19,7 +19,7 @@ def counted(spec, batch):
     if classes == 'present':
         cells = batch.present(spec.presence_threshold)
     else:
-        cells = ops.convert_to_tensor(np.array([[k in chosen for k in range(c)]]))
+        cells = ops.convert_to_tensor(np.array([[k in chosen for k in range(c)]]), dtype='bool')
     return ops.logical_and(cells, batch.has_pixel[:, None])
 
 

@@ -190,7 +190,7 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
     """
     owner = type(spec).__name__
     mask = getattr(y_pred, '_keras_mask', None)
-    pred, target = ops.convert_to_tensor(y_pred), values.to_tensor(y_true)
+    pred, target = values.to_tensor(y_pred), values.to_tensor(y_true)
     kind_of_pred, kind_of_target = backend.standardize_dtype(pred.dtype), backend.standardize_dtype(target.dtype)
     shapes.check_pred(owner, pred.shape, 'last', spec.spatial_axes)
     if not backend.is_float_dtype(kind_of_pred):
@@ -218,7 +218,7 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
     weight, image_weight = ops.cast(valid, dtype), ops.ones((n,), dtype=dtype)
     given_weights = [factor for factor in (sample_weight, mask) if factor is not None]
     for factor in given_weights:
-        factor = ops.cast(ops.convert_to_tensor(factor), dtype)
+        factor = ops.cast(values.to_tensor(factor), dtype)
         if shapes.weight_kind(owner, tuple(y_pred.shape), tuple(factor.shape), 'last') == 'image':
             image_weight, factor = factor, factor[:, None]
         else:

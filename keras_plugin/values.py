@@ -30,13 +30,20 @@ def largest_integer():
     return 'int64' if jax.config.jax_enable_x64 else 'int32'
 
 
-def to_tensor(labels):
-    """Labels as a tensor; 64-bit integers of NumPy that the backend would wrap, or does not have, end at its largest."""
-    if isinstance(labels, np.ndarray) and labels.dtype.kind in 'iu' and labels.dtype.itemsize == 8:
+def to_tensor(x):
+    """x as a tensor of its own dtype, whatever ``floatx`` is, which on JAX rounds arrays of NumPy.
+
+    64-bit integers of NumPy that the backend would wrap, or does not have, end at its largest.
+    """
+    if not isinstance(x, np.ndarray):
+        return ops.convert_to_tensor(x)
+    if x.dtype.kind in 'iu' and x.dtype.itemsize == 8:
         dtype = largest_integer()
-        lowest = np.iinfo(dtype).min if labels.dtype.kind == 'i' else 0
-        labels = np.clip(labels, lowest, np.iinfo(dtype).max).astype(dtype)
-    return ops.convert_to_tensor(labels)
+        lowest = np.iinfo(dtype).min if x.dtype.kind == 'i' else 0
+        x = np.clip(x, lowest, np.iinfo(dtype).max).astype(dtype)
+    elif x.dtype == np.float64 and largest_integer() == 'int32':
+        x = x.astype(np.float32)
+    return ops.convert_to_tensor(x, dtype=backend.standardize_dtype(x.dtype))
 
 
 def as_numbers(labels):

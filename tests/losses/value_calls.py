@@ -114,7 +114,7 @@ def value_and_gradient(loss, jit=False):
             return value.detach(), z.grad
 
     def call(z, y, w):
-        found = both(ops.convert_to_tensor(z), ops.convert_to_tensor(y), None if w is None else ops.convert_to_tensor(w))
+        found = both(*(None if x is None else values.to_tensor(x) for x in (z, y, w)))
         return [np.asarray(ops.convert_to_numpy(x)) for x in found]
 
     return call

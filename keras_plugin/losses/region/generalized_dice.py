@@ -30,7 +30,7 @@ class GeneralizedDiceLoss(Loss):
 
     def compute(self, batch):
         spec, c = self.spec, batch.channels
-        chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
+        chosen = ops.convert_to_tensor(shapes.chosen(type(spec).__name__, spec.classes, c), dtype='int32')
         statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
         statistics = [ops.take(s, chosen, axis=1) for s in statistics]
         dtype = backend.standardize_dtype(statistics[0].dtype)

@@ -164,4 +164,4 @@ def bilinear_lines(x, size, axis):
 
 
 def take(x, lines, axis):
-    return ops.take(x, lines, axis=axis)
+    return ops.take(x, ops.convert_to_tensor(lines, dtype='int32'), axis=axis)
