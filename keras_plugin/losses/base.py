@@ -41,7 +41,9 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         with keras.name_scope(self.name):
             loss = self.compute(prepare(self.spec, y_true, y_pred, sample_weight, self.dtype))
             if self.reduction != 'none':
-                loss = loss * ops.where(ops.isnan(loss), np.nan * ops.ones_like(loss), ops.ones_like(loss))  # in every gradient too
+                loss = loss * ops.where(
+                    ops.isnan(loss), np.nan * ops.ones_like(loss), ops.ones_like(loss)
+                )  # in every gradient too
             return scale_for_replicas(loss, self.reduction, self.spec.sync)
 
     def call(self, y_true, y_pred):

@@ -136,30 +136,197 @@ def outcome(call, arrays, slope):
     return ['NaN' if np.isnan(value) else float(value), kind]
 
 
-def one_wrong_pixel(arrays, names, form, jit, granularity=None, absent=True):
-    """Loss -> fault -> outcome, and for the same fault at a pixel that does not count whether anything changed."""
-    found = {}
-    for name in names:
-        loss = loss_of(name, form, **(dict(granularity=granularity, smooth=0.0) if granularity else {}))
-        if loss is None or (granularity and 'granularity' not in LOSSES[name].parameters()):
+def losses_of(form, names=None, granularity=None):
+    """(name, loss) of the losses that take a form of input, with a granularity and nothing added to the scores."""
+    for name in names or LOSSES:
+        if form == 'sigmoid' and name == 'GeneralizedWassersteinDiceLoss':
+            continue  # refused: no distribution over classes
+        if granularity is None:
+            loss = loss_of(name, form)
+        elif 'granularity' in LOSSES[name].parameters():
+            loss = loss_of(name, form, granularity=granularity, smooth=0.0)
+        else:
             continue
+        if loss is not None:
+            yield name, loss
+
+
+def unseen(arrays, form, jit, names=None, granularity=None):
+    """Loss -> fault -> outcome where values cannot be seen, and what changed because of pixels that do not count."""
+    found = {}
+    hard = FORMS[form][3] == 'ids'
+    for name, loss in losses_of(form, names, granularity):
         call, base, found[name] = value_and_gradient(loss, jit), sound(form), {}
-        hidden = unittest.mock.patch.object(values, 'visible', lambda x: False)
-        if not jit:
-            hidden = unittest.mock.patch.object(values, 'DEBUG', False)  # nothing
-        with hidden:
+        with unittest.mock.patch.object(values, 'visible', lambda x: False):
             before = call(*base)
-            assert all(np.isfinite(x).all() for x in before), (name, form)
+            if not all(np.isfinite(x).all() for x in before):
+                found[name]['sound'] = float(before[0])
             for fault, what in faults(form).items():
                 found[name][fault] = outcome(call, spoil(base, what, PIXEL), before[1])
-                places = [(1, 0, 0)] if what[0] != 1 else [(1, 0, 0)]
-                if FORMS[form][3] == 'ids' and what[0] != 1:
-                    places.append((1, 0, 1))
-                for place in places:
-                    if what[0] == 2 and place == (1, 0, 0):
-                        continue
+                places = {'weight 0': (1, 0, 0)} if what[0] != 2 else {}
+                places |= {'ignored': (1, 0, 1)} if hard and what[0] != 1 else {}
+                for key, place in places.items():
                     after = call(*spoil(base, what, place))
-                    same = all(np.array_equal(a, b) for a, b in zip(before, after))
-                    if not same:
-                        found[name][f'{fault} at {place}'] = [float(after[0]), float(np.abs(after[1] - before[1]).max())]
+                    if not all(np.array_equal(a, b) for a, b in zip(before, after)):
+                        found[name][f'{fault}, {key}'] = outcome(call, spoil(base, what, place), before[1])
     return found, {}
+
+
+def seen(arrays, form, names):
+    """Loss -> fault -> outcome of an eager call on the CPU, beside what the reference says."""
+    found = {}
+    for name, loss in losses_of(form, names):
+        call, base = value_and_gradient(loss), sound(form)
+        slope, found[name] = call(*base)[1], {}
+        for fault, what in faults(form).items():
+            z, y, w = spoil(base, what, PIXEL)
+            y_first = np.moveaxis(y, -1, 1) if y.shape == z.shape else y
+            try:
+                want = ['NaN' if np.isnan(loss.spec.reference(np.moveaxis(z, -1, 1), y_first, w)) else 'number', 'NaN']
+            except ValueError as error:
+                want = f'ValueError: {error}'.replace('ignore_index', 'ignore_class')
+            found[name][fault] = [outcome(call, (z, y, w), slope), want]
+    return found, {}
+
+
+def pixel_by_pixel(arrays):
+    """The map of an unreduced cross-entropy with one wrong pixel of each kind: where it is NaN."""
+    loss = keras_plugin.losses.WeightedCrossEntropyLoss(from_logits=True, ignore_class=IGNORE, reduction='none')
+    z, y, w = sound('ids')
+    z[0, 0, 0, 1], y[0, 0, 1], w[0, 0, 2] = np.nan, 3, np.nan
+    with unittest.mock.patch.object(values, 'visible', lambda x: False):
+        found = ops.convert_to_numpy(loss(y, z, w))
+    return np.argwhere(~np.isfinite(found)).tolist(), {}
+
+
+def never(arrays, form, names=None):
+    """Loss -> [value, gradient] differences of logits -inf to -1e4 for a class that no pixel has, and for one that one has."""
+    found = {}
+    for name, loss in losses_of(form, names):
+        call = value_and_gradient(loss)
+        results = []
+        for own in (False, True):
+            z, y, w = sound(form)
+            if form == 'one_hard':
+                pixel, y[0, 0, 0] = (0, 0, 0), int(own)
+            elif form == 'soft':
+                pixel, y[..., 2] = (..., 2), 0
+            else:
+                y[y == 2] = 1
+                y[0, 0, 0] = 2 if own else 1
+                pixel = (0, 0, 0, 2) if own else (..., 2)
+            lowest = z.copy()
+            z[pixel], lowest[pixel] = -np.inf, -1e4
+            (value, gradient), (low_value, low_gradient) = call(z, y, w), call(lowest, y, w)
+            off = float(np.abs(gradient - low_gradient).max())
+            results.append(
+                [float(value) if np.isfinite(value) else 'inf', float(low_value), 'NaN' if off != off else off]
+            )
+        found[name] = results
+    return found, {}
+
+
+def label_dtypes(arrays):
+    """dtype -> [the loss of labels in it, the sentence for one out of range or far beyond], and those of reserved labels."""
+    z, y, w = sound('ids')
+    loss = keras_plugin.losses.JaccardMetricLoss(from_logits=True, ignore_class=IGNORE)
+    found = {}
+    for dtype in ('uint8', 'uint16', 'int32', 'uint32', 'int64', 'uint64', 'float32', 'float64'):
+        labels = y.astype(dtype)
+        found[dtype] = [float(loss(labels, z, w))]
+        found[f'{dtype} one-hot'] = [
+            float(loss(np.eye(3)[np.minimum(y, 2)].astype(dtype), z, np.where(y == IGNORE, 0, w)))
+        ]
+        labels[PIXEL] = 2**32 + 1 if labels.itemsize == 8 else 7
+        found[dtype].append(outcome(lambda z, y, w: loss(y, z, w), (z, labels, w), z))
+    one, one_y, _ = sound('one_hard')
+    dice = keras_plugin.losses.SoftDiceLoss(from_logits=True, ignore_class=IGNORE)
+    found['one channel'] = [float(dice((one_y == 1).astype(t), one)) for t in ('bool', 'uint16', 'uint64', 'float64')]
+    for ignored, dtype in ((2**32 - 1, 'uint32'), (2**16 - 1, 'uint16'), (-1, 'int64')):
+        reserved = keras_plugin.losses.JaccardMetricLoss(from_logits=True, ignore_class=ignored)
+        found[dtype].append(float(reserved(np.where(y == IGNORE, ignored, y).astype(dtype), z, w)))
+    half = y.astype('float32')
+    half[PIXEL] = 0.5
+    found['fraction'] = outcome(lambda z, y, w: loss(y, z, w), (z, half, w), z)
+    return found, {}
+
+
+def nothing(arrays):
+    """The losses, and forms of labels, that are not 0 without pixels or without images; sizes of the gradients."""
+    found = []
+    for name in LOSSES:
+        form = 'one_hard' if 'many' not in LOSSES[name].channels else 'ids'
+        c = 1 if form == 'one_hard' else 5
+        spaces = [(0, 8, 9)] + ([(2, 0), (2, 0, 8)] if 1 in LOSSES[name].spatial_axes else [])
+        for space in spaces:
+            for labels in (np.zeros(space, 'int32'), np.zeros((*space, c), 'float32')):
+                if labels.ndim > len(space) and 'soft' not in LOSSES[name].labels:
+                    continue
+                call = value_and_gradient(loss_of(name, form))
+                value, gradient = call(np.zeros((*space, c), 'float32'), labels, None)
+                if value != 0 or gradient.shape != (*space, c):
+                    found.append([name, space, float(value)])
+    return found, {}
+
+
+def floatx(arrays, setting, forms, names=None):
+    """Loss, form -> largest difference of value and gradient to those under float32."""
+    import keras
+
+    found = {}
+    for form in forms:
+        for name, _ in losses_of(form, names):
+            results = []
+            for kind in ('float32', setting):
+                keras.config.set_floatx(kind)
+                try:
+                    results.append(value_and_gradient(loss_of(name, form))(*sound(form)))
+                finally:
+                    keras.config.set_floatx('float32')
+            scale = max(1.0, abs(results[0][0]))
+            found[f'{name}, {form}'] = [float(np.abs(a - b).max() / scale) for a, b in zip(*results)]
+    return found, {}
+
+
+def fit(arrays, folder, jit):
+    """What a compiled ``fit`` and its callbacks make of one wrong label in the third of four batches."""
+    import keras
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (8, 6, 7, 3)).astype('float32'), rng.integers(0, 3, (8, 6, 7))
+    wrong = x.copy()
+    wrong[4, 1, 2, 0] = np.nan
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6, 7, 3)), keras.layers.Conv2D(3, 1)])
+    model.compile('sgd', keras_plugin.losses.JaccardMetricLoss(from_logits=True, granularity='I'), jit_compile=jit)
+    steps = []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
+    best = keras.callbacks.ModelCheckpoint(f'{folder}/best.keras', monitor='val_loss', mode='min', save_best_only=True)
+    model.fit(x, y, batch_size=2, validation_data=(wrong, y), callbacks=[best], verbose=0)
+    saved = [bool(np.isfinite(best.best))]
+    import os
+
+    saved.append(os.path.exists(f'{folder}/best.keras'))
+    stop = [keras.callbacks.TerminateOnNaN(), count]
+    model.fit(wrong, y, batch_size=2, shuffle=False, epochs=3, callbacks=stop, verbose=0)
+    return dict(saved=saved, steps=steps), {}
+
+
+def debugging(arrays, jit):
+    """Under SEGPARITY_DEBUG=1: what ``fit`` says of a wrong label: its error, its warnings."""
+    import warnings
+
+    import keras
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (4, 6, 7, 3)).astype('float32'), rng.integers(0, 3, (4, 6, 7))
+    y[1, 2, 3] = 200
+    model = keras.Sequential([keras.Input((6, 7, 3)), keras.layers.Conv2D(3, 1)])
+    model.compile('sgd', keras_plugin.losses.JaccardMetricLoss(from_logits=True), jit_compile=jit)
+    with unittest.mock.patch.object(values, 'DEBUG', True), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        try:
+            said = str(model.fit(x, y, verbose=0).history['loss'])
+        except Exception as error:
+            said = f'{type(error).__name__}: {error}'
+    return [said, [str(w.message) for w in caught if 'SEGPARITY' in str(w.message)]], {}
