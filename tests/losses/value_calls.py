@@ -254,10 +254,10 @@ def label_dtypes(arrays):
     return found, {}
 
 
-def nothing(arrays):
+def nothing(arrays, names):
     """The losses, and forms of labels, that are not 0 without pixels or without images; sizes of the gradients."""
     found = []
-    for name in LOSSES:
+    for name in names:
         form = 'one_hard' if 'many' not in LOSSES[name].channels else 'ids'
         c = 1 if form == 'one_hard' else 5
         spaces = [(0, 8, 9)] + ([(2, 0), (2, 0, 8)] if 1 in LOSSES[name].spatial_axes else [])

@@ -122,8 +122,8 @@ def test_a_stray_label_is_refused_where_looking_is_free(label, framework, worker
 @pytest.mark.parametrize('label', [2, -1])
 def test_a_stray_label_is_refused_where_keras_can_see_it(label, framework, worker):
     target, params = np.array([[0, 1, label]]), dict(epsilon=0.1, num_classes=2)
-    want = message(soft_labels.label_smoothing, target, **params).replace('ignore_index', 'ignore_class')
-    assert ask(worker, 'refusal', target, name='label_smoothing', **params)[0] == want
+    want = message(soft_labels.label_smoothing, target, **params)
+    assert ask(worker, 'refusal', target, name='label_smoothing', **params)[0].startswith(want)
 
 
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))

@@ -105,7 +105,12 @@ def cholesky(x):
     """The factor; NaN for what is not a number, where Keras' own raises and would end a training with loss scaling."""
     wrong = ops.any(x != x, axis=(-2, -1), keepdims=True)
     one = ops.eye(x.shape[-1], dtype=x.dtype) + ops.zeros_like(x)
-    return ops.where(wrong, np.nan * one, ops.cholesky(ops.where(wrong, one, x)))
+    x = ops.where(wrong, one, x)
+    if backend.backend() == 'tensorflow':  # where Keras' raises for a gradient of NaN too
+        import tensorflow as tf
+
+        return ops.where(wrong, np.nan * one, tf.linalg.cholesky(x))
+    return ops.where(wrong, np.nan * one, ops.cholesky(x))
 
 
 def solve(root, b):
