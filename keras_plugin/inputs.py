@@ -160,6 +160,8 @@ def only(pixels, x):
 
 def times_log(share, log):
     """share * log of a probability, in which 0 * log 0 is 0."""
+    if values.seen_finite(log):
+        return share * log
     return ops.where(share == 0, ops.zeros_like(log), share * log)
 
 

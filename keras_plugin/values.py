@@ -87,14 +87,14 @@ def beyond(x):
     """(N, P) which pixels have a number of x (N, P, C) ``outside`` [0, 1]; None where it is seen that none has."""
     if not is_float(x):
         return ops.any(outside(x), axis=-1)
-    if visible(x) and (0 in x.shape or bool(ops.sum(x) < np.inf) and bool(ops.min(x) >= 0) and bool(ops.max(x) <= 1)):
+    if seen_finite(x) and (0 in x.shape or (bool(ops.min(x) >= 0) and bool(ops.max(x) <= 1))):
         return None
     return ops.logical_not(ops.all(ops.abs(x - 0.5) <= 0.5 + TOLERANCE, axis=-1))  # XLA's maxima would drop NaN
 
 
 def no_numbers(logits, softmax):
     """(N, P) which pixels have a logit of NaN or +inf, or for softmax only -inf; None where it is seen that none has."""
-    if visible(logits) and bool(ops.isfinite(ops.sum(logits))):
+    if seen_finite(logits):
         return None
     numbers = ops.all(logits < np.inf, axis=-1)
     return ops.logical_not(ops.logical_and(numbers, ops.any(logits > -np.inf, axis=-1)) if softmax else numbers)
@@ -161,6 +161,11 @@ def look(check, wrong, *tensors):
     elif DEBUG:
         look_in_the_step(check, tensors)
     return wrong
+
+
+def seen_finite(x):
+    """Whether it is seen that every number of x is finite; one sum costs less than what a loss does about those."""
+    return visible(x) and bool(ops.isfinite(ops.sum(ops.stop_gradient(x))))
 
 
 def visible(x):
