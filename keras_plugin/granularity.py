@@ -19,7 +19,7 @@ def counted(spec, batch):
     if classes == 'present':
         cells = batch.present(spec.presence_threshold)
     else:
-        cells = ops.convert_to_tensor(np.array([[k in chosen for k in range(c)]]))
+        cells = ops.convert_to_tensor(np.array([[k in chosen for k in range(c)]]), dtype='bool')
     return ops.logical_and(cells, batch.has_pixel[:, None])
 
 
@@ -83,6 +83,6 @@ def mean_of_sums(spec, parts, cell_loss, class_weight=None):
     if 'C' in levels:
         class_loss = ratio(parts['C'][0], parts['C'][1], 0.0)
         result = result + levels['C'] * ratio(
-            ops.sum(class_loss), ops.sum(ops.cast(parts['C'][1] > 0, class_loss.dtype)), 0.0
+            ops.sum(class_loss), ops.sum(ops.cast(parts['C'][1] != 0, class_loss.dtype)), 0.0
         )
     return result

@@ -26,7 +26,7 @@ def hard_overlap(batch, split_ties=False):
     zero = ops.zeros((), dtype=batch.dtype)
     classes = ops.arange(batch.channels, dtype='int32')
     is_own = batch.labels[..., None] == classes
-    known = ops.logical_and(batch.counts, ops.logical_and(batch.labels >= 0, batch.labels < batch.channels))
+    known = batch.labelled
     own = ops.where(known, batch.labels, ops.zeros_like(batch.labels))
     left_out = ops.logical_or(is_own, ops.logical_not(batch.counts)[..., None])
 

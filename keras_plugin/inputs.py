@@ -2,16 +2,15 @@
 
 import copy
 import math
-import os
 
 import numpy as np
 from keras import backend, ops
 
+from keras_plugin import values
 from keras_plugin.overlap import floor, largest
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
 
-DEBUG = os.environ.get('SEGPARITY_DEBUG', '') not in ('', '0')
 CHUNK = 128  # pixels, about, that are added in the input's precision before the wider one takes over
 
 
@@ -31,8 +30,9 @@ class Batch:
     """One call's inputs with the spatial axes flattened to P pixels, float32 or float64.
 
     As they came: given (N, P, C) logits or probabilities, labels (N, P) class ids or (N, P, C); where weight (N, P) is 0
-    a pixel is absent, and these two may hold anything. As losses see them, made when first asked for: pred and target
-    (N, P, C), the latter in [0, 1], both 0 where a pixel is absent.
+    a pixel is absent, and these two may hold anything; where it is NaN one of the three is outside its range, and the
+    loss is NaN. As losses see them, made when first asked for: pred and target (N, P, C), both 0 where a pixel is absent,
+    the latter in [0, 1], and 0 too where the weight is NaN.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
     dtype, channels, space, line: the length of its last axis, a tensor where it is not known, and size (N, C): for class
     ids the weight of a class's pixels, once a loss has it.
@@ -54,22 +54,24 @@ class Batch:
     @made_once
     def counts(self):
         """(N, P) which pixels are not absent."""
+        return self.weight != 0  # NaN counts
+
+    @made_once
+    def labelled(self):
+        """(N, P) which pixels have a label in its range, of those that count."""
         return self.weight > 0
 
     @made_once
     def pred(self):
-        return self.without_absent(self.given)
+        return only(self.counts, self.given)
 
     @made_once
     def target(self):
         y = self.labels
-        if len(y.shape) == 2:
-            y = ops.cast(y[..., None] == ops.arange(self.channels, dtype=y.dtype), self.dtype)
-        return self.without_absent(y)
-
-    def without_absent(self, x):
-        """x (N, P, C) with 0 at absent pixels."""
-        return ops.where(self.counts[..., None], x, ops.zeros_like(x))
+        if len(y.shape) != 2:
+            return only(self.labelled, y)
+        y = ops.where(self.labelled, y, -1 * ops.ones_like(y))
+        return ops.cast(y[..., None] == ops.arange(self.channels, dtype=y.dtype), self.dtype)
 
     @property
     def prob(self):
@@ -107,8 +109,10 @@ class Batch:
                 return log_p, ops.flip(log_p, axis=-1)
             return log_p, ops.log(floor(1 - self.pred, FLOOR))
         zero = ops.zeros_like(log_p)
-        top = ops.argmax(log_p, axis=-1)[..., None] == ops.arange(log_p.shape[-1])
+        classes = ops.arange(log_p.shape[-1], dtype='int32')
+        top = ops.cast(ops.argmax(log_p, axis=-1), 'int32')[..., None] == classes
         rest = ops.logsumexp(ops.where(top, zero - 1e30, log_p), axis=-1, keepdims=True)  # log(1 - p) of the largest p
+        rest = ops.where(rest <= -1e30, -np.inf * ops.ones_like(rest), rest)
         log_q = ops.where(top, rest + zero, log1m_exp(ops.where(top, zero - 1, log_p)))
         near_one = ops.logical_and(top, rest < -1)
         log_p = ops.where(near_one, log1m_exp(ops.where(near_one, rest + zero, zero - 1)), log_p)
@@ -149,6 +153,18 @@ class Batch:
         return ops.sum(ops.cast(x, accumulator(x)), axis=1)
 
 
+def only(pixels, x):
+    """x (N, P, C) with 0 at other ``pixels`` (N, P)."""
+    return ops.where(pixels[..., None], x, ops.zeros_like(x))
+
+
+def times_log(share, log):
+    """share * log of a probability, in which 0 * log 0 is 0."""
+    if values.seen_finite(log):
+        return share * log
+    return ops.where(share == 0, ops.zeros_like(log), share * log)
+
+
 def log1m_exp(x):
     """log(1 - exp(x)) for x < 0 that is not near 0."""
     return ops.log1p(-ops.exp(x))
@@ -170,10 +186,13 @@ def widest(x):
 
 
 def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
-    """The ``Batch`` of one call; refuses shapes with ValueError and dtypes with TypeError."""
+    """The ``Batch`` of one call; refuses shapes with ValueError, and values where they can be seen, dtypes with TypeError.
+
+    A pixel that counts and has a value outside its range weighs NaN, and makes NaN of all sums.
+    """
     owner = type(spec).__name__
     mask = getattr(y_pred, '_keras_mask', None)
-    pred, target = ops.convert_to_tensor(y_pred), ops.convert_to_tensor(y_true)
+    pred, target = values.to_tensor(y_pred), values.to_tensor(y_true)
     kind_of_pred, kind_of_target = backend.standardize_dtype(pred.dtype), backend.standardize_dtype(target.dtype)
     shapes.check_pred(owner, pred.shape, 'last', spec.spatial_axes)
     if not backend.is_float_dtype(kind_of_pred):
@@ -189,50 +208,35 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
     n = ops.shape(pred)[0]
 
     def flat(x, *channels):
-        return ops.reshape(x, (n, -1, *channels) if pixels is None else (-1, pixels, *channels))
+        return ops.reshape(x, (-1 if pixels else n, -1 if pixels is None else pixels, *channels))
 
-    given = flat(ops.cast(pred, dtype), c)
+    given, labels = flat(ops.cast(pred, dtype), c), values.as_numbers(target)
+    one_map = c == 1 or kind != 'channels'
+    labels = flat(labels) if one_map else flat(labels, c)
     valid = ops.ones_like(given[..., 0], dtype='bool')
-    if c == 1:
-        hard = not is_float
-        labels = ops.cast(flat(target), dtype)
-        for i in ignored:
-            valid = ops.logical_and(valid, labels != i)
-        check_values(owner, labels, valid, 0, 1, 'a one-channel target must lie in [0, 1]')
-        labels = labels[..., None]
-    elif kind == 'channels':
-        hard = 'soft' not in spec.labels  # one-hot integers
-        labels = flat(ops.cast(target, dtype), c)
-    else:
-        hard = True
-        labels = ops.cast(flat(target), 'int32')
-        for i in ignored:
-            valid = ops.logical_and(valid, labels != i)
-        check_values(owner, labels, valid, 0, c - 1, f'target labels must be below {c}')
+    for i in ignored if one_map else ():
+        valid = ops.logical_and(valid, ops.logical_not(values.equals(labels, i)))
 
-    weight, image_weight = ops.cast(valid, dtype), ops.ones_like(given[:, 0, 0])
-    for factor in (sample_weight, mask):
-        if factor is None:
-            continue
-        factor = ops.cast(ops.convert_to_tensor(factor), dtype)
+    weight, image_weight = ops.cast(valid, dtype), ops.ones((n,), dtype=dtype)
+    given_weights = [factor for factor in (sample_weight, mask) if factor is not None]
+    for factor in given_weights:
+        factor = ops.cast(values.to_tensor(factor), dtype)
         if shapes.weight_kind(owner, tuple(y_pred.shape), tuple(factor.shape), 'last') == 'image':
-            image_weight = factor
-            weight = weight * factor[:, None]
+            image_weight, factor = factor, factor[:, None]
         else:
-            weight = weight * flat(factor)
+            factor = flat(factor)
+        absent = ops.logical_or(weight == 0, factor == 0)  # whatever the other is
+        weight = ops.where(absent, ops.zeros_like(weight), weight * factor)
 
     softmax = c > 1 and spec.activation == 'softmax'
+    weights = (weight, image_weight) if given_weights else (weight,)
+    wrong = values.wrong_pixels(owner, labels, given, weights, spec.from_logits, softmax)
+    if wrong is not None:
+        weight = ops.where(wrong, np.nan * ops.ones_like(weight), weight)
+    if c == 1:
+        hard, labels = not is_float, ops.cast(labels, dtype)[..., None]
+    elif one_map:
+        hard, labels = True, ops.cast(labels, 'int32')
+    else:
+        hard, labels = 'soft' not in spec.labels, ops.cast(labels, dtype)  # one-hot integers
     return Batch(given, labels, weight, image_weight, hard, softmax, spec.from_logits, space, ops.shape(pred)[-2])
-
-
-def check_values(owner, values, valid, low, high, rule):
-    """Refuses labels outside their range under SEGPARITY_DEBUG=1, where the values can be seen (not while tracing)."""
-    if not DEBUG:
-        return
-    try:
-        values, valid = np.asarray(ops.convert_to_numpy(values)), np.asarray(ops.convert_to_numpy(valid))
-    except Exception:  # each backend has its own error for a value that is only traced
-        return
-    wrong = valid & ((values < low) | (values > high))
-    if wrong.any():
-        raise ValueError(f'{owner}: {rule}, got {values[wrong][0]:g}')

@@ -60,33 +60,33 @@ def score(tp, fp, fn, alpha, beta, smooth):
 
 
 def ratio(top, bottom, empty=1.0):
-    """top / bottom, and ``empty`` with zero gradient where bottom is 0."""
-    some = bottom > 0
+    """top / bottom, and ``empty`` with zero gradient where bottom is 0, unless top is no number."""
+    some = ops.logical_or(bottom != 0, top != top)
     return ops.where(some, top / ops.where(some, bottom, ops.ones_like(bottom)), empty * ops.ones_like(top))
 
 
 def largest(x, axis, keepdims=False, least=0.0):
-    """Maximum over ``axis`` of numbers >= ``least``; also of no images, which ``ops.max`` refuses (a replica may get none)."""
-    if x.shape[0] == 0:
+    """Maximum over ``axis`` of numbers >= ``least``; XLA drops NaN. Also of no images (a replica may get none) or pixels."""
+    if 0 in x.shape:  # which ``ops.max`` refuses
         return ops.sum(x, axis=axis, keepdims=keepdims)
     return ops.max(x, axis=axis, keepdims=keepdims, initial=least)
 
 
 def floor(x, low):
     """max(x, low) that stays in x's own dtype (``ops.maximum`` rounds float64 to float32 on the PyTorch backend)."""
-    return ops.where(x > low, x, low * ops.ones_like(x))
+    return ops.where(x <= low, low * ops.ones_like(x), x)
 
 
 def clip(x, low, high):
     """x between two numbers, in x's own dtype, with zero gradient outside."""
     x = floor(x, low)
-    return ops.where(x < high, x, high * ops.ones_like(x))
+    return ops.where(x >= high, high * ops.ones_like(x), x)
 
 
 def power(x, exponent):
     """x ** exponent for x >= 0, with zero gradient at 0, where a power below 1 is infinitely steep."""
-    some = x > 0
-    return ops.where(some, ops.where(some, x, ops.ones_like(x)) ** exponent, ops.zeros_like(x))
+    none = x <= 0
+    return ops.where(none, ops.zeros_like(x), ops.where(none, ops.ones_like(x), x) ** exponent)
 
 
 def running_sum(x):

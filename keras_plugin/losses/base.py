@@ -1,6 +1,7 @@
 """What every Keras loss shares: parameters checked by the spec, labels and weights as the catalogue says, saving."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_plugin.distributed import scale_for_replicas
@@ -39,6 +40,10 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         """
         with keras.name_scope(self.name):
             loss = self.compute(prepare(self.spec, y_true, y_pred, sample_weight, self.dtype))
+            if self.reduction != 'none':
+                loss = loss * ops.where(
+                    ops.isnan(loss), np.nan * ops.ones_like(loss), ops.ones_like(loss)
+                )  # in every gradient too
             return scale_for_replicas(loss, self.reduction, self.spec.sync)
 
     def call(self, y_true, y_pred):
@@ -70,5 +75,5 @@ class PixelLoss(Loss):
 
     def pixel_map(self, batch, loss):
         """(N, *space) ``loss`` (N, P), weighted."""
-        loss = self.spec.loss_weight * batch.weight * loss
+        loss = ops.where(batch.counts, self.spec.loss_weight * batch.weight * loss, ops.zeros_like(loss))
         return ops.reshape(loss, (-1, *batch.space)) if None not in batch.space else loss

@@ -3,7 +3,8 @@
 Hard labels are a batch of integer class ids (N, *space) with one to three spatial axes, or (N, *space, 1) with two or
 three; the soft labels are (N, *space, C) and sum to 1 over the classes, but for ignored pixels: these are 0 in every
 class, and need the weight 0 in a loss, ``sample_weight=soft.sum(-1) > 0``. ValueError for shapes and parameters,
-TypeError for labels that are no ids. Labels outside [0, C) are ignored; under SEGPARITY_DEBUG=1 they are refused.
+TypeError for labels that are no ids. A label outside [0, C) that is not ignored is refused with ValueError where values
+can be seen (eager, on the CPU), and elsewhere NaN in every class of its pixel.
 """
 
 from keras_plugin.soft_labels.annotators import average_annotators

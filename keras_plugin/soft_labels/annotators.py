@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_plugin.overlap import ratio
-from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class, known_shape
+from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class, known_shape, spoiled
 from shared_spec import shapes
 from shared_spec.soft_label_arguments import check_annotators, check_weighting, taken
 
@@ -22,12 +22,13 @@ def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_cl
     dtype = float_dtype(owner, dtype)
     maps = one_by_one(owner, targets)
     check_annotators(owner, [known_shape(owner, target) for target in maps])
-    ids, valids = zip(*(class_ids(owner, target, num_classes, ignore_class) for target in maps))
-    valid = ops.all(ops.stack(valids), axis=0)
+    ids, valids, wrongs = zip(*(class_ids(owner, target, num_classes, ignore_class) for target in maps))
+    valid, wrong = ops.all(ops.stack(valids), axis=0), ops.any(ops.stack(wrongs), axis=0)
     wide = 'float64' if dtype == 'float64' else 'float32'
     weights = dice_weights(ids, valid, wide) if weighting == 'dice' else [1 / len(ids)] * len(ids)
     soft = sum(w * ops.cast(is_class(i, num_classes), wide) for w, i in zip(weights, ids))
-    return ops.cast(ops.where(valid[..., None], soft, ops.zeros_like(soft)), dtype)
+    soft = ops.where(valid[..., None], soft, ops.zeros_like(soft))
+    return ops.cast(spoiled(soft, wrong[..., None]), dtype)
 
 
 def one_by_one(owner, targets):

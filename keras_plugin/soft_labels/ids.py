@@ -1,23 +1,37 @@
 """The class ids that the soft-label functions take, in Keras."""
 
+import functools
+
+import numpy as np
 from keras import backend, ops
 
-from keras_plugin.inputs import check_values
+from keras_plugin import values
 from shared_spec.soft_label_arguments import check_labels
 
 
 def class_ids(owner, target, num_classes, ignore_class):
-    """int32 ids (N, *space), and (N, *space) whether a pixel counts; a class axis of length 1 is dropped."""
-    target = ops.convert_to_tensor(target)
+    """int32 ids (N, *space), which pixels count, and which are neither a class nor ignored, refused where they are seen.
+
+    A class axis of length 1 is dropped.
+    """
+    target = values.to_tensor(target)
     shape = known_shape(owner, target)
     if len(shape) >= 4 and shape[-1] == 1:
         target, shape = ops.squeeze(target, axis=-1), shape[:-1]
     dtype = backend.standardize_dtype(target.dtype)
     check_labels(owner, shape, dtype == 'bool' or dtype.startswith(('int', 'uint')), dtype)
-    ids = ops.cast(target, 'int32')
-    valid = ops.ones_like(ids, dtype='bool') if ignore_class is None else ops.not_equal(ids, ignore_class)
-    check_values(owner, ids, valid, 0, num_classes - 1, f'target labels must be below {num_classes}')
-    return ids, ops.logical_and(valid, ops.logical_and(ids >= 0, ids < num_classes))
+    labels = values.as_numbers(target)
+    valid = ops.ones_like(labels, dtype='bool')
+    if ignore_class is not None:
+        valid = ops.logical_not(values.equals(labels, ignore_class))
+    wrong = ops.logical_and(valid, values.no_ids(labels, num_classes))
+    values.look(functools.partial(values.check_ids, owner, num_classes), wrong, labels, valid)
+    return ops.cast(labels, 'int32'), ops.logical_and(valid, ops.logical_not(wrong)), wrong
+
+
+def spoiled(soft, wrong):
+    """``soft`` with NaN at ``wrong`` pixels."""
+    return ops.where(wrong, np.nan * ops.ones_like(soft), soft)
 
 
 def known_shape(owner, target):

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class
+from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class, spoiled
 from shared_spec.soft_label_arguments import checked_window, taken
 
 
@@ -13,8 +13,8 @@ def label_smoothing(target, epsilon, *, num_classes, ignore_class=None, dtype='f
         owner, epsilon=epsilon, num_classes=num_classes, ignore_class=ignore_class
     )
     dtype = float_dtype(owner, dtype)
-    ids, valid = class_ids(owner, target, num_classes, ignore_class)
-    return smoothed(ids, valid, valid, epsilon, num_classes, dtype)
+    ids, valid, wrong = class_ids(owner, target, num_classes, ignore_class)
+    return smoothed(ids, valid, wrong, valid, epsilon, num_classes, dtype)
 
 
 def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, ignore_class=None, dtype='float32'):
@@ -30,20 +30,21 @@ def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, igno
         owner, epsilon=epsilon, num_classes=num_classes, ignore_class=ignore_class
     )
     dtype = float_dtype(owner, dtype)
-    ids, valid = class_ids(owner, target, num_classes, ignore_class)
-    return smoothed(ids, valid, boundary(ids, valid, num_classes, window), epsilon, num_classes, dtype)
+    ids, valid, wrong = class_ids(owner, target, num_classes, ignore_class)
+    return smoothed(ids, valid, wrong, boundary(ids, valid, num_classes, window), epsilon, num_classes, dtype)
 
 
-def smoothed(ids, valid, where, epsilon, num_classes, dtype):
-    """(N, *space, C) one-hot labels, smoothed ``where`` (valid pixels only) and 0 where not ``valid``."""
+def smoothed(ids, valid, wrong, where, epsilon, num_classes, dtype):
+    """(N, *space, C) one-hot labels, smoothed ``where`` (valid pixels only), 0 where not ``valid`` and NaN if ``wrong``."""
     others = ops.cast(where, dtype) * (epsilon / num_classes)
     own = ops.cast(valid, dtype) - ops.cast(where, dtype) * (epsilon - epsilon / num_classes)
+    own, others = spoiled(own, wrong), spoiled(others, wrong)
     return ops.where(is_class(ids, num_classes), own[..., None], others[..., None])
 
 
 def boundary(ids, valid, num_classes, window):
     """(N, *space) whether a pixel's window has more than one class and no ignored pixel."""
-    # an ignored pixel is above all classes
+    # what is ignored, or no class, is above all classes
     seen = ops.cast(ops.where(valid, ids, num_classes * ops.ones_like(ids)), 'float32')
     largest, smallest = window_maximum(seen, window), -window_maximum(-seen, window)
     return ops.logical_and(largest != smallest, largest < num_classes)

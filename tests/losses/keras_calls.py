@@ -194,8 +194,8 @@ def wrong_layers(arrays):
         'kind': lambda: robust(learn_nu=True, layer=keras.layers.Dense(1)),
         'fixed': lambda: robust(layer=layer),
         'start': lambda: robust(learn_nu=True, nu=3.0, layer=layer),
-        'unbuilt': lambda: robust(learn_nu=True, layer=layer)(y, z),
-        'unknown': lambda: robust(learn_nu=True, layer='nobody')(y, z),
+        'unbuilt': lambda: robust(learn_nu=True, layer=layer, from_logits=True)(y, z),
+        'unknown': lambda: robust(learn_nu=True, layer='nobody', from_logits=True)(y, z),
         'nu': lambda: keras_plugin.layers.DegreesOfFreedom(-1),
     }
     return messages(calls), {}

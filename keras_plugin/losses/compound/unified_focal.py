@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import cell_sums, mean_of_sums
+from keras_plugin.inputs import only
 from keras_plugin.losses.base import Loss
 from keras_plugin.overlap import clip, power, ratio
 from shared_spec import LOSSES
@@ -36,7 +37,7 @@ class UnifiedFocalLoss(Loss):
         if not batch.softmax:  # all backgrounds, then all foregrounds
             log_p, p, q = (ops.concatenate(pair, -1) for pair in ([log_q, log_p], [q, p], [p, q]))
             y = ops.concatenate([1 - y, y], -1)
-            y = ops.where(batch.weight[..., None] > 0, y, ops.zeros_like(y))
+            y = only(batch.labelled, y)
         cells, background = spec.sides(c, batch.softmax)
         weights, focus, tversky = (ops.convert_to_tensor(x, dtype=p.dtype) for x in spec.powers(background))
         nll = -clip(log_p, math.log(FLOOR), math.log1p(-FLOOR))

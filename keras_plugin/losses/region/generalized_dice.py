@@ -30,7 +30,7 @@ class GeneralizedDiceLoss(Loss):
 
     def compute(self, batch):
         spec, c = self.spec, batch.channels
-        chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
+        chosen = ops.convert_to_tensor(shapes.chosen(type(spec).__name__, spec.classes, c), dtype='int32')
         statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
         statistics = [ops.take(s, chosen, axis=1) for s in statistics]
         dtype = backend.standardize_dtype(statistics[0].dtype)
@@ -63,4 +63,4 @@ class GeneralizedDiceLoss(Loss):
         w = ratio(w, ops.sum(w, axis=-1, keepdims=True) + none, 0.0)
         top = ops.sum(w * tp, axis=-1) + self.spec.smooth
         bottom = ops.sum(w * (tp + fp / 2 + fn / 2), axis=-1) + self.spec.smooth
-        return ops.where(ops.any(present, axis=-1), 1 - ratio(top, bottom), ops.zeros_like(top))
+        return ops.where(ops.any(present, axis=-1), 1 - ratio(top, bottom), 0 * top)

@@ -38,10 +38,10 @@ class Lovasz(RegionLoss):
         errors = self.errors(batch)
         signed = batch.weight[..., None] * ops.where(batch.target > 0, ops.ones_like(errors), -ops.ones_like(errors))
         errors, signed = (ops.transpose(x, (0, 2, 1) if self.spec.per_image else (2, 0, 1)) for x in (errors, signed))
-        shape = ops.shape(errors)
-        rows = -1 if self.spec.per_image else c
-        errors, signed = (ops.reshape(x, (rows, shape[2] if self.spec.per_image else -1)) for x in (errors, signed))
-        constant = ops.stop_gradient(errors)
+        n, _, pixels = ops.shape(errors)
+        rows = (n * c, pixels) if self.spec.per_image else (c, -1)
+        errors, signed = (ops.reshape(x, rows) for x in (errors, signed))
+        constant = ops.stop_gradient(ops.where(errors == errors, errors, ops.zeros_like(errors)))  # NaN has no order
         if self.spec.per_image:
             increments = jaccard_increments(constant, signed)
         else:

@@ -6,7 +6,7 @@ from keras import backend, ops
 
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
-from keras_plugin.inputs import widest
+from keras_plugin.inputs import only, times_log, widest
 from keras_plugin.losses.base import Loss
 from keras_plugin.overlap import floor, largest, ratio
 from shared_spec import LOSSES
@@ -32,12 +32,12 @@ class RegionMutualInformationLoss(Loss):
     def compute(self, batch):
         spec, y = self.spec, batch.target
         log_p, log_q = batch.log_prob
-        bce = -y * log_p if log_q is None else -(y * log_p + (1 - y) * log_q)
+        bce = -times_log(y, log_p) - (0 if log_q is None else times_log(1 - y, log_q))
         # the two parts cancel where the prediction is good, so both are added precisely
         ce = ops.sum(in_float64(lambda v, x: ops.sum(v * x, axis=1), batch.weight, ops.sum(bce, axis=-1)))
         mass = ops.sum(batch.sum(ops.ones_like(y[..., :1])))
         p = ops.sigmoid(batch.pred) if batch.logits else batch.pred
-        p = p * ops.cast(batch.weight > 0, p.dtype)[..., None]
+        p = only(batch.counts, p)
         p = p + CLIP if spec.ce == 'sigmoid' else floor(p, CLIP)
         y, p = (self.maps(x, batch.space) for x in (y, p))
         rmi = in_float64(self.lower_bound, self.pooled(y, nearest=True), self.pooled(p))
@@ -105,7 +105,12 @@ def cholesky(x):
     """The factor; NaN for what is not a number, where Keras' own raises and would end a training with loss scaling."""
     wrong = ops.any(x != x, axis=(-2, -1), keepdims=True)
     one = ops.eye(x.shape[-1], dtype=x.dtype) + ops.zeros_like(x)
-    return ops.where(wrong, np.nan * one, ops.cholesky(ops.where(wrong, one, x)))
+    x = ops.where(wrong, one, x)
+    if backend.backend() == 'tensorflow':  # where Keras' raises for a gradient of NaN too
+        import tensorflow as tf
+
+        return ops.where(wrong, np.nan * one, tf.linalg.cholesky(x))
+    return ops.where(wrong, np.nan * one, ops.cholesky(x))
 
 
 def solve(root, b):
@@ -164,4 +169,4 @@ def bilinear_lines(x, size, axis):
 
 
 def take(x, lines, axis):
-    return ops.take(x, lines, axis=axis)
+    return ops.take(x, ops.convert_to_tensor(lines, dtype='int32'), axis=axis)

@@ -1,0 +1,211 @@
+"""Values that are no labels, weights, probabilities or predictions, in Keras: found in the step, told where they are seen.
+
+The rule is ``shared_spec.values``'. ``prepare`` gives a pixel with such a value the weight NaN, and so the loss and its
+gradient; where values can be seen it calls the spec's sentence first.
+"""
+
+import functools
+import os
+import warnings
+
+import numpy as np
+from keras import backend, ops
+
+from shared_spec import values
+from shared_spec.values import TOLERANCE
+
+DEBUG = os.environ.get('SEGPARITY_DEBUG', '') not in ('', '0')
+COMPILED = (
+    'SEGPARITY_DEBUG=1: {what}, where nothing can look at values; wrong ones make the loss NaN there, and {how} '
+    'raises the sentence that says what is wrong'
+)
+
+
+def largest_integer():
+    """The dtype of integers that no label wraps in, where the backend has it (JAX without x64 has not)."""
+    if backend.backend() != 'jax':
+        return 'int64'
+    import jax
+
+    return 'int64' if jax.config.jax_enable_x64 else 'int32'
+
+
+def to_tensor(x):
+    """x as a tensor of its own dtype, whatever ``floatx`` is, which on JAX rounds arrays of NumPy.
+
+    64-bit integers of NumPy that the backend would wrap, or does not have, end at its largest.
+    """
+    if not isinstance(x, np.ndarray):
+        return ops.convert_to_tensor(x)
+    if x.dtype.kind in 'iu' and x.dtype.itemsize == 8:
+        dtype = largest_integer()
+        lowest = np.iinfo(dtype).min if x.dtype.kind == 'i' else 0
+        x = np.clip(x, lowest, np.iinfo(dtype).max).astype(dtype)
+    elif x.dtype == np.float64 and largest_integer() == 'int32':
+        x = x.astype(np.float32)
+    return ops.convert_to_tensor(x, dtype=backend.standardize_dtype(x.dtype))
+
+
+def as_numbers(labels):
+    """Labels in int32 or int64, float32 or float64, which compare everywhere; from 2^31 on uint32 turns negative on JAX."""
+    dtype = backend.standardize_dtype(labels.dtype)
+    if backend.is_float_dtype(dtype):
+        return labels if dtype == 'float64' else ops.cast(labels, 'float32')
+    return ops.cast(labels, largest_integer() if dtype in ('int64', 'uint32', 'uint64') else 'int32')
+
+
+def is_float(x):
+    return backend.is_float_dtype(backend.standardize_dtype(x.dtype))
+
+
+def equals(labels, ignored):
+    """Which of ``as_numbers`` are the integer ``ignored``."""
+    if is_float(labels):
+        return labels == float(ignored)
+    half = 2 ** (63 if backend.standardize_dtype(labels.dtype) == 'int64' else 31)
+    return labels == (ignored + half) % (2 * half) - half  # as the labels' own cast would wrap it
+
+
+def no_ids(labels, num_classes):
+    """Which labels are no class ids."""
+    wrong = ops.logical_or(labels < 0, labels >= num_classes)
+    return ops.logical_or(wrong, labels != ops.floor(labels)) if is_float(labels) else wrong  # NaN is not itself
+
+
+def outside(x):
+    """Which numbers are not in [0, 1], floats by more than rounding; NaN is not either."""
+    if is_float(x):
+        return ops.logical_not(ops.abs(x - 0.5) <= 0.5 + TOLERANCE)
+    return ops.logical_or(x < 0, x > 1)
+
+
+def no_weights(weight):
+    return ops.logical_not(ops.logical_and(weight >= 0, weight < np.inf))
+
+
+def beyond(x):
+    """(N, P) which pixels have a number of x (N, P, C) ``outside`` [0, 1]; None where it is seen that none has."""
+    if not is_float(x):
+        return ops.any(outside(x), axis=-1)
+    if seen_finite(x) and (0 in x.shape or (bool(ops.min(x) >= 0) and bool(ops.max(x) <= 1))):
+        return None
+    return ops.logical_not(ops.all(ops.abs(x - 0.5) <= 0.5 + TOLERANCE, axis=-1))  # XLA's maxima would drop NaN
+
+
+def no_numbers(logits, softmax):
+    """(N, P) which pixels have a logit of NaN or +inf, or for softmax only -inf; None where it is seen that none has."""
+    if seen_finite(logits):
+        return None
+    numbers = ops.all(logits < np.inf, axis=-1)
+    return ops.logical_not(ops.logical_and(numbers, ops.any(logits > -np.inf, axis=-1)) if softmax else numbers)
+
+
+def wrong_pixels(owner, labels, given, weights, logits, softmax):
+    """(N, P) which pixels that count have a weight, a label or a prediction outside its range; refuses what it can see.
+
+    labels (N, P) or (N, P, C) ``as_numbers``, given (N, P, C), weights: those of pixels, and of images where there are.
+    None where it is seen that all is well. A softmax of what is no number is NaN by itself, and every class id asks for
+    it; maps of labels may be 0 in all classes.
+    """
+    classes, counts = given.shape[-1], weights[0] != 0
+    found = []
+    for weight in weights[1:] and weights:
+        wrong = look(functools.partial(values.check_weights, owner), no_weights(weight), weight)
+        found.append(wrong if wrong is None or len(wrong.shape) == 2 else wrong[:, None])
+    if len(labels.shape) == 3:
+        wrong, check = beyond(labels), functools.partial(check_maps, owner)
+    elif classes == 1:
+        wrong, check = outside(labels), functools.partial(values.check_one_channel, owner)
+    else:
+        wrong, check = no_ids(labels, classes), functools.partial(check_ids, owner, classes)
+    found.append(look(check, both(counts, wrong), labels, counts))
+    if not logits:
+        wrong = both(counts, beyond(given))
+        found.append(look(functools.partial(check_prediction, owner), wrong, given, counts))
+    elif not softmax or len(labels.shape) == 3:
+        found.append(both(counts, no_numbers(given, softmax)))
+    found = [wrong for wrong in found if wrong is not None]
+    return functools.reduce(ops.logical_or, found) if found else None
+
+
+def both(counts, wrong):
+    return None if wrong is None else ops.logical_and(counts, wrong)
+
+
+def check_ids(owner, num_classes, ids, counts):
+    values.check_ids(owner, ids, counts, num_classes, ignore='ignore_class')
+
+
+def check_maps(owner, target, counts):
+    values.check_maps(owner, target, counts[..., None])
+
+
+def check_prediction(owner, prob, counts):
+    """Refuses probabilities (N, P, C), unless one is no number, which makes NaN of the loss and no error."""
+    if (values.is_number(prob, False, -1) | ~counts).all():
+        values.check_probabilities(owner, prob, counts[..., None])
+
+
+def look(check, wrong, *tensors):
+    """``wrong``, or None where it is seen that nothing is; there ``check`` gets the tensors of what is as NumPy arrays.
+
+    Values can be seen wherever nothing is traced and the tensors are on a CPU; under SEGPARITY_DEBUG=1 also on other
+    devices and in compiled steps, but for those of XLA on TensorFlow and of ``torch.compile``, which are warned of.
+    """
+    if wrong is None:
+        return None
+    if all(visible(x) for x in (wrong, *tensors)):
+        if not bool(ops.any(wrong)):
+            return None
+        check(*(np.asarray(ops.convert_to_numpy(x)) for x in tensors))
+    elif DEBUG:
+        look_in_the_step(check, tensors)
+    return wrong
+
+
+def seen_finite(x):
+    """Whether it is seen that every number of x is finite; one sum costs less than what a loss does about those."""
+    return visible(x) and bool(ops.isfinite(ops.sum(ops.stop_gradient(x))))
+
+
+def visible(x):
+    """Whether a tensor's values can be seen now, without waiting for a device."""
+    if backend.backend() == 'tensorflow':
+        import tensorflow as tf
+
+        return tf.executing_eagerly() and (DEBUG or 'CPU' in x.device)
+    if backend.backend() == 'jax':
+        import jax
+
+        if isinstance(x, jax.core.Tracer) or not x.is_fully_addressable:
+            return False
+        return DEBUG or all(device.platform == 'cpu' for device in x.devices())
+    import torch
+
+    if torch.compiler.is_compiling() or type(x) is not torch.Tensor or torch._C._functorch.maybe_get_level(x) != -1:
+        return False
+    return x.device.type == 'cpu' or (DEBUG and x.device.type != 'meta')
+
+
+def look_in_the_step(check, tensors):
+    """Makes the compiled step call ``check`` by itself."""
+    if backend.backend() == 'jax':
+        import jax
+
+        jax.debug.callback(lambda *arrays: check(*map(np.asarray, arrays)), *tensors)
+    elif backend.backend() == 'tensorflow':
+        import tensorflow as tf
+
+        from keras_plugin.tensorflow_replicas import in_xla
+
+        if in_xla():
+            what, how = 'TensorFlow compiles this step with XLA', 'model.compile(jit_compile=False)'
+            warnings.warn(COMPILED.format(what=what, how=how), stacklevel=2)
+        else:
+            tf.py_function(lambda *arrays: check(*(x.numpy() for x in arrays)), tensors, [])
+    else:
+        import torch
+
+        if torch.compiler.is_compiling():
+            what, how = 'torch.compile compiles this step', 'model.compile(jit_compile=False)'
+            warnings.warn(COMPILED.format(what=what, how=how), stacklevel=2)

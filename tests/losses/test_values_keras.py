@@ -1,0 +1,152 @@
+"""One wrong pixel, Keras: a sentence where values can be seen, elsewhere NaN in value and gradient, never a number."""
+
+import numpy as np
+import pytest
+
+from shared_spec import LOSSES
+from tests.support.frameworks import axis
+from tests.support.same import TOLERANCES, assert_same
+
+KERAS = ('keras_tensorflow', 'keras_jax', 'keras_torch')
+BACKENDS = pytest.mark.parametrize('framework', axis(*KERAS))
+FORMS = ('ids', 'probabilities', 'sigmoid', 'soft', 'one', 'one_hard')
+SOME = ['JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'LovaszHingeLoss', 'RegionMutualInformationLoss']
+SPOILED = ['NaN', 'NaN']
+
+
+def ask(worker, function, **arguments):
+    return worker.call(f'tests.losses.value_calls:{function}', **arguments)[0]
+
+
+def only_nan(found):
+    """The outcomes that are not NaN in value and gradient; a sigmoid of -inf alone is fine."""
+    wrong = {(name, fault): got for name, one in found.items() for fault, got in one.items() if got != SPOILED}
+    if wrong.get(('RegionMutualInformationLoss', 'nothing'), [0])[0] == np.inf:
+        del wrong['RegionMutualInformationLoss', 'nothing']
+    return wrong
+
+
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax'))
+def test_every_loss_compiled(framework, worker):
+    """Beside it in the same calls: whatever an ignored pixel or one of weight 0 holds, value and gradient stay the same."""
+    found = ask(worker, 'unseen', form='ids', jit=True)
+    assert set(found) == {name for name in LOSSES if 'many' in LOSSES[name].channels}
+    assert not only_nan(found)
+
+
+@pytest.mark.parametrize('framework', axis('keras_torch'))
+@pytest.mark.parametrize('form', FORMS)
+def test_every_loss_on_every_form_of_input(form, framework, worker):
+    found = ask(worker, 'unseen', form=form, jit=False)
+    assert found and not only_nan(found)
+
+
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax'))
+@pytest.mark.parametrize('form', FORMS[1:])
+def test_some_losses_on_every_form_of_input(form, framework, worker):
+    """JAX compiled, TensorFlow without XLA."""
+    found = ask(worker, 'unseen', form=form, jit=framework == 'keras_jax', names=SOME)
+    assert found and not only_nan(found)
+
+
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_torch'))
+@pytest.mark.parametrize('granularity', ['D', 'I', 'C', {'D': 0.5, 'I': 0.25, 'C': 0.25}], ids=str)
+def test_every_mean_over_cells(granularity, framework, worker):
+    names = None if framework == 'keras_torch' else ['SoftDiceLoss']
+    for form in ('ids', 'probabilities'):
+        found = ask(worker, 'unseen', form=form, jit=False, granularity=granularity, names=names)
+        assert found and not only_nan(found)
+
+
+@BACKENDS
+@pytest.mark.parametrize('form', FORMS)
+def test_the_reference_s_sentence_where_values_can_be_seen(form, framework, worker):
+    found = ask(worker, 'seen', form=form, names=None if framework == 'keras_torch' else SOME)
+    sentences = 0
+    for name, one in found.items():
+        for fault, (got, want) in one.items():
+            if isinstance(want, str) and 'probabilities' in want and framework == 'keras_jax':
+                want = SPOILED  # the prediction is traced where jax.grad takes its gradient
+            if want == ['number', 'NaN']:  # -inf under sigmoid
+                assert (name, fault, got) == ('RegionMutualInformationLoss', 'nothing', [np.inf, 'finite'])
+                continue
+            assert got == want, (name, fault)
+            sentences += isinstance(want, str)
+    assert sentences >= 3
+
+
+@BACKENDS
+def test_an_unreduced_loss_is_nan_at_the_pixel_alone(framework, worker):
+    assert ask(worker, 'pixel_by_pixel') == [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
+
+
+@BACKENDS
+@pytest.mark.parametrize('form', ['ids', 'soft', 'one_hard'])
+def test_a_logit_of_minus_infinity_is_probability_0(form, framework, worker):
+    """A class that never occurs may be masked: as with -1e4; a true class costs the formula's limit."""
+    names = None if framework == 'keras_torch' else ['ComboLoss', 'WeightedCrossEntropyLoss', 'JaccardMetricLoss']
+    for name, (absent, own) in ask(worker, 'never', form=form, names=names).items():
+        for value, low, off in (absent, own):
+            assert off != 'NaN' and off <= TOLERANCES['float32_gradient'][0], name
+            assert value == 'inf' or abs(value - low) <= 1e-6 * max(1, abs(low)), name
+        assert absent[0] != 'inf', name
+        if name == 'WeightedCrossEntropyLoss' and form != 'soft':
+            assert own[0] == 'inf'
+
+
+@BACKENDS
+def test_labels_of_every_dtype(framework, worker):
+    found = ask(worker, 'label_dtypes')
+    want = found['int32'][0]
+    for dtype in ('uint8', 'uint16', 'int32', 'uint32', 'int64', 'uint64', 'float32', 'float64'):
+        assert_same(found[dtype][0], want, 'float32', dtype)
+        assert found[dtype][1].startswith('ValueError: JaccardMetricLoss: target labels must be below 3, got ')
+        assert_same(found[dtype + ' one-hot'], found['int32 one-hot'], 'float32', dtype)
+    for dtype in ('uint32', 'uint16', 'int64'):
+        assert_same(found[dtype][2], want, 'float32', dtype)
+    assert_same(found['one channel'], np.full(4, found['one channel'][0]), 'float32')
+    assert 'whole numbers, got 0.5' in found['fraction']
+
+
+@BACKENDS
+def test_no_pixels_and_no_images_are_0(framework, worker):
+    assert ask(worker, 'nothing', names=SOME if framework == 'keras_jax' else list(LOSSES)) == []
+
+
+@BACKENDS
+@pytest.mark.parametrize('setting', ['float16', 'bfloat16', 'float64'])
+def test_floatx_changes_nothing(setting, framework, worker):
+    some = dict(forms=['ids'], names=['ExponentialLogarithmicLoss', 'GeneralizedDiceLoss', 'LovaszSoftmaxLoss'])
+    everything = dict(forms=['ids', 'soft', 'one_hard'])
+    found = ask(worker, 'floatx', setting=setting, **(some if framework == 'keras_jax' else everything))
+    for name, (value, gradient) in found.items():
+        assert value <= TOLERANCES['float32'][0] and gradient <= TOLERANCES['float32_gradient'][0], name
+
+
+@BACKENDS
+def test_callbacks_of_a_compiled_fit_see_the_nan(framework, worker, tmp_path):
+    jit = framework != 'keras_torch'
+    found = ask(worker, 'fit', folder=str(tmp_path), jit=jit)
+    assert not found['saved']  # no model is the best with such a loss
+    assert found['steps'] == [0, 1, 2]
+
+
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_torch'))
+def test_debugging_raises_the_sentence_from_fit(framework, worker):
+    said, warned = ask(worker, 'debugging', jit=False)
+    assert 'JaccardMetricLoss: target labels must be below 3, got 200' in said and not warned
+
+
+@pytest.mark.parametrize('framework', axis('keras_jax'))
+def test_debugging_raises_the_sentence_from_a_compiled_fit(framework, worker):
+    said, warned = ask(worker, 'debugging', jit=True)
+    assert 'JaccardMetricLoss: target labels must be below 3, got 200' in said and not warned
+
+
+@pytest.mark.parametrize(
+    'framework', [*axis('keras_tensorflow'), *(pytest.param(f, marks=pytest.mark.slow) for f in ('keras_torch',))]
+)
+def test_debugging_says_where_it_cannot_look(framework, worker):
+    said, warned = ask(worker, 'debugging', jit=True)
+    assert said == '[nan]'
+    assert warned and 'model.compile(jit_compile=False) raises the sentence' in warned[0]
