@@ -2,7 +2,7 @@
 
 import torch
 
-from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, not_a_number_where_none
+from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, spoiled
 from shared_spec.soft_label_arguments import check_annotators, check_weighting, taken
 
 
@@ -19,8 +19,8 @@ def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_in
     num_classes, ignore_index = taken(owner, num_classes=num_classes, ignore_index=ignore_index)
     check_dtype(owner, dtype)
     check_annotators(owner, [getattr(target, 'shape', ()) for target in targets])
-    ids, valids = zip(*(class_ids(owner, target, num_classes, ignore_index) for target in targets))
-    valid = torch.stack(valids).all(0)
+    ids, valids, wrongs = zip(*(class_ids(owner, target, num_classes, ignore_index) for target in targets))
+    valid, wrong = torch.stack(valids).all(0), torch.stack(wrongs).any(0)
     wide = torch.float32 if valid.device.type == 'mps' else torch.float64
     if weighting == 'dice':
         weight = dice_weights(ids, valid, wide)
@@ -29,10 +29,7 @@ def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_in
     weight = (weight / weight.sum(0)).to(torch.promote_types(dtype, torch.float32))
     weight = weight.view(*weight.shape, *[1] * valid.dim())  # (R, N, 1, ...)
     soft = sum(w * is_class(i, num_classes) for w, i in zip(weight, ids))
-    soft = torch.where(valid[:, None], soft, 0).to(dtype)
-    for i in ids:
-        soft = not_a_number_where_none(soft, i, valid, num_classes)
-    return soft
+    return spoiled(torch.where(valid[:, None], soft, 0), wrong[:, None]).to(dtype)
 
 
 def dice_weights(ids, valid, dtype):

@@ -8,9 +8,9 @@ from shared_spec.soft_label_arguments import check_labels
 
 
 def class_ids(owner, target, num_classes, ignore_index):
-    """int64 ids (N, *space), and (N, *space) whether they are not ignored; a class axis of length 1 is dropped.
+    """int64 ids (N, *space), which pixels count, and which are neither a class nor ignored, refused where they are seen.
 
-    Ids that are no class are refused where values can be seen; elsewhere ``not_a_number_where_none`` marks them.
+    A class axis of length 1 is dropped.
     """
     if not isinstance(target, torch.Tensor):
         raise TypeError(f'{owner}: target must be a tensor, got {type(target).__name__}')
@@ -22,15 +22,13 @@ def class_ids(owner, target, num_classes, ignore_index):
     valid = torch.ones_like(ids, dtype=torch.bool) if ignore_index is None else ids != ignore_index
     if can_look(ids):
         values.check_labels(owner, ids.flatten(1), valid.flatten(1), num_classes)
-    return ids, valid
-
-
-def not_a_number_where_none(soft, ids, valid, num_classes):
-    """soft (N, C, *space), NaN at pixels whose id is no class and was not refused."""
-    if can_look(ids):
-        return soft
     wrong = valid & ((ids < 0) | (ids >= num_classes))
-    return torch.where(wrong[:, None], torch.nan, soft)
+    return ids, valid & ~wrong, wrong
+
+
+def spoiled(soft, wrong):
+    """``soft`` with NaN at ``wrong`` pixels."""
+    return torch.where(wrong, torch.nan, soft)
 
 
 def is_class(ids, num_classes):

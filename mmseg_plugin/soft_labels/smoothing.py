@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, not_a_number_where_none
+from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, spoiled
 from shared_spec.soft_label_arguments import checked_window, taken
 
 
@@ -14,8 +14,8 @@ def label_smoothing(target, epsilon, *, num_classes, ignore_index=None, dtype=to
         owner, epsilon=epsilon, num_classes=num_classes, ignore_index=ignore_index
     )
     check_dtype(owner, dtype)
-    ids, valid = class_ids(owner, target, num_classes, ignore_index)
-    return smoothed(ids, valid, valid, epsilon, num_classes, dtype)
+    ids, valid, wrong = class_ids(owner, target, num_classes, ignore_index)
+    return smoothed(ids, valid, wrong, valid, epsilon, num_classes, dtype)
 
 
 def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, ignore_index=None, dtype=torch.float32):
@@ -30,21 +30,21 @@ def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, igno
         owner, epsilon=epsilon, num_classes=num_classes, ignore_index=ignore_index
     )
     check_dtype(owner, dtype)
-    ids, valid = class_ids(owner, target, num_classes, ignore_index)
-    return smoothed(ids, valid, boundary(ids, valid, num_classes, window), epsilon, num_classes, dtype)
+    ids, valid, wrong = class_ids(owner, target, num_classes, ignore_index)
+    return smoothed(ids, valid, wrong, boundary(ids, valid, num_classes, window), epsilon, num_classes, dtype)
 
 
-def smoothed(ids, valid, where, epsilon, num_classes, dtype):
-    """(N, C, *space) one-hot labels, smoothed ``where`` (valid pixels only) and 0 where not ``valid``."""
+def smoothed(ids, valid, wrong, where, epsilon, num_classes, dtype):
+    """(N, C, *space) one-hot labels, smoothed ``where`` (valid pixels only), 0 where not ``valid`` and NaN if ``wrong``."""
     others = where.to(dtype) * (epsilon / num_classes)
     own = valid.to(dtype) - where.to(dtype) * (epsilon - epsilon / num_classes)
-    soft = torch.where(is_class(ids, num_classes), own[:, None], others[:, None])
-    return not_a_number_where_none(soft, ids, valid, num_classes)
+    own, others = spoiled(own, wrong), spoiled(others, wrong)
+    return torch.where(is_class(ids, num_classes), own[:, None], others[:, None])
 
 
 def boundary(ids, valid, num_classes, window):
     """(N, *space) whether a pixel's window has more than one class and no ignored pixel."""
-    seen = torch.where(valid, ids, num_classes).to(torch.float32)  # an ignored pixel is above all classes
+    seen = torch.where(valid, ids, num_classes).to(torch.float32)  # what is ignored, or no class, is above all classes
     largest, smallest = window_maximum(seen, window), -window_maximum(-seen, window)
     return (largest != smallest) & (largest < num_classes)
 
