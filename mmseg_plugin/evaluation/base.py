@@ -182,7 +182,8 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         An image whose logits are not finite has no counts and no scores.
         """
         names = [
-            about['image_file'] or image_id or str(i) for i, (image_id, about) in enumerate(zip(state.image_ids, abouts))
+            about['image_file'] or image_id or str(i)
+            for i, (image_id, about) in enumerate(zip(state.image_ids, abouts))
         ]
         order = sorted(range(len(names)), key=lambda i: (names[i], state.image_ids[i] or ''))
         images = {'image': [names[i] for i in order]}

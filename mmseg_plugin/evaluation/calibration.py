@@ -6,9 +6,9 @@ from mmseg.registry import METRICS
 from mmseg_plugin.evaluation.base import ImageMetric
 from mmseg_plugin.evaluation.device_cells import tensor_cells
 from mmseg_plugin.evaluation.device_counts import whole
-from mmseg_plugin.evaluation.soundness import augmentations, predicted_from
+from mmseg_plugin.evaluation.soundness import augmentations, not_ignored, predicted_from
 from shared_spec.metrics.calibration import Calibration
-from shared_spec.metrics.calibration_state import CalibrationState
+from shared_spec.metrics.calibration_state import CalibrationState, check_shape
 
 MERGED = (
     'calibration needs the seg_logits of the prediction itself, which test-time augmentation does not hand on: '
@@ -63,12 +63,13 @@ class CalibrationMetric(ImageMetric):
         owner, (spec,) = type(self).__name__, self.specs
         if 'seg_logits' not in sample:
             raise ValueError(f"{owner}: every data sample must have 'seg_logits', got {sorted(sample)}")
-        seg_logits = sample['seg_logits']['data']
-        if 'pred_sem_seg' in sample and not predicted_from(seg_logits, sample['pred_sem_seg']['data']):
-            raise ValueError(f'{owner}: {MERGED}, got a pred_sem_seg that is not predicted from seg_logits')
-        prob = probabilities(seg_logits).nan_to_num(posinf=0.0)  # counted as not finite: the results are NaN
-        target = whole(sample['gt_sem_seg']['data'])
+        logits, target = sample['seg_logits']['data'], whole(sample['gt_sem_seg']['data'])
         target = target.reshape(target.shape[-2:])
+        check_shape(tuple(logits.shape), tuple(target.shape), spec.num_classes)
+        pred, valid = sample.get('pred_sem_seg'), not_ignored(target, spec.ignore_index)
+        if pred is not None and not predicted_from(logits, pred['data'], valid):
+            raise ValueError(f'{owner}: {MERGED}, got a pred_sem_seg that is not predicted from seg_logits')
+        prob = probabilities(logits).nan_to_num(posinf=0.0)  # counted as not finite: the results are NaN
         return (tensor_cells(prob, target, spec.num_classes, spec.bins, spec.ignore_index),)
 
 

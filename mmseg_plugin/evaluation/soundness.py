@@ -12,16 +12,21 @@ from mmseg_plugin.evaluation.device_counts import whole
 
 def counts_of(sample, num_classes, ignore_index):
     """What can be wrong with a data sample, as tensors of integers: see ``not_finite`` and ``no_class``."""
-    target = whole(sample['gt_sem_seg']['data']) if 'gt_sem_seg' in sample else None
     found = {'not_finite': torch.zeros(1, dtype=torch.int64), 'no_class': torch.zeros(2, dtype=torch.int64)}
-    if target is not None:
+    valid = None
+    if 'gt_sem_seg' in sample:
+        target = whole(sample['gt_sem_seg']['data'])
         found['no_class'] = no_class(target, num_classes, ignore_index)
-    logits = sample['seg_logits']['data'].detach() if 'seg_logits' in sample else None
-    if logits is not None and (target is None or logits.shape[-2:] == target.shape[-2:]):
-        pred = sample['pred_sem_seg']['data'] if 'pred_sem_seg' in sample else None
-        valid = None if target is None or ignore_index is None else target.to(logits.device) != ignore_index
-        found['not_finite'] = not_finite(logits, pred, valid)
+        valid = not_ignored(target, ignore_index)
+    if 'seg_logits' in sample:
+        logits, pred = sample['seg_logits']['data'], sample.get('pred_sem_seg', {}).get('data')
+        if valid is None or logits.shape[-2:] == valid.shape[-2:]:
+            found['not_finite'] = not_finite(logits, pred, valid)
     return found
+
+
+def not_ignored(target, ignore_index):
+    return torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
 
 
 def not_finite(logits, pred=None, valid=None):
@@ -30,17 +35,23 @@ def not_finite(logits, pred=None, valid=None):
     The argmax of such logits (C, H, W) is one of those that are not finite, that of their softmax, which is NaN
     throughout, class 0. Any other id of ``pred`` did not come of them: test-time augmentation that leaves out NaN.
     """
+    logits = logits.detach()
     if logits.device.type == 'cpu' and math.isfinite(logits.sum(dtype=torch.float32)):
         return torch.zeros(1, dtype=torch.int64)
     highest = logits.amax(0)
     wrong = ~(highest.isfinite() if len(logits) > 1 else highest < math.inf)
     if pred is not None:
-        pred = pred.to(logits.device).long().reshape(highest.shape)
-        chosen = logits.gather(0, pred.clamp(0, len(logits) - 1)[None])[0]
+        chosen, pred = chosen_of(logits, pred)
         wrong &= (pred == 0) | ~chosen.isfinite()
     if valid is not None:
-        wrong &= valid.reshape(highest.shape)
+        wrong &= valid.to(logits.device).reshape(highest.shape)
     return wrong.sum().reshape(1)
+
+
+def chosen_of(logits, pred):
+    """The logit (H, W) of the class predicted, and its id."""
+    pred = pred.to(logits.device).long().reshape(logits.shape[1:])
+    return logits.gather(0, pred.clamp(0, len(logits) - 1)[None])[0], pred
 
 
 def no_class(target, num_classes, ignore_index):
@@ -53,9 +64,7 @@ def no_class(target, num_classes, ignore_index):
         low, high = target.aminmax()
         if low >= 0 and high < num_classes:
             return nothing
-    strange = (target < 0) | (target >= num_classes)
-    if ignore_index is not None:
-        strange &= target != ignore_index
+    strange = ((target < 0) | (target >= num_classes)) & not_ignored(target, ignore_index)
     largest = target.masked_fill(~strange, torch.iinfo(torch.int64).min).amax()
     return torch.stack([strange.sum(), largest])
 
@@ -117,13 +126,13 @@ def augmentations(data_batch):
     return len(first) if nested else 1
 
 
-def predicted_from(logits, pred):
-    """Whether ids (1, H, W) can be what is predicted from logits (C, H, W): an argmax, in one channel some threshold."""
-    if pred.numel() != logits[0].numel():
+def predicted_from(logits, pred, valid):
+    """Whether the ids of valid pixels can be predicted from logits (C, H, W): an argmax, in one channel a threshold."""
+    if pred.numel() != valid.numel():
         return False
-    logits, pred = logits.detach(), pred.to(logits.device).long().reshape(logits.shape[1:])
+    chosen, pred = chosen_of(logits.detach(), pred)
+    valid = valid.to(logits.device)
     if len(logits) > 1:
-        chosen = logits.gather(0, pred.clamp(0, len(logits) - 1)[None])[0]
-        return not (chosen < logits.amax(0)).any()
-    below, above = logits[0][pred == 0], logits[0][pred != 0]
+        return not ((chosen < logits.detach().amax(0)) & valid).any()
+    below, above = chosen[valid & (pred == 0)], chosen[valid & (pred != 0)]
     return not below.numel() or not above.numel() or not below.max() >= above.min()
