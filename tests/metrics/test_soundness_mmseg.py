@@ -10,6 +10,7 @@ for host in ('torch', 'mmengine', 'mmcv', 'mmseg'):
     pytest.importorskip(host, reason=f"{host} is not installed: pip install -e '.[mmseg,mmcv-lite]'")
 
 import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
@@ -18,7 +19,7 @@ from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from mmseg_plugin.evaluation.soundness import no_class, not_finite
+from mmseg_plugin.evaluation.soundness import counts_of, no_class, not_finite
 from shared_spec.metrics.per_image import read_table
 from tests.metrics.compare import assert_agrees, assert_same
 from tests.metrics.golden import golden
@@ -68,6 +69,11 @@ def merged(augmented, target):
     model = SegTTAModel(type('Module', (torch.nn.Module,), dict(test_step=None, out_channels=augmented.shape[1]))())
     model.module.decode_head = Segmentor(1).decode_head
     return model.merge_preds([samples(augmented, [target] * len(augmented))])
+
+
+def batch_of(augmentations):
+    """What TestTimeAug and the collation of MMEngine's loaders make of one image."""
+    return pseudo_collate([dict(inputs=[torch.zeros(3, 8, 10)] * augmentations, data_samples=[None] * augmentations)])
 
 
 def images(n=4, channels=3, seed=0):
@@ -234,19 +240,37 @@ def test_counted_labels(ignore_index):
     assert no_class(target[:, :0], 3, ignore_index).tolist() == [0, 0]
 
 
-def test_a_whole_data_set_is_fetched_at_once(monkeypatch):
-    """No image waits for the device: counts stay tensors until the evaluation ends."""
+def test_no_image_waits_for_the_device():
+    """On the meta device every look at a value raises; counts stay tensors until the evaluation ends."""
+    logits, ids = torch.empty(3, 8, 10, device='meta'), torch.empty(1, 8, 10, device='meta', dtype=torch.long)
+    sample = dict(seg_logits=dict(data=logits), pred_sem_seg=dict(data=ids), gt_sem_seg=dict(data=ids))
+    found = counts_of(sample, 3, 255)
+    assert {key: (tuple(c.shape), c.device.type) for key, c in found.items()} == dict(
+        not_finite=((1,), 'meta'), no_class=((2,), 'meta')
+    )
     metric = build('FineGrainedMetric')
     Evaluator(metric).process(samples(*images()))
-    assert all(
-        isinstance(about[key], torch.Tensor) for _, about, _ in metric.results for key in ('not_finite', 'no_class')
-    )
+    assert all(isinstance(about[key], torch.Tensor) for _, about, _ in metric.results for key in found)
+
+
+@pytest.mark.gpu
+@every
+def test_on_a_gpu(kind, warned):
+    logits, targets = images()
+    targets[1, 2, :5] = 7
+    want, sentences = evaluated(build(kind), samples(logits, targets)), list(warned)
+    got = evaluated(build(kind), [sample.to('cuda') for sample in samples(logits, targets)])
+    assert_agrees(got, want, 1e-4)
+    assert warned == sentences * 2
+    logits[2, :, 4, 4], logits[2, :, 0, 0] = NAN, NAN
+    data = samples(logits, targets)
+    assert all(v != v for v in evaluated(build(kind), [sample.to('cuda') for sample in data]).values())
+    assert 'NaN or infinite at 1 pixels in 1 of 4 images' in warned[2]
 
 
 def test_calibration_refuses_merged_augmentations():
     logits, targets = images()
-    done = merged(logits, targets[0])
-    batch = dict(inputs=[[0], [0], [0], [0]], data_samples=[[0], [0], [0], [0]])
+    done, batch = merged(logits, targets[0]), batch_of(4)
     with pytest.raises(
         ValueError, match='CalibrationMetric: .* test-time augmentation .* got a batch of 4 augmentations'
     ):
@@ -256,9 +280,8 @@ def test_calibration_refuses_merged_augmentations():
         ValueError, match='CalibrationMetric: .* test-time augmentation .* not predicted from seg_logits'
     ):
         evaluated(build('CalibrationMetric'), done)
-    one = dict(inputs=[[0]], data_samples=[[0]])
     want = evaluated(build('CalibrationMetric'), samples(logits[:1], targets[:1]))
-    assert_same(evaluated(build('CalibrationMetric'), merged(logits[:1], targets[0]), one), want, 0)
+    assert_same(evaluated(build('CalibrationMetric'), merged(logits[:1], targets[0]), batch_of(1)), want, 0)
 
 
 def test_calibration_takes_ties_and_thresholds():
@@ -282,7 +305,7 @@ def test_calibration_takes_ties_and_thresholds():
 def test_merged_augmentations(kind, warned):
     """The last one's logits are at hand: a NaN in them is one in the merged probabilities."""
     logits, targets = images()
-    batch = dict(inputs=[[0], [0], [0], [0]], data_samples=[[0], [0], [0], [0]])
+    batch = batch_of(4)
     assert any(v == v for v in evaluated(build(kind), merged(logits, targets[0]), batch).values())
     assert not warned
     logits[3, 2, 4, 4] = NAN
