@@ -13,15 +13,13 @@ from mmseg_plugin.evaluation.device_counts import whole
 def counts_of(sample, num_classes, ignore_index):
     """What can be wrong with a data sample, as tensors of integers: see ``not_finite`` and ``no_class``."""
     found = {'not_finite': torch.zeros(1, dtype=torch.int64), 'no_class': torch.zeros(2, dtype=torch.int64)}
-    valid = None
-    if 'gt_sem_seg' in sample:
-        target = whole(sample['gt_sem_seg']['data'])
+    target = whole(sample['gt_sem_seg']['data']) if 'gt_sem_seg' in sample else None
+    if target is not None:
         found['no_class'] = no_class(target, num_classes, ignore_index)
-        valid = not_ignored(target, ignore_index)
     if 'seg_logits' in sample:
         logits, pred = sample['seg_logits']['data'], sample.get('pred_sem_seg', {}).get('data')
-        if valid is None or logits.shape[-2:] == valid.shape[-2:]:
-            found['not_finite'] = not_finite(logits, pred, valid)
+        if target is None or logits.shape[-2:] == target.shape[-2:]:
+            found['not_finite'] = not_finite(logits, pred, target, ignore_index)
     return found
 
 
@@ -29,8 +27,8 @@ def not_ignored(target, ignore_index):
     return torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
 
 
-def not_finite(logits, pred=None, valid=None):
-    """(1,): the valid pixels whose prediction came of a NaN, of +inf or, with several channels, of nothing but -inf.
+def not_finite(logits, pred=None, target=None, ignore_index=None):
+    """(1,): the pixels, but for ignored ones, whose prediction came of a NaN, of +inf or (softmax) of nothing but -inf.
 
     The argmax of such logits (C, H, W) is one of those that are not finite, that of their softmax, which is NaN
     throughout, class 0. Any other id of ``pred`` did not come of them: test-time augmentation that leaves out NaN.
@@ -43,8 +41,8 @@ def not_finite(logits, pred=None, valid=None):
     if pred is not None:
         chosen, pred = chosen_of(logits, pred)
         wrong &= (pred == 0) | ~chosen.isfinite()
-    if valid is not None:
-        wrong &= valid.to(logits.device).reshape(highest.shape)
+    if target is not None:
+        wrong &= not_ignored(target, ignore_index).to(logits.device).reshape(highest.shape)
     return wrong.sum().reshape(1)
 
 
@@ -58,15 +56,18 @@ def no_class(target, num_classes, ignore_index):
     """(2,): the pixels whose label is neither a class nor ignored, and the largest such label."""
     target = target.long()
     nothing = torch.zeros(2, dtype=torch.int64, device=target.device)
-    if not target.numel():
+    if not target.numel() or (target.device.type == 'cpu' and all_classes(target, num_classes)):
         return nothing
-    if target.device.type == 'cpu':
-        low, high = target.aminmax()
-        if low >= 0 and high < num_classes:
-            return nothing
-    strange = ((target < 0) | (target >= num_classes)) & not_ignored(target, ignore_index)
-    largest = target.masked_fill(~strange, torch.iinfo(torch.int64).min).amax()
-    return torch.stack([strange.sum(), largest])
+    valid = not_ignored(target, ignore_index)
+    if target.device.type == 'cpu' and all_classes(target.where(valid, 0), num_classes):
+        return nothing
+    strange = ((target < 0) | (target >= num_classes)) & valid
+    return torch.stack([strange.sum(), target.masked_fill(~strange, torch.iinfo(torch.int64).min).amax()])
+
+
+def all_classes(ids, num_classes):
+    low, high = ids.aminmax()
+    return low >= 0 and high < num_classes
 
 
 def fetch(abouts):
@@ -84,9 +85,9 @@ def sentences(owner, abouts, class_names, ignore_index):
     for key, text in (('not_finite', of_logits), ('no_class', of_labels)):
         found = [about for about in abouts if about[key][0]]
         if found:
-            pixels, example = sum(about[key][0] for about in found), found[0]['image_file']
+            pixels, example = sum(about[key][0] for about in found), min(about['image_file'] or '' for about in found)
             where = f'{pixels} pixels in {len(found)} of {len(abouts)} images'
-            where += f' (first in {example})' if example else ''
+            where += f' (such as {example})' if example else ''
             yield f'{owner}: ' + text(where, [about[key] for about in found], class_names, ignore_index)
 
 

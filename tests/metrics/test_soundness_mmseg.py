@@ -109,7 +109,7 @@ def test_logits_that_are_not_finite_make_every_result_nan(kind, fault, warned):
     assert got and all(math.isnan(value) for value in got.values())
     assert len(warned) == 1
     assert warned[0].startswith(
-        f'{kind}: seg_logits are NaN or infinite at 1 pixels in 1 of 4 images (first in images/2'
+        f'{kind}: seg_logits are NaN or infinite at 1 pixels in 1 of 4 images (such as images/2'
     )
 
 
@@ -184,7 +184,7 @@ def test_written_predictions_of_such_logits_are_warned_of(tmp_path, warned):
         evaluated(build('FineGrainedMetric', output_dir=str(tmp_path), format_only=True), samples(logits, targets))
         == {}
     )
-    assert len(warned) == 1 and 'at 1 pixels in 1 of 4 images (first in images/3.jpg)' in warned[0]
+    assert len(warned) == 1 and 'at 1 pixels in 1 of 4 images (such as images/3.jpg)' in warned[0]
 
 
 def test_only_pixels_predicted_from_such_logits_count():
@@ -202,7 +202,7 @@ def test_labels_that_are_no_class_are_counted_and_warned_of_once(kind, warned):
     got = evaluated(build(kind), samples(logits, targets))
     assert any(value == value for value in got.values())
     assert warned == [
-        f'{kind}: labels are none of the 3 classes at 6 pixels in 2 of 4 images (first in images/1.jpg), the largest is '
+        f'{kind}: labels are none of the 3 classes at 6 pixels in 2 of 4 images (such as images/1.jpg), the largest is '
         '7, and each counts against the class predicted there; likely: the data set has other classes than its metainfo '
         'says'
     ]
