@@ -1,5 +1,6 @@
 """What the evaluators share: one small row for each image, told apart by identity, and the per-image table."""
 
+import math
 import os.path as osp
 import sys
 from abc import ABCMeta, abstractmethod
@@ -12,6 +13,7 @@ from PIL import Image
 from prettytable import PrettyTable
 
 from mmseg_plugin.evaluation.device_counts import whole
+from mmseg_plugin.evaluation.soundness import check_channels, counts_of, fetch, sentences
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 from shared_spec.spec import NamedParameters, SpecError
 
@@ -21,12 +23,15 @@ class NamedABCMeta(NamedParameters, ABCMeta):
 
 
 class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
-    """An evaluator whose rows are images: (identity, files, row...), where the state of the metric adds up the rows.
+    """An evaluator whose rows are images: (identity, about, row...), where the state of the metric adds up the rows.
 
     An image that a padded distributed sampler repeats is dropped by its identity (paths and sample index), and an image
     without identity never; so results are those of one process, to the last digit. ``output_dir`` writes predictions
     as PNG, as IoUMetric does; ``format_only`` does nothing else. ``per_image_file`` (.csv or .parquet) gets one row for
     each class of each image at every evaluation.
+
+    ``about`` names the files of an image and counts what is wrong with it: logits that are not finite make every result
+    NaN, labels that are no class are warned of, once in an evaluation.
     """
 
     def __init__(self, collect_device, prefix, output_dir, format_only, per_image_file):
@@ -69,19 +74,45 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         return classes
 
     @property
+    def ignore_index(self):
+        return self.specs[0].ignore_index
+
+    @property
     def specs(self):
         """The specs for the classes of the data set."""
         return self.specs_for(len(self.class_names))
 
+    @property
+    def dataset_meta(self):
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta):
+        self._dataset_meta = dataset_meta
+        if dataset_meta and dataset_meta.get('classes'):
+            self.specs  # noqa: B018  refuses what the classes do not allow, before anything is trained
+
     def process(self, data_batch, data_samples):
         """Measures a batch of data samples (dicts with ``pred_sem_seg`` and ``gt_sem_seg``); writes it to output_dir."""
         for sample in data_samples:
-            row = () if self.format_only else self.row(sample)
-            files = {'image_file': sample.get('img_path'), 'target_file': sample.get('seg_map_path')}
+            check_channels(type(self).__name__, sample, self.class_names)
+            about = {'image_file': sample.get('img_path'), 'target_file': sample.get('seg_map_path')}
+            counts, row = self._measured(sample)
             if self.output_dir is not None:
-                files['pred_file'] = self._write(sample)
-            if not self.format_only:
-                self.results.append((identity(sample), files, *row))
+                about['pred_file'] = self._write(sample)
+            self.results.append((identity(sample), about | counts, *row))
+
+    def _measured(self, sample):
+        """What is counted of a sample, and its row; what is refused is so in this evaluator's name, with the image."""
+        try:
+            row = () if self.format_only else self.row(sample)
+            return counts_of(sample, len(self.class_names), self.ignore_index), row
+        except (TypeError, ValueError) as error:
+            name, _, sentence = str(error).partition(': ')
+            if not name.isidentifier():
+                raise
+            of_image = f' (image {sample["img_path"]})' if sample.get('img_path') else ''
+            raise type(error)(f'{type(self).__name__}: {sentence}{of_image}') from None
 
     def maps(self, sample):
         """The predicted ids and the labels of a data sample, both of the label's shape."""
@@ -106,6 +137,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
     def evaluate(self, size):
         """As BaseMetric; but rows are cut to ``size`` only where identities cannot tell the repeated ones."""
         self._size = size
+        fetch([about for _, about, *_ in self.results])
         try:
             return super().evaluate(sys.maxsize)
         finally:
@@ -115,42 +147,55 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         """Name -> per cent (a distance as it is) of the collected rows; logs the table of classes."""
         logger = MMLogger.get_current_instance()
         if self.format_only:
+            self._warn(logger, [about for _, about in results])
             logger.info(f'results are saved to {self.output_dir}')
             return {}
         if any(identity is None for identity, *_ in results):
             results = results[: self._size]
-        state, files = self.new_state(), []
-        for image_id, of_image, *row in results:
+        state, abouts = self.new_state(), []
+        for image_id, about, *row in results:
             if state.add(*row, image_id):
-                files.append(of_image)
+                abouts.append(about)
+        self._warn(logger, abouts)
         if self.per_image_file is not None:
-            write_table(self.per_image_file, self.per_image(state, files))
+            write_table(self.per_image_file, self.per_image(state, abouts))
             logger.info(f'the table of images is saved to {self.per_image_file}')
         columns, found = {}, {}
+        known = math.nan if any(about['not_finite'][0] for about in abouts) else 1
         for spec in self.specs:
             columns.update(
-                (name, shown(spec, name, v)) for name, v in state.per_class(spec).items() if name[-1] in 'DC'
+                (name, known * shown(spec, name, v)) for name, v in state.per_class(spec).items() if name[-1] in 'DC'
             )
-            found.update((name, float(shown(spec, name, v))) for name, v in state.results(spec).items())
+            found.update((name, known * float(shown(spec, name, v))) for name, v in state.results(spec).items())
         if columns:
             print_log('per class results:', logger)
             print_log('\n' + class_table(self.class_names, columns), logger=logger)
         return found
 
-    def per_image(self, state, files):
-        """The columns of the per-image table, sorted by image, so that the order of arrival leaves no trace."""
+    def _warn(self, logger, abouts):
+        for sentence in sentences(type(self).__name__, abouts, self.class_names, self.ignore_index):
+            logger.warning(sentence)
+
+    def per_image(self, state, abouts):
+        """The columns of the per-image table, sorted by image, so that the order of arrival leaves no trace.
+
+        An image whose logits are not finite has no counts and no scores.
+        """
         names = [
-            of_image['image_file'] or image_id or str(i)
-            for i, (image_id, of_image) in enumerate(zip(state.image_ids, files))
+            about['image_file'] or image_id or str(i)
+            for i, (image_id, about) in enumerate(zip(state.image_ids, abouts))
         ]
         order = sorted(range(len(names)), key=lambda i: (names[i], state.image_ids[i] or ''))
         images = {'image': [names[i] for i in order]}
         for key in ('image_file', 'target_file', 'pred_file'):
-            if any(of_image.get(key) for of_image in files):
-                images[key] = [files[i].get(key) or '' for i in order]
+            if any(about.get(key) for about in abouts):
+                images[key] = [abouts[i].get(key) or '' for i in order]
+        unknown = np.array([abouts[i]['not_finite'][0] > 0 for i in order], bool)
         cells = {}
         for spec in self.specs:
-            cells.update((name, values[order]) for name, values in state.cells(spec).items())
+            for name, values in state.cells(spec).items():
+                cells[name] = values[order]
+                cells[name][unknown] = math.nan if values.dtype.kind == 'f' else 0
         return per_image_columns(images, self.class_names, cells)
 
 

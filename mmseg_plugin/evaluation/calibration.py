@@ -5,8 +5,15 @@ from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
 from mmseg_plugin.evaluation.device_cells import tensor_cells
+from mmseg_plugin.evaluation.device_counts import whole
+from mmseg_plugin.evaluation.soundness import augmentations, not_ignored, predicted_from
 from shared_spec.metrics.calibration import Calibration
-from shared_spec.metrics.calibration_state import CalibrationState
+from shared_spec.metrics.calibration_state import CalibrationState, check_shape
+
+MERGED = (
+    'calibration needs the seg_logits of the prediction itself, which test-time augmentation does not hand on: '
+    'evaluate without it'
+)
 
 
 @METRICS.register_module()
@@ -14,8 +21,9 @@ class CalibrationMetric(ImageMetric):
     """Logs ``ECED``, ``ECEI``, ``SCED``, ``SCEI`` in per cent (JDTLosses: SCE in per mille); parameters of ``Calibration``.
 
     Probabilities are the softmax of a sample's ``seg_logits``; of a head with one channel MMSegmentation has already
-    taken the sigmoid there, and its threshold plays no part. Test-time augmentation leaves no ``seg_logits``. Lower is
-    better. How images are told apart, and what the files hold: see ``ImageMetric``.
+    taken the sigmoid there, and its threshold plays no part. Test-time augmentation is refused: it merges predictions,
+    but hands on the ``seg_logits`` of one of them. Lower is better. How images are told apart, and what the files hold:
+    see ``ImageMetric``.
     """
 
     def __init__(
@@ -45,15 +53,23 @@ class CalibrationMetric(ImageMetric):
         (spec,) = self.specs
         return CalibrationState(spec.num_classes, spec.ignore_index, spec.bins)
 
+    def process(self, data_batch, data_samples):
+        merged = augmentations(data_batch)
+        if merged > 1 and not self.format_only:
+            raise ValueError(f'{type(self).__name__}: {MERGED}, got a batch of {merged} augmentations')
+        super().process(data_batch, data_samples)
+
     def row(self, sample):
-        (spec,) = self.specs
+        owner, (spec,) = type(self).__name__, self.specs
         if 'seg_logits' not in sample:
-            raise ValueError(
-                f"{type(self).__name__}: every data sample must have 'seg_logits' (test-time augmentation drops "
-                f'them), got {sorted(sample)}'
-            )
-        prob = probabilities(sample['seg_logits']['data'])
-        target = sample['gt_sem_seg']['data'].reshape(sample['gt_sem_seg']['data'].shape[-2:])
+            raise ValueError(f"{owner}: every data sample must have 'seg_logits', got {sorted(sample)}")
+        logits, target = sample['seg_logits']['data'], whole(sample['gt_sem_seg']['data'])
+        target = target.reshape(target.shape[-2:])
+        check_shape(tuple(logits.shape), tuple(target.shape), spec.num_classes)
+        pred, valid = sample.get('pred_sem_seg'), not_ignored(target, spec.ignore_index)
+        if pred is not None and not predicted_from(logits, pred['data'], valid):
+            raise ValueError(f'{owner}: {MERGED}, got a pred_sem_seg that is not predicted from seg_logits')
+        prob = probabilities(logits).nan_to_num(posinf=0.0)  # counted as not finite: the results are NaN
         return (tensor_cells(prob, target, spec.num_classes, spec.bins, spec.ignore_index),)
 
 

@@ -13,8 +13,18 @@ def tensor_counts(pred, target, num_classes, ignore_index):
 
 
 def whole(ids):
-    """Ids as integers: MMSegmentation's one-channel heads threshold into floats."""
-    return ids.detach().long() if ids.is_floating_point() else ids.detach()
+    """Ids as integers that torch can compare: MMSegmentation's one-channel heads threshold into floats.
+
+    Bytes of a boolean map that are neither 0 nor 1 are cast, not viewed; ids that are no whole numbers are refused.
+    """
+    ids = ids.detach()
+    if ids.is_floating_point():
+        if (ids != ids.trunc()).any():
+            raise ValueError('image_counts: class ids must be whole numbers, got others')
+        return ids.long()
+    if ids.dtype == torch.bool:
+        return ids.to(torch.uint8)
+    return ids.long() if ids.dtype in (torch.uint16, torch.uint32, torch.uint64) else ids
 
 
 def on_device(pred, target, num_classes, ignore_index):

@@ -152,7 +152,9 @@ def test_refused_at_the_first_batch():
         METRICS.build(dict(type='BoundaryMetric')).process({}, samples(preds, targets))
     with pytest.raises(SpecError, match='BoundaryMetric: binary=True needs num_classes=2'):
         build(4, binary=True).process({}, samples(preds, targets))
-    with pytest.raises(ValueError, match='predictions must be class ids below 3, got 3'):
+    with pytest.raises(
+        ValueError, match=r'BoundaryMetric: predictions must be class ids below 3, got 3 \(image images/0.jpg\)'
+    ):
         build(3).process({}, samples(preds * 0 + 3, targets * 0))
     with pytest.raises(ValueError, match=r'BoundaryMetric: .* shape of gt_sem_seg \(1, 9, 11\), got \(1, 11, 9\)'):
         build(4).process({}, samples(preds.transpose(0, 2, 1), targets))

@@ -196,7 +196,9 @@ def test_refused_at_the_first_batch():
         METRICS.build(dict(type='FineGrainedMetric')).process({}, samples(preds, targets))
     with pytest.raises(SpecError, match='FineGrainedMetric: binary=True needs num_classes=2'):
         build(4, binary=True).process({}, samples(preds, targets))
-    with pytest.raises(ValueError, match='predictions must be class ids below 3, got 3'):
+    with pytest.raises(
+        ValueError, match=r'FineGrainedMetric: predictions must be class ids below 3, got 3 \(image images/0.jpg\)'
+    ):
         build(3).process({}, samples(preds, np.minimum(preds, 2)))
     with pytest.raises(ValueError, match=r'shape of gt_sem_seg \(1, 8, 6\), got \(1, 6, 8\)'):
         build(4).process({}, samples(preds.transpose(0, 2, 1), targets))

@@ -1,7 +1,7 @@
 """A whole test run of the evaluators: ``python -m tests.mmseg.evaluation_run PICTURES OUT``, alone or under torchrun.
 
 Rank 0 writes the results to OUT/results.json: those of MMSegmentation's Runner, which pads the shards, and those of
-shards of different lengths that share an image.
+shards of different lengths that share an image, sound and with logits that are NaN.
 """
 
 import json
@@ -53,14 +53,21 @@ def main(pictures, out):
     samples = kept_samples(runner)
     rank = int(os.environ.get('RANK', 0))
     cuts = {1: [(0, 7)], 2: [(0, 2), (1, 7)], 3: [(0, 1), (1, 1), (0, 7)]}[world]
-    for collect_device in ('cpu', 'gpu') if world > 1 else ('cpu',):  # mmengine's 'gpu' is all_gather, which gloo has
-        results = {}
+
+    def results(collect_device):
+        found = {}
         for evaluator in EVALUATORS.values():
             metric = METRICS.build(dict(evaluator, ignore_index=255, collect_device=collect_device))
             metric.dataset_meta = runner.test_dataloader.dataset.metainfo
             metric.process({}, samples[slice(*cuts[rank])])
-            results.update(metric.evaluate(len(samples)))
-        found[collect_device] = results
+            found.update(metric.evaluate(len(samples)))
+        return found
+
+    for collect_device in ('cpu', 'gpu') if world > 1 else ('cpu',):  # mmengine's 'gpu' is all_gather, which gloo has
+        found[collect_device] = results(collect_device)
+    samples[5]['seg_logits']['data'].fill_(torch.nan)  # an image that is not of rank 0
+    samples[5]['pred_sem_seg']['data'].fill_(0)
+    found['not_finite'] = results('cpu')
     if rank == 0:
         (Path(out) / 'results.json').write_text(json.dumps(found))
     if world > 1:

@@ -51,6 +51,7 @@ def test_processes_give_the_last_digit_of_one(processes, alone, seven, python, t
     got = json.loads((tmp_path / 'results.json').read_text())
     assert got['runner'] == want['runner']  # the sampler repeats images: seven do not divide
     assert got['cpu'] == got['gpu'] == want['runner']  # shards of different lengths, one of them empty
+    assert list(got['not_finite']) == list(got['cpu']) and all(v != v for v in got['not_finite'].values())
     for name in TABLES:
         assert (tmp_path / f'{name}.csv').read_bytes() == (folder / f'{name}.csv').read_bytes()
 

@@ -1,0 +1,139 @@
+"""What is looked at in an image beside what is measured, and the sentences that come of it.
+
+Counts stay tensors where the image lies until an evaluation ends, so that none of them waits for a device.
+"""
+
+import math
+
+import torch
+
+from mmseg_plugin.evaluation.device_counts import whole
+
+
+def counts_of(sample, num_classes, ignore_index):
+    """What can be wrong with a data sample, as tensors of integers: see ``not_finite`` and ``no_class``."""
+    found = {'not_finite': torch.zeros(1, dtype=torch.int64), 'no_class': torch.zeros(2, dtype=torch.int64)}
+    target = whole(sample['gt_sem_seg']['data']) if 'gt_sem_seg' in sample else None
+    if target is not None:
+        found['no_class'] = no_class(target, num_classes, ignore_index)
+    if 'seg_logits' in sample:
+        logits, pred = sample['seg_logits']['data'], sample.get('pred_sem_seg', {}).get('data')
+        if target is None or logits.shape[-2:] == target.shape[-2:]:
+            found['not_finite'] = not_finite(logits, pred, target, ignore_index)
+    return found
+
+
+def not_ignored(target, ignore_index):
+    return torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
+
+
+def not_finite(logits, pred=None, target=None, ignore_index=None):
+    """(1,): the pixels, but for ignored ones, whose prediction came of a NaN, of +inf or (softmax) of nothing but -inf.
+
+    The argmax of such logits (C, H, W) is one of those that are not finite, that of their softmax, which is NaN
+    throughout, class 0. Any other id of ``pred`` did not come of them: test-time augmentation that leaves out NaN.
+    """
+    logits = logits.detach()
+    if logits.device.type == 'cpu' and math.isfinite(logits.sum(dtype=torch.float32)):
+        return torch.zeros(1, dtype=torch.int64)
+    highest = logits.amax(0)
+    wrong = ~(highest.isfinite() if len(logits) > 1 else highest < math.inf)
+    if pred is not None:
+        chosen, pred = chosen_of(logits, pred)
+        wrong &= (pred == 0) | ~chosen.isfinite()
+    if target is not None:
+        wrong &= not_ignored(target, ignore_index).to(logits.device).reshape(highest.shape)
+    return wrong.sum().reshape(1)
+
+
+def chosen_of(logits, pred):
+    """The logit (H, W) of the class predicted, and its id."""
+    pred = pred.to(logits.device).long().reshape(logits.shape[1:])
+    return logits.gather(0, pred.clamp(0, len(logits) - 1)[None])[0], pred
+
+
+def no_class(target, num_classes, ignore_index):
+    """(2,): the pixels whose label is neither a class nor ignored, and the largest such label."""
+    target = target.long()
+    nothing = torch.zeros(2, dtype=torch.int64, device=target.device)
+    if not target.numel() or (target.device.type == 'cpu' and all_classes(target, num_classes)):
+        return nothing
+    valid = not_ignored(target, ignore_index)
+    if target.device.type == 'cpu' and all_classes(target.where(valid, 0), num_classes):
+        return nothing
+    strange = ((target < 0) | (target >= num_classes)) & valid
+    return torch.stack([strange.sum(), target.masked_fill(~strange, torch.iinfo(torch.int64).min).amax()])
+
+
+def all_classes(ids, num_classes):
+    low, high = ids.aminmax()
+    return low >= 0 and high < num_classes
+
+
+def fetch(abouts):
+    """Makes the counts of all images lists of numbers: one transfer for each kind of count."""
+    for key in ('not_finite', 'no_class'):
+        counts = [about[key] for about in abouts]
+        device = next((count.device for count in counts if count.device.type != 'cpu'), 'cpu')
+        numbers = torch.stack([count.to(device) for count in counts]).tolist() if counts else []
+        for about, of_image in zip(abouts, numbers):
+            about[key] = of_image
+
+
+def sentences(owner, abouts, class_names, ignore_index):
+    """What to warn of at the end of an evaluation: one sentence for logits that are not finite, one for labels."""
+    for key, text in (('not_finite', of_logits), ('no_class', of_labels)):
+        found = [about for about in abouts if about[key][0]]
+        if found:
+            pixels, example = sum(about[key][0] for about in found), min(about['image_file'] or '' for about in found)
+            where = f'{pixels} pixels in {len(found)} of {len(abouts)} images'
+            where += f' (such as {example})' if example else ''
+            yield f'{owner}: ' + text(where, [about[key] for about in found], class_names, ignore_index)
+
+
+def of_logits(where, counts, class_names, ignore_index):
+    return f'seg_logits are NaN or infinite at {where}, so no result is known: all of them are NaN'
+
+
+def of_labels(where, counts, class_names, ignore_index):
+    largest = max(label for _, label in counts)
+    likely = 'the data set has other classes than its metainfo says'
+    if largest == 255:
+        likely = f'pixels to ignore, which ignore_index=255 leaves out (it is {ignore_index})'
+    elif largest == len(class_names):
+        likely = 'labels that start at 1, which reduce_zero_label=True of the data set shifts'
+    return (
+        f'labels are none of the {len(class_names)} classes at {where}, the largest is {largest}, and each counts '
+        f'against the class predicted there; likely: {likely}'
+    )
+
+
+def check_channels(owner, sample, class_names):
+    """Refuses a head and a data set of different classes; one channel stands for two classes."""
+    channels, classes = len(sample['seg_logits']['data']) if 'seg_logits' in sample else None, len(class_names)
+    if channels not in (None, classes) and (channels, classes) != (1, 2):
+        names = ', '.join(map(str, class_names[:5])) + (', ...' if classes > 5 else '')
+        raise ValueError(
+            f"{owner}: num_classes of the head must be {classes}, as many as the 'classes' of the data set's metainfo "
+            f'({names}), got {channels} (the channels of seg_logits)'
+        )
+
+
+def augmentations(data_batch):
+    """How many predictions test-time augmentation merged into one, as the nesting of its batch shows; else 1."""
+    columns = list(data_batch.values()) if isinstance(data_batch, dict) else data_batch
+    first = columns[0] if isinstance(columns, (list, tuple)) and columns else None
+    nested = isinstance(first, (list, tuple)) and first and isinstance(first[0], (list, tuple))
+    return len(first) if nested else 1
+
+
+def predicted_from(logits, pred, valid):
+    """Whether the ids of valid pixels can be predicted from logits (C, H, W): an argmax, in one channel a threshold."""
+    if pred.numel() != valid.numel():
+        return False
+    chosen, pred = chosen_of(logits.detach(), pred)
+    valid = valid.to(logits.device)
+    if len(logits) > 1:
+        return not ((chosen < logits.detach().amax(0)) & valid).any()
+    below, above = chosen[valid & (pred == 0)], chosen[valid & (pred != 0)]
+    return not below.numel() or not above.numel() or not below.max() >= above.min()
