@@ -8,6 +8,8 @@ sums; so it gets the first two.
 
 from keras import backend, distribution, ops
 
+from keras_plugin.values import outside, spoiled
+
 FIRST_ORDER = (
     'the gradient of overlap statistics of class ids cannot be differentiated again on PyTorch: '
     'that of one-hot labels can, and of class ids on TensorFlow and JAX'
@@ -32,8 +34,11 @@ def hard_overlap(batch, split_ties=False):
 
     def statistics(given, w):
         prob = ops.softmax(given, axis=-1) if batch.logits else given
-        wrong = ops.where(left_out, zero, prob)
-        right = ops.where(known, at_own(prob, own), zero)
+        wrong, right = prob, at_own(prob, own)
+        if batch.unpredicted is not None:  # in arrays that are made anyway
+            wrong, right = spoiled(wrong, outside(wrong)), spoiled(right, outside(right))
+        wrong = ops.where(left_out, zero, wrong)
+        right = ops.where(known, right, zero)
         missed = ops.where(known, ops.sum(wrong, axis=-1) if batch.logits else 1 - right, zero)
 
         def gradient(*inputs, upstream=None):
@@ -61,7 +66,11 @@ def hard_overlap(batch, split_ties=False):
         sums = sum_by_class(batch, own, w * right), batch.add(rows), sum_by_class(batch, own, w * missed)
         return ops.stack(sums), gradient
 
-    return ops.custom_gradient(statistics)(batch.given, batch.weight)
+    sums = ops.custom_gradient(statistics)(batch.given, batch.labels_weight)
+    if batch.unpredicted is not None:
+        nothing = ops.any(ops.isnan(sums), axis=(0, 2))
+        sums = sums * spoiled(ops.ones_like(sums[0, :, :1]), nothing[:, None])  # in every class what is in one
+    return sums
 
 
 def asked_again():

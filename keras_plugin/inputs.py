@@ -33,13 +33,15 @@ class Batch:
     a pixel is absent, and these two may hold anything; where it is NaN one of the three is outside its range, and the
     loss is NaN. As losses see them, made when first asked for: pred and target (N, P, C), both 0 where a pixel is absent,
     the latter in [0, 1], and 0 too where the weight is NaN.
+    labels_weight (N, P) is the weight without what predictions make NaN of, unpredicted (N, P) where those do, or None.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
     dtype, channels, space, line: the length of its last axis, a tensor where it is not known, and size (N, C): for class
     ids the weight of a class's pixels, once a loss has it.
     """
 
-    def __init__(self, given, labels, weight, image_weight, hard, softmax, logits, space, line):
-        self.given, self.labels, self.weight, self.image_weight = given, labels, weight, image_weight
+    def __init__(self, given, labels, weight, unpredicted, image_weight, hard, softmax, logits, space, line):
+        self.given, self.labels, self.image_weight = given, labels, image_weight
+        self.labels_weight, self.unpredicted = weight, unpredicted
         self.hard, self.softmax, self.logits = hard, softmax, logits
         self.space, self.line = space, line
         self.dtype, self.channels, self.size = backend.standardize_dtype(given.dtype), given.shape[-1], None
@@ -52,14 +54,18 @@ class Batch:
         return other
 
     @made_once
+    def weight(self):
+        return values.spoiled(self.labels_weight, self.unpredicted)
+
+    @made_once
     def counts(self):
         """(N, P) which pixels are not absent."""
-        return self.weight != 0  # NaN counts
+        return self.labels_weight != 0  # NaN counts
 
     @made_once
     def labelled(self):
         """(N, P) which pixels have a label in its range, of those that count."""
-        return self.weight > 0
+        return self.labels_weight > 0
 
     @made_once
     def pred(self):
@@ -230,13 +236,13 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
 
     softmax = c > 1 and spec.activation == 'softmax'
     weights = (weight, image_weight) if given_weights else (weight,)
-    wrong = values.wrong_pixels(owner, labels, given, weights, spec.from_logits, softmax)
-    if wrong is not None:
-        weight = ops.where(wrong, np.nan * ops.ones_like(weight), weight)
+    wrong, unpredicted = values.wrong_pixels(owner, labels, given, weights, spec.from_logits, softmax)
+    weight = values.spoiled(weight, wrong)
     if c == 1:
         hard, labels = not is_float, ops.cast(labels, dtype)[..., None]
     elif one_map:
         hard, labels = True, ops.cast(labels, 'int32')
     else:
         hard, labels = 'soft' not in spec.labels, ops.cast(labels, dtype)  # one-hot integers
-    return Batch(given, labels, weight, image_weight, hard, softmax, spec.from_logits, space, ops.shape(pred)[-2])
+    line = ops.shape(pred)[-2]
+    return Batch(given, labels, weight, unpredicted, image_weight, hard, softmax, spec.from_logits, space, line)

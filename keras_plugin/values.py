@@ -101,10 +101,10 @@ def no_numbers(logits, softmax):
 
 
 def wrong_pixels(owner, labels, given, weights, logits, softmax):
-    """(N, P) which pixels that count have a weight, a label or a prediction outside its range; refuses what it can see.
+    """Which pixels that count have a weight or a label outside its range, and which such a prediction; refuses what it sees.
 
     labels (N, P) or (N, P, C) ``as_numbers``, given (N, P, C), weights: those of pixels, and of images where there are.
-    None where it is seen that all is well. A softmax of what is no number is NaN by itself, and every class id asks for
+    Each (N, P), or None where it is seen that all is well. A softmax of what is no number is NaN by itself, and every class id asks for
     it; maps of labels may be 0 in all classes.
     """
     classes, counts = given.shape[-1], weights[0] != 0
@@ -119,13 +119,19 @@ def wrong_pixels(owner, labels, given, weights, logits, softmax):
     else:
         wrong, check = no_ids(labels, classes), functools.partial(check_ids, owner, classes)
     found.append(look(check, both(counts, wrong), labels, counts))
-    if not logits:
-        wrong = both(counts, beyond(given))
-        found.append(look(functools.partial(check_prediction, owner), wrong, given, counts))
-    elif not softmax or len(labels.shape) == 3:
-        found.append(both(counts, no_numbers(given, softmax)))
     found = [wrong for wrong in found if wrong is not None]
-    return functools.reduce(ops.logical_or, found) if found else None
+    unpredicted = None
+    if not logits:
+        unpredicted = both(counts, beyond(given))
+        unpredicted = look(functools.partial(check_prediction, owner), unpredicted, given, counts)
+    elif not softmax or len(labels.shape) == 3:
+        unpredicted = both(counts, no_numbers(given, softmax))
+    return functools.reduce(ops.logical_or, found) if found else None, unpredicted
+
+
+def spoiled(x, wrong):
+    """x with NaN where something is ``wrong``, if anything may be."""
+    return x if wrong is None else ops.where(wrong, np.nan * ops.ones_like(x), x)
 
 
 def both(counts, wrong):

@@ -3,7 +3,8 @@
 from keras import ops
 
 from keras_plugin.overlap import ratio
-from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class, known_shape, spoiled
+from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class, known_shape
+from keras_plugin.values import spoiled
 from shared_spec import shapes
 from shared_spec.soft_label_arguments import check_annotators, check_weighting, taken
 

@@ -2,7 +2,6 @@
 
 import functools
 
-import numpy as np
 from keras import backend, ops
 
 from keras_plugin import values
@@ -27,11 +26,6 @@ def class_ids(owner, target, num_classes, ignore_class):
     wrong = ops.logical_and(valid, values.no_ids(labels, num_classes))
     values.look(functools.partial(values.check_ids, owner, num_classes), wrong, labels, valid)
     return ops.cast(labels, 'int32'), ops.logical_and(valid, ops.logical_not(wrong)), wrong
-
-
-def spoiled(soft, wrong):
-    """``soft`` with NaN at ``wrong`` pixels."""
-    return ops.where(wrong, np.nan * ops.ones_like(soft), soft)
 
 
 def known_shape(owner, target):

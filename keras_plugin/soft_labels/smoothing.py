@@ -2,7 +2,8 @@
 
 from keras import ops
 
-from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class, spoiled
+from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class
+from keras_plugin.values import spoiled
 from shared_spec.soft_label_arguments import checked_window, taken
 
 

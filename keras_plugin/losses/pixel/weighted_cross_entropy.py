@@ -44,8 +44,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
         parts = {'size': ops.sum(size, axis=0), 'mass': ops.sum(mass, axis=0)}
         if spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, softmax, batch.hard)
-            parts['loss'] = ops.sum(w * batch.sum(positive) + (1 - w) * batch.sum(negative), axis=0)
-            w = 1.0
+            parts['loss'] = ops.sum(weighted(w, batch.sum(positive)) + weighted(1 - w, batch.sum(negative)), axis=0)
+            w = ops.ones_like(parts['loss'])
         else:
             parts['loss'] = ops.sum(batch.sum(positive if softmax else positive + negative), axis=0)
         parts = sum_over_replicas(parts, spec.sync)
@@ -53,7 +53,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
         joins = False
         if spec.class_weight != 'balanced':
             w, joins = self.weights(size, mass, softmax, batch.hard)
-        total = ops.sum(w * parts['loss']) / (1 if softmax else c)
+        total = ops.sum(weighted(w, parts['loss'])) / (1 if softmax else c)
         if self.reduction != 'sum':
             total = ratio(total, ops.sum(w * size) if joins else ops.sum(mass), 0.0)
         return ops.cast(spec.loss_weight * total, batch.dtype)
@@ -68,10 +68,10 @@ class WeightedCrossEntropyLoss(PixelLoss):
             w, _ = self.weights(parts['size'], parts['mass'], negative is None, batch.hard)
         w = ops.cast(w, positive.dtype)
         if negative is None:
-            loss = ops.sum(w * positive, axis=-1)
+            loss = ops.sum(weighted(w, positive), axis=-1)
         else:
             w_negative = 1 - w if self.spec.class_weight == 'balanced' else w
-            loss = ops.sum(w * positive + w_negative * negative, axis=-1) / positive.shape[-1]
+            loss = ops.sum(weighted(w, positive) + weighted(w_negative, negative), axis=-1) / positive.shape[-1]
         return self.pixel_map(batch, loss)
 
     def weights(self, size, mass, softmax, hard):
@@ -88,3 +88,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
             return ops.stop_gradient(ratio(mass + ops.zeros_like(size), c * size, 0.0)), hard and softmax
         shapes.check_class_weight(name, spec.class_weight, (c,))
         return ops.convert_to_tensor(spec.class_weight, dtype=size.dtype), hard and softmax
+
+
+def weighted(w, loss):
+    """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
+    return ops.where(w == 0, ops.zeros_like(loss), w * loss)
