@@ -9,7 +9,6 @@ from keras_plugin.metrics.base import CountedMetric
 from keras_plugin.metrics.calibration import CalibrationTotals
 from keras_plugin.metrics.calibration_gaps import probabilities
 from keras_plugin.metrics.checked import frozen, spec_of
-from keras_plugin.metrics.label_maps import label_maps
 from keras_plugin.metrics.scores import frequency_weighted_iou, pixel_accuracy
 from keras_plugin.metrics.state import DECILES
 from shared_spec.checks import Boolean
@@ -84,13 +83,13 @@ class SegmentationReport(CountedMetric):
         return [*spec.names(), *(self._calibration.spec.names() if self._calibration else [])]
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        owner = type(self).__name__
-        maps = label_maps(self.spec, owner, self.from_logits, y_true, y_pred, sample_weight)
+        maps = self.maps(y_true, y_pred, sample_weight)
         if self._calibration is None:
-            self.add_maps(maps)
+            self.add_counts(self.counts_of(maps))
         else:
-            prob = probabilities(owner, self.from_logits, maps.scores, y_pred)
-            self._calibration.update(maps, prob, self.add_maps(maps))
+            prob, counts = probabilities(type(self).__name__, self.from_logits, maps.scores, y_pred), self.counts_of(maps)
+            self._calibration.update(maps, prob, counts)
+            self.add_counts(counts)
 
     def result(self):
         spec, totals = self.spec, self._totals.value(self.state_dtype)
@@ -115,7 +114,7 @@ class SegmentationReport(CountedMetric):
     def complaint(self):
         complaint = super().complaint()
         if complaint is None and self._calibration is not None:
-            complaint = self._calibration.complaint(type(self).__name__)
+            complaint = self._calibration.complaint()
         return complaint
 
     def worst_results(self):
