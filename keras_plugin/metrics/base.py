@@ -32,9 +32,8 @@ class CountedMetric(CheckedMetric):
         self._class_means = RunningMean(self, 'class', (m, c), self.state_dtype) if 'C' in means else None
         self._table = ImageTable(self, c, self.max_images) if worst else None
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch; shapes and meanings as in ``keras_plugin.metrics.label_maps``."""
-        self.add_counts(self.counts_of(self.maps(y_true, y_pred, sample_weight)))
+    def add(self, maps, y_pred):
+        self.add_counts(self.counts_of(maps))
 
     def counts_of(self, maps):
         """int32 (N, C, 3) tp, fp, fn of ``LabelMaps``."""

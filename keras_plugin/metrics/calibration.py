@@ -103,8 +103,7 @@ class CalibrationError(CheckedMetric):
         super().__init__(spec, from_logits, name or spec.names()[0], dtype)
         self._calibration = CalibrationTotals(self, spec)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        maps = self.maps(y_true, y_pred, sample_weight)
+    def add(self, maps, y_pred):
         prob = probabilities(type(self).__name__, self.from_logits, maps.scores, y_pred)
         self._calibration.update(maps, prob, pair_counts(maps.target, maps.pred, self.spec.num_classes))
 

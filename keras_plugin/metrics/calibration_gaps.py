@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from keras import backend, ops
 
-from keras_plugin.metrics.scores import mean
+from keras_plugin.metrics.scores import at_least, at_most, mean
 from keras_plugin.metrics.segments import segment_sum
 from keras_plugin.metrics.wrong import within
 from shared_spec import shapes
@@ -55,7 +55,7 @@ def image_gaps(spec, maps, prob):
         confidence.append(prob[..., first:])
         hit.append(labelled if spec.hit == 'label' else ops.logical_and(labelled, right))
     if 'ECE' in spec.metrics:
-        confidence.append(ops.max(prob, axis=2, keepdims=True))
+        confidence.append(ops.max(prob, axis=2, keepdims=True, initial=-1.0))
         hit.append(ops.logical_and(right, ops.expand_dims(maps.target < spec.num_classes, 2)))
     if len(hit) > 1:
         confidence, hit = [ops.concatenate(confidence, axis=2)], [ops.concatenate(hit, axis=2)]
@@ -92,11 +92,11 @@ def carried(whole, high, low):
 
 def bin_of(confidence, bins):
     """int32 min(floor(confidence * bins), bins - 1) of the exact product, which float32 may round up to an edge."""
-    found = ops.minimum(ops.cast(confidence * bins, 'int32'), bins - 1)  # ops.floor would make float64 float32
+    found = at_most(ops.cast(confidence * bins, 'int32'), bins - 1)  # ops.floor would make float64 float32
     if backend.standardize_dtype(confidence.dtype) == 'float64':
         return found
     edges = ops.convert_to_tensor(np.array([edge(b, bins) for b in range(bins)], np.float32))
-    return ops.maximum(found - ops.cast(confidence < ops.take(edges, found), 'int32'), 0)
+    return at_least(found - ops.cast(confidence < ops.take(edges, found), 'int32'), 0)
 
 
 def edge(b, bins):

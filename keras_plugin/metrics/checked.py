@@ -37,7 +37,7 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
     result is cast to ``dtype``, which Keras' ``floatx`` makes half precision only where asked.
 
     Pixels that spoil every result: predictions that are no numbers or no class, and labels, weights and probabilities
-    outside their range; see ``wrong``. A subclass takes its inputs by ``maps`` and gives its results by ``finished``.
+    outside their range; see ``wrong``. A subclass adds a batch by ``add`` and gives its results by ``finished``.
     """
 
     def __init__(self, spec, from_logits, name, dtype):
@@ -51,11 +51,19 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         self.state_dtype = 'float64' if self.dtype == 'float64' else 'float32'
         self.spec, self._wrong = spec, WrongPixels(self)
 
-    def maps(self, y_true, y_pred, sample_weight):
-        """The ``LabelMaps`` of a batch, whose wrong pixels are counted or, where they can be seen, refused."""
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch; shapes and meanings as in ``keras_plugin.metrics.label_maps``.
+
+        Wrong pixels are counted; ValueError for those that are refused, where they can be seen.
+        """
         maps = label_maps(self.spec, type(self).__name__, self.from_logits, y_true, y_pred, sample_weight)
         self._wrong.update(self.spec.num_classes, maps.wrong)
-        return maps
+        if 0 not in maps.target.shape:
+            self.add(maps, y_pred)
+
+    def add(self, maps, y_pred):
+        """Adds the ``LabelMaps`` of a batch that has pixels, and what was predicted."""
+        raise NotImplementedError(type(self).__name__)
 
     def finished(self, value):
         """A result in the metric's dtype; NaN once a pixel was wrong."""

@@ -82,14 +82,12 @@ class SegmentationReport(CountedMetric):
         spec = self.spec if self.worst_at_step or self._table is None else dataclasses.replace(self.spec, q=())
         return [*spec.names(), *(self._calibration.spec.names() if self._calibration else [])]
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        maps = self.maps(y_true, y_pred, sample_weight)
-        if self._calibration is None:
-            self.add_counts(self.counts_of(maps))
-        else:
-            prob, counts = probabilities(type(self).__name__, self.from_logits, maps.scores, y_pred), self.counts_of(maps)
+    def add(self, maps, y_pred):
+        counts = self.counts_of(maps)
+        if self._calibration is not None:  # first, for it may refuse the batch
+            prob = probabilities(type(self).__name__, self.from_logits, maps.scores, y_pred)
             self._calibration.update(maps, prob, counts)
-            self.add_counts(counts)
+        self.add_counts(counts)
 
     def result(self):
         spec, totals = self.spec, self._totals.value(self.state_dtype)

@@ -67,7 +67,7 @@ class WrongPixels:
         """Adds int32 (KINDS,) of a batch; ValueError with the sentence where they can be seen."""
         if visible(counts):
             seen = on_host(counts)
-            if any(n for kind, n in seen.items() if kind not in NEVER_REFUSED):
+            if refused(seen):
                 raise ValueError(f'{self.owner}: {sentence(num_classes, seen)}')
         old = ops.convert_to_tensor(self.counts.value)
         self.counts.assign(old + ops.minimum(counts, MANY - old))
@@ -85,6 +85,11 @@ class WrongPixels:
 def on_host(counts):
     """Kind -> number, of int32 (KINDS,)."""
     return dict(zip(KINDS, np.array(ops.convert_to_numpy(counts)).tolist()))
+
+
+def refused(seen):
+    """Whether there is anything to raise at once."""
+    return any(n for kind, n in seen.items() if kind not in NEVER_REFUSED)
 
 
 def visible(x):

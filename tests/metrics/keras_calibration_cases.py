@@ -34,8 +34,7 @@ class AllErrors(CheckedMetric):
     def names(self):
         return self.spec.names()
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        maps = self.maps(y_true, y_pred, sample_weight)
+    def add(self, maps, y_pred):
         prob = calibration_gaps.probabilities('AllErrors', self.from_logits, maps.scores, y_pred)
         self.totals.update(maps, prob, pair_counts(maps.target, maps.pred, self.spec.num_classes))
 
