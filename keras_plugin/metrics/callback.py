@@ -9,6 +9,7 @@ import numpy as np
 from keras_plugin.metrics.checked import frozen
 from keras_plugin.metrics.eager_look import complaint_about
 from keras_plugin.metrics.host_data import check_kind, parts
+from keras_plugin.metrics.wrong import NO_NUMBERS
 from shared_spec.checks import Integer
 
 NAN_LOSS = (
@@ -72,8 +73,8 @@ class CheckMetrics(keras.callbacks.Callback):
         """Raises ValueError where a metric is spoiled, or a loss in ``logs`` is NaN."""
         if self._noted is not None or nan_losses(logs):
             self.explain(self._noted or f'{nan_losses(logs)} is NaN{when}')
-        for metric in metrics_of(self.model, 'check'):
-            metric.check()
+        for complaint in complaints_of(self.model):
+            raise ValueError(complaint)
 
     def look(self):
         """Raises ValueError with what is wrong in the first batches of ``data``."""
@@ -96,14 +97,19 @@ class CheckMetrics(keras.callbacks.Callback):
         self._in_fit, self._noted = False, None
         if hasattr(self.model, 'jax_state_sync'):  # JAX keeps the state of a training for itself
             self.model.jax_state_sync()
-        why = next(filter(None, (metric.complaint() for metric in metrics_of(self.model, 'check'))), None)
-        why = why or self.found()
+        why = next(iter(complaints_of(self.model)), None) or self.found()
         if why is None:
             more = 'CheckMetrics(data=...) looks at the data, ' if self.data is None else ''
             why = NAN_LOSS.format(more=more)
             if self.data is not None:
                 why = f'the first {self.batches} batches of data are sound, CheckMetrics(batches=...) looks at more; {why}'
         raise ValueError(f'{type(self).__name__}: {what}: {why}')
+
+
+def complaints_of(model):
+    """What the metrics say; last those that only say that predictions are no numbers, which may follow from the rest."""
+    complaints = filter(None, (metric.complaint() for metric in metrics_of(model, 'complaint')))
+    return sorted(complaints, key=lambda sentence: f': {NO_NUMBERS}' in sentence)
 
 
 def nan_losses(logs):

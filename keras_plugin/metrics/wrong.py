@@ -21,6 +21,7 @@ KINDS = (
 )
 NEVER_REFUSED = 'scores', 'ids'  # a wrong prediction makes a result NaN and raises nothing
 SLACK = 2**-7  # of a number in [0, 1], for what bfloat16 rounds
+NO_NUMBERS = 'predictions must be numbers'
 MANY = 1 << 20  # counters stop here, so that none wraps, nor the sum of those of many replicas
 
 
@@ -125,7 +126,7 @@ def sentence(c, seen):
     if seen['ids']:
         parts.append(f'integer predictions must be class ids below {c}, got others {_in(seen["ids"])}')
     if seen['scores']:
-        parts.append(f'predictions must be numbers, got NaN or infinity {_in(seen["scores"])}')
+        parts.append(f'{NO_NUMBERS}, got NaN or infinity {_in(seen["scores"])}')
     return '; '.join(parts)
 
 

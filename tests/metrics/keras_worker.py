@@ -12,6 +12,7 @@ from tests.metrics import (
     keras_calibration_cases,
     keras_callback_cases,
     keras_cases,
+    keras_check_cases,
     keras_host_cases,
     keras_model_cases,
     keras_wrong_cases,
@@ -26,6 +27,7 @@ MODULES = (
     keras_callback_cases,
     keras_host_cases,
     keras_wrong_cases,
+    keras_check_cases,
 )
 CASES = {name: case for module in MODULES for name, case in vars(module).items() if name.startswith('case_')}
 
