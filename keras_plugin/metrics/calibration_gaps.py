@@ -55,7 +55,8 @@ def image_gaps(spec, maps, prob):
         confidence.append(prob[..., first:])
         hit.append(labelled if spec.hit == 'label' else ops.logical_and(labelled, right))
     if 'ECE' in spec.metrics:
-        confidence.append(ops.max(prob, axis=2, keepdims=True, initial=-1.0))
+        lowest = -1.0 if backend.backend() == 'tensorflow' else None  # or Keras asserts there that a pixel exists
+        confidence.append(ops.max(prob, axis=2, keepdims=True, initial=lowest))
         hit.append(ops.logical_and(right, ops.expand_dims(maps.target < spec.num_classes, 2)))
     if len(hit) > 1:
         confidence, hit = [ops.concatenate(confidence, axis=2)], [ops.concatenate(hit, axis=2)]

@@ -222,6 +222,29 @@ def case_empty_batches_and_pictures():
                 assert np.isnan(ops.convert_to_numpy(value)), shape
 
 
+def case_tensorflow_calibrates_an_empty_share():
+    import tensorflow as tf
+
+    metric = km.SegmentationReport(3, q=(), calibration=True, **GIVEN)
+    maps = tf.TensorSpec((None, None, None, 3), 'float32'), tf.TensorSpec((None, None, None), 'int64')
+    update = tf.function(lambda p, t: metric.update_state(t, p), input_signature=maps)
+    y, z, _ = picture()
+    update(z[:0], y[:0].astype('int64'))
+    update(z, y.astype('int64'))
+    assert np.isfinite([float(value) for value in metric.result().values()]).all()
+
+
+def case_torch_metrics_of_tensors_without_values():
+    """Keras builds a loaded model with such tensors; where that fails half-way their state stays behind."""
+    import torch
+
+    for run in every_metric().values():
+        with keras.device('meta'), keras.StatelessScope(), torch.no_grad():
+            pred = torch.ones((2, 3, 4, 3), device='meta')
+            run.metric.update_state(torch.ones((2, 3, 4), dtype=torch.int32, device='meta'), pred)
+            assert run.metric.result() is not None
+
+
 def case_host_metrics_of_wrong_pixels():
     y, z, w = picture()
     model, options = identity(3, 4, 3), dict(distances=('HD95',), boundary_iou=True, calibration=True, **GIVEN)
