@@ -39,7 +39,9 @@ def source(x):
     unsound = how_many(x, lambda leaf: ~np.isfinite(leaf))
     if unsound:
         return f'for {unsound} numbers of the pictures are'
-    return 'from finite pictures: the weights of the model must have become so, a lower learning rate or clipnorm may help'
+    return (
+        'from finite pictures: the weights of the model must have become so, a lower learning rate or clipnorm may help'
+    )
 
 
 class Skipped(keras.metrics.Metric):

@@ -240,7 +240,9 @@ def case_calibration_of_logits_taken_for_probabilities():
     run = Run(km.CalibrationError(2, ignore_class=255))
     run.update(np.array([[0, 255]]), np.array([[[0.5, 0.5], [np.nan, 7]]], 'float32'))
     assert run.result() == 0.5  # an ignored pixel may hold anything
-    sentence = 'CalibrationError: probabilities must be in [0, 1], got others in 1 pixel; for logits give from_logits=True'
+    sentence = (
+        'CalibrationError: probabilities must be in [0, 1], got others in 1 pixel; for logits give from_logits=True'
+    )
     logits = np.array([[0, 1]]), np.array([[[-1.0, 2.0], [0.5, 0.5]]], 'float32')
     refuses(ValueError, sentence, run.metric.update_state, *logits)
     assert run.result() == 0.5  # what was refused left no trace

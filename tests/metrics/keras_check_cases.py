@@ -75,14 +75,23 @@ def fit(x, y, w, *callbacks):
 def case_check_metrics_names_what_is_wrong():
     x, y, w = data()
     cases = [
-        ((x, put(y, 255), w), 'MeanIoU: labels must be class ids from 0 to 3, got others in 1 pixel (1 of 255: give ig'),
+        (
+            (x, put(y, 255), w),
+            'MeanIoU: labels must be class ids from 0 to 3, got others in 1 pixel (1 of 255: give ig',
+        ),
         ((x, y + 1, w), ' of 4: labels start at 0, so subtract 1 from labels 1 to 4'),
         ((x, y, put(w, np.nan)), 'PixelAccuracy: weights must be finite and >= 0, got others in 1 pixel'),
         ((put(x, np.nan), y, w), None),
     ]
     fit(x, y, w, km.CheckMetrics(data=(x, y, w)), km.CheckMetrics())
     for batch, sentence in cases:
-        refuses(ValueError, sentence or 'predictions must be numbers, got NaN or infinity in', fit, *batch, km.CheckMetrics())
+        refuses(
+            ValueError,
+            sentence or 'predictions must be numbers, got NaN or infinity in',
+            fit,
+            *batch,
+            km.CheckMetrics(),
+        )
         wanted = sentence or '4 predictions are NaN or infinite, for 3 numbers of the pictures are'
         refuses(ValueError, 'CheckMetrics: batch 0 of data: ', fit, *batch, km.CheckMetrics(data=batch))
         refuses(ValueError, wanted, fit, *batch, km.CheckMetrics(data=batch))
@@ -91,7 +100,15 @@ def case_check_metrics_names_what_is_wrong():
         evaluate = functools.partial(model().evaluate, verbose=0, batch_size=4)
         refuses(ValueError, wanted, evaluate, x, y, sample_weight=w, callbacks=[check])
     model().reset_metrics()
-    refuses(ValueError, 'MeanIoU: labels must be', fit, x, y, w, km.CheckMetrics(data=(x[::-1], put(y, 255)[::-1], w), batches=2, batch_size=4))
+    refuses(
+        ValueError,
+        'MeanIoU: labels must be',
+        fit,
+        x,
+        y,
+        w,
+        km.CheckMetrics(data=(x[::-1], put(y, 255)[::-1], w), batches=2, batch_size=4),
+    )
     fit(x, y, w, km.CheckMetrics(data=(x[::-1], put(y, 255)[::-1], w), batches=1, batch_size=4))
 
 
@@ -145,18 +162,36 @@ def case_check_metrics_of_losses_and_several_outputs():
 
     two.compile(optimizer='sgd', loss={'a': Strict(), 'b': Strict()}, metrics=[], jit_compile=BACKEND != 'torch')
     train(good, callbacks=[km.CheckMetrics(data=(x, good))])
-    refuses(ValueError, 'batch 0 of data: Strict: labels must be below 4', train, bad, callbacks=[km.CheckMetrics((x, bad))])
+    refuses(
+        ValueError, 'batch 0 of data: Strict: labels must be below 4', train, bad, callbacks=[km.CheckMetrics((x, bad))]
+    )
     if BACKEND == 'torch':  # whose steps are eager
         refuses(ValueError, 'Strict: labels must be below 4', train, bad, callbacks=[km.CheckMetrics()])
     else:
         refuses(ValueError, 'a_loss', train, bad, callbacks=[km.CheckMetrics()])
         weights = two.get_weights()
         two.set_weights([np.zeros_like(each) for each in weights])
-        refuses(ValueError, 'CheckMetrics(data=...) looks at the data, compile(run_eagerly=True)', train, bad, callbacks=[km.CheckMetrics()])
+        refuses(
+            ValueError,
+            'CheckMetrics(data=...) looks at the data, compile(run_eagerly=True)',
+            train,
+            bad,
+            callbacks=[km.CheckMetrics()],
+        )
         two.set_weights([np.zeros_like(each) for each in weights])
-        refuses(ValueError, 'CheckMetrics(batches=...) looks at more', two.evaluate, x, bad, verbose=0, callbacks=[km.CheckMetrics((x, good))])
+        refuses(
+            ValueError,
+            'CheckMetrics(batches=...) looks at more',
+            two.evaluate,
+            x,
+            bad,
+            verbose=0,
+            callbacks=[km.CheckMetrics((x, good))],
+        )
     two.set_weights([np.full_like(each, np.nan) for each in two.get_weights()])
-    sentence = '1920 predictions are NaN or infinite, from finite pictures: the weights of the model must have become so'
+    sentence = (
+        '1920 predictions are NaN or infinite, from finite pictures: the weights of the model must have become so'
+    )
     for callback in (km.CheckMetrics((x, good)), km.CheckMetrics()):
         wanted = sentence if callback.data else 'loss'
         refuses(ValueError, wanted, two.evaluate, x, good, verbose=0, callbacks=[callback])
@@ -168,7 +203,9 @@ def case_a_nan_metric_is_never_the_best():
 
         def saved(*values):
             """The epochs at whose end the checkpoint saved."""
-            keep = keras.callbacks.ModelCheckpoint(path, 'val_mIoUD', save_best_only=True, save_weights_only=True, mode='max')
+            keep = keras.callbacks.ModelCheckpoint(
+                path, 'val_mIoUD', save_best_only=True, save_weights_only=True, mode='max'
+            )
             keep.set_model(model())
             found = []
             for epoch, value in enumerate(values):

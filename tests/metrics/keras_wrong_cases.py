@@ -52,7 +52,10 @@ def fill(x, where, value):
 def case_wrong_pixels_spoil_every_metric():
     y, z, w = picture()
     wrong = [
-        ('predictions must be numbers, got NaN or infinity in 12 pixels'.replace('12', '10'), (y, np.full_like(z, NAN), w)),
+        (
+            'predictions must be numbers, got NaN or infinity in 12 pixels'.replace('12', '10'),
+            (y, np.full_like(z, NAN), w),
+        ),
         ('predictions must be numbers, got NaN or infinity in 1 pixel', (y, fill(z, (0, 0, 1), INF), w)),
         ('in 1 pixel', (y, fill(z, (1, 1), -INF), w)),
         ('labels must be class ids from 0 to 2, got others in 1 pixel', (fill(y, (0, 0), 7), z, w)),
@@ -116,7 +119,9 @@ def case_what_a_label_is_likely_meant_to_be():
     sentence = 'one-hot or soft labels must be in [0, 1], got others in 3 pixels; an RGB picture is no label map'
     picture_ = np.array([[[9, 200, 31], [0, 2, 0], [0, 1, 0], [7, 0, 0]]], 'uint8')
     refuses(ValueError, sentence, eager, picture_, scores)
-    refuses(ValueError, 'got others in 1 pixel', eager, np.array([[[0.5, NAN, 0], *[[0, 1, 0]] * 3]], 'float32'), scores)
+    refuses(
+        ValueError, 'got others in 1 pixel', eager, np.array([[[0.5, NAN, 0], *[[0, 1, 0]] * 3]], 'float32'), scores
+    )
     eager(np.array([[[0.5, 1.005, -0.005]] * 4], 'float32'), scores)  # rounding is no mistake
 
 
@@ -151,7 +156,16 @@ def case_counters_neither_wrap_nor_forget():
 
 
 def case_top_class():
-    rows = [[0, 1, 1], [-INF, -INF, 3], [-INF, -INF, -INF], [0, NAN, 1], [NAN, 0, 1], [0, 1, INF], [-INF, NAN, 0], [-0.0, 0, 0]]
+    rows = [
+        [0, 1, 1],
+        [-INF, -INF, 3],
+        [-INF, -INF, -INF],
+        [0, NAN, 1],
+        [NAN, 0, 1],
+        [0, 1, INF],
+        [-INF, NAN, 0],
+        [-0.0, 0, 0],
+    ]
     scores = np.array([rows], 'float32')
     sound = [True, True, False, False, False, False, False, True]
     for dtype in ('float32',) if BACKEND == 'jax' else ('float32', 'float16', 'bfloat16', 'float64'):
@@ -205,7 +219,13 @@ def case_bools_and_wide_integers_are_labels():
         assert float(ops.convert_to_numpy(metric.result())) == 1, dtype
         if dtype[-2:] != '16' and dtype != 'int8':
             far = np.array([[0, 1, 1, 2**32 - 1 if dtype == 'uint32' else 2**32]]).astype(dtype)
-            refuses(ValueError, 'labels must be class ids from 0 to 1, got others in 1 pixel', metric.update_state, far, scores)
+            refuses(
+                ValueError,
+                'labels must be class ids from 0 to 1, got others in 1 pixel',
+                metric.update_state,
+                far,
+                scores,
+            )
 
 
 def case_empty_batches_and_pictures():
@@ -254,7 +274,9 @@ def case_host_metrics_of_wrong_pixels():
         km.HostMetrics((z, fill(y, (0, 0), 0.5)), 3, **options).evaluate,
         model,
     )
-    refuses(ValueError, '(1 of 3: labels start at 0', km.HostMetrics((z, fill(y, (0, 0), 3)), 3, **options).evaluate, model)
+    refuses(
+        ValueError, '(1 of 3: labels start at 0', km.HostMetrics((z, fill(y, (0, 0), 3)), 3, **options).evaluate, model
+    )
     weights = fill(w, (0, 0), NAN)
     refuses(ValueError, 'weights must be finite', km.HostMetrics((z, y, weights), 3, **options).evaluate, model)
     one = np.full((1, 3, 4, 1), 2, 'float32')
