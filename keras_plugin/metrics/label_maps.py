@@ -58,7 +58,7 @@ def label_maps(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
 
 def tensor(x):
     """x as a tensor, bools as the integers 0 and 1; wide integers of NumPy keep their sign where the backend is narrow."""
-    if isinstance(x, np.ndarray) and x.dtype.kind in 'iu' and x.dtype.itemsize >= 4:
+    if isinstance(x, np.ndarray) and x.dtype.kind in 'iu' and x.dtype.itemsize >= 4 and x.dtype != np.int32:
         x = x.clip(max(np.iinfo(x.dtype).min, INT32.min), INT32.max).astype('int32')
     x = ops.convert_to_tensor(x)
     # TensorFlow's cast would show the bytes of a bool, which are 255 in Pillow's

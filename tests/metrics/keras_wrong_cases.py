@@ -180,21 +180,19 @@ def case_top_class():
 def case_floatx_changes_no_number():
     y, z, w = picture(3)
     kinds = [
-        lambda: km.PixelAccuracy(3, **GIVEN),
-        lambda: km.SegmentationReport(3, q=(50,), calibration=True, max_images=4, **GIVEN),
+        lambda: km.SegmentationReport(3, q=(50,), calibration=True, max_images=4, metrics=('mIoU',), **GIVEN),
         lambda: km.BoundaryIoU(3, 'C', **GIVEN),
-        lambda: km.CalibrationError(3, 'SCE', 'I', **GIVEN),
     ]
-    kinds = kinds[1:2] if BACKEND == 'jax' else kinds
+    kinds = kinds[:1] if BACKEND == 'jax' else kinds  # JAX compiles each
     for make in kinds:
         want = None
         for floatx in ('float32', 'float16', 'bfloat16', 'float64'):
             keras.config.set_floatx(floatx)
             try:
                 metric = make()
-                run = Run(metric, eager=BACKEND == 'torch')
+                run = Run(metric, eager=True)
                 run.update(y, z, w)
-                run.update(y.astype('uint8'), z, w)
+                run.update(y if BACKEND == 'jax' else y.astype('uint8'), z, w)
                 found = run.result()
                 assert metric.dtype == ('float64' if floatx == 'float64' else 'float32')
             finally:
