@@ -3,9 +3,8 @@
 import numpy as np
 from keras import ops
 
-from keras_plugin.metrics.checked import CheckedMetric, frozen, on_host, spoiled
+from keras_plugin.metrics.checked import CheckedMetric, frozen, on_host
 from keras_plugin.metrics.counts import pair_counts
-from keras_plugin.metrics.label_maps import label_maps
 from keras_plugin.metrics.scores import mean, of_cells, of_images, over_data_set
 from keras_plugin.metrics.state import ImageTable, RunningMean, Totals
 from shared_spec.checks import Choice, Integer
@@ -17,37 +16,31 @@ WORST_EVERY = Choice('step', 'epoch')
 class CountedMetric(CheckedMetric):
     """A metric over tp, fp, fn of every class of every image; subclasses say which results they keep.
 
-    Worst-case results are NaN once there were more than ``max_images`` images, all results once an integer prediction
-    was no class; see ``CheckedMetric``. ``worst_every='epoch'`` leaves the worst case out of ``result()``: then
-    ``worst_results()``, or the callback ``WorstCaseResults``, computes it on the host.
+    Worst-case results are NaN once there were more than ``max_images`` images, all results once a pixel was wrong; see
+    ``CheckedMetric``. ``worst_every='epoch'`` leaves the worst case out of ``result()``: then ``worst_results()``, or
+    the callback ``WorstCaseResults``, computes it on the host.
     """
 
     def __init__(self, spec, from_logits, max_images, worst_every, name, dtype, *, totals, means, worst):
-        super().__init__(from_logits, name, dtype)
+        super().__init__(spec, from_logits, name, dtype)
         owner = type(self).__name__
         self.max_images = frozen(owner, 'max_images', Integer(1, 500_000), max_images)
         self.worst_every = frozen(owner, 'worst_every', WORST_EVERY, worst_every)
-        self.spec = spec
         c, m = spec.num_classes, len(spec.metrics)
-        self._wrong = self.counter('predictions_that_are_no_class')
         self._totals = Totals(self, (c, 3)) if totals else None
         self._image_means = RunningMean(self, 'image', (m,), self.state_dtype) if 'I' in means else None
         self._class_means = RunningMean(self, 'class', (m, c), self.state_dtype) if 'C' in means else None
         self._table = ImageTable(self, c, self.max_images) if worst else None
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch; shapes and meanings as in ``keras_plugin.metrics.label_maps``."""
-        maps = label_maps(self.spec, type(self).__name__, self.from_logits, y_true, y_pred, sample_weight)
-        self.add_maps(maps)
+    def add(self, maps, y_pred):
+        self.add_counts(self.counts_of(maps))
 
     def counts_of(self, maps):
         """int32 (N, C, 3) tp, fp, fn of ``LabelMaps``."""
         return pair_counts(maps.target, maps.pred, self.spec.num_classes)
 
-    def add_maps(self, maps):
-        """Adds a batch of ``LabelMaps``; its counts."""
-        counts = self.counts_of(maps)
-        self._wrong.assign(self._wrong + maps.wrong)
+    def add_counts(self, counts):
+        """Adds the int32 (N, C, 3) counts of a batch."""
         if self._totals is not None:
             self._totals.update(counts)
         if self._image_means is not None or self._class_means is not None:
@@ -58,7 +51,6 @@ class CountedMetric(CheckedMetric):
                 self._class_means.update(*cells)
         if self._table is not None:
             self._table.update(counts)
-        return counts
 
     def plain(self, level):
         """(M,) means of the spec's metrics at a level."""
@@ -74,15 +66,9 @@ class CountedMetric(CheckedMetric):
         """Whether ``result()`` has worst-case results."""
         return self._table is not None and self.worst_every == 'step'
 
-    def finished(self, value):
-        """A result in the metric's dtype; NaN once a prediction was no class."""
-        return ops.cast(spoiled(self._wrong, value), self.dtype)
-
     def complaint(self):
-        owner = type(self).__name__
-        if on_host(self._wrong):
-            return f'{owner}: integer predictions must be class ids below {self.spec.num_classes}, got others'
-        if self._table is not None:
+        owner, complaint = type(self).__name__, super().complaint()
+        if complaint is None and self._table is not None:
             seen = on_host(self._table.seen)
             if seen > self.max_images:
                 return (
@@ -94,7 +80,7 @@ class CountedMetric(CheckedMetric):
                     f'{owner}: worst-case results need all images in one table, which a strategy of several replicas '
                     f'does not keep; merge state() of one metric for each replica'
                 )
-        return None
+        return complaint
 
     def state(self, image_ids=None):
         """The table as a ``FineGrainedState``, to be merged with other shards or saved; needs ``q``.

@@ -4,10 +4,10 @@ import keras
 from keras import ops
 
 from keras_plugin.metrics.calibration_gaps import HALF, carried, errors, image_gaps, probabilities
-from keras_plugin.metrics.checked import CheckedMetric, frozen, on_host, spec_of, spoiled
+from keras_plugin.metrics.checked import CheckedMetric, frozen, spec_of
 from keras_plugin.metrics.counts import pair_counts
-from keras_plugin.metrics.label_maps import label_maps
 from keras_plugin.metrics.state import RunningMean, Totals
+from keras_plugin.metrics.wrong import WrongPixels, counted_pixels
 from shared_spec.checks import Choice
 from shared_spec.metrics.calibration import Calibration
 
@@ -24,7 +24,7 @@ class CalibrationTotals:
     def __init__(self, metric, spec):
         self.spec, self.dtype = spec, metric.state_dtype
         rows = ('ECE' in spec.metrics) + ('SCE' in spec.metrics) * (1 if spec.binary else spec.num_classes)
-        self.strange = metric.counter('probabilities_that_are_none')
+        self.strange = WrongPixels(metric, 'wrong_probabilities')
         if 'D' in spec.levels:
             self.whole = Totals(metric, (rows, spec.bins), 'gap')
             self.part = metric.add_variable((rows, spec.bins), 'zeros', dtype='int32', name='gap_part')
@@ -35,7 +35,7 @@ class CalibrationTotals:
     def update(self, maps, prob, counts):
         """Adds a batch: ``LabelMaps``, probabilities (N, *space, C), and their tp, fp, fn."""
         whole, part, strange = image_gaps(self.spec, maps, prob)
-        self.strange.assign(self.strange + strange)
+        self.strange.update(self.spec.num_classes, counted_pixels(dict(probabilities=strange)))
         pixels = ops.sum(counts[..., 0] + counts[..., 1], axis=1, keepdims=True)  # all that are predicted
         labelled = ops.concatenate([counts[..., 0] + counts[..., 2], ops.cast(pixels, 'int32')], axis=1)
         if 'D' in self.spec.levels:
@@ -58,13 +58,11 @@ class CalibrationTotals:
                 found[metric + 'D'] = ops.where(counted, error, float('nan'))
         if 'I' in self.spec.levels:
             found.update(zip((metric + 'I' for metric in self.spec.metrics), ops.unstack(self.means.value())))
-        return [spoiled(self.strange, found[name]) for name in self.spec.names()]
+        return [self.strange.spoil(found[name]) for name in self.spec.names()]
 
-    def complaint(self, owner):
+    def complaint(self):
         """The sentence about what spoiled the results, or None."""
-        if on_host(self.strange):
-            return f'{owner}: probabilities must be in [0, 1], got others; for logits give from_logits=True'
-        return None
+        return self.strange.complaint(self.spec.num_classes)
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -102,21 +100,18 @@ class CalibrationError(CheckedMetric):
             hit=hit,
             binary=binary,
         )
-        super().__init__(from_logits, name or spec.names()[0], dtype)
-        self.spec = spec
+        super().__init__(spec, from_logits, name or spec.names()[0], dtype)
         self._calibration = CalibrationTotals(self, spec)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        owner = type(self).__name__
-        maps = label_maps(self.spec, owner, self.from_logits, y_true, y_pred, sample_weight)
-        prob = probabilities(owner, self.from_logits, maps.scores, y_pred)
+    def add(self, maps, y_pred):
+        prob = probabilities(type(self).__name__, self.from_logits, maps.scores, y_pred)
         self._calibration.update(maps, prob, pair_counts(maps.target, maps.pred, self.spec.num_classes))
 
     def result(self):
-        return ops.cast(self._calibration.value()[0], self.dtype)
+        return self.finished(self._calibration.value()[0])
 
     def complaint(self):
-        return self._calibration.complaint(type(self).__name__)
+        return super().complaint() or self._calibration.complaint()
 
     def get_config(self):
         return {

@@ -9,8 +9,9 @@ from fractions import Fraction
 import numpy as np
 from keras import backend, ops
 
-from keras_plugin.metrics.scores import mean, number
+from keras_plugin.metrics.scores import at_least, at_most, mean
 from keras_plugin.metrics.segments import segment_sum
+from keras_plugin.metrics.wrong import within
 from shared_spec import shapes
 
 HALF = 1 << 12  # gaps are added in two halves of 12 bits
@@ -34,7 +35,7 @@ def probabilities(owner, from_logits, scores, given):
 
 
 def image_gaps(spec, maps, prob):
-    """The gaps of every image, and the number of pixels that count and whose probabilities are none.
+    """The gaps of every image, and (N, P) the pixels that count and have a number that is no probability.
 
     spec: ``Calibration``; maps: ``LabelMaps``; prob (N, *space, C). A gap (N, rows, bins) is whole + part / UNIT, two
     int32, 0 <= part < UNIT. The rows are the classes (class 1 alone if ``binary``) where the spec has SCE, then the
@@ -42,12 +43,9 @@ def image_gaps(spec, maps, prob):
     """
     n, p = ops.shape(maps.target)
     prob = ops.reshape(prob, (n, p, prob.shape[-1]))
-    fine = ops.logical_and(prob >= 0, prob <= 1 + 1e-6)  # a mean of probabilities may exceed 1 by rounding
-    valid = ops.expand_dims(maps.valid, 2)
-    strange = number(ops.any(ops.logical_and(valid, ops.logical_not(fine)), axis=2))
-    prob = ops.where(
-        ops.logical_and(valid, fine), prob, 0.0
-    )  # what does not count has no confidence and, being C, no hit
+    fine, predicted = within(prob), ops.expand_dims(maps.pred < spec.num_classes, 2)
+    strange = ops.any(predicted & ~fine, axis=2)
+    prob = ops.where(predicted & fine, prob, 0.0)  # what does not count has no confidence and, being C, no hit
     right = ops.expand_dims(maps.pred == maps.target, 2)
 
     confidence, hit = [], []
@@ -57,7 +55,8 @@ def image_gaps(spec, maps, prob):
         confidence.append(prob[..., first:])
         hit.append(labelled if spec.hit == 'label' else ops.logical_and(labelled, right))
     if 'ECE' in spec.metrics:
-        confidence.append(ops.max(prob, axis=2, keepdims=True))
+        lowest = -1.0 if backend.backend() == 'tensorflow' else None  # or Keras asserts there that a pixel exists
+        confidence.append(ops.max(prob, axis=2, keepdims=True, initial=lowest))
         hit.append(ops.logical_and(right, ops.expand_dims(maps.target < spec.num_classes, 2)))
     if len(hit) > 1:
         confidence, hit = [ops.concatenate(confidence, axis=2)], [ops.concatenate(hit, axis=2)]
@@ -94,11 +93,11 @@ def carried(whole, high, low):
 
 def bin_of(confidence, bins):
     """int32 min(floor(confidence * bins), bins - 1) of the exact product, which float32 may round up to an edge."""
-    found = ops.minimum(ops.cast(confidence * bins, 'int32'), bins - 1)  # ops.floor would make float64 float32
+    found = at_most(ops.cast(confidence * bins, 'int32'), bins - 1)  # ops.floor would make float64 float32
     if backend.standardize_dtype(confidence.dtype) == 'float64':
         return found
     edges = ops.convert_to_tensor(np.array([edge(b, bins) for b in range(bins)], np.float32))
-    return found - ops.cast(confidence < ops.take(edges, found), 'int32')
+    return at_least(found - ops.cast(confidence < ops.take(edges, found), 'int32'), 0)
 
 
 def edge(b, bins):

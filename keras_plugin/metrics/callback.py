@@ -1,20 +1,121 @@
 """Callbacks that read the metrics of a compiled model on the host: why one became NaN, and worst cases once an epoch."""
 
+import itertools
+import math
+
 import keras
+import numpy as np
+
+from keras_plugin.metrics.checked import frozen
+from keras_plugin.metrics.eager_look import complaint_about
+from keras_plugin.metrics.host_data import check_kind, parts
+from keras_plugin.metrics.wrong import NO_NUMBERS
+from shared_spec.checks import Integer
+
+NAN_LOSS = (
+    'NaN in the pictures, labels that are no class, weights or probabilities outside their range, or a training that '
+    'diverges; {more}compile(run_eagerly=True) under SEGPARITY_DEBUG=1 stops at the batch'
+)
 
 
 class CheckMetrics(keras.callbacks.Callback):
-    """Calls ``check()`` on the model's metrics after every epoch and evaluation: a spoiled one raises its sentence."""
+    """Stops a training or evaluation whose loss is NaN or whose metrics are spoiled, with the sentence that says why.
+
+    After every epoch and evaluation ``check()`` is called on the model's metrics; a loss that became NaN stops the
+    training at one of the next batches. A compiled step shows no values, so ``data`` says more: of what ``fit`` takes,
+    arrays (x, y) or (x, y, sample_weight) read ``batch_size`` at a time, the first ``batches`` go through the model,
+    its loss and its metrics eagerly before a training or evaluation starts, and again where a loss became NaN. That
+    leaves no trace in the model; a data set that shuffles is read once more. Belongs before callbacks that save.
+    """
+
+    async_safe = True  # at the end of a batch it only takes a note, so that steps need not wait for it
+
+    def __init__(self, data=None, batches=1, batch_size=32):
+        super().__init__()
+        owner = type(self).__name__
+        if data is not None:
+            check_kind(owner, data)
+        self.data = data
+        self.batches = frozen(owner, 'batches', Integer(1), batches)
+        self.batch_size = frozen(owner, 'batch_size', Integer(1), batch_size)
+        self._in_fit, self._epoch, self._noted = False, 0, None
+
+    def on_train_begin(self, logs=None):
+        self._noted = None
+        self.look()
+        self._in_fit = True
+
+    def on_train_end(self, logs=None):
+        self._in_fit = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._noted is None and nan_losses(logs):
+            self._noted = f'{nan_losses(logs)} became NaN by batch {batch} of epoch {self._epoch}'
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._noted is not None:
+            self.explain(self._noted)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.check()
+        self.check(logs, f' in epoch {epoch}')
+
+    def on_test_begin(self, logs=None):
+        if not self._in_fit:
+            self.look()
 
     def on_test_end(self, logs=None):
-        self.check()
+        self.check(logs, ' in the evaluation')
 
-    def check(self):
-        for metric in metrics_of(self.model, 'check'):
-            metric.check()
+    def check(self, logs=None, when=''):
+        """Raises ValueError where a metric is spoiled, or a loss in ``logs`` is NaN."""
+        if self._noted is not None or nan_losses(logs):
+            self.explain(self._noted or f'{nan_losses(logs)} is NaN{when}')
+        for complaint in complaints_of(self.model):
+            raise ValueError(complaint)
+
+    def look(self):
+        """Raises ValueError with what is wrong in the first batches of ``data``."""
+        complaint = self.found()
+        if complaint:
+            raise ValueError(f'{type(self).__name__}: {complaint}')
+
+    def found(self):
+        """What is wrong in the first batches of ``data``, or None."""
+        if self.data is None:
+            return None
+        for i, batch in enumerate(itertools.islice(parts(self.data, self.batch_size), self.batches)):
+            complaint = complaint_about(self.model, *keras.utils.unpack_x_y_sample_weight(batch))
+            if complaint:
+                return f'batch {i} of data: {complaint}'
+        return None
+
+    def explain(self, what):
+        """Raises ValueError: what happened, and why as far as metrics and data tell."""
+        self._in_fit, self._noted = False, None
+        if hasattr(self.model, 'jax_state_sync'):  # JAX keeps the state of a training for itself
+            self.model.jax_state_sync()
+        why = next(iter(complaints_of(self.model)), None) or self.found()
+        if why is None:
+            more = 'CheckMetrics(data=...) looks at the data, ' if self.data is None else ''
+            why = NAN_LOSS.format(more=more)
+            if self.data is not None:
+                why = f'the first {self.batches} batches of data are sound, CheckMetrics(batches=...) looks at more; {why}'
+        raise ValueError(f'{type(self).__name__}: {what}: {why}')
+
+
+def complaints_of(model):
+    """What the metrics say; last those that only say that predictions are no numbers, which may follow from the rest."""
+    complaints = filter(None, (metric.complaint() for metric in metrics_of(model, 'complaint')))
+    return sorted(complaints, key=lambda sentence: f': {NO_NUMBERS}' in sentence)
+
+
+def nan_losses(logs):
+    """The names of the losses in the logs that are NaN, as one text."""
+    names = [name for name, value in (logs or {}).items() if name.endswith('loss') and np.ndim(value) == 0]
+    return ', '.join(name for name in names if math.isnan(logs[name]))
 
 
 class WorstCaseResults(keras.callbacks.Callback):

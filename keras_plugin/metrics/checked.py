@@ -6,7 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_plugin.metrics.label_maps import label_maps
+from keras_plugin.metrics.wrong import WrongPixels
 from shared_spec.spec import NamedParameters, SpecError
+
+HALVES = 'float16', 'bfloat16'
 
 
 def spec_of(kind, owner, **arguments):
@@ -30,11 +34,14 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
 
     ``check()`` raises the sentence, ``reset_state()`` warns with it, and the callback ``CheckMetrics`` raises it after
     every epoch and evaluation. Whatever ``dtype`` is, the state is int32 and float32 (float64 for float64); only the
-    result is cast to ``dtype``.
+    result is cast to ``dtype``, which Keras' ``floatx`` makes half precision only where asked.
+
+    Pixels that spoil every result: predictions that are no numbers or no class, and labels, weights and probabilities
+    outside their range; see ``wrong``. A subclass adds a batch by ``add`` and gives its results by ``finished``.
     """
 
-    def __init__(self, from_logits, name, dtype):
-        super().__init__(name=name, dtype=dtype)
+    def __init__(self, spec, from_logits, name, dtype):
+        super().__init__(name=name, dtype='float32' if dtype is None and keras.config.floatx() in HALVES else dtype)
         owner = type(self).__name__
         if not isinstance(from_logits, (bool, np.bool_)):
             raise SpecError(f'{owner}: from_logits must be True or False, got {from_logits!r}')
@@ -42,14 +49,29 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
             raise SpecError(f'{owner}: dtype must be a floating point type, got {self.dtype!r}')
         self.from_logits = bool(from_logits)
         self.state_dtype = 'float64' if self.dtype == 'float64' else 'float32'
+        self.spec, self._wrong = spec, WrongPixels(self)
 
-    def counter(self, name):
-        """An int32 variable that counts what spoils the results."""
-        return self.add_variable((), 'zeros', dtype='int32', name=name)
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch; shapes and meanings as in ``keras_plugin.metrics.label_maps``.
+
+        Wrong pixels are counted; ValueError for those that are refused, where they can be seen.
+        """
+        maps = label_maps(self.spec, type(self).__name__, self.from_logits, y_true, y_pred, sample_weight)
+        self._wrong.update(self.spec.num_classes, maps.wrong)
+        if 0 not in maps.target.shape:
+            self.add(maps, y_pred)
+
+    def add(self, maps, y_pred):
+        """Adds the ``LabelMaps`` of a batch that has pixels, and what was predicted."""
+        raise NotImplementedError(type(self).__name__)
+
+    def finished(self, value):
+        """A result in the metric's dtype; NaN once a pixel was wrong."""
+        return ops.cast(self._wrong.spoil(value), self.dtype)
 
     def complaint(self):
         """The sentence about what spoiled the results, or None. Reads the state: not inside a traced function."""
-        raise NotImplementedError(type(self).__name__)
+        return self._wrong.complaint(self.spec.num_classes)
 
     def check(self):
         """Raises ValueError with the sentence that explains a NaN."""
@@ -66,11 +88,6 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         if complaint:
             warnings.warn(complaint, stacklevel=2)
         super().reset_state()
-
-
-def spoiled(counter, value):
-    """The value, NaN once the counter is above 0."""
-    return ops.where(counter > 0, float('nan'), value)
 
 
 def on_host(variable):

@@ -1,10 +1,13 @@
 """HostMetrics: every metric of the spec, measured on the host image by image, and the per-image table."""
 
+import warnings
+
 import keras
 import numpy as np
 
 from keras_plugin.metrics.checked import frozen, spec_of
 from keras_plugin.metrics.host_data import batches, check_data, image_maps, to_numpy
+from keras_plugin.metrics.wrong import KINDS, sentence
 from shared_spec.checks import Boolean, Choice, Each, Integer
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
 from shared_spec.metrics.boundary_state import BoundaryState
@@ -35,7 +38,8 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
     tf.data.Dataset, a PyDataset, a DataLoader, a function that makes an iterator. Labels, weights and predictions as in
     ``keras_plugin.metrics.label_maps``. ``image_ids`` names the images in order; a name that comes again is dropped.
     per_image_file: a .csv or .parquet file, written anew each time: one row for each class of each image.
-    The model only predicts: metrics, optimizer and random state stay as they are. Distances need SciPy and most of the
+    Where the model predicts NaN every result is, with a warning, and the table is not written. Labels, weights and
+    probabilities outside their range are a ValueError. The model only predicts: metrics, optimizer and random state stay as they are. Distances need SciPy and most of the
     time.
     """
 
@@ -115,7 +119,7 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
 
     def evaluate(self, model):
         """Name -> value of a model on the data; writes ``per_image_file``."""
-        names, overlap, boundary, calibration = self._measured(model)
+        names, overlap, boundary, calibration, unsound = self._measured(model)
         results = overlap.results(self.overlap)
         cells = overlap.cells(self.overlap)
         for spec in self.boundary:
@@ -125,20 +129,26 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
             results.update(calibration.results(self.calibration))
             found = calibration.cells(self.calibration)
             cells.update((name, found[name]) for name in ('SCE', 'ECE'))
+        if unsound:
+            seen = {**dict.fromkeys(KINDS, 0), 'scores': unsound}
+            warnings.warn(f'{type(self).__name__}: {sentence(self.overlap.num_classes, seen)}', stacklevel=2)
+            return dict.fromkeys(results, float('nan'))
         if self.per_image_file is not None:
             write_table(self.per_image_file, per_image_columns({'image': names}, self.class_names, cells))
         return results
 
     def _measured(self, model):
-        """The names of the images, and the states of the three families with every image of the data."""
+        """The names of the images, the states of the three families with every image, and how many pixels are no numbers."""
         owner, c, ignored = type(self).__name__, self.overlap.num_classes, self.overlap.ignore_index
         overlap = FineGrainedState(c, ignored)
         boundary = BoundaryState.for_specs(*self.boundary) if self.boundary else None
         calibration = CalibrationState(c, ignored, self.calibration.bins) if self.calibration else None
-        names, seen = [], 0
+        names, seen, unsound = [], 0, 0
         for x, labels, weights in batches(owner, self.data, self.batch_size):
             scores = self._predicted(model, x, len(labels))
-            for ids, target, weight, prob in image_maps(owner, c, self.from_logits, labels, scores, weights):
+            images, here = image_maps(self.overlap, owner, self.from_logits, labels, scores, weights)
+            unsound += here
+            for ids, target, weight, prob in images:
                 if calibration is not None and prob is None:
                     raise ValueError(
                         f'{owner}: calibration needs scores, the model predicts class ids ({scores.dtype})'
@@ -160,7 +170,7 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
                     calibration.update(prob, target, weight, name)
         if self.image_ids is not None and seen != len(self.image_ids):
             raise ValueError(f'{owner}: image_ids must name the {seen} images of the data, got {len(self.image_ids)}')
-        return names, overlap, boundary, calibration
+        return names, overlap, boundary, calibration, unsound
 
     def _predicted(self, model, x, n):
         """The model's one output for a batch, as NumPy."""

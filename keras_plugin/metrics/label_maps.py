@@ -3,10 +3,14 @@
 from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import backend, ops
 
-from keras_plugin.metrics.scores import number
+from keras_plugin.metrics.top_class import top_class
+from keras_plugin.metrics.wrong import beyond, counted_pixels, weighty, within, wrong_labels
 from shared_spec import shapes
+
+INT32 = np.iinfo(np.int32)
 
 
 class LabelMaps(NamedTuple):
@@ -15,7 +19,7 @@ class LabelMaps(NamedTuple):
     target: Any  # (N, P)
     pred: Any  # (N, P)
     valid: Any  # bool (N, P): the pixel counts
-    wrong: Any  # int32 (): pixels that count and are predicted as no class
+    wrong: Any  # int32 (KINDS,): how many pixels that count are wrong
     scores: Any  # (N, *space, C) or (N, *space, 1) as given; None where class ids were given
     space: tuple  # the sizes of the spatial axes, None where not known
 
@@ -23,41 +27,79 @@ class LabelMaps(NamedTuple):
 def label_maps(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
     """The maps of a batch; ValueError for shapes that do not belong together.
 
-    y_true: class ids (N, *space) or (N, *space, 1) of any dtype, or (N, *space, C) (its argmax); y_pred: scores
-    (N, *space, C) (argmax), one channel (above 0 as logits, above 1/2 as probabilities, is class 1), or integer ids;
-    sample_weight (N,), (N, *space) or (N, *space, 1): a pixel counts where it is above 0.
+    y_true: class ids (N, *space) or (N, *space, 1) of any dtype, or (N, *space, C) in [0, 1] (its argmax); y_pred:
+    scores (N, *space, C) (argmax), one channel (above 0 as logits, above 1/2 as probabilities, is class 1), or integer
+    ids; sample_weight (N,), (N, *space) or (N, *space, 1): a pixel counts where it is above 0.
     """
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    y_true, y_pred = tensor(y_true), tensor(y_pred)
     c = spec.num_classes
-    pred, kind, maps = _predicted(owner, c, from_logits, y_true, y_pred)
-    target = ops.argmax(y_true, axis=-1) if kind == 'channels' else _ids(y_true)
+    kind, maps = _kind(owner, c, y_true, y_pred)
     n, *space = ops.shape(y_true)[: len(maps) - 1]
     p = prod(space)
-    target, pred = ops.reshape(target, (n, p)), ops.reshape(ops.cast(pred, 'int32'), (n, p))
-    target = ops.cast(target, 'int32')
-
-    valid = ops.ones_like(target, dtype='bool')
-    if spec.ignore_index is not None:
-        valid = ops.not_equal(target, spec.ignore_index)
+    target, valid, wrong = _labels(spec, kind, y_true, (n, p))
+    pred, wrong_pred = _predicted(c, from_logits, y_pred, (n, p))
+    wrong = {**wrong, **wrong_pred}
     if sample_weight is not None:
-        weight = ops.convert_to_tensor(sample_weight)
-        if backend.standardize_dtype(weight.dtype) == 'bool':  # which TensorFlow does not compare with a number
-            weight = ops.cast(weight, 'int32')
+        weight = tensor(sample_weight)
+        if not backend.is_float_dtype(weight.dtype):
+            weight = ops.cast(weight, 'float32')
         per_image = shapes.weight_kind(owner, maps, tuple(weight.shape), 'last') == 'image'
-        valid = ops.logical_and(valid, ops.reshape(weight, (n, 1) if per_image else (n, p)) > 0)
+        weight = ops.reshape(weight, (n, 1) if per_image else (n, p))
+        labelled, valid = valid, valid & (weight > 0)
+    wrong = {kind: valid & mask for kind, mask in wrong.items()}
+    if sample_weight is not None:
+        wrong['weights'] = labelled & ~weighty(weight)
 
-    known = ops.logical_and(pred >= 0, pred < c)
-    wrong = number(ops.logical_and(valid, ops.logical_not(known)))
-    pred = ops.where(ops.logical_and(valid, known), pred, c)
-    labelled = ops.logical_and(target >= 0, target < c)
-    target = ops.where(ops.logical_and(valid, labelled), target, c)
+    target, pred = ops.where(valid, target, c), ops.where(valid, pred, c)
     known_space = tuple(a if b is None else b for a, b in zip(maps[1:-1], y_true.shape[1:]))
     scores = y_pred if backend.is_float_dtype(y_pred.dtype) else None
-    return LabelMaps(target, pred, valid, wrong, scores, known_space)
+    return LabelMaps(target, pred, valid, counted_pixels(wrong), scores, known_space)
 
 
-def _predicted(owner, c, from_logits, y_true, y_pred):
-    """Predicted ids, what kind of labels y_true holds, and the shape (N, *space, C) that both stand for."""
+def tensor(x):
+    """x as a tensor, bools as the integers 0 and 1; wide integers of NumPy keep their sign where the backend is narrow."""
+    if isinstance(x, np.ndarray) and x.dtype.kind in 'iu' and x.dtype.itemsize >= 4 and x.dtype != np.int32:
+        x = x.clip(max(np.iinfo(x.dtype).min, INT32.min), INT32.max).astype('int32')
+    x = ops.convert_to_tensor(x)
+    # TensorFlow's cast would show the bytes of a bool, which are 255 in Pillow's
+    return ops.where(x, 1, 0) if backend.standardize_dtype(x.dtype) == 'bool' else x
+
+
+def _labels(spec, kind, y_true, shape):
+    """int32 ids of the shape (N, P), C where a label is no class; where they are not ignored; kind -> what is wrong."""
+    c, dtype = spec.num_classes, backend.standardize_dtype(y_true.dtype)
+    if kind == 'channels':
+        target = ops.reshape(ops.cast(ops.argmax(y_true, axis=-1), 'int32'), shape)
+        is_float = backend.is_float_dtype(dtype)
+        known = ops.all(within(y_true) if is_float else (y_true >= 0) & (y_true <= 1), axis=-1)
+        known, fraction = ops.reshape(known, shape), None
+    else:
+        target, fraction = ops.reshape(_comparable(y_true), shape), None
+        known = (target >= 0) & (target < c)
+        if backend.is_float_dtype(dtype):
+            fraction = ops.round(target) != target
+            known = known & ~fraction
+    valid = ops.ones_like(target, dtype='bool')
+    if spec.ignore_index is not None and (spec.ignore_index >= 0 or not dtype.startswith('uint')):
+        valid = target != spec.ignore_index
+    ids = ops.cast(ops.where(known, target, c), 'int32')
+    if kind == 'channels':
+        return ids, valid, dict(maps=~known)
+    return ids, valid, wrong_labels(target, known, fraction, c)
+
+
+def _comparable(labels):
+    """Labels in a type that holds every class id, and whose order their backend knows."""
+    dtype = backend.standardize_dtype(labels.dtype)
+    if dtype in ('int8', 'uint8', 'int16', 'uint16'):
+        return ops.cast(labels, 'int32')
+    if dtype in ('uint32', 'uint64') and backend.backend() == 'torch':
+        return ops.cast(labels, 'int64')
+    return ops.cast(labels, 'float32') if dtype in ('float16', 'bfloat16') else labels
+
+
+def _kind(owner, c, y_true, y_pred):
+    """What kind of labels y_true holds, and the shape (N, *space, C) that both stand for."""
     given, labels = tuple(y_pred.shape), tuple(y_true.shape)
     if backend.is_float_dtype(y_pred.dtype):
         shapes.check_pred(owner, given, 'last')
@@ -67,10 +109,26 @@ def _predicted(owner, c, from_logits, y_true, y_pred):
                 f'{owner}: pred must be (N, *space, C) with {wanted} or integer class ids, got {shapes.text(given)}'
             )
         maps = (*given[:-1], c)
-        ids = ops.argmax(y_pred, axis=-1) if given[-1] != 1 else y_pred > (0.0 if from_logits else 0.5)
-        return ids, shapes.label_kind(owner, maps, labels, 'last'), maps
-    maps = maps_of_ids(owner, c, given, labels)
-    return y_pred, shapes.label_kind(owner, maps, labels, 'last'), maps
+    else:
+        maps = maps_of_ids(owner, c, given, labels)
+    return shapes.label_kind(owner, maps, labels, 'last'), maps
+
+
+def _predicted(c, from_logits, y_pred, shape):
+    """int32 ids of the shape (N, P), C where there is none; kind -> what is wrong."""
+    if not backend.is_float_dtype(y_pred.dtype):
+        pred = ops.reshape(_comparable(y_pred), shape)
+        known = (pred >= 0) & (pred < c)
+        return ops.cast(ops.where(known, pred, c), 'int32'), dict(ids=~known)
+    if y_pred.shape[-1] > 1:
+        pred, sound = (ops.reshape(x, shape) for x in top_class(y_pred))
+        return ops.where(sound, pred, c), dict(scores=~sound)
+    score = ops.reshape(y_pred, shape)
+    sound = score < float('inf')
+    wrong = dict(scores=~sound)
+    if not from_logits:
+        wrong['probabilities'] = beyond(score)
+    return ops.where(sound, ops.cast(score > (0.0 if from_logits else 0.5), 'int32'), c), wrong
 
 
 def maps_of_ids(owner, c, given, labels):
@@ -88,8 +146,3 @@ def _matches(owner, maps, labels):
         return bool(shapes.label_kind(owner, maps, labels, 'last'))
     except ValueError:
         return False
-
-
-def _ids(labels):
-    """Labels as integers: Keras may hand ids as floats, rounded here and never cast to anything narrower."""
-    return ops.round(labels) if backend.is_float_dtype(labels.dtype) else labels

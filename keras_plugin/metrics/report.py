@@ -9,7 +9,6 @@ from keras_plugin.metrics.base import CountedMetric
 from keras_plugin.metrics.calibration import CalibrationTotals
 from keras_plugin.metrics.calibration_gaps import probabilities
 from keras_plugin.metrics.checked import frozen, spec_of
-from keras_plugin.metrics.label_maps import label_maps
 from keras_plugin.metrics.scores import frequency_weighted_iou, pixel_accuracy
 from keras_plugin.metrics.state import DECILES
 from shared_spec.checks import Boolean
@@ -83,14 +82,12 @@ class SegmentationReport(CountedMetric):
         spec = self.spec if self.worst_at_step or self._table is None else dataclasses.replace(self.spec, q=())
         return [*spec.names(), *(self._calibration.spec.names() if self._calibration else [])]
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        owner = type(self).__name__
-        maps = label_maps(self.spec, owner, self.from_logits, y_true, y_pred, sample_weight)
-        if self._calibration is None:
-            self.add_maps(maps)
-        else:
-            prob = probabilities(owner, self.from_logits, maps.scores, y_pred)
-            self._calibration.update(maps, prob, self.add_maps(maps))
+    def add(self, maps, y_pred):
+        counts = self.counts_of(maps)
+        if self._calibration is not None:  # first, for it may refuse the batch
+            prob = probabilities(type(self).__name__, self.from_logits, maps.scores, y_pred)
+            self._calibration.update(maps, prob, counts)
+        self.add_counts(counts)
 
     def result(self):
         spec, totals = self.spec, self._totals.value(self.state_dtype)
@@ -115,7 +112,7 @@ class SegmentationReport(CountedMetric):
     def complaint(self):
         complaint = super().complaint()
         if complaint is None and self._calibration is not None:
-            complaint = self._calibration.complaint(type(self).__name__)
+            complaint = self._calibration.complaint()
         return complaint
 
     def worst_results(self):

@@ -15,6 +15,16 @@ def number(mask, axis=None):
     return ops.cast(ops.sum(ops.cast(mask, 'int32'), axis=axis), 'int32')
 
 
+def at_least(x, n):
+    """Integers, n where they are below; ``ops.maximum`` makes them floats on JAX where ``floatx`` is bfloat16."""
+    return ops.where(x < n, n, x)
+
+
+def at_most(x, n):
+    """Integers, n where they are above; not by ``ops.minimum``, see ``at_least``."""
+    return ops.where(x > n, n, x)
+
+
 def mean(values, counted, axis=-1):
     """Mean of the counted values along an axis, NaN where none counts."""
     return ratio(ops.sum(ops.where(counted, values, 0.0), axis=axis), ops.cast(number(counted, axis), values.dtype))
@@ -84,7 +94,7 @@ def of_images(scores, counted):
     """(M, N) means over the counted classes of each image, and which images have any."""
     n = number(counted, -1)
     total = ops.sum(ops.where(counted, scores, 0.0), axis=-1)
-    return total / ops.cast(ops.maximum(n, 1), scores.dtype), n > 0
+    return total / ops.cast(at_least(n, 1), scores.dtype), n > 0
 
 
 def of_lowest(scores, counted, q):
@@ -96,7 +106,7 @@ def of_lowest(scores, counted, q):
     ordered = ops.sort(ops.where(counted, ops.cast(ops.round(scores * ONE), 'int32'), LATER), axis=-1)
     grains = ordered // GRAIN
     rest = ops.cast(ordered - grains * GRAIN, scores.dtype) / ONE
-    k = ops.maximum(n * ops.convert_to_tensor(q, dtype='int32') // 100, 1)
+    k = at_least(n * ops.convert_to_tensor(q, dtype='int32') // 100, 1)
     grains = ops.take_along_axis(ops.cumsum(grains, axis=-1), k - 1, axis=-1)
     rest = ops.take_along_axis(ops.cumsum(rest, axis=-1), k - 1, axis=-1)
     total = ops.cast(grains, scores.dtype) / (ONE // GRAIN) + rest

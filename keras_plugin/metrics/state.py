@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_plugin.metrics.scores import mean, number, of_cells, of_images, of_lowest
+from keras_plugin.metrics.scores import at_most, mean, number, of_cells, of_images, of_lowest
 
 LIMB = 1 << 20
 DECILES = tuple(range(10, 101, 10))
@@ -76,7 +76,7 @@ class ImageTable:
 
     def update(self, counts):
         n = ops.shape(counts)[0]
-        place = ops.minimum(ops.arange(n, dtype='int32') + self.seen, self.max_images)
+        place = at_most(ops.arange(n, dtype='int32') + self.seen, self.max_images)
         self.rows.assign(ops.scatter_update(ops.convert_to_tensor(self.rows.value), ops.expand_dims(place, 1), counts))
         self.seen.assign(self.seen + n)
         self.with_pixels.assign(self.with_pixels + number(ops.any(counts > 0, axis=(1, 2))))

@@ -13,7 +13,7 @@ from shared_spec import SpecError
 from shared_spec.metrics.boundary import BoundaryIoU
 from tests.metrics.boundary_rules import RULES, Both, arrays, index, random_pairs
 from tests.metrics.compare import FLOAT32, assert_agrees
-from tests.metrics.keras_run import BACKEND, Run, refuses
+from tests.metrics.keras_run import BACKEND, Run, classes_only, refuses
 
 
 def results(params, preds, targets, weights=None, names=None, eager=True):
@@ -31,6 +31,8 @@ def results(params, preds, targets, weights=None, names=None, eager=True):
 def case_boundary_by_hand():
     for rule in RULES:
         want = {name: value for name, value in rule.want.items() if name.startswith('BoundaryIoU')}
+        if not classes_only(rule.targets, rule.params['num_classes'], rule.params.get('ignore_index', 255)):
+            continue
         if not want or (BACKEND == 'jax' and rule.name not in ('two_voxels', 'levels_differ', 'binary_nothing_there')):
             continue
         weights = None if rule.weights is None else np.stack(rule.weights).astype('float32')

@@ -133,7 +133,7 @@ def case_host_metrics_write_the_table():
     assert table.class_name.tolist() == ['x', 'y', 'z'] * 6
     valid = [(targets[i] != 255).sum() for i in new]
     assert (table.tp + table.fp).to_numpy().reshape(6, 3).sum(1).tolist() == valid
-    short = km.HostMetrics((logits, targets), 3, from_logits=True, image_ids=ids[:5], distances=())
+    short = km.HostMetrics((logits, targets), 3, ignore_class=255, from_logits=True, image_ids=ids[:5], distances=())
     refuses(ValueError, 'HostMetrics: image_ids must name', short.evaluate, model)
 
 

@@ -3,9 +3,11 @@
 import os
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_plugin import metrics as km
+from keras_plugin.metrics import wrong as wrong_module
 
 BACKEND = keras.backend.backend()
 X64 = BACKEND != 'jax' or os.environ.get('JAX_ENABLE_X64') == '1'  # whether there is float64
@@ -61,8 +63,31 @@ class Run:
         return self.result()
 
 
+def classes_only(targets, num_classes, ignore_index=255):
+    """Whether every label is a class or ignored; what is not is refused or NaN: ``keras_wrong_cases``."""
+    labels = np.concatenate([np.ravel(target) for target in targets])
+    return bool(np.isin(labels, [*range(num_classes), *([] if ignore_index is None else [ignore_index])]).all())
+
+
 def report(spec, eager=False, **arguments):
     return Run(km.SegmentationReport(**spec.keras_arguments(), **arguments), eager)
+
+
+def spoil(run, sentence, *batch):
+    """A compiled update with a wrong batch makes every result NaN, and ``check`` says why; eager ones refuse it."""
+    if BACKEND == 'torch':
+        refuses(ValueError, sentence, run.update, *batch)
+        visible = wrong_module.visible  # as a GPU does it
+        wrong_module.visible = lambda x: False
+        try:
+            run.update(*batch)
+        finally:
+            wrong_module.visible = visible
+    else:
+        run.update(*batch)
+    found = run.result()
+    assert np.isnan(list(found.values()) if isinstance(found, dict) else found).all(), found
+    refuses(ValueError, sentence, run.metric.check)
 
 
 def refuses(kind, sentence, call, *arguments, **keywords):

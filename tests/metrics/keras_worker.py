@@ -12,8 +12,10 @@ from tests.metrics import (
     keras_calibration_cases,
     keras_callback_cases,
     keras_cases,
+    keras_check_cases,
     keras_host_cases,
     keras_model_cases,
+    keras_wrong_cases,
 )
 from tests.metrics.keras_run import BACKEND
 
@@ -24,6 +26,8 @@ MODULES = (
     keras_model_cases,
     keras_callback_cases,
     keras_host_cases,
+    keras_wrong_cases,
+    keras_check_cases,
 )
 CASES = {name: case for module in MODULES for name, case in vars(module).items() if name.startswith('case_')}
 

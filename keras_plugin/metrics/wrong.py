@@ -1,0 +1,146 @@
+"""What makes a result of the metrics wrong: which pixels, how many of each kind, and the sentence that says so.
+
+The masks are written with operators alone, so that tensors of every backend and NumPy arrays share them.
+"""
+
+import numpy as np
+from keras import backend, ops
+
+from keras_plugin.metrics.scores import number
+
+KINDS = (
+    'scores',  # predictions that are NaN or +inf, or -inf for every class
+    'ids',  # predicted ids that are no class
+    'labels',  # labels that are no class, and how many of these are
+    'labels_of_255',
+    'labels_of_c',  # the number of classes
+    'labels_of_fractions',  # no whole numbers, NaN among them
+    'maps',  # one-hot or soft labels outside [0, 1]
+    'weights',  # negative, NaN or infinite
+    'probabilities',  # outside [0, 1]
+)
+NEVER_REFUSED = 'scores', 'ids'  # a wrong prediction makes a result NaN and raises nothing
+SLACK = 2**-7  # of a number in [0, 1], for what bfloat16 rounds
+NO_NUMBERS = 'predictions must be numbers'
+MANY = 1 << 20  # counters stop here, so that none wraps, nor the sum of those of many replicas
+
+
+def within(x):
+    """Where x lies in [0, 1], but for rounding; NaN does not."""
+    return (x >= -SLACK) & (x <= 1 + SLACK)
+
+
+def beyond(x):
+    """Where x is a number outside [0, 1]; NaN and +inf are no number."""
+    return ((x < -SLACK) | (x > 1 + SLACK)) & (x < float('inf'))
+
+
+def weighty(weight):
+    """Where a weight of a floating point type is finite and not negative."""
+    return (weight >= 0) & (weight < float('inf'))
+
+
+def wrong_labels(ids, known, fraction, c):
+    """Kind -> mask of the labels that are no class; ``fraction`` None where ids are integers."""
+    wrong = ~known
+    found = {'labels': wrong, 'labels_of_255': wrong & (ids == 255), 'labels_of_c': wrong & (ids == c)}
+    return found if fraction is None else {**found, 'labels_of_fractions': fraction}
+
+
+def counted_pixels(masks):
+    """int32 (KINDS,): how many pixels each mask has; ``masks`` is kind -> mask."""
+    none = ops.zeros((), dtype='int32')
+    return ops.stack([number(masks[kind]) if kind in masks else none for kind in KINDS])
+
+
+class WrongPixels:
+    """How many pixels of each kind a metric has met, as one int32 variable; it makes every result NaN.
+
+    Labels, weights and probabilities are refused at once where their values can be seen without waiting for a device:
+    outside traced functions, on a CPU.
+    """
+
+    def __init__(self, metric, name='wrong_pixels'):
+        self.owner = type(metric).__name__
+        self.counts = metric.add_variable((len(KINDS),), 'zeros', dtype='int32', name=name)
+
+    def update(self, num_classes, counts):
+        """Adds int32 (KINDS,) of a batch; ValueError with the sentence where they can be seen."""
+        if visible(counts):
+            seen = on_host(counts)
+            if refused(seen):
+                raise ValueError(f'{self.owner}: {sentence(num_classes, seen)}')
+        old = ops.convert_to_tensor(self.counts.value)
+        self.counts.assign(old + ops.minimum(counts, MANY - old))
+
+    def spoil(self, value):
+        """The value, NaN once a pixel was wrong."""
+        return ops.where(ops.any(self.counts.value > 0), float('nan'), value)
+
+    def complaint(self, num_classes):
+        """The sentence about what was met, or None."""
+        seen = on_host(self.counts)
+        return f'{self.owner}: {sentence(num_classes, seen)}' if any(seen.values()) else None
+
+
+def on_host(counts):
+    """Kind -> number, of int32 (KINDS,)."""
+    return dict(zip(KINDS, np.array(ops.convert_to_numpy(counts)).tolist()))
+
+
+def refused(seen):
+    """Whether there is anything to raise at once."""
+    return any(n for kind, n in seen.items() if kind not in NEVER_REFUSED)
+
+
+def visible(x):
+    """Whether a tensor's values lie on the host: it is not traced, and on a CPU."""
+    if backend.backend() == 'torch':
+        import torch
+
+        return type(x) is torch.Tensor and x.device.type == 'cpu' and not torch.compiler.is_compiling()
+    if backend.backend() == 'jax':
+        import jax
+
+        return not isinstance(x, jax.core.Tracer) and all(d.platform == 'cpu' for d in x.devices())
+    return hasattr(x, 'numpy') and 'CPU' in x.device  # TensorFlow
+
+
+def sentence(c, seen):
+    """What is wrong and what is likely meant, all kinds after each other; ``seen`` is kind -> number of pixels."""
+    parts = []
+    if seen['labels']:
+        parts.append(f'labels must be class ids from 0 to {c - 1}, got others {_in(seen["labels"])}{_hint(c, seen)}')
+    if seen['maps']:
+        parts.append(
+            f'one-hot or soft labels must be in [0, 1], got others {_in(seen["maps"])}; '
+            'an RGB picture is no label map, masks of 0 and 255 need dividing by 255'
+        )
+    if seen['weights']:
+        parts.append(f'weights must be finite and >= 0, got others {_in(seen["weights"])}')
+    if seen['probabilities']:
+        parts.append(
+            f'probabilities must be in [0, 1], got others {_in(seen["probabilities"])}; '
+            'for logits give from_logits=True'
+        )
+    if seen['ids']:
+        parts.append(f'integer predictions must be class ids below {c}, got others {_in(seen["ids"])}')
+    if seen['scores']:
+        parts.append(f'{NO_NUMBERS}, got NaN or infinity {_in(seen["scores"])}')
+    return '; '.join(parts)
+
+
+def _in(n):
+    return f'in {n}{" or more" if n >= MANY else ""} pixel{"" if n == 1 else "s"}'
+
+
+def _hint(c, seen):
+    hints = []
+    if seen['labels_of_255']:
+        divide = ', or divide masks of 0 and 255 by 255' if c == 2 else ''
+        hints.append(f'{seen["labels_of_255"]} of 255: give ignore_class=255 if these count nowhere{divide}')
+    if seen['labels_of_c'] and c != 255:
+        hints.append(f'{seen["labels_of_c"]} of {c}: labels start at 0, so subtract 1 from labels 1 to {c}')
+    if seen['labels_of_fractions']:
+        hints.append(f'{seen["labels_of_fractions"]} fractional or NaN: resize label maps to the nearest neighbour')
+    return f' ({"; ".join(hints)})' if hints else ''
