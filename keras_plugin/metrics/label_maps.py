@@ -70,7 +70,7 @@ def _predicted(owner, c, from_logits, y_true, y_pred):
         ids = ops.argmax(y_pred, axis=-1) if given[-1] != 1 else y_pred > (0.0 if from_logits else 0.5)
         return ids, shapes.label_kind(owner, maps, labels, 'last'), maps
     maps = maps_of_ids(owner, c, given, labels)
-    return y_pred, shapes.label_kind(owner, maps, labels, 'last'), maps
+    return _ids(y_pred), shapes.label_kind(owner, maps, labels, 'last'), maps
 
 
 def maps_of_ids(owner, c, given, labels):
@@ -92,4 +92,6 @@ def _matches(owner, maps, labels):
 
 def _ids(labels):
     """Labels as integers: Keras may hand ids as floats, rounded here and never cast to anything narrower."""
+    if backend.standardize_dtype(labels.dtype) == 'bool':  # no cast: on TensorFlow a bool of the byte 255 becomes 255
+        return ops.where(labels, 1, 0)
     return ops.round(labels) if backend.is_float_dtype(labels.dtype) else labels

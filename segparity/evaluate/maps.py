@@ -36,8 +36,10 @@ def read_labels(path, palette=None, ignore_index=None, shape=None):
 
     with sentences(path):
         if Path(path).suffix.lower() == '.npy':
-            return read_npy(path, check)
-        return read_image(path, palette, ignore_index, check)
+            ids = read_npy(path, check)
+        else:
+            ids = read_image(path, palette, ignore_index, check)
+    return ids.astype(np.uint8) if ids.dtype == bool else ids  # of 1 bit: class 1 and class 0
 
 
 def read_probabilities(path, shape, num_classes):

@@ -40,10 +40,16 @@ def test_a_palette_image_is_read_as_indices(tmp_path):
     assert np.array_equal(read_labels(str(tmp_path / 'x.png'), palette), 2 - ID_OF)
 
 
-def test_one_bit_is_a_mask(tmp_path):
-    Image.fromarray(ID_OF == 1).save(tmp_path / 'x.png')
-    found = read_labels(str(tmp_path / 'x.png'))
-    assert found.dtype.kind in 'iub' and np.array_equal(found.astype(int), ID_OF == 1)
+@pytest.mark.parametrize('name', ['x.png', 'x.tif', 'x.npy'])
+@pytest.mark.parametrize('shape', [(12, 15), (3, 12, 15)], ids=['picture', 'volume'])
+def test_one_bit_is_a_mask(tmp_path, name, shape):
+    """Pillow reads 1 bit as bools of the bytes 0 and 255, and a .npy file may hold such bools as well."""
+    if name == 'x.png' and len(shape) == 3:
+        pytest.skip('no volume in PNG')
+    mask = np.random.default_rng(0).random(shape) < 0.5
+    save(tmp_path / name, (mask * np.uint8(255)).view(bool) if name == 'x.npy' else mask)
+    found = read_labels(str(tmp_path / name))
+    assert found.dtype == np.uint8 and np.array_equal(found, mask)
 
 
 def write_palette(path, text):
