@@ -51,6 +51,10 @@ def as_numbers(labels):
     dtype = backend.standardize_dtype(labels.dtype)
     if backend.is_float_dtype(dtype):
         return labels if dtype == 'float64' else ops.cast(labels, 'float32')
+    if (
+        dtype == 'bool'
+    ):  # no cast: on TensorFlow a bool of the byte 255, which Pillow's 1-bit pictures have, becomes 255
+        return ops.where(labels, *(ops.convert_to_tensor(x, dtype='int32') for x in (1, 0)))
     return ops.cast(labels, largest_integer() if dtype in ('int64', 'uint32', 'uint64') else 'int32')
 
 
@@ -175,7 +179,7 @@ def seen_finite(x):
 
 
 def visible(x):
-    """Whether a tensor's values can be seen now, without waiting for a device."""
+    """Whether a tensor's values can be seen now, without waiting for a device (or with, under SEGPARITY_DEBUG=1)."""
     if backend.backend() == 'tensorflow':
         import tensorflow as tf
 

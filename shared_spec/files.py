@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what a damaged one says when it is read."""
 
 import contextlib
 import os
@@ -24,6 +24,22 @@ def replacing(path):
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def one_sentence(said, kind=ValueError, passing=()):
+    """Whatever a reader raises on a damaged file becomes ``kind``: what is ``said``, and the reason, in one line.
+
+    Nobody lists what zipfile, zlib, struct, json, NumPy and Pillow raise: NotImplementedError for a flipped compression
+    method, RuntimeError for a flipped mark of encryption, MemoryError for an absurd size. ``passing`` are let through.
+    """
+    try:
+        yield
+    except passing:
+        raise
+    except Exception as error:
+        reason = getattr(error, 'strerror', None) or next(iter(str(error).splitlines()), type(error).__name__)
+        raise kind(f'{said}: {reason}') from None
 
 
 def _umask():

@@ -4,9 +4,11 @@ The masks are written with operators alone, so that tensors of every backend and
 """
 
 import numpy as np
-from keras import backend, ops
+from keras import ops
 
 from keras_plugin.metrics.scores import number
+from keras_plugin.values import visible
+from shared_spec.values import TOLERANCE
 
 KINDS = (
     'scores',  # predictions that are NaN or +inf, or -inf for every class
@@ -20,19 +22,18 @@ KINDS = (
     'probabilities',  # outside [0, 1]
 )
 NEVER_REFUSED = 'scores', 'ids'  # a wrong prediction makes a result NaN and raises nothing
-SLACK = 2**-7  # of a number in [0, 1], for what bfloat16 rounds
 NO_NUMBERS = 'predictions must be numbers'
 MANY = 1 << 20  # counters stop here, so that none wraps, nor the sum of those of many replicas
 
 
 def within(x):
     """Where x lies in [0, 1], but for rounding; NaN does not."""
-    return (x >= -SLACK) & (x <= 1 + SLACK)
+    return (x >= -TOLERANCE) & (x <= 1 + TOLERANCE)
 
 
 def beyond(x):
     """Where x is a number outside [0, 1]; NaN and +inf are no number."""
-    return ((x < -SLACK) | (x > 1 + SLACK)) & (x < float('inf'))
+    return ((x < -TOLERANCE) | (x > 1 + TOLERANCE)) & (x < float('inf'))
 
 
 def weighty(weight):
@@ -91,19 +92,6 @@ def on_host(counts):
 def refused(seen):
     """Whether there is anything to raise at once."""
     return any(n for kind, n in seen.items() if kind not in NEVER_REFUSED)
-
-
-def visible(x):
-    """Whether a tensor's values lie on the host: it is not traced, and on a CPU."""
-    if backend.backend() == 'torch':
-        import torch
-
-        return type(x) is torch.Tensor and x.device.type == 'cpu' and not torch.compiler.is_compiling()
-    if backend.backend() == 'jax':
-        import jax
-
-        return not isinstance(x, jax.core.Tracer) and all(d.platform == 'cpu' for d in x.devices())
-    return hasattr(x, 'numpy') and 'CPU' in x.device  # TensorFlow
 
 
 def sentence(c, seen):

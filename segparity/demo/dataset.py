@@ -25,6 +25,7 @@ from segparity.demo.settings import (
     write_atomically,
     write_json,
 )
+from shared_spec.files import one_sentence
 
 SPLITS = ('train', 'val')
 
@@ -92,20 +93,14 @@ def write_data(out, settings):
 
 def read_image(path):
     """(H, W, 3) uint8; an unreadable file is one sentence."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert('RGB'))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DemoError(f'{path}: not a readable image ({one_line(error)})') from None
+    with one_sentence(f'{path}: not a readable image', DemoError), Image.open(path) as image:
+        return np.asarray(image.convert('RGB'))
 
 
 def read_labels(path):
     """(H, W) uint8 class ids; a file that is no label map is one sentence."""
-    try:
-        with Image.open(path) as image:
-            labels, mode = np.array(image), image.mode
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DemoError(f'{path}: not a readable label map ({one_line(error)})') from None
+    with one_sentence(f'{path}: not a readable label map', DemoError), Image.open(path) as image:
+        labels, mode = np.array(image), image.mode
     if mode not in ('L', 'P'):
         raise DemoError(f'{path}: a label map has one 8-bit channel of class ids, this image has mode {mode}')
     strange = np.setdiff1d(labels, [*range(NUM_CLASSES), IGNORE])
@@ -116,8 +111,11 @@ def read_labels(path):
     return labels
 
 
-def one_line(error):
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def read_logits(out, model):
+    """What a model said of the validation split, float32 (N, C, H, W)."""
+    path = Path(out) / model / 'val_logits.npy'
+    with one_sentence(f'{path}: not the logits of a model', DemoError):
+        return np.load(path, allow_pickle=False)
 
 
 def read_split(out, split):

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from segparity.demo.child import child_main
-from segparity.demo.dataset import read_split
+from segparity.demo.dataset import read_logits, read_split
 from segparity.demo.settings import CLASSES, IGNORE, LOSSES, NUM_CLASSES, Q, write_json
 
 LEVELS = {'D': {}, 'I': {'granularity': 'I'}, 'C': {'granularity': 'C'}}
@@ -85,7 +85,7 @@ def judge(out, world, models):
     _, labels = read_split(out, 'val')
     found = {}
     for model in models.split(','):
-        losses, metrics = JUDGES[world](np.load(out / model / 'val_logits.npy'), labels.astype(np.int64))
+        losses, metrics = JUDGES[world](read_logits(out, model), labels.astype(np.int64))
         found[model] = {'losses': with_total(losses), 'metrics': {name: float(metrics[name]) for name in METRICS}}
     write_json(out / 'compare' / f'{world}.json', found)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segparity.demo.settings import NUM_CLASSES, fingerprint, write_atomically
+from segparity.demo.settings import NUM_CLASSES, DemoError, fingerprint, write_atomically
+from shared_spec.files import one_sentence
 
 STAGES = 4
 NORM_EPSILON, NORM_MOMENTUM = 1e-5, 0.1  # PyTorch's sense of momentum; Keras' is one minus this
@@ -137,6 +138,7 @@ class Plan:
 
     @classmethod
     def read(cls, out):
-        with np.load(Path(out) / PLAN) as arrays:
+        path = Path(out) / PLAN
+        with one_sentence(f'{path} is no plan of the demo', DemoError), np.load(path) as arrays:
             weights = {k.removeprefix('weight:'): arrays[k] for k in arrays.files if k.startswith('weight:')}
             return cls(arrays['batches'], arrays['learning_rates'], weights)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from segparity.demo import curves, pictures
-from segparity.demo.dataset import read_split
+from segparity.demo.dataset import read_logits, read_split
 from segparity.demo.judge import TITLES
 from segparity.demo.results import SHOWN_METRICS
 from segparity.demo.settings import CLASSES, LEARNED, LOSSES, PALETTE, config_path, read_json, write_atomically
@@ -41,7 +41,7 @@ def page_values(out, settings, worlds, results):
     """What the template needs."""
     images, labels = read_split(out, 'val')
     found = results['worlds']
-    preds = {name: np.load(out / name / 'val_logits.npy').argmax(1) for name in found}
+    preds = {name: read_logits(out, name).argmax(1) for name in found}
     scores = {name: pictures.image_scores(pred, labels) for name, pred in preds.items()}
     glyphs = (read_json(out / 'data' / 'manifest.json') or {}).get('glyphs', {})
     describe = lambda i: description(i, glyphs.get(f'val/{i:04d}', ()))  # noqa: E731

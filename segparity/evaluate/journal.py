@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from shared_spec.files import one_sentence
+
 HEAD = struct.Struct('<4sII')  # mark, length, checksum
 MARK = b'SPJ1'
 
@@ -38,21 +40,22 @@ class Journal:
             raise
 
     def _read(self, head):
+        foreign = f'{self.path} is no journal of segparity evaluate, and is not overwritten'
         self._file.seek(0)
         size, end, rows = os.fstat(self._file.fileno()).st_size, 0, {}
         for number, (payload, after) in enumerate(records(self._file, size)):
-            if number == 0:
-                if json.loads(payload) != head:
-                    raise ValueError(
-                        f'{self.path} holds what an unfinished run with other settings has done: --fresh forgets it, '
-                        'another --state keeps it'
-                    )
-            else:
-                image, stamp, row = unpacked(payload)
-                rows[image] = stamp, row
+            with one_sentence(foreign):
+                found = unpacked(payload) if number else json.loads(payload)
+            if number:
+                rows[found[0]] = found[1:]
+            elif found != head:
+                raise ValueError(
+                    f'{self.path} holds what an unfinished run with other settings has done: --fresh forgets it, '
+                    'another --state keeps it'
+                )
             end = after
         if end == 0 and size and not is_torn_head(self._file):
-            raise ValueError(f'{self.path} is no journal of segparity evaluate, and is not overwritten')
+            raise ValueError(foreign)
         self._file.truncate(end)
         if end == 0:
             self._append(json.dumps(head).encode())

@@ -9,6 +9,7 @@ import numpy as np
 
 from segparity.evaluate.npy import read_npy, read_npz
 from segparity.evaluate.palette import UNKNOWN, to_ids
+from shared_spec.files import one_sentence
 
 IDS = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')  # the Pillow modes that hold integers
 COLOURS = ('1', 'L', 'P', 'RGB', 'RGBA')  # those that a palette is for
@@ -36,8 +37,10 @@ def read_labels(path, palette=None, ignore_index=None, shape=None):
 
     with sentences(path):
         if Path(path).suffix.lower() == '.npy':
-            return read_npy(path, check)
-        return read_image(path, palette, ignore_index, check)
+            ids = read_npy(path, check)
+        else:
+            ids = read_image(path, palette, ignore_index, check)
+    return ids.astype(np.uint8) if ids.dtype == bool else ids  # of 1 bit: class 1 and class 0
 
 
 def read_probabilities(path, shape, num_classes):
@@ -76,6 +79,9 @@ def most_probable(path, prob, shape):
 def read_image(path, palette, ignore_index, check):
     from PIL import Image
 
+    with no_pixel_limit(Image), Image.open(path, formats=('PNG', 'TIFF')) as image:
+        if image.format == 'PNG':
+            image.verify()  # its checksums, which Pillow does not look at when it decodes
     with no_pixel_limit(Image), Image.open(path, formats=('PNG', 'TIFF')) as image:
         pages = getattr(image, 'n_frames', 1) if image.format == 'TIFF' else 1
         size = image.size[::-1]
@@ -127,14 +133,10 @@ def no_pixel_limit(Image):
 def sentences(path):
     """What goes wrong with a file, as one sentence that names it."""
     try:
-        yield
-    except (MapError, MemoryError):
-        raise
+        with one_sentence(f'{path} cannot be read', MapError, passing=(MapError, FileNotFoundError)):
+            yield
     except FileNotFoundError:
         raise MapError(f'{path} does not exist') from None
-    except Exception as error:  # on damaged files the readers raise whatever comes: SyntaxError, struct.error, ...
-        reason = getattr(error, 'strerror', None) or next(iter(str(error).splitlines()), type(error).__name__)
-        raise MapError(f'{path} cannot be read: {reason}') from None
 
 
 def reduce_zero_label(ids, ignore_index, zero):

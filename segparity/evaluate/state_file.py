@@ -1,8 +1,6 @@
 """Mergeable state in a file: a .npz without pickles, with what it was counted under."""
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import numpy as np
 from segparity import __version__
 from segparity.evaluate.settings import Settings
 from segparity.evaluate.totals import Totals
-from shared_spec.files import replacing
+from shared_spec.files import one_sentence, replacing
 
 FORMAT = 'segparity evaluate state'
 VERSION = 1
@@ -42,7 +40,12 @@ def write_state(path, totals, skipped=()):
 
 def read_state(path):
     """(totals, skipped) of such a file. Raises ValueError where it is none or is damaged, OSError where it is absent."""
-    try:
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f'{path} is a folder, not a state of segparity evaluate')
+    if not path.exists():
+        raise FileNotFoundError(f'{path} does not exist')
+    with one_sentence(f'{path} is no state of segparity evaluate'):
         with open(path, 'rb') as stream, np.load(stream, allow_pickle=False) as opened:
             if not isinstance(opened, np.lib.npyio.NpzFile) or 'head' not in opened:
                 raise ValueError('it is another kind of file')
@@ -54,17 +57,6 @@ def read_state(path):
             arrays = {name: opened[name] for name in opened.files if name != 'head'}
         totals = totals_of(Settings.from_dict(head['settings']), arrays)
         return totals, [(str(image), str(reason)) for image, reason in head['skipped']]
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path} does not exist') from None
-    except IsADirectoryError:
-        raise ValueError(f'{path} is a folder, not a state of segparity evaluate') from None
-    except DAMAGED as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f'{path} is no state of segparity evaluate: {reason}') from None
-
-
-DAMAGED = (ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError, MemoryError)
-DAMAGED += (zipfile.BadZipFile, zlib.error)
 
 
 def totals_of(settings, arrays):

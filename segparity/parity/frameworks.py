@@ -118,6 +118,9 @@ def read_message(stream):
     size = stream.read(8)
     if len(size) < 8:
         raise EOFError
-    with np.load(io.BytesIO(stream.read(int.from_bytes(size, 'little'))), allow_pickle=False) as data:
+    content = stream.read(int.from_bytes(size, 'little'))
+    if len(content) < int.from_bytes(size, 'little'):
+        raise EOFError
+    with np.load(io.BytesIO(content), allow_pickle=False) as data:
         header = json.loads(data['header'].tobytes().decode())
         return header, {name[6:]: data[name] for name in data.files if name.startswith('array_')}

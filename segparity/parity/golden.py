@@ -9,6 +9,7 @@ import numpy as np
 from segparity.parity.check import side
 from segparity.parity.tolerances import GRADIENT, gradient_error
 from shared_spec import LOSSES
+from shared_spec.files import one_sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,27 +38,28 @@ def load(folder, names=None):
     """Every golden case of ``folder`` (with an index.json) whose loss is in ``names``, by default in the spec."""
     folder = Path(folder)
     found = []
-    for entry in json.loads((folder / 'index.json').read_text()):
-        if entry['loss'] not in (names or LOSSES):
-            continue
-        with np.load(folder / f'{entry["id"]}.npz', allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-        spec = LOSSES[entry['loss']](from_logits=entry['from_logits'], **entry['params'])
-        found.append(
-            Golden(
-                id=entry['id'],
-                spec=spec,
-                arrays={'pred': arrays['pred'], 'target': arrays['target'], 'weight': arrays.get('pixel_weight')},
-                loss=float(arrays['loss']),
-                gradient=arrays['grad_pred'],
-                rtol=entry['rtol'],
-                atol=entry['atol'],
-                ours=entry['target'],
-                why_not=entry.get('why_not', ''),
-                compare_gradient=entry.get('compare_grad', True),
-                source=f'{entry["source"]["repo"]} {entry["source"]["callable"]}',
+    with one_sentence(f'{folder} holds no golden vectors', passing=FileNotFoundError):
+        for entry in json.loads((folder / 'index.json').read_text()):
+            if entry['loss'] not in (names or LOSSES):
+                continue
+            with np.load(folder / f'{entry["id"]}.npz', allow_pickle=False) as data:
+                arrays = {name: data[name] for name in data.files}
+            spec = LOSSES[entry['loss']](from_logits=entry['from_logits'], **entry['params'])
+            found.append(
+                Golden(
+                    id=entry['id'],
+                    spec=spec,
+                    arrays={'pred': arrays['pred'], 'target': arrays['target'], 'weight': arrays.get('pixel_weight')},
+                    loss=float(arrays['loss']),
+                    gradient=arrays['grad_pred'],
+                    rtol=entry['rtol'],
+                    atol=entry['atol'],
+                    ours=entry['target'],
+                    why_not=entry.get('why_not', ''),
+                    compare_gradient=entry.get('compare_grad', True),
+                    source=f'{entry["source"]["repo"]} {entry["source"]["callable"]}',
+                )
             )
-        )
     return found
 
 

@@ -43,7 +43,7 @@ def image_counts(pred, target, num_classes, ignore_index=None, pixel_weight=None
     for start in range(0, pred.size, step):
         p, t = pred[start : start + step], target[start : start + step]
         if t.dtype.kind == 'b':
-            t = t.view(np.uint8)
+            t = t.astype(np.uint8)  # no view: the bytes of a bool may be 0 and 255, as in Pillow's 1-bit images
         outside = t.min() < 0 or t.max() >= rows
         if outside or p.min() < 0 or p.max() >= num_classes:
             if ignore_index is not None:

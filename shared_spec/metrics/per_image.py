@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared_spec.files import replacing
+from shared_spec.files import one_sentence, replacing
 
 IDENTITY = ('image', 'class_id', 'class_name')
 COUNTS = ('present', 'tp', 'fp', 'fn')
@@ -54,15 +54,11 @@ def read_table(path):
     if not path.is_file():
         raise FileNotFoundError(f'{path} is no file')
     texts = dict.fromkeys((*FILES, 'image', 'class_name'), str)
-    try:
+    with one_sentence(f'{path}: no per-image table', passing=OSError):
         if path.suffix.lower() == '.csv':
             frame = pandas.read_csv(path, dtype=texts, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, ['']))
         else:
             frame = pandas.read_parquet(path)
-    except OSError:
-        raise
-    except Exception as error:
-        raise ValueError(f'{path}: no per-image table ({str(error).splitlines()[0]})') from None
     missing = [name for name in (*IDENTITY, *COUNTS) if name not in frame]
     if missing:
         raise ValueError(f'{path}: a per-image table has the columns {", ".join(missing)}, which are missing here')

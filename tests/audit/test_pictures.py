@@ -36,6 +36,13 @@ class TestReading:
         image.save(tmp_path / 'm.png')
         assert read_labels(tmp_path / 'm.png').tolist() == IDS.tolist()
 
+    @pytest.mark.parametrize('name', ['m.png', 'm.tif', 'm.npy'])
+    def test_one_bit(self, tmp_path, name):
+        mask = IDS == 1
+        np.save(tmp_path / name, mask) if name.endswith('npy') else Image.fromarray(mask).save(tmp_path / name)
+        assert read_labels(tmp_path / name, ignore_index=255).tolist() == mask.astype(int).tolist()
+        assert read_photo(tmp_path / name).tolist() == np.repeat(255 * mask[..., None], 3, -1).tolist()
+
     def test_sixteen_bit_ids(self, tmp_path):
         Image.fromarray(np.array([[300, 65535]], np.uint16)).save(tmp_path / 'm.png')
         assert read_labels(tmp_path / 'm.png', ignore_index=65535).tolist() == [[300, -1]]

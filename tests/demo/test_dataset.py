@@ -9,7 +9,7 @@ pytest.importorskip('sklearn')
 
 from PIL import Image
 
-from segparity.demo import dataset, scenes
+from segparity.demo import dataset, network, scenes
 from segparity.demo.settings import DemoError
 
 
@@ -103,3 +103,17 @@ def test_an_unreadable_label_map_is_one_sentence(tmp_path, harm, words):
     with pytest.raises(DemoError) as caught:
         dataset.read_labels(path)
     assert words in str(caught.value) and str(path) in str(caught.value) and '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('content', [b'', b'PK\3\4 no archive', b'\x93NUMPY'])
+@pytest.mark.parametrize(
+    'name, read',
+    [(network.PLAN, network.Plan.read), ('keras/val_logits.npy', lambda out: dataset.read_logits(out, 'keras'))],
+    ids=['plan', 'logits'],
+)
+def test_what_a_killed_run_left_is_one_sentence(tmp_path, name, read, content):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DemoError) as caught:
+        read(tmp_path)
+    assert str(tmp_path / name) in str(caught.value) and '\n' not in str(caught.value)

@@ -93,7 +93,8 @@ def fit(arrays, replicas, jit_compile=False):
     strategy = mirrored() if replicas == 2 else tf.distribute.get_strategy()
     with strategy.scope():
         keras.utils.set_random_seed(0)
-        model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(3, 1)])
+        # no Conv2D: oneDNN's fails on the replica that gets no image, see docs/distributed.md
+        model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Dense(3)])
         model.compile(
             optimizer=keras.optimizers.SGD(1.0),
             loss=losses.WeightedSumLoss(losses=parts, weights=[1.0, 0.9, 0.8]),

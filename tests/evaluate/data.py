@@ -1,5 +1,7 @@
 """Small data sets in files, and what the references say of them."""
 
+import os
+
 import numpy as np
 from PIL import Image
 
@@ -53,6 +55,20 @@ def data_set(folder, preds, targets, suffix='.png', gt_suffix='.png'):
         save(folder / 'pred' / 'ab'[k % 2] / f'{k:03}{suffix}', pred)
         save(folder / 'gt' / 'ab'[k % 2] / f'{k:03}{gt_suffix}', target)
     return [str(folder / 'pred'), str(folder / 'gt')]
+
+
+def flips(path, every=1):
+    """(place, bit) of every bit of a file, or of every ``every``-th, which is flipped there until the next is asked for.
+
+    In place: a file that is truncated and written anew waits for the disk.
+    """
+    with path.open('r+b', buffering=0) as stream:
+        for number in range(0, 8 * path.stat().st_size, every):
+            place, bit = divmod(number, 8)
+            byte = os.pread(stream.fileno(), 1, place)[0]
+            os.pwrite(stream.fileno(), bytes([byte ^ 1 << bit]), place)
+            yield place, bit
+            os.pwrite(stream.fileno(), bytes([byte]), place)
 
 
 def reference(name, preds, targets, **params):

@@ -76,6 +76,34 @@ def test_probabilities_add_calibration_and_are_their_argmax(tmp_path, capsys):
     assert 'ECED' not in without['results'] and without['results']['mIoUD'] == results['mIoUD']
 
 
+@pytest.mark.parametrize('suffix', ['.png', '.tif', '.npy'])
+@pytest.mark.parametrize('which', ['pred', 'gt', 'both'])
+@pytest.mark.parametrize(
+    'options, params',
+    [(['--binary'], dict(binary=True, ignore_index=IGNORED)), (['--ignore-index', '0'], dict(ignore_index=0))],
+)
+def test_maps_of_one_bit_are_those_of_0_and_1(tmp_path, capsys, suffix, which, options, params):
+    preds, targets = ([ids % 2 for ids in maps] for maps in label_maps(3, classes=3))
+    kinds = [bool if which in (side, 'both') else np.uint8 for side in ('pred', 'gt')]
+    stored = [[ids.astype(kind) for ids in maps] for maps, kind in zip((preds, targets), kinds)]
+    folders = data_set(tmp_path, *stored, suffix=suffix, gt_suffix=suffix)
+    found = evaluated(capsys, *folders, '--workers', '1', '--num-classes', '2', *options)
+    assert_results(found['results'], reference('FineGrained', preds, targets, num_classes=2, metrics=OVERLAP, **params))
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif', '.npy'])
+def test_a_prediction_of_one_bit_among_several_classes(tmp_path, capsys, suffix):
+    preds, targets = label_maps(3)
+    masks = [pred % 2 == 1 for pred in preds]
+    folders = data_set(tmp_path, masks, targets, suffix=suffix)
+    found = evaluated(capsys, *folders, *ONE, '--all')
+    want = {}
+    for name in ('FineGrained', 'BoundaryIoU', 'SurfaceDistance'):
+        more = dict(metrics=OVERLAP) if name == 'FineGrained' else {}
+        want |= reference(name, [mask.astype(int) for mask in masks], targets, **more, **COMMON)
+    assert_results(found['results'], want)
+
+
 def test_one_channel_is_a_binary_problem(tmp_path, capsys):
     probs, targets = probabilities(3, classes=2), label_maps(3, classes=2)[1]
     folders = data_set(tmp_path, [p[1] for p in probs], targets, suffix='.npz')

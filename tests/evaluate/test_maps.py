@@ -7,7 +7,7 @@ from PIL import Image
 from segparity.evaluate import maps
 from segparity.evaluate.maps import MapError, most_probable, read_labels, read_probabilities, reduce_zero_label
 from segparity.evaluate.palette import UNKNOWN, read_palette
-from tests.evaluate.data import label_maps, save
+from tests.evaluate.data import flips, label_maps, probabilities, save
 
 IDS = label_maps(1)[1][0]
 VOLUME = np.stack([IDS, IDS.T[:12].repeat(2, 1)[:, :15], IDS])
@@ -40,10 +40,16 @@ def test_a_palette_image_is_read_as_indices(tmp_path):
     assert np.array_equal(read_labels(str(tmp_path / 'x.png'), palette), 2 - ID_OF)
 
 
-def test_one_bit_is_a_mask(tmp_path):
-    Image.fromarray(ID_OF == 1).save(tmp_path / 'x.png')
-    found = read_labels(str(tmp_path / 'x.png'))
-    assert found.dtype.kind in 'iub' and np.array_equal(found.astype(int), ID_OF == 1)
+@pytest.mark.parametrize('name', ['x.png', 'x.tif', 'x.npy'])
+@pytest.mark.parametrize('shape', [(12, 15), (3, 12, 15)], ids=['picture', 'volume'])
+def test_one_bit_is_a_mask(tmp_path, name, shape):
+    """Pillow reads 1 bit as bools of the bytes 0 and 255, and a .npy file may hold such bools as well."""
+    if name == 'x.png' and len(shape) == 3:
+        pytest.skip('no volume in PNG')
+    mask = np.random.default_rng(0).random(shape) < 0.5
+    save(tmp_path / name, (mask * np.uint8(255)).view(bool) if name == 'x.npy' else mask)
+    found = read_labels(str(tmp_path / name))
+    assert found.dtype == np.uint8 and np.array_equal(found, mask)
 
 
 def write_palette(path, text):
@@ -134,6 +140,40 @@ def test_what_is_no_label_map_is_refused(tmp_path, name):
     write(tmp_path / name)
     with pytest.raises(MapError, match=f'^{tmp_path / name} {sentence}'):
         read_labels(str(tmp_path / name))
+
+
+@pytest.mark.parametrize('name', ['x.npz', 'x.npy', 'x.png'])
+def test_a_flipped_bit_is_one_sentence_or_harmless(tmp_path, name):
+    """A .npz says whether its array is whole; a .npy does not, and there another array may come back."""
+    prob = probabilities(1, classes=2, shape=(3, 4))[0]
+    ids = (prob[0] > 0.5).astype(np.uint8)
+    path = save(tmp_path / name, prob if name == 'x.npz' else ids)
+    for place in flips(path):
+        try:
+            found = read_probabilities(str(path), (3, 4), 2) if name == 'x.npz' else read_labels(str(path))
+        except MapError as error:
+            assert str(path) in str(error) and '\n' not in str(error)
+        else:
+            assert name == 'x.npy' or np.array_equal(found, prob if name == 'x.npz' else ids), place
+
+
+@pytest.mark.parametrize('flags, method, words', [(1, 0, 'password'), (0, 99, 'compression method is not supported')])
+def test_an_encrypted_or_foreign_zip_is_one_sentence(tmp_path, flags, method, words):
+    np.savez(tmp_path / 'x.npz', prob=np.zeros((2, 4, 5)))
+    content = bytearray((tmp_path / 'x.npz').read_bytes())
+    for start, of_flags in ((content.index(b'PK\1\2'), 8), (0, 6)):  # in the directory, and before the array
+        content[start + of_flags] |= flags
+        content[start + of_flags + 2] = method
+    (tmp_path / 'x.npz').write_bytes(content)
+    with pytest.raises(MapError, match=f'x.npz cannot be read: .*{words}'):
+        read_probabilities(str(tmp_path / 'x.npz'), (4, 5), 2)
+
+
+def test_a_map_that_no_memory_holds_is_one_sentence(tmp_path):
+    with open(tmp_path / 'x.npy', 'wb') as stream:
+        np.lib.format.write_array_header_1_0(stream, dict(shape=(1 << 40, 1 << 20), fortran_order=False, descr='|u1'))
+    with pytest.raises(MapError, match='x.npy cannot be read: '):
+        read_labels(str(tmp_path / 'x.npy'))
 
 
 def test_sizes_are_compared_before_anything_is_decoded(tmp_path):

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from segparity.evaluate import work
-from segparity.evaluate.journal import Journal, stamp_of
+from segparity.evaluate.journal import HEAD, MARK, Journal, stamp_of
 from segparity.evaluate.pairs import Pair
 from tests.evaluate.data import data_set, label_maps, refused, run, save
 
@@ -197,6 +198,17 @@ def test_a_file_that_is_no_journal_is_kept(tmp_path, content):
     with pytest.raises(ValueError, match='is no journal of segparity evaluate, and is not overwritten'):
         Journal(tmp_path / 'j', 'key')
     assert (tmp_path / 'j').read_bytes() == content
+
+
+def test_a_record_of_something_else_is_one_sentence(tmp_path, pairs):
+    written(tmp_path / 'j', pairs)
+    for payload in (b'', b'no zlib', zlib.compress(b'[1, 2]\n'), zlib.compress(b'["0", [], ["counts"]]\nno array')):
+        with open(tmp_path / 'j', 'ab') as stream:
+            stream.write(HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload)
+        with pytest.raises(ValueError, match='is no journal of segparity evaluate, and is not overwritten: .+$'):
+            Journal(tmp_path / 'j', 'key')
+        (tmp_path / 'j').unlink()
+        written(tmp_path / 'j', pairs)
 
 
 def test_two_runs_do_not_write_one_journal(tmp_path):

@@ -274,6 +274,17 @@ def test_labels_of_any_dtype(form, dtype):
         assert gradient is None or (np.abs(gradient - slope) < 1e-12).all()
 
 
+@pytest.mark.parametrize('form', ['one', 'two', 'one_hot'])
+def test_booleans_of_the_byte_255(form):
+    """As Pillow's 1-bit pictures hold True."""
+    pred, target, _ = case('bytes', 'one' if form == 'one' else 'two')
+    given = np.moveaxis(np.eye(2, dtype=int)[target], -1, 1) if form == 'one_hot' else target
+    spec = LOSSES['SoftDiceLoss'](classes='all')
+    for where in WORLDS:
+        value, _ = run(where, spec, pred, (given * 255).astype(np.uint8).view(bool), None)
+        assert_same(value, run(where, spec, pred, given.astype(bool), None)[0], 'exact', where)
+
+
 @pytest.mark.parametrize('dtype', ['uint16', 'uint32', 'uint64', 'int64'])
 def test_large_labels_do_not_wrap(dtype):
     pred, target, _ = case('wrap', 'many')

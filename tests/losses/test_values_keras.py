@@ -104,7 +104,7 @@ def test_labels_of_every_dtype(framework, worker):
         assert_same(found[dtype + ' one-hot'], found['int32 one-hot'], 'float32', dtype)
     for dtype in ('uint32', 'uint16', 'int64'):
         assert_same(found[dtype][2], want, 'float32', dtype)
-    assert_same(found['one channel'], np.full(4, found['one channel'][0]), 'float32')
+    assert_same(found['one channel'], np.full(5, found['one channel'][0]), 'float32')
     assert 'whole numbers, got 0.5' in found['fraction']
 
 

@@ -245,6 +245,8 @@ def label_dtypes(arrays):
     one, one_y, _ = sound('one_hard')
     dice = keras_plugin.losses.SoftDiceLoss(from_logits=True, ignore_class=IGNORE)
     found['one channel'] = [float(dice((one_y == 1).astype(t), one)) for t in ('bool', 'uint16', 'uint64', 'float64')]
+    bytes_of_255 = ((one_y == 1) * np.uint8(255)).view(bool)  # as Pillow's 1-bit pictures hold True
+    found['one channel'].append(float(dice(bytes_of_255, one)))
     for ignored, dtype in ((2**32 - 1, 'uint32'), (2**16 - 1, 'uint16'), (-1, 'int64')):
         reserved = keras_plugin.losses.JaccardMetricLoss(from_logits=True, ignore_class=ignored)
         found[dtype].append(float(reserved(np.where(y == IGNORE, ignored, y).astype(dtype), z, w)))

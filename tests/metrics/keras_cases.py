@@ -70,6 +70,15 @@ def case_every_class_of_metric():
     assert_agrees({metric.name: Run(metric, eager=True).over(preds, targets)}, {'aAcc': want['aAcc']}, FLOAT32)
 
 
+def case_bools_are_0_and_1_whatever_their_bytes():
+    preds, targets = (np.random.default_rng(seed).random((3, 8, 9)) < 0.5 for seed in (1, 2))
+    spec = FineGrained(num_classes=2, q=(), metrics=('mIoU',))
+    want = spec.reference(preds.astype(int), targets.astype(int))
+    stored = [(mask * np.uint8(255)).view(bool) for mask in (preds, targets)]  # as Pillow's 1-bit images are
+    for eager in (True, False):
+        assert_same(report(spec, eager).over(*stored), want, FLOAT32, f'eager {eager}')
+
+
 def case_float64_is_float64():
     preds, targets = random_images(50, 6, 4)
     spec = FineGrained(num_classes=4, q=())

@@ -56,6 +56,13 @@ def test_images_without_identity_are_all_kept(cuts):
     assert len(twice) == 6
 
 
+def test_bools_are_0_and_1_whatever_their_bytes():
+    """Pillow's 1-bit images hold 0 and 255."""
+    masks = [ids % 2 == 1 for ids in (PREDS[0], TARGETS[0])]
+    want = image_counts(*(mask.astype(int) for mask in masks), 2)
+    assert np.array_equal(image_counts(*((mask * np.uint8(255)).view(bool) for mask in masks), 2), want)
+
+
 def test_a_repeated_image_changes_the_results_unless_it_is_dropped():
     doubled = state_of([*range(23), 0, 1, 2], identified=False).results(SPEC)
     assert doubled['mIoUD'] != WHOLE['mIoUD'] and doubled['mIoUI'] != WHOLE['mIoUI']

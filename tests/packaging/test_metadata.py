@@ -2,12 +2,14 @@
 
 import importlib.metadata
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
@@ -37,20 +39,58 @@ def pins():
     return dict(line.split('==') for line in lines if line)
 
 
-def closure(*extras):
-    """Names of every distribution that these extras lead to, by what is installed; None where one is missing."""
-    found, queue = set(), requirements(*extras)
+def installed(name):
+    """(version, requirements) of a distribution."""
+    found = importlib.metadata.distribution(name)
+    return found.version, found.requires or ()
+
+
+def holding(requirements, extras=()):
+    """Those whose marker holds here, with these extras."""
+    asked = ('', *extras)
+    return [r for r in requirements if r.marker is None or any(r.marker.evaluate({'extra': e}) for e in asked)]
+
+
+def required(name, extras, about):
+    """What a distribution requires here, with these of its extras."""
+    return holding(map(Requirement, about(name)[1]), extras)
+
+
+def closure(start, about=installed):
+    """Names of every distribution that these requirements lead to, by what is installed; None where one is missing."""
+    found, queue = set(), holding(start)
     while queue:
         requirement = queue.pop()
-        name = canonicalize_name(requirement.name)
-        if name in found or (requirement.marker and not requirement.marker.evaluate({'extra': ''})):
-            continue
-        found.add(name)
-        try:
-            queue += map(Requirement, importlib.metadata.requires(name) or ())
-        except importlib.metadata.PackageNotFoundError:
-            return None
+        key = canonicalize_name(requirement.name), frozenset(requirement.extras)
+        if key not in found:
+            found.add(key)
+            try:
+                queue += required(*key, about)
+            except importlib.metadata.PackageNotFoundError:
+                return None
+    return {name for name, _ in found}
+
+
+def fixed_by(name, about=installed, extras=()):
+    """What a distribution requires at exactly the version that is installed, and what these fix in turn."""
+    found = set()
+    for requirement in required(name, extras, about):
+        other = canonicalize_name(requirement.name)
+        version = about(other)[0]
+        exact = [s.version.removesuffix('.*') for s in requirement.specifier if s.operator == '==']
+        if any(Version(wanted) == Version(version) for wanted in exact):
+            found |= {other, *fixed_by(other, about, requirement.extras)}
     return found
+
+
+# PyTorch's builds ask for these by a range, another one for each CUDA: a pin here would refuse all builds but one
+OF_ONE_CUDA = {'cuda-bindings', 'cuda-pathfinder', 'nvidia-nvjitlink'}
+
+
+def unpinned(start, about=installed):
+    """What these requirements lead to that neither constraints.txt nor the PyTorch that it pins fixes."""
+    reached = closure(start, about)
+    return None if reached is None else reached - pins().keys() - fixed_by('torch', about) - OF_ONE_CUDA
 
 
 def test_the_core_is_numpy_and_rich():
@@ -82,17 +122,77 @@ NEVER = {
 
 @pytest.mark.parametrize('extras', NEVER, ids='+'.join)
 def test_no_extra_pulls_the_framework_of_another_world(extras):
-    reached = closure(*extras)
+    reached = closure(requirements(*extras))
     if reached is None:
         pytest.skip(f'{", ".join(extras)}: not all installed')
     assert not reached & NEVER[extras]
 
 
 def test_every_distribution_of_the_full_environment_is_pinned():
-    reached = closure(*FULL)
-    if reached is None:
+    left = unpinned(requirements(*FULL))
+    if left is None:
         pytest.skip('not the full environment')
-    assert reached <= pins().keys()
+    assert not left
+
+
+# what the wheel of PyTorch 2.13.0 for CUDA requires beyond that for the CPU, and what pip took for it in November 2026
+CUDA = {
+    'torch': (
+        '2.13.0',
+        [
+            'cuda-toolkit[cublas,cufft,nvtx]==13.0.3; platform_system == "Linux"',
+            'cuda-bindings<14,>=13.0.3; platform_system == "Linux"',
+            'nvidia-cudnn-cu13==9.20.0.48; platform_system == "Linux"',
+            'triton==3.7.1; platform_system == "Linux"',
+        ],
+    ),
+    'triton': ('3.7.1', []),
+    'cuda-toolkit': (
+        '13.0.3.0',
+        [
+            'nvidia-cublas==13.1.1.3.*; extra == "cublas"',
+            'nvidia-cufft==12.0.0.61.*; extra == "cufft"',
+            'nvidia-nvjitlink<14,>=13.0.88; extra == "cufft"',
+            'nvidia-nvtx==13.0.85.*; extra == "nvtx"',
+            'nvidia-npp==13.0.1.2.*; extra == "npp"',
+        ],
+    ),
+    'cuda-bindings': ('13.5.0', ['cuda-pathfinder>=1.4.2']),
+    'cuda-pathfinder': ('1.9.1', []),
+    'nvidia-cudnn-cu13': ('9.20.0.48', ['nvidia-cublas']),
+    'nvidia-cublas': ('13.1.1.3', []),
+    'nvidia-cufft': ('12.0.0.61', ['nvidia-nvjitlink']),
+    'nvidia-nvjitlink': ('13.5.37', []),
+    'nvidia-nvtx': ('13.0.85', []),
+}
+LINUX = pytest.mark.skipif(sys.platform != 'linux', reason='what PyTorch requires on Linux')
+
+
+@LINUX
+def test_the_cuda_build_of_torch_is_pinned_too():
+    assert len(closure([Requirement('torch')], CUDA.get)) == len(CUDA)
+    assert fixed_by('torch', CUDA.get) == CUDA.keys() - {'torch'} - OF_ONE_CUDA
+    assert unpinned([Requirement('torch')], CUDA.get) == set()
+
+
+@LINUX
+@pytest.mark.parametrize(
+    'change, found',
+    [
+        ({'torch': ('2.13.0', [*CUDA['torch'][1], 'surprise>=1'])}, {'surprise'}),
+        ({'torch': ('2.13.0', [*CUDA['torch'][1], 'surprise==1.*'])}, {'surprise'}),
+        ({'nvidia-cudnn-cu13': ('9.21', ['nvidia-cublas'])}, {'nvidia-cudnn-cu13'}),
+        (
+            {'cuda-toolkit': ('13.0.4', CUDA['cuda-toolkit'][1])},
+            {'cuda-toolkit', 'nvidia-cublas', 'nvidia-cufft', 'nvidia-nvtx'},
+        ),
+        ({'cuda-bindings': ('13.5.0', ['surprise==1.2'])}, {'surprise'}),
+    ],
+    ids=['a bound', 'a wide ==', 'another version', 'another version in between', 'of what is not fixed'],
+)
+def test_what_nothing_fixes_is_found(change, found):
+    made_up = CUDA | {'surprise': ('1.2', [])} | change
+    assert unpinned([Requirement('torch')], made_up.get) == found
 
 
 def test_a_pin_is_exact_and_has_no_local_version():

@@ -1,6 +1,7 @@
 """The published numbers, on the reference and on every framework."""
 
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -19,6 +20,14 @@ def test_every_loss_with_published_numbers_has_cases():
     assert len(OURS) >= 150 and len(NOT_OURS) >= 8
     covered = {type(case.spec).__name__ for case in OURS}
     assert covered == set(LOSSES) - {'WeightedSumLoss'}
+
+
+@pytest.mark.parametrize('name', ['index.json', f'{OURS[0].id}.npz'])
+def test_damaged_vectors_are_one_sentence(tmp_path, name):
+    shutil.copytree(FOLDER / 'region', tmp_path / 'g')
+    (tmp_path / 'g' / name).write_bytes(b'PK\3\4 damaged')
+    with pytest.raises(ValueError, match='g holds no golden vectors: .+$'):
+        golden.load(tmp_path / 'g')
 
 
 @pytest.mark.parametrize('case', OURS, ids=lambda c: c.id)
