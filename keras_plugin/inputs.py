@@ -33,15 +33,16 @@ class Batch:
     a pixel is absent, and these two may hold anything; where it is NaN one of the three is outside its range, and the
     loss is NaN. As losses see them, made when first asked for: pred and target (N, P, C), both 0 where a pixel is absent,
     the latter in [0, 1], and 0 too where the weight is NaN.
-    labels_weight (N, P) is the weight without what predictions make NaN of, unpredicted (N, P) where those do, or None.
+    labels_weight (N, P) is the weight without what predictions make NaN of, unpredicted (N, P) where those do, or None;
+    doubted: whether any weight may be NaN.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
     dtype, channels, space, line: the length of its last axis, a tensor where it is not known, and size (N, C): for class
     ids the weight of a class's pixels, once a loss has it.
     """
 
-    def __init__(self, given, labels, weight, unpredicted, image_weight, hard, softmax, logits, space, line):
+    def __init__(self, given, labels, weight, unpredicted, image_weight, hard, softmax, logits, space, line, doubted):
         self.given, self.labels, self.image_weight = given, labels, image_weight
-        self.labels_weight, self.unpredicted = weight, unpredicted
+        self.labels_weight, self.unpredicted, self.doubted = weight, unpredicted, doubted
         self.hard, self.softmax, self.logits = hard, softmax, logits
         self.space, self.line = space, line
         self.dtype, self.channels, self.size = backend.standardize_dtype(given.dtype), given.shape[-1], None
@@ -69,7 +70,10 @@ class Batch:
 
     @made_once
     def pred(self):
-        return only(self.counts, self.given)
+        given = self.given
+        if self.doubted:  # so that the gradient is NaN there, whatever of the target and the formula is 0
+            given = given * values.spoiled(ops.ones_like(self.weight), ops.isnan(self.weight))[..., None]
+        return only(self.counts, given)
 
     @made_once
     def target(self):
@@ -130,10 +134,14 @@ class Batch:
         return ops.any(self.counts, axis=1)
 
     def present(self, threshold):
-        """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1."""
+        """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1.
+
+        Every class of an image with a weight that is not a number: XLA makes ``0 * NaN`` 0 where the 0 was a boolean.
+        """
         if self.size is not None:
-            return ops.logical_not(self.size <= 0)  # so that a size that is not a number hides nothing
-        return largest(self.target, axis=1) > threshold
+            return ops.logical_not(self.size <= 0)
+        spoiled = ops.any(ops.isnan(self.weight), axis=1)[:, None]
+        return ops.logical_or(largest(self.target, axis=1) > threshold, spoiled)
 
     @made_once
     def chunk(self):
@@ -168,7 +176,8 @@ def times_log(share, log):
     """share * log of a probability, in which 0 * log 0 is 0."""
     if values.seen_finite(log):
         return share * log
-    return ops.where(share == 0, ops.zeros_like(log), share * log)
+    nothing = ops.logical_and(share == 0, log == -np.inf)  # and no more: a NaN has to go through
+    return ops.where(nothing, ops.zeros_like(log), share * log)
 
 
 def log1m_exp(x):
@@ -245,4 +254,7 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
     else:
         hard, labels = 'soft' not in spec.labels, ops.cast(labels, dtype)  # one-hot integers
     line = ops.shape(pred)[-2]
-    return Batch(given, labels, weight, unpredicted, image_weight, hard, softmax, spec.from_logits, space, line)
+    doubted = wrong is not None or unpredicted is not None
+    return Batch(
+        given, labels, weight, unpredicted, image_weight, hard, softmax, spec.from_logits, space, line, doubted
+    )

@@ -158,7 +158,7 @@ class Batch:
         """
         if self.size is not None:
             return ~(self.size <= 0)
-        return ~(self.largest_target + 0 * self.weight.sum(1, keepdim=True) <= threshold)
+        return (self.largest_target > threshold) | self.weight.isnan().any(1, keepdim=True)
 
     @property
     def largest_target(self):

@@ -166,4 +166,4 @@ def count_pixels(batch):
         ids = batch.labels.long()
         ids = torch.where((batch.weight != 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
         size = batch.weight.new_zeros(len(ids), batch.channels + 1).scatter_add_(1, ids, batch.weight.clamp(min=0))
-        batch.size = size[:, :-1] + 0 * size.sum(1, keepdim=True)  # what is not a number hides nothing
+        batch.size = torch.where(size.isnan().any(1, keepdim=True), torch.nan, size[:, :-1])  # which hides nothing

@@ -58,7 +58,8 @@ def fused(batch, flavour):
     if statistics is None:
         return None
     if not batch.visible:
-        statistics = statistics + 0 * statistics.detach().sum((0, 2))[:, None]  # NaN of one class shows in all
+        spoiled = statistics.detach().isnan().any(2).any(0)[:, None]
+        statistics = statistics * torch.where(spoiled, torch.nan, 1.0)  # NaN of one class shows in all
     elif not statistics.detach().sum().isfinite():
         batch.look()  # for it may be refused
     if batch.hard:

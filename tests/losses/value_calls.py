@@ -73,18 +73,26 @@ def faults(form):
     elif channels == 'many' and FORMS[form][0] is None:
         found['nothing'] = (0, -np.inf)
     if labels == 'ids':
-        found |= {'label': (1, 3 if channels == 'many' else 2), 'negative': (1, -1), 'far': (1, 2**31 - 1)}
+        none = 3 if channels == 'many' else 2
+        found |= {'label': (1, none), 'every_label': (1, (none,)), 'negative': (1, -1), 'far': (1, 2**31 - 1)}
     else:
-        found |= {'label': (1, 'last 1.5'), 'negative': (1, 'last -0.4'), 'nan_label': (1, np.nan)}
+        found |= {
+            'label': (1, 'last 1.5'),
+            'every_label': (1, (-0.4,)),
+            'negative': (1, 'last -0.4'),
+            'nan_label': (1, np.nan),
+        }
     found |= {'weight': (2, -1.0), 'nan_weight': (2, np.nan), 'inf_weight': (2, np.inf)}
     return found
 
 
 def spoil(arrays, fault, pixel):
-    """The arrays with a fault at a pixel."""
+    """The arrays with a fault at a pixel, or everywhere where the value is in a tuple."""
     arrays = [x.copy() for x in arrays]
     which, value = fault
-    if isinstance(value, str):
+    if isinstance(value, tuple):
+        arrays[which][...] = value[0]
+    elif isinstance(value, str):
         arrays[which][(*pixel, -1)] = float(value.removeprefix('last '))
     else:
         arrays[which][pixel] = value if np.ndim(value) == 0 else value[0]

@@ -63,4 +63,4 @@ class GeneralizedDiceLoss(Loss):
         w = ratio(w, ops.sum(w, axis=-1, keepdims=True) + none, 0.0)
         top = ops.sum(w * tp, axis=-1) + self.spec.smooth
         bottom = ops.sum(w * (tp + fp / 2 + fn / 2), axis=-1) + self.spec.smooth
-        return ops.where(ops.any(present, axis=-1), 1 - ratio(top, bottom), 0 * top)
+        return ops.where(ops.any(present, axis=-1), 1 - ratio(top, bottom), ops.zeros_like(top))
