@@ -12,6 +12,7 @@ from keras import backend, ops
 from keras_plugin.metrics.scores import mean, number
 from keras_plugin.metrics.segments import segment_sum
 from shared_spec import shapes
+from shared_spec.metrics.calibration import ROUNDING
 
 HALF = 1 << 12  # gaps are added in two halves of 12 bits
 UNIT = HALF * HALF
@@ -42,12 +43,11 @@ def image_gaps(spec, maps, prob):
     """
     n, p = ops.shape(maps.target)
     prob = ops.reshape(prob, (n, p, prob.shape[-1]))
-    fine = ops.logical_and(prob >= 0, prob <= 1 + 1e-6)  # a mean of probabilities may exceed 1 by rounding
+    fine = ops.logical_and(prob >= -ROUNDING, prob <= 1 + ROUNDING)
     valid = ops.expand_dims(maps.valid, 2)
     strange = number(ops.any(ops.logical_and(valid, ops.logical_not(fine)), axis=2))
-    prob = ops.where(
-        ops.logical_and(valid, fine), prob, 0.0
-    )  # what does not count has no confidence and, being C, no hit
+    # what does not count has no confidence and, being C, no hit
+    prob = ops.where(ops.logical_and(valid, fine), ops.clip(prob, 0, 1), 0.0)
     right = ops.expand_dims(maps.pred == maps.target, 2)
 
     confidence, hit = [], []
