@@ -75,13 +75,16 @@ class CountedMetric(CheckedMetric):
         return self._table is not None and self.worst_every == 'step'
 
     def finished(self, value):
-        """A result in the metric's dtype; NaN once a prediction was no class."""
+        """A result in the metric's dtype; NaN once a prediction was no class or a label no id."""
         return ops.cast(spoiled(self._wrong, value), self.dtype)
 
     def complaint(self):
         owner = type(self).__name__
         if on_host(self._wrong):
-            return f'{owner}: integer predictions must be class ids below {self.spec.num_classes}, got others'
+            return (
+                f'{owner}: integer predictions must be class ids below {self.spec.num_classes}, scores numbers and '
+                f'labels whole, got others'
+            )
         if self._table is not None:
             seen = on_host(self._table.seen)
             if seen > self.max_images:

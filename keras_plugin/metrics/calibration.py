@@ -35,7 +35,7 @@ class CalibrationTotals:
     def update(self, maps, prob, counts):
         """Adds a batch: ``LabelMaps``, probabilities (N, *space, C), and their tp, fp, fn."""
         whole, part, strange = image_gaps(self.spec, maps, prob)
-        self.strange.assign(self.strange + strange)
+        self.strange.assign(self.strange + strange + maps.wrong)
         pixels = ops.sum(counts[..., 0] + counts[..., 1], axis=1, keepdims=True)  # all that are predicted
         labelled = ops.concatenate([counts[..., 0] + counts[..., 2], ops.cast(pixels, 'int32')], axis=1)
         if 'D' in self.spec.levels:
@@ -63,7 +63,10 @@ class CalibrationTotals:
     def complaint(self, owner):
         """The sentence about what spoiled the results, or None."""
         if on_host(self.strange):
-            return f'{owner}: probabilities must be in [0, 1], got others; for logits give from_logits=True'
+            return (
+                f'{owner}: probabilities must be in [0, 1] and labels class ids, got others; for logits give '
+                f'from_logits=True'
+            )
         return None
 
 

@@ -15,7 +15,7 @@ class LabelMaps(NamedTuple):
     target: Any  # (N, P)
     pred: Any  # (N, P)
     valid: Any  # bool (N, P): the pixel counts
-    wrong: Any  # int32 (): pixels that count and are predicted as no class
+    wrong: Any  # int32 (): pixels that count and whose prediction is no class or no number, or whose label is no id
     scores: Any  # (N, *space, C) or (N, *space, 1) as given; None where class ids were given
     space: tuple  # the sizes of the spatial axes, None where not known
 
@@ -34,11 +34,11 @@ def label_maps(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
     n, *space = ops.shape(y_true)[: len(maps) - 1]
     p = prod(space)
     target, pred = ops.reshape(target, (n, p)), ops.reshape(ops.cast(pred, 'int32'), (n, p))
-    target = ops.cast(target, 'int32')
+    target, odd = ops.cast(target, 'int32'), ops.reshape(_no_ids(y_true, kind), (n, p))
 
     valid = ops.ones_like(target, dtype='bool')
     if spec.ignore_index is not None:
-        valid = ops.not_equal(target, spec.ignore_index)
+        valid = ops.logical_or(ops.not_equal(target, spec.ignore_index), odd)
     if sample_weight is not None:
         weight = ops.convert_to_tensor(sample_weight)
         if backend.standardize_dtype(weight.dtype) == 'bool':  # which TensorFlow does not compare with a number
@@ -47,12 +47,13 @@ def label_maps(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
         valid = ops.logical_and(valid, ops.reshape(weight, (n, 1) if per_image else (n, p)) > 0)
 
     known = ops.logical_and(pred >= 0, pred < c)
-    wrong = number(ops.logical_and(valid, ops.logical_not(known)))
+    scores = y_pred if backend.is_float_dtype(y_pred.dtype) else None
+    fine = known if scores is None else ops.reshape(ops.sum(scores, axis=-1), (n, p)) < float('inf')
+    wrong = number(ops.logical_and(valid, ops.logical_or(odd, ops.logical_not(fine))))
     pred = ops.where(ops.logical_and(valid, known), pred, c)
     labelled = ops.logical_and(target >= 0, target < c)
     target = ops.where(ops.logical_and(valid, labelled), target, c)
     known_space = tuple(a if b is None else b for a, b in zip(maps[1:-1], y_true.shape[1:]))
-    scores = y_pred if backend.is_float_dtype(y_pred.dtype) else None
     return LabelMaps(target, pred, valid, wrong, scores, known_space)
 
 
@@ -95,3 +96,10 @@ def _ids(labels):
     if backend.standardize_dtype(labels.dtype) == 'bool':  # no cast: on TensorFlow a bool of the byte 255 becomes 255
         return ops.where(labels, 1, 0)
     return ops.round(labels) if backend.is_float_dtype(labels.dtype) else labels
+
+
+def _no_ids(labels, kind):
+    """Where a label is NaN or, among ids, a fraction, as a resize that interpolates makes them."""
+    if kind == 'channels':
+        return ops.any(ops.not_equal(labels, labels), axis=-1)
+    return ops.not_equal(labels, ops.round(labels) if backend.is_float_dtype(labels.dtype) else labels)
