@@ -48,7 +48,7 @@ def label_maps(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
 
     known = ops.logical_and(pred >= 0, pred < c)
     scores = y_pred if backend.is_float_dtype(y_pred.dtype) else None
-    fine = known if scores is None else ops.reshape(ops.sum(scores, axis=-1), (n, p)) < float('inf')
+    fine = known if scores is None else ops.reshape(_are_numbers(scores), (n, p))
     wrong = number(ops.logical_and(valid, ops.logical_or(odd, ops.logical_not(fine))))
     pred = ops.where(ops.logical_and(valid, known), pred, c)
     labelled = ops.logical_and(target >= 0, target < c)
@@ -96,6 +96,12 @@ def _ids(labels):
     if backend.standardize_dtype(labels.dtype) == 'bool':  # no cast: on TensorFlow a bool of the byte 255 becomes 255
         return ops.where(labels, 1, 0)
     return ops.round(labels) if backend.is_float_dtype(labels.dtype) else labels
+
+
+def _are_numbers(scores):
+    """Where no score is NaN or +inf, by their sum, which is one pass without an array of its own."""
+    half = backend.standardize_dtype(scores.dtype) == 'float16'  # which overflows
+    return ops.sum(ops.cast(scores, 'float32') if half else scores, axis=-1) < float('inf')
 
 
 def _no_ids(labels, kind):

@@ -81,6 +81,9 @@ def case_what_is_no_number_spoils_the_result():
     weight = np.array([[1, 1, 1, 0]], 'float32')
     nan_score, one_channel = scores.copy(), 1 - scores[..., :1]
     nan_score[0, 1, 2] = one_channel[0, 1] = np.nan
+    large = Run(km.PixelAccuracy(3, from_logits=True), eager=True)
+    large.update(ids, np.float16(6e4) * scores.astype('float16') + np.float16(5e3))  # whose sum float16 does not hold
+    assert large.result() == 1
     for ignored in (255, 0):
         fraction, nan_label, binary = ids.copy(), ids.copy(), np.minimum(ids, 1)
         fraction[0, 1], nan_label[0, 1] = ignored + 0.25, np.nan
