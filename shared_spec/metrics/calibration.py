@@ -36,9 +36,10 @@ class Calibration(OfImages):
         'image). A label that is neither a class nor ignored is a pixel that is never a hit. An image without a valid '
         'pixel counts nowhere; undefined everywhere: NaN. One channel is the probability p of class 1 of two, that of '
         'class 0 is 1 - p: no threshold. A probability that is NaN or +inf where it counts makes every result NaN; one '
-        'beyond [0, 1] by 2^-7 at most is taken for 0 or 1, by more it is refused. binary: SCE counts class 1 only, and always. JDTLosses differs: it counts a '
-        'wholly ignored image as perfect, class C-1 in every image with ignored pixels, every class in SCED, and class '
-        "1 only wherever there are two; hit='argmax' and binary=True for two classes give its SCED."
+        'beyond [0, 1] by 2^-7 at most is taken for 0 or 1, by more it is refused. binary: SCE counts class 1 only, and '
+        'always. JDTLosses differs: it counts a wholly ignored image as perfect, class C-1 in every image with ignored '
+        "pixels, every class in SCED, and class 1 only wherever there are two; hit='argmax' and binary=True for two "
+        'classes give its SCED.'
     )
     takes = 'probabilities'
     mmseg_type = 'CalibrationMetric'
