@@ -7,6 +7,7 @@ from keras import backend, ops, tree
 from keras_plugin.metrics.label_maps import maps_of_ids
 from shared_spec import shapes
 
+NO_NUMBER = -1  # the prediction of a pixel whose scores are NaN or infinite: refused where it counts
 TAKEN = 'arrays (x, y) or (x, y, sample_weight), a tf.data.Dataset, a PyDataset, a DataLoader, or a function that makes an iterator'
 
 
@@ -85,18 +86,22 @@ def image_maps(owner, num_classes, from_logits, labels, scores, weight):
         maps = (*given[:-1], c)
         prob = scores if scores.dtype.name == 'float64' else scores.astype(np.float32)
         ids = prob.argmax(-1) if given[-1] > 1 else (prob[..., 0] > (0.0 if from_logits else 0.5)).astype(np.int64)
+        ids[~(prob < np.inf).all(-1)] = NO_NUMBER
         prob = np.moveaxis(_activated(prob) if from_logits else prob, -1, 1)
     else:
         maps = maps_of_ids(owner, c, given, labels.shape)
         ids = scores.reshape(maps[:-1])
     kind = shapes.label_kind(owner, maps, labels.shape, 'last')
     target = labels.argmax(-1) if kind == 'channels' else labels.reshape(ids.shape)
-    if target.dtype.kind == 'f':
-        target = np.rint(target).astype(np.int64)
     if weight is not None:
         per_image = shapes.weight_kind(owner, maps, weight.shape, 'last') == 'image'
         weight = weight.reshape(-1, *[1] * (ids.ndim - 1)) if per_image else weight.reshape(ids.shape)
         weight = np.broadcast_to(weight, ids.shape)
+    if target.dtype.kind == 'f':
+        odd = (target != np.rint(target)) & (True if weight is None else weight > 0)
+        if odd.any():
+            raise ValueError(f'{owner}: labels must be class ids, got {target[odd][0]:g}')
+        target = np.where(np.isfinite(target), target, 0).astype(np.int64)  # what is none has no weight
     for i in range(len(ids)):
         yield ids[i], target[i], None if weight is None else weight[i], None if prob is None else prob[i]
 
