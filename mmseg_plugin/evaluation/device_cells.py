@@ -1,8 +1,10 @@
 """The calibration table of one image where it lies: with NumPy on the CPU, with integer sums on a CUDA device."""
 
+import math
+
 import torch
 
-from shared_spec.metrics.calibration_state import ONE, cells_of, check_range, check_shape, image_cells
+from shared_spec.metrics.calibration_state import ONE, cells_of, check_range, check_shape, image_cells, unknown_cells
 
 
 def tensor_cells(prob, target, num_classes, bins, ignore_index):
@@ -21,7 +23,11 @@ def on_device(prob, target, num_classes, bins, ignore_index):
     if ignore_index is not None and (target == ignore_index).any():
         prob, target = prob[:, target != ignore_index], target[target != ignore_index]
     if target.numel():
-        check_range(float(prob.min()), float(prob.max()))
+        low, high = float(prob.min()), float(prob.max())
+        if not high < math.inf:
+            return unknown_cells(target.numel())
+        check_range(low, high)
+        prob = prob.clamp(0, 1)
     if channels == 1:
         prob = torch.cat([1 - prob.double(), prob.double()])
     best, highest = torch.zeros_like(target), prob[0]

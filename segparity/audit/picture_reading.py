@@ -67,7 +67,8 @@ def read_photo(path):
     array = array[..., :3] if coloured else array[..., None]
     if array.dtype != np.uint8:
         array = array.astype(np.float64)
-        low, high = np.nanpercentile(array, [1, 99])
+        finite = array[np.isfinite(array)]
+        low, high = np.percentile(finite, [1, 99]) if finite.size else (0, 1)
         array = (255 * np.clip(np.nan_to_num((array - low) / max(high - low, 1e-12)), 0, 1)).astype(np.uint8)
     return np.repeat(array, 3, -1) if array.shape[-1] == 1 else array
 

@@ -10,6 +10,7 @@ import numpy as np
 from segparity.evaluate.npy import read_npy, read_npz
 from segparity.evaluate.palette import UNKNOWN, to_ids
 from shared_spec.files import one_sentence
+from shared_spec.values import TOLERANCE
 
 IDS = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')  # the Pillow modes that hold integers
 COLOURS = ('1', 'L', 'P', 'RGB', 'RGBA')  # those that a palette is for
@@ -30,7 +31,9 @@ def read_labels(path, palette=None, ignore_index=None, shape=None):
         if dtype.kind not in 'iub':
             advice = '; probabilities are read from .npz files' if dtype.kind == 'f' else ''
             raise MapError(f'{path} must hold integer class ids, got {dtype}{advice}')
-        if len(found) not in (2, 3) or 0 in found:
+        if 0 in found:
+            raise MapError(f'{path} has no pixel, its shape is {found}')
+        if len(found) not in (2, 3):
             raise MapError(f'{path} must be a map (H, W) or (D, H, W), got {found}')
         if shape is not None and found != shape:
             raise MapError(f'sizes differ: {path} is {words(found)}, the ground truth {words(shape)}')
@@ -59,21 +62,34 @@ def read_probabilities(path, shape, num_classes):
         return read_npz(path, check)
 
 
-def most_probable(path, prob, shape):
-    """The class of the largest probability, the first of equals; of one channel 1 where it is above 0.5."""
+def most_probable(path, prob, shape, counted=None):
+    """The class of the largest probability, the first of equals; of one channel 1 where it is above 0.5.
+
+    ``counted``: where a probability must be one; what the file holds elsewhere may be anything.
+    """
     channels = prob.reshape(-1, math.prod(shape))
+    counted = None if counted is None or counted.all() else counted.reshape(-1)
     found = np.zeros(channels.shape[1], np.uint8 if len(channels) <= 256 else np.int32)
     for start in range(0, found.size, CHUNK):
         part, best = channels[:, start : start + CHUNK], found[start : start + CHUNK]
+        if counted is not None:
+            part = np.where(counted[start : start + CHUNK], part, 0)
+        check_probabilities(path, float(part.min()), float(part.max()))
         highest = part[0].astype(np.float32 if prob.dtype.itemsize == 2 else prob.dtype)
         for c in range(1, len(part)):
             np.copyto(best, c, where=part[c] > highest)
             np.maximum(highest, part[c], out=highest)
         if len(part) == 1:
             best[:] = highest > 0.5
-        if np.isnan(highest).any():
-            raise MapError(f'{path} has probabilities that are no numbers (nan)')
     return found.reshape(shape)
+
+
+def check_probabilities(path, low, high):
+    if math.isnan(low):
+        raise MapError(f'{path} has probabilities that are no numbers (nan)')
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        beyond = low if low < -TOLERANCE else high
+        raise MapError(f'{path} must hold probabilities in [0, 1], got {beyond:g} (logits need a softmax or a sigmoid)')
 
 
 def read_image(path, palette, ignore_index, check):

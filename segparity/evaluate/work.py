@@ -30,9 +30,9 @@ def measure(settings, specs, pair):
     target = maps.read_labels(pair.target, settings.gt_palette, settings.ignore_index)
     if target.dtype == np.int16 and settings.gt_palette and settings.unknown == 'error':
         refuse_unknown_colour(pair.target, target, ' (--unknown ignore ignores such pixels)')
-    pred, prob = read_prediction(settings, pair.pred, target.shape)
     if settings.reduce_zero_label:
         target = maps.reduce_zero_label(target, settings.ignore_index, zero=settings.ignore_index)
+    pred, prob = read_prediction(settings, pair.pred, target)
     try:
         counts = image_counts(pred, target, settings.num_classes, settings.ignore_index)
     except ValueError:
@@ -53,11 +53,13 @@ def measure(settings, specs, pair):
     return row
 
 
-def read_prediction(settings, path, shape):
+def read_prediction(settings, path, target):
     """(ids, probabilities or None) of a prediction that must have the shape of its ground truth."""
+    shape = target.shape
     if path.lower().endswith(PROBABILITIES):
         prob = maps.read_probabilities(path, shape, settings.num_classes)
-        return maps.most_probable(path, prob, shape), prob if settings.calibration else None
+        counted = None if settings.ignore_index is None else target != settings.ignore_index
+        return maps.most_probable(path, prob, shape, counted), prob if settings.calibration else None
     if settings.calibration:
         raise MapError(f'{path} has no probabilities for the calibration (--no-calibration goes without it)')
     pred = maps.read_labels(path, settings.pred_palette, settings.ignore_index, shape)

@@ -5,6 +5,7 @@ import numpy as np
 from shared_spec.checks import Choice, Each, Integer
 from shared_spec.metrics.of_images import OfImages
 from shared_spec.spec import REQUIRED, Example, metric_spec, param
+from shared_spec.values import TOLERANCE
 
 
 @metric_spec
@@ -33,9 +34,11 @@ class Calibration(OfImages):
         'SCE counts the classes that are labelled somewhere among the valid pixels (D: of the data set, I: of the '
         'image). A label that is neither a class nor ignored is a pixel that is never a hit. An image without a valid '
         'pixel counts nowhere; undefined everywhere: NaN. One channel is the probability p of class 1 of two, that of '
-        'class 0 is 1 - p: no threshold. binary: SCE counts class 1 only, and always. JDTLosses differs: it counts a '
-        'wholly ignored image as perfect, class C-1 in every image with ignored pixels, every class in SCED, and class '
-        "1 only wherever there are two; hit='argmax' and binary=True for two classes give its SCED."
+        'class 0 is 1 - p: no threshold. A probability that is NaN or +inf where it counts makes every result NaN; one '
+        'beyond [0, 1] by 2^-7 at most is taken for 0 or 1, by more it is refused. binary: SCE counts class 1 only, and '
+        'always. JDTLosses differs: it counts a wholly ignored image as perfect, class C-1 in every image with ignored '
+        "pixels, every class in SCED, and class 1 only wherever there are two; hit='argmax' and binary=True for two "
+        'classes give its SCED.'
     )
     takes = 'probabilities'
     mmseg_type = 'CalibrationMetric'
@@ -96,6 +99,8 @@ class Calibration(OfImages):
             prob, target = valid_pixels(owner, probs[i], targets[i], weight, self.num_classes, self.ignore_index)
             if target.size:
                 images.append((prob, target))
+        if any(np.isnan(prob).any() for prob, _ in images):
+            return dict.fromkeys(self.names(), float('nan'))
 
         result = {}
         for metric in self.metrics:
@@ -126,7 +131,7 @@ class Calibration(OfImages):
 
 
 def valid_pixels(owner, prob, target, weight, num_classes, ignore_index):
-    """The probabilities (C, P), as float64, and the labels (P,) of the pixels that count."""
+    """The probabilities (C, P), float64 in [0, 1] or NaN, and the labels (P,) of the pixels that count."""
     prob, target = np.asarray(prob), np.asarray(target)
     if prob.dtype.kind != 'f':
         raise TypeError(f'{owner}: probs must be maps of floating-point probabilities, got {prob.dtype}')
@@ -145,9 +150,11 @@ def valid_pixels(owner, prob, target, weight, num_classes, ignore_index):
     if ignore_index is not None:
         valid &= target != ignore_index
     prob = prob.reshape(1 if one_channel else num_classes, *target.shape)[:, valid].astype(np.float64)
-    strange = ~((prob >= 0) & (prob <= 1 + 1e-6))  # a mean of probabilities may exceed 1 by rounding
+    prob[prob == np.inf] = np.nan
+    strange = (prob < -TOLERANCE) | (prob > 1 + TOLERANCE)
     if strange.any():
         raise ValueError(f'{owner}: probabilities must be in [0, 1], got {prob[strange][0]:g}')
+    prob = prob.clip(0, 1)
     return np.concatenate([1 - prob, prob]) if one_channel else prob, target[valid]
 
 

@@ -10,9 +10,11 @@ import numpy as np
 
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.image_state import ImageState, from_optional, optional
+from shared_spec.values import TOLERANCE
 
 CELL, PIXELS, LABELLED, RIGHT, CONFIDENCE = range(5)  # the columns of an image's table
 ONE = 1 << 30  # a confidence is a multiple of 1 / ONE: an image of 2^33 pixels still fits into int64
+UNKNOWN = -1  # the sum of confidences of an image one of whose probabilities is no number
 CHUNK = 1 << 17  # cells counted at a time: the temporaries stay in the cache, float64 sums of units exact
 
 
@@ -25,7 +27,8 @@ def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_wei
     order of pixels or images can change a sum; a float32 above 1/128 is such a multiple anyway.
 
     ``prob`` is (C, *space), or (1, *space) or (*space) for the second of two classes; ``target`` (*space) integer. A
-    pixel counts where its label is not ``ignore_index`` and its weight, if given, is above 0.
+    pixel counts where its label is not ``ignore_index`` and its weight, if given, is above 0. Where a probability that
+    counts is NaN or +inf the table is ``unknown_cells``.
     """
     prob, target = np.asarray(prob), np.asarray(target)
     weight = None if pixel_weight is None else np.asarray(pixel_weight)
@@ -47,7 +50,12 @@ def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_wei
         counted = np.count_nonzero(valid)
         if counted < t.size:  # left where they are: the rest would have to be copied
             p, t = np.where(valid, p, 0), np.where(valid, t, -1)
-        check_range(float(p.min()), float(p.max()))
+        low, high = float(p.min()), float(p.max())
+        if not high < math.inf:
+            return unknown_cells(np.count_nonzero(keep))
+        check_range(low, high)
+        if low < 0 or high > 1:
+            p = p.clip(0, 1)
         if channels == 1:
             p = np.concatenate([np.where(valid, 1 - p, 0), p])
         best = p.argmax(0)
@@ -92,9 +100,18 @@ def check_shape(prob, target, num_classes):
 
 
 def check_range(low, high):
-    """Refuses what is no probability; a mean of probabilities may exceed 1 by rounding."""
-    if not (low >= 0 and high <= 1 + 1e-6):
-        raise ValueError(f'image_cells: probabilities must be in [0, 1], got {high if low >= 0 else low:g}')
+    """Refuses what is no probability."""
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise ValueError(f'image_cells: probabilities must be in [0, 1], got {low if low < -TOLERANCE else high:g}')
+
+
+def unknown_cells(pixels):
+    """The table of an image that makes every result NaN: one of its probabilities is no number."""
+    return np.array([[0, pixels, 0, 0, UNKNOWN]], np.int64)
+
+
+def is_unknown(cells):
+    return len(cells) == 1 and np.array_equal(cells, unknown_cells(cells[0, PIXELS]))
 
 
 def cells_of(counts, sums):
@@ -138,6 +155,8 @@ class CalibrationState(ImageState):
     def results(self, spec):
         """Name -> fraction, the names and the order of ``spec.names()``; NaN where nothing is defined."""
         self._check_depends(spec, self.measured)
+        if any(map(is_unknown, self._rows)):
+            return dict.fromkeys(spec.names(), math.nan)
         found = {}
         if 'D' in spec.levels:
             errors = self._errors(spec, self._rows)
@@ -183,6 +202,8 @@ class CalibrationState(ImageState):
         """(num_classes + 1,) errors of the pixels of ``rows``: SCE of each class, NaN where it does not count; ECE."""
         total = np.zeros(((self.num_classes + 1) * self.bins, 5), np.int64)
         for row in rows:
+            if is_unknown(row):
+                return np.full(self.num_classes + 1, np.nan)
             _, pixels, labelled, right, confidence = row.T
             # whole units and the rest apart: sums over images fit whatever their number
             total[row[:, CELL]] += np.stack([pixels, labelled, right, confidence // ONE, confidence % ONE], 1)
@@ -199,7 +220,8 @@ class CalibrationState(ImageState):
 
     def _check_cells(self, cells):
         limit = (self.num_classes + 1) * self.bins
-        good = cells.ndim == 2 and cells.shape[1] == 5 and cells.dtype.kind in 'iu' and (cells >= 0).all()
+        good = cells.ndim == 2 and cells.shape[1] == 5 and cells.dtype.kind in 'iu'
+        good = good and (is_unknown(cells) or (cells >= 0).all())
         if good and len(cells):
             ascending = (cells[1:, CELL] > cells[:-1, CELL]).all() and cells[-1, CELL] < limit
             nested = (cells[:, RIGHT] <= cells[:, LABELLED]) & (cells[:, LABELLED] <= cells[:, PIXELS])

@@ -63,7 +63,7 @@ def read_table(path):
     if missing:
         raise ValueError(f'{path}: a per-image table has the columns {", ".join(missing)}, which are missing here')
     for name in (*COUNTS, 'class_id'):
-        if frame[name].dtype.kind not in ('b' if name == 'present' else 'iu'):
+        if len(frame) and frame[name].dtype.kind not in ('b' if name == 'present' else 'iu'):
             kind = 'True or False' if name == 'present' else 'integers'
             raise ValueError(f'{path}: the column {name} must hold {kind}, got {frame[name].dtype}')
     return frame

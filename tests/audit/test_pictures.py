@@ -103,6 +103,19 @@ class TestReading:
         found = read_photo(tmp_path / 'p.npy')
         assert found.shape == shape and found.dtype == np.uint8
 
+    @pytest.mark.parametrize('odd', [np.nan, np.inf, -np.inf])
+    def test_what_is_no_number_leaves_a_photograph_as_it_is(self, tmp_path, odd):
+        levels = np.linspace(0, 1, 200).reshape(10, 20)
+        levels[0, 0] = odd
+        np.save(tmp_path / 'p.npy', levels)
+        np.save(tmp_path / 'q.npy', np.full((4, 5), odd))
+        found = read_photo(tmp_path / 'p.npy')
+        assert (
+            found[0, 0, 0] == (255 if odd == np.inf else 0)
+            and found.max() == 255
+            and len(np.unique(read_photo(tmp_path / 'q.npy'))) == 1
+        )
+
     def test_deep_photographs_are_stretched(self, tmp_path):
         np.save(tmp_path / 'p.npy', np.linspace(-1000, 3000, 200).reshape(10, 20))
         found = read_photo(tmp_path / 'p.npy')

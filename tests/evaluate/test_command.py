@@ -104,6 +104,43 @@ def test_a_prediction_of_one_bit_among_several_classes(tmp_path, capsys, suffix)
     assert_results(found['results'], want)
 
 
+@pytest.mark.parametrize('calibration', [True, False])
+@pytest.mark.parametrize(
+    'bad, sentence',
+    [
+        (np.nan, r'has probabilities that are no numbers \(nan\)'),
+        (np.inf, r'must hold probabilities in \[0, 1\], got inf \(logits need a softmax or a sigmoid\)'),
+        (-np.inf, r'must hold probabilities in \[0, 1\], got -inf'),
+        (1.01, r'must hold probabilities in \[0, 1\], got 1.01'),
+        (-0.01, r'must hold probabilities in \[0, 1\], got -0.01'),
+    ],
+)
+def test_what_is_no_probability_counts_nowhere_or_is_refused(tmp_path, capsys, bad, sentence, calibration):
+    """Whether or not the calibration is measured: one channel of logits has another boundary than 1/2."""
+    probs, targets = probabilities(2), label_maps(2)[1]
+    options = () if calibration else ('--no-calibration',)
+    want = evaluated(capsys, *data_set(tmp_path, probs, targets, suffix='.npz'), *ONE, *options)
+    assert targets[0][0, 3] == IGNORED
+    probs[0][2, 0, 3] = bad
+    folders = data_set(tmp_path, probs, targets, suffix='.npz')
+    assert evaluated(capsys, *folders, *ONE, *options)['results'] == want['results']
+    probs[0][2, 0, 3], probs[0][2, 5, 3] = 0.5, bad
+    data_set(tmp_path, probs, targets, suffix='.npz')
+    assert re.search(f'000.npz {sentence}', refused(capsys, 'evaluate', *folders, *ONE, *options))
+
+
+@pytest.mark.parametrize('shape', [(0, 5), (5, 0), (0, 4, 4)])
+def test_a_map_without_pixels_is_one_sentence(tmp_path, capsys, shape):
+    preds, targets = label_maps(3)
+    want = evaluated(capsys, *data_set(tmp_path, preds[:2], targets[:2], '.npy', '.npy'), *ONE, '--all')
+    empty = np.zeros(shape, np.uint8)
+    folders = data_set(tmp_path, [*preds[:2], empty], [*targets[:2], empty], '.npy', '.npy')
+    sentence = f'002.npy has no pixel, its shape is {shape}'
+    assert sentence in refused(capsys, 'evaluate', *folders, *ONE)
+    found = evaluated(capsys, *folders, *ONE, '--all', '--skip-bad')
+    assert found['results'] == want['results'] and sentence in found['skipped'][0]['reason']
+
+
 def test_one_channel_is_a_binary_problem(tmp_path, capsys):
     probs, targets = probabilities(3, classes=2), label_maps(3, classes=2)[1]
     folders = data_set(tmp_path, [p[1] for p in probs], targets, suffix='.npz')

@@ -128,6 +128,13 @@ def test_cells_on_a_device_are_those_on_the_cpu(ignore_index, dtype):
         prob, target = prob[1:2], np.where((target == ignore_index) | (target < 2), target, 0)
         got = on_device(torch.as_tensor(prob), torch.as_tensor(target), 2, 10, ignore_index)
         np.testing.assert_array_equal(got, image_cells(prob, target, 2, 10, ignore_index))
+    prob = torch.full((2, 3), 0.5)
+    prob[0, 1] = torch.nan
+    want = image_cells(prob.numpy(), np.array([0, 1, 9]), 2, 10, ignore_index)
+    np.testing.assert_array_equal(on_device(prob, torch.tensor([0, 1, 9]), 2, 10, ignore_index), want)
+    prob[0] = torch.tensor([1.004, -0.004, 0.5])
+    want = image_cells(prob.numpy(), np.array([0, 1, 9]), 2, 10, ignore_index)
+    np.testing.assert_array_equal(on_device(prob, torch.tensor([0, 1, 9]), 2, 10, ignore_index), want)
     with pytest.raises(ValueError, match='probabilities must be in'):
         on_device(torch.full((2, 1), 2.0), torch.tensor([0]), 2, 10, ignore_index)
     with pytest.raises(ValueError, match='prob must be'):

@@ -152,10 +152,35 @@ def test_nothing_at_all(results):
 
 
 @both
-@pytest.mark.parametrize('bad', [-0.25, 1.5, np.nan, np.inf])
+@pytest.mark.parametrize('bad', [-0.25, 1.5, 1.0079, -np.inf])
 def test_refuses_what_is_no_probability(bad, results):
     with pytest.raises(ValueError, match=rf'probabilities must be in \[0, 1\], got {bad:g}'):
         results(Calibration(num_classes=2), np.array([[[0.5, bad], [0.5, 0.5]]]), np.array([[0, 1]]))
+
+
+@both
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+@pytest.mark.parametrize('channels', [1, 2])
+def test_a_probability_that_is_no_number_makes_every_result_nan(bad, channels, results):
+    """Not only that of its image, which a mean over what is defined would leave out."""
+    probs, targets = random_images(5, 4, 2, (20,))
+    probs = probs[:, -channels:]
+    whole = results(Calibration(num_classes=2), probs, targets)
+    probs[1, -1, 3], targets[1, 3] = bad, 255
+    assert np.isfinite(list(results(Calibration(num_classes=2), probs, targets).values())).all()
+    targets[1, 3] = 1
+    found = results(Calibration(num_classes=2), probs, targets)
+    assert list(found) == list(whole) and np.isnan(list(found.values())).all()
+
+
+@both
+@pytest.mark.parametrize('channels', [1, 2])
+def test_a_probability_beyond_0_and_1_by_rounding_is_0_or_1(channels, results):
+    probs, targets = random_images(6, 3, 2, (20,))
+    probs[0, :, :2] = [[0, 1], [1, 0]]
+    want = results(Calibration(num_classes=2), probs[:, -channels:], targets)
+    probs[0, :, :2] = [[-0.0078, 1.0078], [1.0078, -0.0078]]
+    assert results(Calibration(num_classes=2), probs[:, -channels:], targets) == want
 
 
 @both

@@ -32,6 +32,19 @@ def state_of(images, identified=True):
 WHOLE = state_of(range(len(PROBS))).results(SPEC)
 
 
+def test_an_image_of_no_numbers_is_kept_as_such(tmp_path):
+    state, bad = state_of(range(3)), PROBS[3].copy()
+    bad.reshape(4, -1)[0, np.flatnonzero(TARGETS[3].ravel() != 255)[0]] = np.nan
+    state.update(bad, TARGETS[3], image_id=3)
+    np.savez(tmp_path / 'state.npz', **state.to_arrays())
+    with np.load(tmp_path / 'state.npz', allow_pickle=False) as arrays:
+        again = state_of([7]).merge(CalibrationState.from_arrays(arrays))
+    for name, value in again.results(SPEC).items():
+        assert np.isnan(value), name
+    assert np.isnan(again.per_class(SPEC)['SCED']).all()
+    assert np.isnan(again.cells(SPEC)['ECE']).tolist() == [False, False, False, False, True]
+
+
 def test_it_is_the_reference():
     assert_same(WHOLE, SPEC.reference(PROBS, TARGETS), UNITS)
 
