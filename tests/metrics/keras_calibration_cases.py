@@ -251,16 +251,6 @@ def case_calibration_of_logits_taken_for_probabilities():
     run.metric.check()
 
 
-def case_calibration_of_rounded_and_of_unknown_probabilities():
-    run = Run(km.CalibrationError(2), eager=True)
-    run.update(np.array([[0, 1]]), np.array([[[1.0078, -0.0078], [0.5, 0.5]]], 'float32'))
-    assert run.result() == 0.25
-    for bad in (np.nan, np.inf):
-        run.metric.reset_state()
-        run.update(np.array([[0, 1]]), np.array([[[bad, 0.5], [0.5, 0.5]]], 'float32'))
-        assert np.isnan(run.result())
-
-
 def case_calibration_config_round_trip():
     for arguments in (
         dict(num_classes=3),

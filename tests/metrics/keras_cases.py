@@ -79,33 +79,6 @@ def case_bools_are_0_and_1_whatever_their_bytes():
         assert_same(report(spec, eager).over(*stored), want, FLOAT32, f'eager {eager}')
 
 
-def case_what_is_no_number_spoils_the_result():
-    """A NaN score, a label that is NaN or a fraction: where the pixel counts, eagerly and compiled."""
-    ids, scores = np.array([[0, 1, 2, 0]], 'float32'), np.eye(3, dtype='float32')[[[0, 1, 2, 0]]]
-    weight = np.array([[1, 1, 1, 0]], 'float32')
-    nan_score, one_channel = scores.copy(), 1 - scores[..., :1]
-    nan_score[0, 1, 2] = one_channel[0, 1] = np.nan
-    large = Run(km.PixelAccuracy(3, from_logits=True), eager=True)
-    large.update(ids, np.float16(6e4) * scores.astype('float16') + np.float16(5e3))  # whose sum float16 does not hold
-    assert large.result() == 1
-    for ignored in (255, 0):
-        fraction, nan_label, binary = ids.copy(), ids.copy(), np.minimum(ids, 1)
-        fraction[0, 1], nan_label[0, 1] = ignored + 0.25, np.nan
-        for c, y, z in ((3, ids, nan_score), (2, binary, one_channel), (3, fraction, scores), (3, nan_label, scores)):
-            run = Run(km.PixelAccuracy(c, ignore_class=ignored), eager=ignored == 0)
-            run.update(y, z, weight)
-            assert np.isnan(run.result())
-            refuses(ValueError, 'scores numbers and labels whole', run.metric.check)
-            run.metric.reset_state()
-            run.update(y, z, np.array([[1, 0, 1, 0]], 'float32'))  # the same in a pixel that does not count
-            assert run.result() == 1
-        run = Run(km.CalibrationError(3, ignore_class=ignored), eager=ignored == 0)
-        run.update(fraction, scores, weight)
-        assert np.isnan(run.result())
-        refuses(ValueError, 'labels class ids, got others', run.metric.check)
-        run.metric.reset_state()
-
-
 def case_float64_is_float64():
     preds, targets = random_images(50, 6, 4)
     spec = FineGrained(num_classes=4, q=())

@@ -58,25 +58,6 @@ def case_host_metrics_agree_with_the_references():
     assert_same(got, want, FLOAT32, 'weights')
 
 
-def case_host_metrics_refuse_what_is_no_number_where_it_counts():
-    logits, targets, preds, probs = scores_and_labels()
-    labels, weights = targets.astype('float32'), np.ones(targets.shape, 'float32')
-    options, model = dict(ignore_class=255, from_logits=True), identity(9, 11, 3)
-    weights[1, 4, 5] = 0
-    want = METRICS['FineGrained'](num_classes=3).reference(preds, targets, weights)
-    for name, value, sentence in (
-        ('scores', np.nan, 'predictions must be class ids below 3, got -1'),
-        ('labels', np.nan, 'HostMetrics: labels must be class ids, got nan'),
-        ('labels', 0.5, 'HostMetrics: labels must be class ids, got 0.5'),
-    ):
-        z, y = logits.copy(), labels.copy()
-        (z[..., 0] if name == 'scores' else y)[1, 4, 5] = value
-        got = km.HostMetrics((z, y, weights), 3, distances=(), **options).evaluate(model)
-        assert_same(got, want, FLOAT32, f'{name} {value}')
-        y[1, 4, 5] = 0 if name == 'scores' else value
-        refuses(ValueError, sentence, km.HostMetrics((z, y), 3, distances=(), **options).evaluate, model)
-
-
 def case_host_metrics_of_one_channel_and_of_ids():
     logits, targets, _, _ = scores_and_labels(82, 4, 2)
     prob = 1 / (1 + np.exp(-np.float64(logits[..., 1:])))
