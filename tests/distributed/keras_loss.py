@@ -12,8 +12,10 @@ def build(config):
     """(loss, variables that it learns)."""
     config = dict(config)
     name = config.pop('type')
-    if 'losses' in config:
-        config['losses'] = [dict(part, ignore_index=IGNORED) for part in config['losses']]
+    if 'losses' in LOSSES[name].parameters():  # of which none is the recipe
+        spec = LOSSES[name](**config)
+        config['losses'] = [dict(part.to_dict(), ignore_index=IGNORED) for part in spec.parts]
+        config['weights'] = list(spec.shares)
     elif 'ignore_index' in LOSSES[name].parameters():
         config['ignore_index'] = IGNORED
     options = LOSSES[name](**config).to_keras()
