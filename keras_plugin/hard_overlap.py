@@ -35,7 +35,7 @@ def hard_overlap(batch, split_ties=False):
     def statistics(given, w):
         prob = ops.softmax(given, axis=-1) if batch.logits else given
         wrong, right = prob, at_own(prob, own)
-        if batch.unpredicted is not None:  # in arrays that are made anyway
+        if batch.unpredicted is not None and not batch.logits:  # in arrays that are made anyway
             wrong, right = spoiled(wrong, outside(wrong)), spoiled(right, outside(right))
         wrong = ops.where(left_out, zero, wrong)
         right = ops.where(known, right, zero)

@@ -139,7 +139,7 @@ class Batch:
         Every class of an image with a weight that is not a number: XLA makes ``0 * NaN`` 0 where the 0 was a boolean.
         """
         if self.size is not None:
-            return ops.logical_not(self.size <= 0)
+            return values.negated(self.size <= 0)
         spoiled = ops.any(ops.isnan(self.weight), axis=1)[:, None]
         return ops.logical_or(largest(self.target, axis=1) > threshold, spoiled)
 

@@ -79,12 +79,17 @@ def no_ids(labels, num_classes):
 def outside(x):
     """Which numbers are not in [0, 1], floats by more than rounding; NaN is not either."""
     if is_float(x):
-        return ops.logical_not(ops.abs(x - 0.5) <= 0.5 + TOLERANCE)
+        return negated(ops.abs(x - 0.5) <= 0.5 + TOLERANCE)
     return ops.logical_or(x < 0, x > 1)
 
 
+def negated(x):
+    """Where x is False. For TensorFlow's graph optimizer ``not a < b`` is ``a >= b``, which of NaN is not true."""
+    return ops.where(x, False, True)
+
+
 def no_weights(weight):
-    return ops.logical_not(ops.logical_and(weight >= 0, weight < np.inf))
+    return negated(ops.logical_and(weight >= 0, weight < np.inf))
 
 
 def beyond(x):
@@ -128,7 +133,7 @@ def wrong_pixels(owner, labels, given, weights, logits, softmax):
     if not logits:
         unpredicted = both(counts, beyond(given))
         unpredicted = look(functools.partial(check_prediction, owner), unpredicted, given, counts)
-    elif not softmax or len(labels.shape) == 3:
+    elif not softmax or len(labels.shape) == 3 or backend.backend() == 'tensorflow':  # whose softmax may spare classes
         unpredicted = both(counts, no_numbers(given, softmax))
     return functools.reduce(ops.logical_or, found) if found else None, unpredicted
 

@@ -50,7 +50,9 @@ def check_ids(owner, ids, counts, num_classes, ignore='ignore_index'):
         if value in (255, -1):
             hint = f'; {ignore}={value:g} leaves such pixels out'
         elif value == num_classes and ids[counts].min() > 0:
-            hint = '; labels start at 0 (in MMSegmentation reduce_zero_label=True brings 1 there)'
+            hint = '; labels start at 0, so subtract 1'
+            if ignore == 'ignore_index':
+                hint = '; labels start at 0 (in MMSegmentation reduce_zero_label=True brings 1 there)'
         raise ValueError(f'{owner}: target labels must be below {num_classes}, got {value:g}{hint}')
 
 

@@ -8,6 +8,7 @@ from keras import backend, ops
 
 from keras_plugin.metrics.top_class import top_class
 from keras_plugin.metrics.wrong import beyond, counted_pixels, weighty, within, wrong_labels
+from keras_plugin.values import negated
 from shared_spec import shapes
 
 INT32 = np.iinfo(np.int32)
@@ -125,7 +126,7 @@ def _predicted(c, from_logits, y_pred, shape):
         return ops.where(sound, pred, c), dict(scores=~sound)
     score = ops.reshape(y_pred, shape)
     sound = score < float('inf')
-    wrong = dict(scores=~sound)
+    wrong = dict(scores=negated(sound))
     if not from_logits:
         wrong['probabilities'] = beyond(score)
     return ops.where(sound, ops.cast(score > (0.0 if from_logits else 0.5), 'int32'), c), wrong

@@ -68,6 +68,7 @@ def faults(form):
     _, from_logits, channels, labels = FORMS[form]
     found = {'nan': (0, np.nan), 'inf': (0, np.inf), 'nan_everywhere': (0, [np.nan])}
     found['one_nan'] = (0, 'last nan')
+    found['first_nan'] = (0, 'first nan')
     if not from_logits:
         found |= {'above': (0, 'last 1.5'), 'below': (0, 'last -0.5')}
     elif channels == 'many' and FORMS[form][0] is None:
@@ -93,14 +94,18 @@ def spoil(arrays, fault, pixel):
     if isinstance(value, tuple):
         arrays[which][...] = value[0]
     elif isinstance(value, str):
-        arrays[which][(*pixel, -1)] = float(value.removeprefix('last '))
+        channel, number = value.split()
+        arrays[which][(*pixel, 0 if channel == 'first' else -1)] = float(number)
     else:
         arrays[which][pixel] = value if np.ndim(value) == 0 else value[0]
     return arrays
 
 
-def value_and_gradient(loss, jit=False):
-    """A function of (pred, labels, weights) to value and gradient as NumPy arrays."""
+def value_and_gradient(loss, jit=None):
+    """A function of (pred, labels, weights) to value and gradient as NumPy arrays.
+
+    jit: None is eager, False is TensorFlow's graph, whose optimizer has ideas of its own about NaN, True is compiled.
+    """
     if backend.backend() == 'jax':
         import jax
 
@@ -115,7 +120,7 @@ def value_and_gradient(loss, jit=False):
                 value = loss(y, z, w)
             return value, tape.gradient(value, z)
 
-        both = tf.function(both, jit_compile=True, autograph=False) if jit else both
+        both = both if jit is None else tf.function(both, jit_compile=jit, autograph=False)
     else:
 
         def both(z, y, w):
@@ -196,6 +201,7 @@ def seen(arrays, form, names):
                 want = ['NaN' if np.isnan(loss.spec.reference(np.moveaxis(z, -1, 1), y_first, w)) else 'number', 'NaN']
             except ValueError as error:
                 want = f'ValueError: {error}'.replace('ignore_index', 'ignore_class')
+                want = want.replace(' (in MMSegmentation reduce_zero_label=True brings 1 there)', ', so subtract 1')
             found[name][fault] = [outcome(call, (z, y, w), slope), want]
     return found, {}
 
