@@ -128,6 +128,18 @@ class Batch:
         log_p = ops.where(near_one, log1m_exp(ops.where(near_one, rest + zero, zero - 1)), log_p)
         return log_p, log_q
 
+    def times_log(self, share, log):
+        """share * log of a probability, in which 0 * log 0 is 0, and 0 * NaN is NaN where nothing else shows it.
+
+        Else the pixel's weight is NaN, or the log of its class, of which the share is not 0.
+        """
+        if values.seen_finite(log):
+            return share * log
+        nothing = share == 0
+        if self.softmax and not self.hard:
+            nothing = ops.logical_and(nothing, log == -np.inf)
+        return ops.where(nothing, ops.zeros_like(log), share * log)
+
     @made_once
     def has_pixel(self):
         """(N,) whether an image has any pixel that counts."""
@@ -140,8 +152,12 @@ class Batch:
         """
         if self.size is not None:
             return values.negated(self.size <= 0)
-        spoiled = ops.any(ops.isnan(self.weight), axis=1)[:, None]
-        return ops.logical_or(largest(self.target, axis=1) > threshold, spoiled)
+        nowhere = ops.isnan(self.weight)
+        if self.softmax and self.logits and self.unpredicted is None and not values.seen_finite(self.given):
+            nowhere = ops.logical_or(
+                nowhere, ops.isnan(self.prob[..., 0])
+            )  # a softmax is NaN in all classes or in none
+        return ops.logical_or(largest(self.target, axis=1) > threshold, ops.any(nowhere, axis=1)[:, None])
 
     @made_once
     def chunk(self):
@@ -170,14 +186,6 @@ class Batch:
 def only(pixels, x):
     """x (N, P, C) with 0 at other ``pixels`` (N, P)."""
     return ops.where(pixels[..., None], x, ops.zeros_like(x))
-
-
-def times_log(share, log):
-    """share * log of a probability, in which 0 * log 0 is 0."""
-    if values.seen_finite(log):
-        return share * log
-    nothing = ops.logical_and(share == 0, log == -np.inf)  # and no more: a NaN has to go through
-    return ops.where(nothing, ops.zeros_like(log), share * log)
 
 
 def log1m_exp(x):
@@ -245,7 +253,9 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
 
     softmax = c > 1 and spec.activation == 'softmax'
     weights = (weight, image_weight) if given_weights else (weight,)
-    wrong, unpredicted = values.wrong_pixels(owner, labels, given, weights, spec.from_logits, softmax)
+    wrong, unpredicted = values.wrong_pixels(
+        owner, labels, given, weights, spec.from_logits, softmax, spec.one_label and not one_map
+    )
     weight = values.spoiled(weight, wrong)
     if c == 1:
         hard, labels = not is_float, ops.cast(labels, dtype)[..., None]

@@ -109,12 +109,11 @@ def no_numbers(logits, softmax):
     return ops.logical_not(ops.logical_and(numbers, ops.any(logits > -np.inf, axis=-1)) if softmax else numbers)
 
 
-def wrong_pixels(owner, labels, given, weights, logits, softmax):
+def wrong_pixels(owner, labels, given, weights, logits, softmax, one_label=False):
     """Which pixels that count have a weight or a label outside its range, and which such a prediction; refuses what it sees.
 
     labels (N, P) or (N, P, C) ``as_numbers``, given (N, P, C), weights: those of pixels, and of images where there are.
-    Each (N, P), or None where it is seen that all is well. A softmax of what is no number is NaN by itself, and every class id asks for
-    it; maps of labels may be 0 in all classes.
+    Each (N, P), or None where it is seen that all is well. A softmax of what is no number is NaN by itself.
     """
     classes, counts = given.shape[-1], weights[0] != 0
     found = []
@@ -123,6 +122,9 @@ def wrong_pixels(owner, labels, given, weights, logits, softmax):
         found.append(wrong if wrong is None or len(wrong.shape) == 2 else wrong[:, None])
     if len(labels.shape) == 3:
         wrong, check = beyond(labels), functools.partial(check_maps, owner)
+        if one_label:
+            wrong = ops.logical_or(wrong, ops.sum(labels, axis=-1) != 1)
+            check = functools.partial(check_one_label, owner)
     elif classes == 1:
         wrong, check = outside(labels), functools.partial(values.check_one_channel, owner)
     else:
@@ -133,7 +135,7 @@ def wrong_pixels(owner, labels, given, weights, logits, softmax):
     if not logits:
         unpredicted = both(counts, beyond(given))
         unpredicted = look(functools.partial(check_prediction, owner), unpredicted, given, counts)
-    elif not softmax or len(labels.shape) == 3 or backend.backend() == 'tensorflow':  # whose softmax may spare classes
+    elif not softmax or backend.backend() == 'tensorflow':  # whose softmax may spare classes
         unpredicted = both(counts, no_numbers(given, softmax))
     return functools.reduce(ops.logical_or, found) if found else None, unpredicted
 
@@ -153,6 +155,11 @@ def check_ids(owner, num_classes, ids, counts):
 
 def check_maps(owner, target, counts):
     values.check_maps(owner, target, counts[..., None])
+
+
+def check_one_label(owner, target, counts):
+    check_maps(owner, target, counts)
+    values.check_one_label(owner, target, counts, axis=-1)
 
 
 def check_prediction(owner, prob, counts):

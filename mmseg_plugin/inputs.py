@@ -226,6 +226,10 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
         if visible:  # of few bytes; what has a map for each class is looked at with the predictions
             values.check_labels(owner, labels, pixel_weight, c)
         labels = values.whole_ids(labels) if is_float else labels
+    elif spec.one_label:
+        if visible:
+            values.check_labels(owner, labels, pixel_weight, c)
+        labels = values.of_one_label(owner, labels, pixel_weight, visible)
     return Batch(owner, pred.flatten(2), labels, pixel_weight, image_weight, hard, softmax, activation, space, visible)
 
 

@@ -72,6 +72,21 @@ def check_labels(owner, labels, weight, num_classes):
         values.check_maps(owner, labels.swapaxes(0, 1), counts)
 
 
+def of_one_label(owner, labels, weight, visible):
+    """One-hot labels (N, C, P), integers, that name one class in each pixel that counts.
+
+    Others are refused; where they cannot be seen they become 2 in all classes, which is no label.
+    """
+    named = labels.sum(1)
+    if not visible:
+        return torch.where(
+            (named == 1)[:, None], labels.to(torch.uint8 if labels.dtype == torch.bool else labels.dtype), 2
+        )
+    counts = np.True_ if weight is None else counted(weight).cpu().numpy()
+    values.check_one_label(owner, labels.cpu().numpy(), counts, axis=1)
+    return labels
+
+
 def without_absent(labels, weight):
     """labels (N, P) or (N, C, P) with 0, which every label may be, at absent pixels."""
     counts = counted(weight) if labels.dim() == 2 else counted(weight)[:, None]

@@ -116,6 +116,8 @@ def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
     else:
         hard = 'soft' not in spec.labels  # one-hot integers
         values.check_maps(owner, target, counts[:, None])
+        if spec.one_label:
+            values.check_one_label(owner, target, counts, axis=1)
         target = np.where(counts[:, None], target, 0).astype(np.float64)
 
     softmax = c > 1 and spec.activation == 'softmax'

@@ -188,6 +188,11 @@ class LossSpec(Spec):
     spatial_axes: ClassVar[tuple] = (1, 2, 3)
     examples: ClassVar[Mapping] = {'default': Example()}
 
+    @property
+    def one_label(self):
+        """Whether labels given as one map for each class must name one class in each pixel."""
+        return 'soft' not in self.labels and getattr(self, 'activation', 'sigmoid') == 'softmax'
+
     def to_mmseg(self):
         """The MMSegmentation config dict; ``ignore_index`` always written out."""
         return {'type': type(self).__name__, **{name: self.thawed(name) for name, _ in self._written('mmseg')}}

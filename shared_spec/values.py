@@ -53,7 +53,8 @@ def check_ids(owner, ids, counts, num_classes, ignore='ignore_index'):
             hint = '; labels start at 0, so subtract 1'
             if ignore == 'ignore_index':
                 hint = '; labels start at 0 (in MMSegmentation reduce_zero_label=True brings 1 there)'
-        raise ValueError(f'{owner}: target labels must be below {num_classes}, got {value:g}{hint}')
+        limit = 'at least 0' if value < 0 else f'below {num_classes}'
+        raise ValueError(f'{owner}: target labels must be {limit}, got {value:g}{hint}')
 
 
 def check_one_channel(owner, target, counts):
@@ -64,6 +65,8 @@ def check_one_channel(owner, target, counts):
     if wrong.any():
         value = target[wrong].flat[0]
         hint = '; divide masks of 0 and 255 by 255' if value == 255 else ''
+        if not hint and value == np.floor(value) and value > 1:
+            hint = '; more than two classes need a channel for each'
         raise ValueError(f'{owner}: a one-channel target must lie in [0, 1], got {value:g}{hint}')
 
 
@@ -75,8 +78,21 @@ def check_maps(owner, target, counts):
     wrong = np.broadcast_to(counts, target.shape) & ~((target >= -slack) & (target <= 1 + slack))
     if wrong.any():
         kind = 'soft labels must lie in [0, 1]' if is_float else 'one-hot labels must be 0 or 1'
-        hint = '' if is_float else '; is this a picture in place of labels?'
-        raise ValueError(f'{owner}: {kind}, got {target[wrong].flat[0]:g}{hint}')
+        value = target[wrong].flat[0]
+        likely = 'are these per cent, to be divided by 100?' if 1 < value <= 100 else 'are these logits?'
+        hint = likely if is_float and value == value else '' if is_float else 'is this a picture in place of labels?'
+        raise ValueError(f'{owner}: {kind}, got {value:g}{hint and "; " + hint}')
+
+
+def check_one_label(owner, target, counts, axis):
+    """Refuses one-hot labels, integers 0 and 1, that name no class or several in a pixel; ``axis`` is that of classes."""
+    named = np.asarray(target).sum(axis, dtype=np.int64)
+    wrong = np.broadcast_to(counts, named.shape) & (named != 1)
+    if wrong.any():
+        raise ValueError(
+            f'{owner}: one-hot labels must name one class in each pixel, got {named[wrong].flat[0]}; '
+            f'a weight of 0 leaves a pixel out'
+        )
 
 
 def is_number(pred, softmax, axis):

@@ -133,6 +133,8 @@ def predicted_from(logits, pred, valid):
         return False
     chosen, pred = chosen_of(logits.detach(), pred)
     valid = valid.to(logits.device)
+    if (((pred < 0) | (pred >= max(len(logits), 2))) & valid).any():
+        return False
     if len(logits) > 1:
         return not ((chosen < logits.detach().amax(0)) & valid).any()
     below, above = chosen[valid & (pred == 0)], chosen[valid & (pred != 0)]

@@ -5,7 +5,8 @@ from torch import nn
 
 from mmseg_plugin.granularity import mean_over_cells
 from mmseg_plugin.inputs import prepare
-from mmseg_plugin.overlap import times
+from mmseg_plugin.overlap import ratio, times
+from mmseg_plugin.values import can_look
 from shared_spec.spec import NamedParameters, SpecError
 
 REDUCTIONS = ('mean', 'sum', 'none')
@@ -97,3 +98,13 @@ class PixelLoss(Loss):
         if avg_factor is not None and reduction == 'sum':
             raise ValueError(f"{self.spec_class.__name__}: avg_factor does not go with reduction 'sum'")
         return reduction, avg_factor
+
+    def divided(self, total, avg_factor, mass):
+        """total / avg_factor, which may be 0 where no pixel counts; refuses what is no divisor, or gives NaN."""
+        divisor = torch.as_tensor(avg_factor, dtype=total.dtype, device=total.device)
+        sound = ((divisor > 0) | ((divisor == 0) & (mass == 0))) & (divisor < torch.inf)
+        if divisor.numel() != 1 or (can_look(divisor) and not sound):
+            raise ValueError(
+                f'{self.spec_class.__name__}: avg_factor must be a finite number above 0, got {avg_factor!r}'
+            )
+        return ratio(total, torch.where(sound, divisor, torch.nan), 0.0)

@@ -15,7 +15,7 @@ from segparity.evaluate import run as local
 from segparity.evaluate.journal import Journal, cache_path, stamp_of
 from segparity.evaluate.options import settings_of
 from segparity.evaluate.state_file import refuse_other_files, write_state
-from segparity.evaluate.tables import print_results, print_skipped, say
+from segparity.evaluate.tables import print_remarks, print_results, say
 from segparity.evaluate.totals import Totals
 
 
@@ -149,6 +149,6 @@ def write_outputs(options, totals, skipped, console):
     if not options.quiet and str(options.json) != '-':
         print_results(totals, skipped, console)
     else:
-        print_skipped(skipped, Console(stderr=True))
+        print_remarks(totals, skipped, Console(stderr=True))
     if options.json:
         output.write_json(options.json, totals, skipped, console)

@@ -26,10 +26,13 @@ def print_results(totals, skipped, console):
     console.print()
     for line in sentences(results, totals):
         say(console, line)
-    print_skipped(skipped, console)
+    print_remarks(totals, skipped, console)
 
 
-def print_skipped(skipped, console):
+def print_remarks(totals, skipped, console):
+    """What is not to be missed, whatever else is printed."""
+    for line in warnings(totals):
+        say(console, line)
     if skipped:
         say(console, f'Skipped, and in no result: {len(skipped)}')
         for image, reason in skipped[:SHOWN]:
@@ -99,6 +102,17 @@ def sentences(results, totals):
     empty = totals.without_pixel()
     also = f', of which {empty} without a valid pixel count nowhere' if empty else ''
     yield f'{len(totals)} {"image" if len(totals) == 1 else "images"}{also}'
+
+
+def warnings(totals):
+    """Masks of 0 and 255 whose foreground is ignored."""
+    settings = totals.settings
+    if settings.num_classes == 2 and settings.ignore_index == 255 and not settings.gt_palette:
+        if not totals.labelled()[1]:
+            yield (
+                f'No ground truth has the class {settings.classes[1]!r}. In masks of 0 and 255 it is 255, which is '
+                'ignored here: a --gt-palette FILE with the lines "0 0 0" and "255 255 255" makes classes of both'
+            )
 
 
 def per_cent(value):

@@ -560,6 +560,14 @@ def test_robust_t():
     assert_same(robust_t([0.3], log_precision=2, loss_weight=3), 3 * precise, 'float64')
 
 
+@pytest.mark.parametrize('nu', [1e9, 1e14, 1e17, 1e25])
+def test_robust_t_of_many_degrees_of_freedom_is_gaussian(nu):
+    """To the order of 1 / nu, whatever cancels on the way."""
+    residual = np.linspace(0.01, 0.9, 50)
+    want = 25 * math.log(2 * math.pi) - 25 * 0.3 + math.exp(0.3) * (residual**2).sum() / 2
+    assert abs(robust_t(residual, nu=nu, log_precision=0.3) - want) < 1e-12 * want + 1e3 / nu
+
+
 def test_robust_t_epsilon_is_added_to_nu_and_to_both_logarithms():
     want = math.log(math.pi) + math.log(0.9) / 2 + math.log(1 + math.exp(0.1) * 0.3**2)
     assert_same(robust_t([0.3], nu=0.9, epsilon=0.1), want, 'float64')

@@ -79,7 +79,7 @@ def test_a_typo_is_refused_by_name():
         (dict(pred=Z.long()), TypeError, 'pred must be floating point, got torch.int64'),
         (dict(pred=Z[0, 0]), ValueError, 'pred must be (N, C, *space) with 1 or 2 or 3 spatial axes, got shape (4, 5)'),
         (dict(target=Y + 1), ValueError, 'target labels must be below 3, got 3'),
-        (dict(target=Y - 1), ValueError, 'target labels must be below 3, got -1'),
+        (dict(target=Y - 1), ValueError, 'target labels must be at least 0, got -1'),
         (dict(weight=torch.ones(3)), ValueError, 'weight must be one number per pixel (2, 4, 5) or per image (2,), got shape (3,)'),
         (dict(ignore_index=1), ValueError, 'ignore_index=1 given at the call is one of the 3 classes'),
     ],

@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 
 import mmseg_plugin  # noqa: F401
 from mmseg_plugin import fused_overlap, inputs, values
+from mmseg_plugin.losses import base
 from shared_spec import LOSSES
 from tests.support.faults import AT, FAULTS, LABEL
 from tests.support.same import assert_gradient, assert_same
@@ -232,6 +233,10 @@ SENTENCES = [  # what is wrong with ids of 4 classes or with the masks of one ch
     ('many', lambda y: y + 1, 'target labels must be below 4, got 4; labels start at 0 (in MMSegmentation reduce_zero_label=True brings 1 there)'),
     ('many', lambda y: y / 2, 'target labels must be whole numbers, got 0.5; label maps are resized without interpolation'),
     ('many', lambda y: np.stack([y * 60] * 4, 1), 'one-hot labels must be 0 or 1, got 60; is this a picture in place of labels?'),
+    ('many', lambda y: y - 1, 'target labels must be at least 0, got -1; ignore_index=-1 leaves such pixels out'),
+    ('many', lambda y: np.stack([y * 91.0] * 4, 1), 'soft labels must lie in [0, 1], got 91; are these per cent, to be divided by 100?'),
+    ('many', lambda y: np.stack([y - 0.5] * 4, 1), 'soft labels must lie in [0, 1], got -0.5; are these logits?'),
+    ('one', lambda y: y + 1, 'a one-channel target must lie in [0, 1], got 2; more than two classes need a channel for each'),
     ('one', lambda y: y * 255, 'a one-channel target must lie in [0, 1], got 255; divide masks of 0 and 255 by 255'),
     ('one', lambda y: (y * 255).astype(np.uint8), 'a one-channel target must lie in [0, 1], got 255; divide masks of 0 and 255 by 255'),
 ]  # fmt: skip
@@ -245,6 +250,57 @@ def test_the_sentence_says_what_is_likely_meant(channels, change, sentence, wher
         run(where, LOSSES['JaccardMetricLoss'](), pred, change(target), None)
     assert str(refusal.value).startswith(f'JaccardMetricLoss: {sentence[:35]}')
     assert str(refusal.value).endswith(sentence.split('; ')[1])
+
+
+@IN_WORLDS
+@pytest.mark.parametrize('named', [0, 2])
+@pytest.mark.parametrize('name', ['GeneralizedWassersteinDiceLoss', 'LovaszSoftmaxLoss', 'SoftDiceLoss'])
+def test_one_hot_labels_of_losses_of_class_ids_name_one_class(name, named, where):
+    pred, target, _ = case('one hot', 'many')
+    maps = np.moveaxis(np.eye(4, dtype=int)[target], -1, 1)
+    maps[AT[0], :, *AT[1:]] = [named > 0, named > 1, 0, 0]
+    spec, weight = LOSSES[name](), np.ones(target.shape)
+    if name == 'SoftDiceLoss':  # classes by themselves: several annotators, a pixel of none
+        assert np.isfinite(run(where, spec, pred, maps, weight)[0])
+    elif where in ('reference', 'torch', 'torch_fused'):
+        with pytest.raises(ValueError, match=f'one-hot labels must name one class in each pixel, got {named}; '):
+            run(where, spec, pred, maps, weight)
+    else:
+        value, gradient = run(where, spec, pred, maps, weight)
+        assert np.isnan(value) and np.isnan(gradient).all()
+    weight[AT] = 0
+    assert_same(run(where, spec, pred, maps, weight)[0], run('reference', spec, pred, target, weight)[0], 'float64')
+
+
+def test_several_channels_of_sigmoid_may_be_labelled():
+    pred, target, _ = case('labelled', 'many')
+    maps = np.moveaxis(np.eye(4, dtype=int)[target], -1, 1)
+    maps[:, 1] = 1
+    spec = LOSSES['LovaszSoftmaxLoss'](activation='sigmoid')
+    for where in WORLDS:
+        assert_same(run(where, spec, pred, maps, None)[0], run('reference', spec, pred, maps, None)[0], 'float64')
+
+
+@IN_TORCH
+@pytest.mark.parametrize('avg_factor', [0, -2.0, float('nan'), float('inf')])
+def test_avg_factor_is_a_divisor(avg_factor, where):
+    pred, target, weight = case('divisor', 'many')
+    spec = LOSSES['WeightedCrossEntropyLoss']()
+    for given in (avg_factor, torch.tensor(avg_factor)):
+        if where.startswith('eyes_shut'):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(base, 'can_look', lambda *tensors: False)
+                value, gradient = run(where, spec, pred, target, weight, avg_factor=given)
+            assert np.isnan(value) and np.isnan(gradient).all()
+        else:
+            with pytest.raises(ValueError, match='avg_factor must be a finite number above 0'):
+                run(where, spec, pred, target, weight, avg_factor=given)
+
+
+def test_avg_factor_of_a_rank_without_pixels_may_be_0():
+    pred, target, _ = case('divisor', 'many')
+    value, gradient = run('torch', LOSSES['WeightedCrossEntropyLoss'](), pred, target, 0 * target, avg_factor=0)
+    assert value == 0 and not gradient.any()
 
 
 @IN_WORLDS

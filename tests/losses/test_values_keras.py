@@ -119,6 +119,21 @@ def test_labels_of_every_dtype(framework, worker):
 
 
 @BACKENDS
+def test_a_prediction_that_is_no_number_shows_without_any_label(framework, worker):
+    names = ['JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'ComboLoss', 'FocalTverskyLoss']
+    assert ask(worker, 'unlabelled', jit=framework != 'keras_torch', names=names) == []
+
+
+@BACKENDS
+def test_one_hot_labels_of_losses_of_class_ids_name_one_class(framework, worker):
+    for name, one in ask(worker, 'several_labels', jit=framework != 'keras_torch').items():
+        for named, found in one.items():
+            sentence = f'ValueError: {name}: one-hot labels must name one class in each pixel, got {named}'
+            assert found[0].startswith(sentence)
+            assert found[1:] == [SPOILED, 'finite'], (name, named)
+
+
+@BACKENDS
 def test_no_pixels_and_no_images_are_0(framework, worker):
     assert ask(worker, 'nothing', names=SOME if framework == 'keras_jax' else list(LOSSES)) == []
 

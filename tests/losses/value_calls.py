@@ -243,6 +243,44 @@ def never(arrays, form, names=None):
     return found, {}
 
 
+def unlabelled(arrays, jit, names):
+    """(loss, what has soft labels of 0 in all classes, prediction of a pixel there) that do not give NaN."""
+    found = []
+    for granularity in (None, 'I'):
+        for name, loss in losses_of('soft', names, granularity):
+            call = value_and_gradient(loss, jit)
+            for where, place in {'the pixel': PIXEL, 'its image': 0, 'everything': ...}.items():
+                for value in (np.nan, np.inf, 'first nan', 'last nan'):
+                    z, y, w = sound('soft')
+                    y[place] = 0
+                    with unittest.mock.patch.object(values, 'visible', lambda x: False):
+                        value_found, gradient = call(*spoil((z, y, w), (0, value), PIXEL))
+                    if not np.isnan(value_found) or not np.isnan(gradient).any():
+                        found.append([name, granularity, where, str(value), float(value_found)])
+    return found, {}
+
+
+def several_labels(arrays, jit):
+    """Loss -> how many classes a one-hot label names -> the outcome where values are seen, and where they are not."""
+    found = {}
+    for name in ('GeneralizedWassersteinDiceLoss', 'LovaszSoftmaxLoss'):
+        z, y, w = sound('ids')
+        y = np.eye(3, dtype='int32')[np.minimum(y, 2)]
+        found[name] = {}
+        for named in (0, 2):
+            wrong = y.copy()
+            wrong[PIXEL] = [named > 0, named > 1, 0]
+            slope = value_and_gradient(loss_of(name, 'ids'))(z, y, w)[1]
+            seen = outcome(value_and_gradient(loss_of(name, 'ids')), (z, wrong, w), slope)
+            with unittest.mock.patch.object(values, 'visible', lambda x: False):
+                unseen = outcome(value_and_gradient(loss_of(name, 'ids'), jit), (z, wrong, w), slope)
+            w_absent = w.copy()
+            w_absent[PIXEL] = 0
+            absent = outcome(value_and_gradient(loss_of(name, 'ids')), (z, wrong, w_absent), slope)
+            found[name][named] = [seen, unseen, absent[1]]
+    return found, {}
+
+
 def label_dtypes(arrays):
     """dtype -> [the loss of labels in it, the sentence for one out of range or far beyond], and those of reserved labels."""
     z, y, w = sound('ids')

@@ -156,7 +156,7 @@ def test_annotators_of_many_classes_and_ignored_pixels():
         (lambda y: label_smoothing(y, True, num_classes=2), ValueError, 'epsilon must be a number'),
         (lambda y: label_smoothing(y, 0.1, num_classes=1), ValueError, 'target labels must be below 1, got 1'),
         (lambda y: label_smoothing(y, 0.1, num_classes=0), ValueError, 'num_classes must be an integer >= 1, got 0'),
-        (lambda y: label_smoothing(y - 1, 0.1, num_classes=2), ValueError, 'target labels must be below 2, got -1'),
+        (lambda y: label_smoothing(y - 1, 0.1, num_classes=2), ValueError, 'target labels must be at least 0, got -1'),
         (
             lambda y: label_smoothing(y, 0.1, num_classes=2, ignore_index='x'),
             ValueError,

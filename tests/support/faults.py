@@ -50,7 +50,7 @@ def in_weight(value, per_image=False, everywhere=False, **options):
     return Fault(change, **options)
 
 
-LABEL, WEIGHT, WHOLE = 'must be below|must lie in', 'a weight must be', 'whole numbers'
+LABEL, WEIGHT, WHOLE = 'must be (below|at least)|must lie in', 'a weight must be', 'whole numbers'
 FAULTS = {
     'nan': in_pred(np.nan),
     'inf': in_pred(np.inf),

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from keras_plugin.distributed import sum_over_replicas
-from keras_plugin.inputs import times_log
 from keras_plugin.losses.base import PixelLoss
 from keras_plugin.overlap import ratio
 from shared_spec import LOSSES, shapes
@@ -35,8 +34,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
         c, e = y.shape[-1], spec.label_smoothing
         softmax = log_not_p is None
         smoothed = (1 - e) * y + e / (c if softmax else 2)
-        positive = -times_log(smoothed, log_p)
-        negative = None if softmax else -times_log(1 - smoothed, log_not_p)
+        positive = -batch.times_log(smoothed, log_p)
+        negative = None if softmax else -batch.times_log(1 - smoothed, log_not_p)
         size, mass = batch.sum(y), batch.sum(ops.ones_like(y[..., :1]))
         if self.reduction == 'none':
             return self.unreduced(batch, positive, negative, size, mass)

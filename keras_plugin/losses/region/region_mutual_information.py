@@ -6,7 +6,7 @@ from keras import backend, ops
 
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
-from keras_plugin.inputs import only, times_log, widest
+from keras_plugin.inputs import only, widest
 from keras_plugin.losses.base import Loss
 from keras_plugin.overlap import floor, largest, ratio
 from shared_spec import LOSSES
@@ -32,7 +32,7 @@ class RegionMutualInformationLoss(Loss):
     def compute(self, batch):
         spec, y = self.spec, batch.target
         log_p, log_q = batch.log_prob
-        bce = -times_log(y, log_p) - (0 if log_q is None else times_log(1 - y, log_q))
+        bce = -batch.times_log(y, log_p) - (0 if log_q is None else batch.times_log(1 - y, log_q))
         # the two parts cancel where the prediction is good, so both are added precisely
         ce = ops.sum(in_float64(lambda v, x: ops.sum(v * x, axis=1), batch.weight, ops.sum(bce, axis=-1)))
         mass = ops.sum(batch.sum(ops.ones_like(y[..., :1])))

@@ -61,7 +61,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
             if avg_factor is None:
                 total = ratio(total, (w * size).sum() if joins else mass.sum(), 0.0)
             else:
-                total = total / avg_factor
+                total = self.divided(total, avg_factor, mass.sum())
         return (spec.loss_weight * total).to(batch.dtype)
 
     def pixel_map(self, batch, positive, negative, size, mass):

@@ -50,6 +50,7 @@ class GeneralizedWassersteinDiceLoss(Shared):
         'images.'
     )
     labels = ('hard',)
+    one_label = True  # a mistake costs the distance from the one class
 
     distance_matrix: tuple = param(
         None,

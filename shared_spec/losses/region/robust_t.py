@@ -46,8 +46,7 @@ class RobustTLoss(Shared):
         log_nu, eps = math.log(self.nu), self.epsilon
         nu = math.exp(log_nu) + eps
         return (
-            -math.lgamma((nu + count) / 2)
-            + math.lgamma(nu / 2)
+            -log_gamma_ratio(nu / 2, count / 2)
             - count / 2 * (self.log_precision + eps)
             + count / 2 * math.log(math.pi)
             + count / 2 * (log_nu + eps)
@@ -65,3 +64,11 @@ class RobustTLoss(Shared):
             squares = [(v * (batch.prob[i, k] - batch.target[i, k]) ** 2).sum() for k in maps]
             total += batch.image_weight[i] * np.mean([self.negative_log_likelihood(v.sum(), s) for s in squares])
         return float(self.loss_weight * total / batch.image_weight[images].sum()) if images else 0.0
+
+
+def log_gamma_ratio(x, rise):
+    """lgamma(x + rise) - lgamma(x); of a large x from Stirling's series, in which what is common does not appear."""
+    if x < 1e4:
+        return math.lgamma(x + rise) - math.lgamma(x)
+    above, beyond = ((1 / 12 - 1 / (360 * z**2)) / z for z in (x + rise, x))  # the rest is below 1e-23
+    return (x - 0.5) * math.log1p(rise / x) + rise * (math.log(x + rise) - 1) + above - beyond
