@@ -15,11 +15,14 @@ from tests.support.frameworks import axis
 from tests.support.same import TOLERANCES
 
 FILES = Path(__file__).parent / '0.1.0'
-KERAS = ('keras_tensorflow', 'keras_jax', 'keras_torch')
+KERAS = [
+    *axis('keras_tensorflow', 'keras_torch'),
+    pytest.param('keras_jax', marks=pytest.mark.slow),
+]  # op by op JAX is slow
 
 
 @pytest.mark.parametrize('kind', ['losses', 'metrics'])
-@pytest.mark.parametrize('framework', axis(*KERAS))
+@pytest.mark.parametrize('framework', KERAS)
 def test_a_saved_keras_model_has_its_losses_and_metrics(kind, framework, worker):
     found, _ = worker.call('tests.kept.keras_calls:loaded', path=str(FILES / f'{kind}.keras'), kind=kind)
     want = json.loads((FILES / 'keras.json').read_text())[kind]
