@@ -11,6 +11,9 @@ import pickle
 import sys
 from pathlib import Path
 
+from mmseg_plugin.one_channel_tta import merge_probabilities_once
+from mmseg_plugin.own_configs import find_own_configs
+
 _applied = []
 
 
@@ -197,4 +200,6 @@ REPAIRS = (
     let_torch_load_checkpoints,
     launch_without_cuda,
     find_installed_packages,
+    find_own_configs,
+    merge_probabilities_once,
 )
