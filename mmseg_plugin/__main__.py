@@ -7,6 +7,7 @@ from pathlib import Path
 import mmseg
 
 import mmseg_plugin  # noqa: F401  the repairs
+from shared_spec.checks import nearest
 
 PROGRAM = 'python -m mmseg_plugin'
 
@@ -38,8 +39,10 @@ def main(arguments):
     else:
         script = scripts.get(name.removesuffix('.py')) if name else None
     if script is None:
+        hint = nearest(name, scripts) if name else None
         wrong = f'unknown script {name!r}' if name else 'the name of a script is missing'
-        print(f'{PROGRAM}: {wrong}, MMSegmentation has {names or "no tools folder"}', file=sys.stderr)
+        wrong += f', did you mean {hint!r}?' if hint else ','
+        print(f'{PROGRAM}: {wrong} MMSegmentation has {names or "no tools folder"}', file=sys.stderr)
         return 2
     sys.argv = [str(script), *arguments[1:]]
     sys.path.insert(0, str(script.resolve().parent))  # as Python does for a script

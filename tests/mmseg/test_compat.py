@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import pickle
+import re
 import sys
 from pathlib import Path
 
@@ -26,6 +27,14 @@ def test_every_repair_is_made_at_most_once():
     compat.apply()
     assert compat.applied() == before
     assert set(before) <= {repair.__name__ for repair in compat.REPAIRS}
+
+
+def test_the_page_lists_every_repair():
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'install.md'
+    named = re.findall(r'^\| `(\w+)` \| .* \|$', page.read_text(encoding='utf-8'), re.MULTILINE)
+    repairs = [repair.__name__ for repair in compat.REPAIRS]
+    assert [name for name in named if name in repairs] == repairs
+    assert 'makes six repairs' in page.read_text(encoding='utf-8') and len(repairs) == 6
 
 
 def test_importing_the_package_loads_neither_the_models_nor_another_world(python):
