@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mmseg_plugin.one_channel_tta import merge_probabilities_once
 from mmseg_plugin.own_configs import find_own_configs
+from mmseg_plugin.pictures import draw_on_any_layout
 
 _applied = []
 
@@ -202,4 +203,5 @@ REPAIRS = (
     find_installed_packages,
     find_own_configs,
     merge_probabilities_once,
+    draw_on_any_layout,
 )

@@ -1,8 +1,9 @@
 """Test-time augmentation of heads with one channel: the sigmoid once, as without augmentation."""
 
 import importlib.util
-import sys
 from pathlib import Path
+
+from mmseg_plugin.when_made import when_made
 
 SEGMENTORS = 'mmseg.models.segmentors'
 
@@ -11,24 +12,13 @@ def merge_probabilities_once():
     """``SegTTAModel`` averages the probabilities of one-channel heads.
 
     The segmentor stores their sigmoid as ``seg_logits``, and MMSegmentation 1.2 takes the sigmoid of that again: all
-    of it is then 0.5 or more, above any usual threshold. Models of several channels are merged as ever. mmseg.models
-    is not imported for it: the class is mended when it is made.
+    of it is then 0.5 or more, above any usual threshold. Models of several channels are merged as ever.
     """
     if not takes_the_sigmoid('base.py') or not takes_the_sigmoid('seg_tta.py'):
         return False
     from mmengine.model import BaseTTAModel
 
-    loaded = sys.modules.get(f'{SEGMENTORS}.seg_tta')
-    if loaded is not None:
-        mend(loaded.SegTTAModel)
-        return True
-
-    def init_subclass(cls, **kwargs):
-        super(BaseTTAModel, cls).__init_subclass__(**kwargs)
-        if cls.__module__ == f'{SEGMENTORS}.seg_tta' and cls.__name__ == 'SegTTAModel':
-            mend(cls)
-
-    BaseTTAModel.__init_subclass__ = classmethod(init_subclass)
+    when_made(BaseTTAModel, f'{SEGMENTORS}.seg_tta', 'SegTTAModel', mend)
     return True
 
 

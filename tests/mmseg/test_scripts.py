@@ -42,6 +42,7 @@ def tiny_config(pictures, folder, form, **changes):
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=3, val_interval=3),
             default_hooks=dict(
                 logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+                visualization=dict(type='SegVisualizationHook', interval=1),
                 checkpoint=dict(type='CheckpointHook', interval=3, by_epoch=False, save_best=['mIoU', 'FWIoU']),
             ),
             custom_hooks=[dict(type='EarlyStoppingHook', monitor='FWIoU')],
@@ -97,6 +98,7 @@ def test_test_py_writes_its_predictions(scripts, pictures):
     written = sorted(path.name for path in (scripts / 'out').iterdir())
     assert written == [f'{i}.png' for i in range(8)]
     assert Image.open(scripts / 'out' / '0.png').size == (32, 32)
+    assert list((scripts / 'shown').rglob('*.png'))
     (found,) = (scripts / 't').glob('*/*.json')
     results = json.loads(found.read_text())
     assert results['mIoU'] == results['mIoUD'] and results['mAcc'] == results['mAccD']
@@ -171,7 +173,7 @@ def on_tiny_data(block, pictures, folder):
         del made[key]
     if 'num_classes=2' in block:
         made['train_dataloader']['dataset']['metainfo'] = dict(classes=('ground', 'box'))
-        made['train_dataloader']['dataset']['pipeline'][1] = dict(type='LoadAnnotations', reduce_zero_label=True)
+        made['train_dataloader']['dataset']['reduce_zero_label'] = True
     size = dict(type='SegDataPreProcessor', size=(32, 32), mean=[90.0] * 3, std=[50.0] * 3, seg_pad_val=255)
     widths = dict(decode_head=512, auxiliary_head=256)
     heads = {name: dict(in_channels=width, channels=8) for name, width in widths.items()}
