@@ -65,17 +65,10 @@ def scripts(pictures, tmp_path_factory, python):
     file = tiny_config(pictures, folder, BASES)
     train, test = (str(TOOLS / f'{name}.py') for name in ('train', 'test'))
     longer = ['--cfg-options', 'train_cfg.max_iters=6', f'work_dir={folder / "work"}']
+    checkpoint, written, shown = (str(folder / name) for name in ('work/iter_3.pth', 'out', 'shown'))
     commands = [
         [train, file],
-        [
-            test,
-            file,
-            str(folder / 'work' / 'iter_3.pth'),
-            '--out',
-            str(folder / 'out'),
-            '--work-dir',
-            str(folder / 't'),
-        ],
+        [test, file, checkpoint, '--out', written, '--work-dir', str(folder / 't'), '--show-dir', shown],
         [train, file, '--resume', *longer],
     ]
     (folder / 'printed').write_text(python(DRIVER, json.dumps(commands)))
