@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 
 import mmseg
@@ -59,7 +60,17 @@ def tiny_config(pictures, folder, form, **changes):
 
 
 @pytest.fixture(scope='module')
-def scripts(pictures, tmp_path_factory, python):
+def installed(tmp_path_factory):
+    """A folder with the plugin as a wheel lays it out: the configs are inside the package, no checkout is near."""
+    site = tmp_path_factory.mktemp('site')
+    for package in ('mmseg_plugin', 'shared_spec'):
+        shutil.copytree(ROOT / package, site / package, ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copytree(ROOT / 'configs', site / 'segparity' / 'configs', ignore=shutil.ignore_patterns('__pycache__'))
+    return site
+
+
+@pytest.fixture(scope='module')
+def scripts(pictures, tmp_path_factory, python, installed):
     """The folder of a training, its test with predictions written, and its resumption, all in MMSegmentation's scripts."""
     folder = tmp_path_factory.mktemp('scripts')
     file = tiny_config(pictures, folder, BASES)
@@ -71,7 +82,7 @@ def scripts(pictures, tmp_path_factory, python):
         [test, file, checkpoint, '--out', written, '--work-dir', str(folder / 't'), '--show-dir', shown],
         [train, file, '--resume', *longer],
     ]
-    (folder / 'printed').write_text(python(DRIVER, json.dumps(commands)))
+    (folder / 'printed').write_text(python(DRIVER, json.dumps(commands), path=installed))
     return folder
 
 
@@ -102,10 +113,11 @@ def test_the_log_has_one_titled_table_of_results(scripts):
     assert printed.count('FineGrainedMetric: results, in per cent') == 3  # train, test, resume
 
 
-def test_the_launcher_prints_a_config_that_names_our_base_files(pictures, tmp_path, python):
+def test_the_launcher_prints_a_config_that_names_our_base_files(pictures, tmp_path, python, installed):
     """print_config.py imports the models, which mmcv-lite cannot do unrepaired, and its config has a plain list."""
     file = tiny_config(pictures, tmp_path, PLAIN)
-    printed = python('-m', 'mmseg_plugin', 'print_config', file, '--cfg-options', 'log_level=ERROR', cwd=tmp_path)
+    command = ('-m', 'mmseg_plugin', 'print_config', file, '--cfg-options', 'log_level=ERROR')
+    printed = python(*command, cwd=tmp_path, path=installed)
     assert "type='JaccardMetricLoss'" in printed and "log_level = 'ERROR'" in printed
     assert Config.fromfile(tmp_path / 'example.py').vis_backends[0].type == 'LocalVisBackend'  # mmseg:: was found
 
