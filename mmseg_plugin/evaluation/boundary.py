@@ -37,6 +37,7 @@ class BoundaryMetric(ImageMetric):
         prefix=None,
         output_dir=None,
         format_only=False,
+        keep_results=False,
         per_image_file=None,
     ):
         owner = type(self).__name__

@@ -6,6 +6,8 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from shared_spec.metrics.levels import level_of
+
 PLAIN = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
 SHOWN = 10  # how many skipped images are named
 NAME = 24  # how much of a class's name is shown, at most
@@ -48,7 +50,7 @@ def say(console, text):
 def scores(results, specs, width):
     """Score x level, in per cent; level x score where that is too wide."""
     rows = [m for part in ('overlap', 'boundary', 'calibration') if part in specs for m in specs[part].metrics]
-    suffixes = list(dict.fromkeys(split(name, rows)[1] for name in results if split(name, rows)))
+    suffixes = list(dict.fromkeys(level_of(name, rows)[1] for name in results if level_of(name, rows)))
     turned = 14 + 7 * len(suffixes) > width
     table = Table(title='Results, in per cent', **PLAIN)
     table.add_column('')
@@ -58,12 +60,6 @@ def scores(results, specs, width):
         names = [column + row for column in rows] if turned else [row + column for column in suffixes]
         table.add_row(row, *(per_cent(results[name]) if name in results else '' for name in names))
     return table
-
-
-def split(name, rows):
-    """(score, level) of the name of a result, or None where it has no level."""
-    found = [row for row in rows if name.startswith(row) and len(name) > len(row)]
-    return (max(found, key=len), name[len(max(found, key=len)) :]) if found else None
 
 
 def distances(results, spec):
