@@ -165,6 +165,8 @@ def case_shapes_without_a_meaning_are_refused():
     refuses(ValueError, '1 or 2 or 3 spatial axes', metric.update_state, ids_[:, 0, 0], maps[:, 0, 0])
     refuses(ValueError, 'weight must be one number per pixel', metric.update_state, ids_, maps, np.ones((2, 4)))
     refuses(ValueError, '(or one, the foreground)', km.MeanIoU(2).update_state, ids_, maps)
+    for channels in (1, 2):  # of a binary problem, to which one class is one too few
+        refuses(ValueError, 'MeanIoU: num_classes must be 2', km.MeanIoU(1).update_state, ids_, maps[..., :channels])
 
 
 def case_arguments_without_a_meaning_are_refused():
