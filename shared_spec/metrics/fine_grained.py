@@ -37,9 +37,18 @@ class FineGrained(OfImages):
     )
     mmseg_type = 'FineGrainedMetric'
     mmseg_line = "val_evaluator = dict(type='FineGrainedMetric', ignore_index=255, q=[1, 5])"
-    keras_line = (
-        'model.compile(metrics=['
-        'keras_plugin.metrics.MeanIoU(num_classes, level="C", ignore_class=255, from_logits=True)])'
+    keras_line = '\n'.join(
+        (
+            "metric = metrics.MeanIoU(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            "metric = metrics.MeanDice(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            "metric = metrics.MeanAccuracy(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            "metric = metrics.MeanPrecision(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            "metric = metrics.MeanFscore(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            'metric = metrics.PixelAccuracy(num_classes=19, ignore_class=255, from_logits=True)',
+            'metric = metrics.SegmentationReport(num_classes=19, ignore_class=255, from_logits=True)',
+            "callback = metrics.WorstCaseResults()  # for metrics with worst_every='epoch'",
+            'callback = metrics.CheckMetrics()  # says why a result is NaN',
+        )
     )
 
     levels: tuple = param(

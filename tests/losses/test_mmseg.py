@@ -36,7 +36,7 @@ def build(name, **params):
 
 def test_weighted_sum_takes_its_losses_without_their_name():
     parts = [dict(type='JaccardMetricLoss'), dict(type='SoftDiceLoss')]
-    unnamed, named = mmseg_plugin.losses.WeightedSumLoss(parts), build('WeightedSumLoss', losses=parts)
+    unnamed, named = MODELS.get('WeightedSumLoss')(parts), build('WeightedSumLoss', losses=parts)
     assert unnamed(Z, Y) == named(Z, Y)
 
 

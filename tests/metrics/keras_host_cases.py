@@ -7,7 +7,6 @@ import keras
 import numpy as np
 from keras import ops
 
-import keras_plugin
 from keras_plugin import metrics as km
 from shared_spec import METRICS, SpecError
 from shared_spec.metrics.per_image import read_table
@@ -158,25 +157,6 @@ def case_host_metrics_leave_the_training_alone():
     preds = np.asarray(model.predict_on_batch(x[8:])).argmax(-1)
     want = METRICS['FineGrained'](num_classes=4).reference(preds, y[8:])
     assert_agrees(got, want, 1e-12)
-
-
-class Recorder:
-    """What stands for a model in a line that only builds metrics."""
-
-    def compile(self, metrics):
-        self.built = metrics
-
-    def fit(self, callbacks):
-        self.built = callbacks
-
-
-def case_the_lines_of_the_specs_build():
-    data = np.zeros((2, 4, 4, 3), 'float32'), np.zeros((2, 4, 4), int)
-    for kind in METRICS.values():
-        model = Recorder()
-        names = dict(keras_plugin=keras_plugin, model=model, num_classes=3, validation_data=data)
-        exec(kind.keras_line, names)
-        assert len(model.built) == 1 and type(model.built[0]).__module__.startswith('keras_plugin.metrics')
 
 
 def case_host_metrics_refuse_what_has_no_meaning():

@@ -42,6 +42,28 @@ class WeightedSumLoss(Weighted):
         'Without losses: 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss, the recipe of the JDT papers.'
     )
 
+    mmseg_line = (
+        '# a list in loss_decode adds up as well, and each part is logged\n'
+        'weighted_sum = dict(\n'
+        "    type='WeightedSumLoss',\n"
+        '    losses=[\n'
+        "        dict(type='WeightedCrossEntropyLoss', ignore_index=255),\n"
+        "        dict(type='JaccardMetricLoss', ignore_index=255),\n"
+        '    ],\n'
+        '    weights=[0.25, 0.75],\n'
+        ')\n'
+        'model = dict(decode_head=dict(loss_decode=[weighted_sum]))'
+    )
+    keras_line = (
+        'loss = losses.WeightedSumLoss(\n'
+        '    [\n'
+        '        losses.WeightedCrossEntropyLoss(from_logits=True, ignore_class=255),\n'
+        '        losses.JaccardMetricLoss(from_logits=True, ignore_class=255),\n'
+        '    ],\n'
+        '    weights=[0.25, 0.75],\n'
+        ')'
+    )
+
     losses: tuple = positional(param(None, Optional(Losses()), 'the losses; None is the recipe of the JDT papers'))
     weights: tuple = param(
         None, Optional(Each(Real(low=0), 'a list of numbers >= 0')), 'one for each loss; None is 1 for each'
