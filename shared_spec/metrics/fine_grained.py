@@ -60,6 +60,7 @@ class FineGrained(OfImages):
         (1, 5),
         Each(Integer(1, 100), 'a list (it may be empty) of different integers from 1 to 100', at_least=0, unique=True),
         'per cent of the lowest values that the worst-case results of I and C average; empty for none',
+        keras_default=(),
     )
     metrics: tuple = param(
         ('mAcc', 'mIoU', 'mDice'),
@@ -69,6 +70,7 @@ class FineGrained(OfImages):
             unique=True,
         ),
         'which scores are reported; mAcc is the recall',
+        keras_default=('mIoU',),
     )
     beta: float = param(1.0, Real(low=0, above=True), 'weight of recall in mFscore')
     present_in: str = param(

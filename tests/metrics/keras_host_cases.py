@@ -50,6 +50,13 @@ def case_host_metrics_agree_with_the_references():
     assert_same(got, want, FLOAT32)
     assert all(isinstance(value, float) for value in got.values())
 
+    host = km.HostMetrics((logits, targets), 3, **EVERYTHING, **options)
+    assert host.per_class() == {}
+    got, found = host.evaluate(identity(9, 11, 3)), host.per_class()
+    assert {*found} >= {'IoUD', 'IoUC5', 'HD95C', 'BoundaryIoUD', 'SCED'}
+    for name, values in found.items():
+        assert_agrees({name: np.nanmean(values)}, {name: got.get(f'm{name}', got.get(name))}, FLOAT32)
+
     weights = (np.random.default_rng(3).random(targets.shape) < 0.7).astype('float32')
     want = references(3, preds, probs, targets, weights, empty='diagonal', ratio=0.1, spacing=[2, 0.5])
     data = (logits, targets[..., None].astype('float32'), weights)
