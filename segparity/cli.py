@@ -5,6 +5,7 @@ import os
 import sys
 
 from rich.console import Console
+from rich.text import Text
 
 from segparity import __version__
 
@@ -40,8 +41,8 @@ def build_parser():
     command = commands.add_parser('list', help='every loss and metric, one line each')
     command.set_defaults(run=_list)
 
-    command = commands.add_parser('show', help='one loss or metric: formula, parameters, source, configuration')
-    command.add_argument('name')
+    command = commands.add_parser('show', help='one loss or metric: formula, parameters, source, lines to copy')
+    command.add_argument('name', help='of a loss, a metric, or a class of either world, such as MeanIoU')
     command.set_defaults(run=_show)
 
     command = commands.add_parser('check', help='values and gradients of every installed implementation side by side')
@@ -89,7 +90,7 @@ def _show(options, console):
     from segparity.pages import page
 
     for part in page(options.name):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text))  # lines that may be copied are never broken
     return 0
 
 

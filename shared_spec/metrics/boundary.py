@@ -100,10 +100,7 @@ class BoundaryIoU(OfMasks):
     )
     metrics = ('BoundaryIoU',)
     mmseg_line = "val_evaluator = dict(type='BoundaryMetric', ignore_index=255, metrics=['BoundaryIoU'])"
-    keras_line = (
-        'model.compile(metrics=['
-        'keras_plugin.metrics.BoundaryIoU(num_classes, level="C", ignore_class=255, from_logits=True)])'
-    )
+    keras_line = "metric = metrics.BoundaryIoU(num_classes=19, level='C', ignore_class=255, from_logits=True)"
 
     levels: tuple = param(
         ('D', 'I', 'C'),
@@ -156,8 +153,10 @@ class SurfaceDistance(OfMasks):
     )
     mmseg_line = "val_evaluator = dict(type='BoundaryMetric', ignore_index=255, metrics=['HD95', 'ASSD'])"
     keras_line = (
-        'model.fit(callbacks=[keras_plugin.metrics.HostMetrics(validation_data, num_classes, ignore_class=255, '
-        'from_logits=True, distances=["HD95"])])'
+        'images, labels = np.zeros((1, 64, 64, 3)), np.zeros((1, 64, 64), int)  # your validation data\n'
+        'callback = metrics.HostMetrics(\n'
+        "    (images, labels), num_classes=19, ignore_class=255, from_logits=True, distances=['HD95', 'ASSD']\n"
+        ')'
     )
 
     levels: tuple = param(
