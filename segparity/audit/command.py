@@ -4,14 +4,13 @@ import re
 import shlex
 from pathlib import Path
 
-from rich.markup import escape
-
 from segparity.audit.numbers import as_json
 from segparity.audit.page import page_text
 from segparity.audit.panel_files import panel_png
 from segparity.audit.remarks import remarks
 from segparity.audit.report import make_report
 from segparity.audit.several import load_tables
+from segparity.terminal import say
 from shared_spec.files import replacing
 
 
@@ -27,13 +26,13 @@ def audit(args, console):
         if args.png:
             write_pictures(args.png, report)
         if args.json:
-            write(args.json, as_json(report))
+            write(args.json, encoded(as_json(report)))
         said = remarks(report)
-        text = page_text(report, said, command_line(args))
+        text = encoded(page_text(report, said, command_line(args)))
         write(args.out, text)
     for sentence in said:
-        console.print(escape(sentence), highlight=False, soft_wrap=True)
-    console.print(f'{escape(str(args.out))}: {len(text.encode()) / 1e6:.1f} MB', highlight=False, soft_wrap=True)
+        say(console, sentence)
+    say(console, f'{args.out}: {len(text) / 1e6:.1f} MB')
     return 0
 
 
@@ -88,6 +87,11 @@ def plain(name):
 
 
 def write(path, data):
-    """Text or bytes, whole or not at all."""
+    """Whole or not at all."""
     with replacing(path) as part:
-        part.write_bytes(data.encode() if isinstance(data, str) else data)
+        part.write_bytes(data)
+
+
+def encoded(text):
+    """In UTF-8; a name that is none is shown by its bytes."""
+    return text.encode('utf-8', 'backslashreplace')

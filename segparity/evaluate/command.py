@@ -4,10 +4,8 @@ import hashlib
 import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segparity.evaluate import output, pairs
@@ -15,8 +13,9 @@ from segparity.evaluate import run as local
 from segparity.evaluate.journal import Journal, cache_path, stamp_of
 from segparity.evaluate.options import settings_of
 from segparity.evaluate.state_file import refuse_other_files, write_state
-from segparity.evaluate.tables import print_remarks, print_results, say
+from segparity.evaluate.tables import print_remarks, print_results
 from segparity.evaluate.totals import Totals
+from segparity.terminal import complain, say, standard_error
 
 
 class BadPair(ValueError):
@@ -37,7 +36,7 @@ def run(options, console):
     if not found:
         raise ValueError(f'the shard {options.shard[0]}/{options.shard[1]} has no pair')
 
-    notes = Console(stderr=True, quiet=options.quiet)
+    notes = standard_error(options.quiet)
     totals, skipped = Totals(settings), list(missing)
     journal = open_journal(options, settings, notes)
     try:
@@ -45,7 +44,7 @@ def run(options, console):
     except KeyboardInterrupt:
         same = 'the same command without --fresh' if options.fresh else 'the same command'
         kept = f'; {len(totals)} of {len(found)} pairs are done and kept: {same} continues' if journal else ''
-        print(f'segparity: interrupted{kept}', file=sys.stderr)
+        complain(f'segparity: interrupted{kept}')
         return 130
     finally:
         if journal:
@@ -53,9 +52,10 @@ def run(options, console):
     if not len(totals):
         image, reason = sorted(skipped)[0]
         raise ValueError(f'no pair can be used: {image}: {reason}')
-    write_outputs(options, totals, sorted(skipped), console)
+    write_files(options, totals, sorted(skipped))
     if journal:
         journal.remove()
+    print_outputs(options, totals, sorted(skipped), console)
     return 0
 
 
@@ -140,15 +140,20 @@ def progress(notes):
     return Progress(*columns, console=notes, transient=True, disable=notes.quiet or not notes.is_terminal)
 
 
-def write_outputs(options, totals, skipped, console):
-    """The files first, the state before all others: what took the time is safe whatever follows."""
+def write_files(options, totals, skipped):
+    """Every file before a word is printed, the state before all others: what took the time is safe whatever follows."""
     if options.state:
         write_state(options.state, totals, skipped)
     if options.per_image:
         output.write_per_image(options.per_image, totals)
+    if options.json and str(options.json) != '-':
+        output.write_json(options.json, totals, skipped)
+
+
+def print_outputs(options, totals, skipped, console):
     if not options.quiet and str(options.json) != '-':
         print_results(totals, skipped, console)
     else:
-        print_remarks(totals, skipped, Console(stderr=True))
-    if options.json:
-        output.write_json(options.json, totals, skipped, console)
+        print_remarks(totals, skipped, standard_error())
+    if str(options.json) == '-':
+        console.out(output.as_json(totals, skipped), highlight=False)

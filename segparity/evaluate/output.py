@@ -29,18 +29,13 @@ def number(value):
     return value if math.isfinite(value) else None if math.isnan(value) else 'inf'
 
 
-def write_json(path, totals, skipped, console):
-    """To a file, or to the console where ``path`` is '-'."""
-    text = as_json(totals, skipped)
-    if str(path) == '-':
-        console.out(text, highlight=False)
-        return
+def write_json(path, totals, skipped):
     with replacing(path) as part:
-        part.write_text(text + '\n', encoding='utf-8')
+        part.write_text(as_json(totals, skipped) + '\n', encoding='utf-8')
 
 
 def check_per_image(path):
-    check_format('segparity evaluate', path)
+    check_format('--per-image', path)
 
 
 def write_per_image(path, totals):

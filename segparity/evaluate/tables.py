@@ -6,6 +6,9 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from segparity.terminal import say
+from shared_spec.visible import visible
+
 PLAIN = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
 SHOWN = 10  # how many skipped images are named
 NAME = 24  # how much of a class's name is shown, at most
@@ -39,10 +42,6 @@ def print_remarks(totals, skipped, console):
             say(console, f'  {image}: {reason}')
         if len(skipped) > SHOWN:
             say(console, f'  and {len(skipped) - SHOWN} more (--json has all of them)')
-
-
-def say(console, text):
-    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def scores(results, specs, width):
@@ -92,7 +91,7 @@ def classes(totals, width):
         table.add_column(column, justify='right')
     show = {name: plain if name.startswith('HD') else per_cent for name in columns}
     for c, (name, images) in enumerate(zip(totals.settings.classes, totals.labelled())):
-        table.add_row(Text(name), str(images), *(show[column](found[column][c]) for column in columns))
+        table.add_row(Text(visible(name)), str(images), *(show[column](found[column][c]) for column in columns))
     return table
 
 
