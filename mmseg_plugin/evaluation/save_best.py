@@ -7,7 +7,7 @@ The hook infers from parts of names whether larger or smaller is better, and ref
 from mmengine.hooks import CheckpointHook
 
 GREATER = ('FWIoU', 'mFscore', 'BoundaryIoU')
-LESS = ('ECED', 'ECEI', 'SCED', 'SCEI', 'HDI', 'HDC', 'HD95I', 'HD95C', 'ASSDI', 'ASSDC')
+LESS = ('ECED', 'ECEI', 'SCED', 'SCEI', 'HDI', 'HDC', 'HD95I', 'HD95C', 'ASSDI', 'ASSDC', 'missed')
 
 for _keys, _ours in ((CheckpointHook._default_greater_keys, GREATER), (CheckpointHook._default_less_keys, LESS)):
     _keys.extend(name for name in _ours if name not in _keys)

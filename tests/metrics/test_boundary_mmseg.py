@@ -44,7 +44,8 @@ def evaluated(metric, data_samples, size=None):
 
 
 def as_logged(results):
-    return {name: value * (100 if name.startswith('BoundaryIoU') else 1) for name, value in results.items()}
+    fractions = 'BoundaryIoU', 'missed'
+    return {name: value * (100 if name.startswith(fractions) else 1) for name, value in results.items()}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_repeated_images_are_dropped_by_identity_only():
 def test_the_prefix_stands_before_every_name():
     preds, targets = random_pairs(26, 2, 3)
     got = evaluated(build(3, metrics=['HD'], prefix='edge'), samples(preds, targets))
-    assert list(got) == ['edge/HDI', 'edge/HDC']
+    assert list(got) == ['edge/HDI', 'edge/HDC', 'edge/missed', 'edge/HDI_rest', 'edge/HDC_rest']
 
 
 def test_only_what_is_reported_is_measured():
