@@ -10,6 +10,7 @@ from segparity.audit.panel_files import panel_png
 from segparity.audit.remarks import remarks
 from segparity.audit.report import make_report
 from segparity.audit.several import load_tables
+from segparity.outputs import check_writable, refuse_clashes
 from segparity.terminal import say
 from shared_spec.files import replacing
 
@@ -21,6 +22,9 @@ def audit(args, console):
     names = [name.strip() for name in args.names.split(',')] if args.names is not None else None
     with console.status('reading tables') as status:
         tables = load_tables(args.table, names)
+        named = {name for table in tables for names in table.files.values() for name in names}
+        folders = {Path(), *(table.path.parent for table in tables)}
+        refuse_clashes(outputs(args), (folder / name for folder in folders for name in named if name))
         report = make_report(tables, args, status.update)
         status.update('writing')
         if args.png:
@@ -55,14 +59,18 @@ def command_line(args):
 
 
 def check_outputs(args):
-    """Nothing that is written may replace a table, and the page needs a file's name."""
-    for option, path in (('--out', args.out), ('--json', args.json)):
-        if path is None:
-            continue
-        if path.is_dir():
-            raise IsADirectoryError(f'{option}: {path} is a folder')
-        if any(path.resolve() == Path(table).resolve() for table in args.table):
-            raise ValueError(f'{option}: {path} is one of the tables')
+    """Nothing that is written may replace what is read, and the page needs a file's name."""
+    check_writable(outputs(args))
+    if args.png is not None and args.png.exists() and not args.png.is_dir():
+        raise NotADirectoryError(f'--png: {args.png} is a file, expected a folder')
+    folders = [folder for folder in (args.images, args.targets, *(args.preds or ())) if folder is not None]
+    pictures = (path for folder in folders for path in folder.rglob('*'))
+    refuse_clashes(outputs(args), (*args.table, args.palette, *pictures))
+
+
+def outputs(args):
+    """Option -> file, of what is written."""
+    return {'--out': args.out, '--json': args.json}
 
 
 def write_pictures(folder, report):

@@ -15,6 +15,7 @@ from segparity.evaluate.options import settings_of
 from segparity.evaluate.state_file import refuse_other_files, write_state
 from segparity.evaluate.tables import print_remarks, print_results
 from segparity.evaluate.totals import Totals
+from segparity.outputs import check_writable, refuse_clashes
 from segparity.terminal import complain, say, standard_error
 
 
@@ -32,6 +33,7 @@ def run(options, console):
     settings = settings_of(options, has_probabilities(found, options))
     if missing and not options.skip_bad:
         raise ValueError(pairs.listed(missing))
+    refuse_clashes(written(options), inputs(options, found))
     found = pairs.shard(found, *options.shard)
     if not found:
         raise ValueError(f'the shard {options.shard[0]}/{options.shard[1]} has no pair')
@@ -63,15 +65,21 @@ def check_outputs(options):
     """Refuses what could not be written, before anything is measured."""
     if options.per_image:
         output.check_per_image(options.per_image)
+    check_writable(written(options))
     if options.state:
         refuse_other_files(options.state)
-    for path in (options.state, options.per_image, options.json):
-        if path and str(path) != '-' and path.is_dir():
-            raise ValueError(f'{path} is a folder, expected the name of a file')
-        if path and str(path) != '-':
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not os.access(path.parent, os.W_OK):
-                raise PermissionError(f'{path} cannot be written: no permission in {path.parent}')
+
+
+def written(options):
+    """Option -> file, of what is written."""
+    return {'--state': options.state, '--per-image': options.per_image, '--json': options.json}
+
+
+def inputs(options, found):
+    """Every file that is read."""
+    yield from (options.pred, options.gt, options.palette, options.pred_palette, options.gt_palette, options.classes)
+    for pair in found:
+        yield from (pair.pred, pair.target)
 
 
 def has_probabilities(found, options):

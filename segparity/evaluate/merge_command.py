@@ -1,17 +1,20 @@
 """``segparity merge``: states of several runs as if they had been one."""
 
-from segparity.evaluate.command import check_outputs, print_outputs, write_files
+from segparity.evaluate.command import check_outputs, print_outputs, write_files, written
 from segparity.evaluate.options import reported
 from segparity.evaluate.settings import difference
 from segparity.evaluate.state_file import read_state
 from segparity.evaluate.totals import Totals
 from segparity.evaluate.wording import in_options
+from segparity.outputs import refuse_clashes
 from segparity.terminal import say
 
 
 def run(options, console):
     """Runs the command; see ``segparity.evaluate``. Raises ValueError or OSError for states that cannot be merged."""
     check_outputs(options)
+    refuse_clashes({**written(options), '--state': None}, options.states)  # a state may take the place of one merged
+    refuse_clashes(written(options), ())
     totals, skipped, repeats = merged(options.states, reported(options))
     write_files(options, totals, skipped)
     if repeats and not options.quiet and str(options.json) != '-':

@@ -247,8 +247,8 @@ def test_tables_that_share_no_image(table, audit):
         (['--targets', 'nowhere'], '--targets: nowhere is no folder'),
         (['--palette', 'nowhere.json'], 'nowhere.json'),
         (['--coded', 'both'], '--coded: which colours stand for which classes is said by --palette'),
-        (['--out', '.'], '--out: . is a folder'),
-        (['--json', 'model.csv'], '--json: model.csv is one of the tables'),
+        (['--out', '.'], '--out . is a folder'),
+        (['--json', 'model.csv'], '--json must be no file that is read, got model.csv'),
     ],
 )
 def test_wrong_options_are_one_sentence(table, audit, tmp_path, arguments, sentence):
