@@ -6,7 +6,7 @@ import traceback
 
 from segparity import __version__
 from segparity.arguments import Parser
-from segparity.terminal import NOBODY_READS, complain, let_go, lines, standard_output
+from segparity.terminal import NobodyReads, complain, let_go, lines, standard_output
 
 
 def main(arguments=None):
@@ -17,8 +17,8 @@ def main(arguments=None):
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return run(words)
-    except BrokenPipeError:
-        return NOBODY_READS
+    except NobodyReads:
+        return 141  # what a shell says of a tool that SIGPIPE ended
     except KeyboardInterrupt:
         complain('segparity: interrupted')
         return 130
@@ -36,11 +36,8 @@ def run(words):
         parser.print_help()
         return 2
     try:
-        code = options.run(options, standard_output())
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        return code
-    except BrokenPipeError:
+        return options.run(options, standard_output())
+    except NobodyReads:
         raise
     except (ValueError, TypeError, ImportError, OSError, RuntimeError, MemoryError) as error:
         if os.environ.get('SEGPARITY_TRACEBACK'):

@@ -8,11 +8,19 @@ from rich.console import Console
 
 from shared_spec.visible import visible
 
-NOBODY_READS = 141  # what a shell says of a tool that SIGPIPE ended
+
+class NobodyReads(Exception):
+    """The reader of the standard output has gone. No BrokenPipeError: those come from processes that died, too."""
 
 
 class Terminal(Console):
     """rich's console, whose texts have no control characters; the lines and colours are its own."""
+
+    def print(self, *objects, **options):
+        try:
+            super().print(*objects, **options)
+        except BrokenPipeError:  # of a rich without ``on_broken_pipe``
+            self.on_broken_pipe()
 
     def render(self, renderable, options=None):
         for segment in super().render(renderable, options):
@@ -21,7 +29,7 @@ class Terminal(Console):
     def on_broken_pipe(self):
         """Notes nobody reads are left out; results that nobody reads end the command."""
         if not self.stderr:
-            raise BrokenPipeError
+            raise NobodyReads
         self.quiet = True
 
 

@@ -22,7 +22,7 @@ def replacing(path):
         return
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f'.{path.stem}.', suffix=f'.part{path.suffix}', dir=path.parent)
+    handle, part = tempfile.mkstemp(prefix=f'.{path.stem[:40]}.', suffix=f'.part{path.suffix}', dir=path.parent)
     os.close(handle)
     part = Path(part)
     try:

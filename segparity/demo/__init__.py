@@ -62,8 +62,6 @@ def run(args, console):
     except DemoError as error:
         say(console, error)
         return 1
-    except BrokenPipeError:  # nobody reads on: `segparity demo | head`
-        raise
     except OSError as error:
         say(console, f'The demo in {args.out} stopped: {error.strerror or error}')
         return 1

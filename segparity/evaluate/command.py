@@ -17,6 +17,7 @@ from segparity.evaluate.tables import print_remarks, print_results
 from segparity.evaluate.totals import Totals
 from segparity.outputs import check_writable, refuse_clashes
 from segparity.terminal import complain, say, standard_error
+from shared_spec.files import reason
 
 
 class BadPair(ValueError):
@@ -105,7 +106,10 @@ def open_journal(options, settings, notes):
     try:
         return Journal(path, settings.key(), options.fresh)
     except OSError as error:
-        say(notes, f'A killed run could not be continued, for the cache cannot be written: {error}')
+        say(
+            notes,
+            f'A killed run could not be continued, for the cache {path.parent} cannot be written: {reason(error)}',
+        )
         return None
 
 

@@ -151,6 +151,13 @@ def test_no_output_takes_the_place_of_an_input(place, capsys, words):
     assert {path: path.read_bytes() for path in Path().rglob('*') if path.is_file()} == before
 
 
+@pytest.mark.skipif(not os.path.exists('/bin/false'), reason='the system has no program that only fails')
+def test_workers_that_do_not_start_are_no_closed_pipe(place, capsys, monkeypatch):
+    monkeypatch.setattr('multiprocessing.spawn._python_exe', b'/bin/false')
+    sentence = refused(capsys, 'evaluate', 'pred', 'gt', '--num-classes', '4', '--workers', '2')
+    assert 'worker process' in sentence and '--workers' in sentence
+
+
 def test_a_merge_may_replace_one_of_its_states(place, capsys):
     before = Path('s.npz').read_bytes()
     assert run(capsys, 'merge', 's.npz', '--state', 's.npz', '--quiet') == (0, '', '')

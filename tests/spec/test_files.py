@@ -24,6 +24,13 @@ def test_a_link_stays_one(tmp_path):
     assert [path.name for path in (tmp_path / 'folder').iterdir()] == ['file']
 
 
+def test_a_name_as_long_as_the_system_takes(tmp_path):
+    for letter in 'xü':
+        path = tmp_path / (letter * (os.pathconf(tmp_path, 'PC_NAME_MAX') // len(letter.encode()) - 4) + '.txt')
+        write(path, letter)
+        assert path.read_text() == letter
+
+
 @pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='the system has no named pipes')
 def test_a_pipe_is_written_into_and_not_replaced(tmp_path):
     path = tmp_path / 'pipe'
