@@ -158,7 +158,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
                 abouts.append(about)
         self._warn(logger, abouts)
         for sentence in self.remarks(state):
-            logger.warning(f'{type(self).__name__}: {sentence}')
+            logger.info(f'{type(self).__name__}: {sentence}')
         if self.per_image_file is not None:
             write_table(self.per_image_file, self.per_image(state, abouts))
             logger.info(f'the table of images is saved to {self.per_image_file}')

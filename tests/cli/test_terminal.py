@@ -199,7 +199,7 @@ def test_the_sentence_about_a_missed_object(tmp_path, capsys):
     cells = sum((target == c).any() for target in targets for c in range(4))
     state = '--state', tmp_path / 's.npz', '--json', tmp_path / 'j.json'
     code, out, _ = run(capsys, 'evaluate', *folders, *FOUR, '--distances', *state)
-    sentence = f"missed in 1 of {cells} (image, class), most of 'class 3' (1 of 4): one mask is empty there"
+    sentence = f"missed in 1 of {cells} (image, class), such as 'class 3' in 1 of 4 images: one mask is empty there"
     assert code == 0 and sentence in out and 'C rest' in out
     found = json.loads((tmp_path / 'j.json').read_text())
     assert found['missed'] == {'count': 1, 'of': cells} and found['results']['HDI'] == 'inf'

@@ -8,6 +8,7 @@ for host in ('torch', 'mmengine', 'mmcv', 'mmseg'):
 
 import torch
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
 import mmseg_plugin  # noqa: F401
@@ -118,6 +119,18 @@ def test_the_table_of_classes_is_logged(monkeypatch):
     header, row = ([cell.strip() for cell in line.split('|')][1:-1] for line in texts[-1].splitlines()[2:6:3])
     assert header == ['Class', 'BoundaryIoUD', 'BoundaryIoUC', 'ASSDC']
     assert row[0] == 'class 1' and row[1:] == [f'{100 * 4 / 12:.2f}', f'{100 * 4 / 12:.2f}', f'{8 / 16:.2f}']
+
+
+def test_missed_objects_are_said(monkeypatch):
+    texts = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', texts.append)
+    rule = next(rule for rule in RULES if rule.name == 'one_missed_of_four')
+    for params in (dict(metrics=['BoundaryIoU']), dict(empty='diagonal')):
+        evaluated(build(2, **params), samples(rule.preds, rule.targets))
+        assert not any('missed' in text for text in texts)
+    evaluated(build(2, metrics=['HD']), samples(rule.preds, rule.targets))
+    (said,) = (text for text in texts if 'missed' in text)
+    assert said.startswith("BoundaryMetric: missed in 1 of 4 (image, class), such as 'class 1' in 1 of 2 images: ")
 
 
 @pytest.mark.parametrize('name', [*BoundaryIoU(num_classes=3).names(), *SurfaceDistance(num_classes=3).names()])
