@@ -158,6 +158,8 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
             if state.add(*row, image_id):
                 abouts.append(about)
         self._warn(logger, abouts)
+        for sentence in self.remarks(state):
+            logger.info(f'{type(self).__name__}: {sentence}')
         if self.per_image_file is not None:
             write_table(self.per_image_file, self.per_image(state, abouts))
             logger.info(f'the table of images is saved to {self.per_image_file}')
@@ -175,6 +177,10 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
     def aliases(self, found):
         """The same results under the names that MMSegmentation's own evaluator has for them."""
         return {}
+
+    def remarks(self, state):
+        """Sentences about results that mislead by themselves."""
+        return ()
 
     def _warn(self, logger, abouts):
         for sentence in sentences(type(self).__name__, abouts, self.class_names, self.ignore_index):

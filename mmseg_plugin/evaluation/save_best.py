@@ -12,7 +12,7 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 GREATER = re.compile(
     r'aAcc|FWIoU|m(Acc|IoU|Dice|Precision)|(m(Acc|IoU|Dice|Precision|Fscore)|BoundaryIoU)(D|[IC](\d+|Q)?)'
 )
-LESS = re.compile(r'(ECE|SCE|HD|HD95|ASSD)[DIC]')
+LESS = re.compile(r'(ECE|SCE)[DIC]|(HD|HD95|ASSD)[DIC](_rest)?|missed')
 
 
 def rule_of(name):

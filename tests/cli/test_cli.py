@@ -79,7 +79,7 @@ def test_check_parity_takes_your_own_data_and_can_fail():
 
 
 def test_piped_output_is_plain():
-    done = subprocess.run([sys.executable, '-m', 'segparity.cli', 'list'], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, '-m', 'segparity', 'list'], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and '\x1b' not in done.stdout and 'JaccardMetricLoss' in done.stdout
 
 

@@ -63,6 +63,14 @@ def case_host_metrics_agree_with_the_references():
     got = km.HostMetrics(data, 3, **EVERYTHING, **options).evaluate(identity(9, 11, 3))
     assert_same(got, want, FLOAT32, 'weights')
 
+    preds[0][preds[0] == 2] = 1  # an object that is missed
+    targets[0][-1, -1] = 2
+    data = np.eye(3, dtype='float32')[preds], targets
+    got = km.HostMetrics(data, 3, ignore_class=255, distances=('HD',)).evaluate(identity(9, 11, 3))
+    want = METRICS['SurfaceDistance'](num_classes=3, metrics=['HD']).reference(preds, targets)
+    assert_same({name: got[name] for name in want}, want, FLOAT32, 'missed')
+    assert got['HDI'] == float('inf') and got['missed'] > 0 and got['HDI_rest'] < float('inf')
+
 
 def case_host_metrics_of_one_channel_and_of_ids():
     logits, targets, _, _ = scores_and_labels(82, 4, 2)
