@@ -14,7 +14,7 @@ LARGER = (
     r'aAcc|FWIoU|(?:m(?:Acc|IoU|Dice|Precision|Fscore)|BoundaryIoU)(?:D|[IC](?:\d+|Q)?)'
     r'|(?:Acc|IoU|Dice|Precision|Fscore)[DC]_.+'
 )
-SMALLER = r'(?:ECE|SCE)[DI]|(?:HD|HD95|ASSD)[IC]'
+SMALLER = r'(?:ECE|SCE)[DI]|(?:HD|HD95|ASSD)[IC](?:_rest)?|missed'
 
 
 def mode_of(name):

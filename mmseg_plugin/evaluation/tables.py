@@ -8,6 +8,9 @@ from shared_spec.metrics.levels import level_of
 def tables(owner, specs, results, class_names, columns):
     """The tables of one evaluator, titled with its name, two decimals as in MMSegmentation's own."""
     rows = {metric: unit(spec, metric) for spec in specs for metric in spec.metrics}
+    results = {
+        name: value for name, value in results.items() if not of_missed(name) or results['missed'] and name != 'missed'
+    }
     units = ', '.join(dict.fromkeys(rows.values()))
     texts = [matrix(f'{owner}: results, {units}', rows, results), *without_level(rows, results)]
     if columns:
@@ -28,6 +31,11 @@ def without_level(rows, results):
     found = [f'{name} {shown(value)}' for name, value in results.items() if not level_of(name, rows)]
     if found:
         yield ', '.join(found)
+
+
+def of_missed(name):
+    """Whether a result is about objects that were missed; how many were is said in a sentence."""
+    return name == 'missed' or name.endswith('_rest')
 
 
 def unit(spec, metric):
