@@ -60,7 +60,9 @@ def check(names, frameworks, ways, console):
     console.print(table(rows))
     for row in rows:
         if row.error:
-            console.print(f'{row.name} in {row.framework} {row.way} ({row.worst}): {row.error}', style='red', markup=False)
+            console.print(
+                f'{row.name} in {row.framework} {row.way} ({row.worst}): {row.error}', style='red', markup=False
+            )
     wrong = sum(not row.ok for row in rows)
     console.print(
         f'{len(rows) - wrong} of {len(rows)} agree; allowed: value {VALUE["float32"]:g} of max(1, |value|), gradient '

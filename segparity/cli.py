@@ -48,7 +48,9 @@ def build_parser():
     command.add_argument('name', nargs='*', help='losses or metrics; all when none is named')
     command.add_argument('--framework', action='append', help='only this framework (repeatable)')
     command.add_argument(
-        '--way', action='append', help='only this way of running it: plain, fused, kernels, eager, graph, xla, jit (repeatable)'
+        '--way',
+        action='append',
+        help='only this way of running it: plain, fused, kernels, eager, graph, xla, jit (repeatable)',
     )
     command.set_defaults(run=_check)
 

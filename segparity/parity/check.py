@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError, installed
+from segparity.parity.frameworks import Worker, WorkerError, installed
 from segparity.parity.large import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
-from segparity.parity.ways import OVERLAP, WAYS, large_plan, plan, precisions, replays
+from segparity.parity.ways import OVERLAP, WAYS, YOURS, large_plan, plan, precisions, replays
 from shared_spec import LOSSES, METRICS, SpecError, cases
 from shared_spec.spec import unknown_name
 
@@ -90,8 +90,9 @@ def check_parity(names=None, data=None, frameworks=None, progress=None, ways=Non
     if data is None and 'torch' in frameworks:
         jobs += [job for name in losses for job in _large_jobs(name)]
     metrics = [(name, *job) for name in names if name in METRICS for job in metric_jobs(name)]
-    plans = {f: _plan(f, ways, jobs, metrics, data) for f in frameworks}
-    small = [job for job in jobs if job.want]
+    plans = {f: _plan(f, ways, jobs, metrics) for f in frameworks}
+    planned = {id(job) for plan in plans.values() for _, job in plan}
+    small = [job for job in jobs if job.want and id(job) in planned]
     steps = _Steps(len(small) + sum(map(len, plans.values())), progress)
     if data is not None:
         _references(small, steps)  # which refuses what is wrong with them before anything is started
@@ -136,7 +137,7 @@ def _jobs(name, data):
     )
     for example_name, example in LOSSES[name].examples.items():
         if cases.applies(LOSSES[name], example, case):
-            yield Job(name, example_name, 'your data', cases.spec_for(LOSSES[name], example, case), case, Future())
+            yield Job(name, example_name, YOURS, cases.spec_for(LOSSES[name], example, case), case, Future())
 
 
 def _large_jobs(name):
@@ -146,21 +147,17 @@ def _large_jobs(name):
         yield Job(name, example, case_name, spec, case, None)
 
 
-def _plan(framework, ways, jobs, metrics, data):
+def _plan(framework, ways, jobs, metrics):
     """(way, loss job) and (way, metric job) of one framework, in order."""
-    found = []
-    for way in WAYS[framework]:
-        if ways and way not in ways:
-            continue
-        for job in jobs:
-            if job.want is None:
-                wanted = way in OVERLAP
-            else:
-                wanted = data is not None or replays(framework, way, job.name, job.example, job.case_name)
-            if wanted:
-                found.append((way, job))
-    way = 'plain' if framework == 'torch' else 'eager'  # of every metric, whose maps are no tracer's
-    return found + [(way, job) for job in metrics if not ways or way in ways]
+    chosen = [way for way in WAYS[framework] if not ways or way in ways]
+    losses = [
+        (way, job)
+        for way in chosen
+        for job in jobs
+        if (replays(framework, way, job.name, job.example, job.case_name) if job.want else way in OVERLAP)
+    ]
+    way = 'plain' if framework == 'torch' else 'eager'  # in which every metric runs
+    return losses + [(way, job) for job in metrics if not ways or way in ways]
 
 
 def _references(jobs, steps):

@@ -52,7 +52,9 @@ def ignored_by_constructor(arrays, loss, ignore_index):
 
 def ways(arrays):
     """Way -> '', for every one runs wherever the backend does."""
-    return dict.fromkeys({'tensorflow': ('eager', 'graph', 'xla'), 'jax': ('jit', 'eager')}.get(backend.backend(), ('eager',)), ''), {}
+    return dict.fromkeys(
+        {'tensorflow': ('eager', 'graph', 'xla'), 'jax': ('jit', 'eager')}.get(backend.backend(), ('eager',)), ''
+    ), {}
 
 
 def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=None):

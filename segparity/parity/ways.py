@@ -26,6 +26,7 @@ OF_IMAGES = 'image_weight'  # and those with a mean over images this
 FEW = ('ignored_border', 'ignored_not_a_number', 'not_a_number', 'infinite', 'huge_logits', 'huge_where_right')
 FEW_ONE = ('one_channel_absent', 'one_channel_not_a_number', 'one_channel_huge_logits')
 FEW_WEIGHTED = ('pixel_weight_soft',)
+YOURS = 'your data'
 
 
 def first_example(name):
@@ -48,11 +49,11 @@ def plan(name):
 
 
 def replays(framework, way, name, example, case):
-    """Whether a way replays a pair of ``plan(name)``."""
+    """Whether a way replays a pair of ``plan(name)``, or your data."""
     if way == WAYS[framework][0] or way == 'fused':
         return True
     few = FEW if 'many' in LOSSES[name].channels else FEW_ONE
-    return example == first_example(name) and case in (*few, *FEW_WEIGHTED)
+    return example == first_example(name) and case in (*few, *FEW_WEIGHTED, YOURS)
 
 
 def large_plan(name):

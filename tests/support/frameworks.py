@@ -5,6 +5,7 @@ import atexit
 import pytest
 
 from segparity.parity.frameworks import FRAMEWORKS, Worker, missing
+from segparity.parity.ways import WAYS
 
 KERAS = tuple(name for name in FRAMEWORKS if name.startswith('keras'))
 _workers = {}
@@ -13,6 +14,15 @@ _workers = {}
 def axis(*names):
     """Parameters for ``pytest.mark.parametrize('framework', ...)``; tests of one framework run in one xdist worker."""
     return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names or FRAMEWORKS]
+
+
+def axis_of_ways():
+    """Parameters ('framework', 'way'): every way in which a loss runs, as ``segparity check`` has them."""
+    return [
+        pytest.param(framework, way, id=f'{framework}_{way}', marks=pytest.mark.xdist_group(framework))
+        for framework in FRAMEWORKS
+        for way in WAYS[framework]
+    ]
 
 
 def need(framework, required=()):

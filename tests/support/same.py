@@ -54,4 +54,4 @@ def assert_same(got, want, tol, case='', scale=None):
 
 def assert_gradient(got, want, tol, case='', smallest=SMALLEST_GRADIENT):
     """``assert_same`` in units of the largest expected gradient, but at least ``smallest``."""
-    assert_same(got, want, tol, case, scale=max(float(np.abs(want).max()), smallest))
+    assert_same(got, want, tol, case, scale=max(float(np.nanmax(np.abs(want), initial=0)), smallest))
