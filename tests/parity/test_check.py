@@ -69,12 +69,18 @@ PLANTED = [
     ('keras_tensorflow', 'compiled', LOSS, dict(eager=OK, graph=WRONG, xla=WRONG)),
     ('keras_tensorflow', 'metric', 'FineGrained', dict(eager=WRONG)),
 ]
+SLOW = [row for row in PLANTED if row[:2] == ('keras_tensorflow', 'value')]  # compiles as much as the next
 GROUPS = {f.values[0]: f.marks for f in axis()}
 
 
 @pytest.mark.parametrize(
     ('framework', 'fault', 'name', 'want'),
-    [pytest.param(*row, id=f'{row[0]}-{row[1]}', marks=GROUPS[row[0]]) for row in PLANTED],
+    [
+        pytest.param(
+            *row, id=f'{row[0]}-{row[1]}', marks=(*GROUPS[row[0]], *([pytest.mark.slow] if row in SLOW else []))
+        )
+        for row in PLANTED
+    ],
 )
 def test_a_planted_fault_differs(framework, fault, name, want, verdicts, worker):
     code, found, worst = verdicts(framework, fault, name)

@@ -50,7 +50,8 @@ def marks(framework, way, name, example, case):
         and framework in ('keras_tensorflow', 'keras_jax')
         and way != WAYS[framework][0]
     ):
-        return () if name in EVERY_FORM and case != 'pixel_weight_soft' else (pytest.mark.slow,)
+        names = EVERY_FORM[1:] if framework == 'keras_jax' else EVERY_FORM
+        return () if name in names and case != 'pixel_weight_soft' else (pytest.mark.slow,)
     if not framework.startswith('keras_jax'):
         return ()
     if example == first_example(name):
