@@ -80,7 +80,7 @@ def test_what_is_printed_keeps_its_brackets(capsys, monkeypatch):
     monkeypatch.setattr('segparity.check_command.missing', lambda name: hint if name == 'keras_jax' else '')
     monkeypatch.setattr('segparity.check_command.check_parity', lambda *a, **k: [row])
     _, out, _ = run(capsys, 'check')
-    assert all(text in out for text in (f'left out: {hint}\n', '(a [bold] case)', 'pip install [mmseg]'))
+    assert all(text in out for text in (f'left out: {hint}\n', 'DIFFERS (a [bold] case)', 'pip install [mmseg]'))
 
 
 @pytest.mark.parametrize('kind', [LOSSES, METRICS])

@@ -10,13 +10,13 @@ import pytest
 from segparity.cli import main
 from segparity.parity import check
 from segparity.parity.check import Row
-from segparity.parity.frameworks import FRAMEWORKS, WorkerError
+from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
 from segparity.parity.ways import WAYS, large_plan, plan, replays
 from shared_spec import LOSSES
 from tests.support.expected import expected
-from tests.support.frameworks import axis, worker_of
+from tests.support.frameworks import axis, need, worker_of
 
 LOSS = 'SensitivitySpecificityLoss'  # of overlap statistics, with few examples
 
@@ -87,6 +87,25 @@ def test_a_planted_fault_differs(framework, fault, name, want, verdicts, worker)
     assert (code, {way: found[way] for way in want}) == (1, want)
     if fault == 'number_for_nan':
         assert all('not_a_number' in case or 'infinite' in case for cases in worst.values() for case in cases)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group('triton')
+def test_kernels_agree_in_triton_s_interpreter_and_a_planted_fault_differs(tmp_path):
+    """As they run on a CUDA device, in a process whose Triton interprets."""
+    need('torch')
+    pytest.importorskip('triton', reason='Triton is not installed')
+    jobs = [job for job in check._jobs(LOSS, None) if job.case_name in ('ignored_border', 'not_a_number')]
+    references_of_the_run(jobs, None)
+    planned = [(way, job) for way, job in check._plan('torch', ['kernels'], jobs, []) if job in jobs]
+    assert {job.case_name for _, job in planned} == {'ignored_border', 'not_a_number'}
+    with Worker('torch', TRITON_INTERPRET='1', TRITON_CACHE_DIR=str(tmp_path), CUDA_VISIBLE_DEVICES='') as worker:
+        assert worker.call('segparity.parity.torch_side:ways')[0]['kernels'] == ''
+        rows = [row for way, job in planned for row in check._rows(worker, way, job, {})]
+        assert len(rows) == 4 and all(row.ok for row in rows), rows
+        worker.call('tests.support.planted:plant', fault='kernels')
+        rows = [row for way, job in planned[:1] for row in check._rows(worker, way, job, {})]
+        assert len(rows) == 2 and not any(row.ok or row.error for row in rows), rows
 
 
 def row(value=0.0, gradient=0.0, dtype='float32', cases=1, error=''):

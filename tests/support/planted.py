@@ -36,11 +36,12 @@ def faults():
 
 
 def torch_faults():
-    from mmseg_plugin import fused_overlap, overlap_cpu, overlap_hard
+    from mmseg_plugin import fused_overlap, overlap_cpu, overlap_hard, triton_overlap
     from mmseg_plugin.evaluation import fine_grained
     from mmseg_plugin.losses.base import Loss, RegionLoss
 
     forward, gradient_, blocks = overlap_cpu.forward, overlap_cpu.gradient_, overlap_cpu.blocks
+    kernels = triton_overlap.kernel_forward
     counts, call, many = fine_grained.tensor_counts, Loss.forward, overlap_hard.ManyClasses.gradient_
 
     def off(*call, **options):
@@ -62,6 +63,7 @@ def torch_faults():
             overlap_hard.ManyClasses, 'gradient_', lambda self, *a: many(self, *a).mul_(1.001)
         ),
         'fused_never': (fused_overlap, 'SMALL', 10**9),
+        'kernels': (triton_overlap, 'kernel_forward', lambda *a: kernels(*a) * 1.001),
         'metric': (fine_grained, 'tensor_counts', lambda pred, *a: counts(pred * 0, *a)),
     }  # fmt: skip
 
