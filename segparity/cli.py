@@ -83,6 +83,11 @@ def build_parser():
     command = commands.add_parser('check', help='values and gradients of every installed implementation side by side')
     command.add_argument('name', nargs='*', help='losses or metrics; all when none is named')
     command.add_argument('--framework', action='append', help='only this framework (repeatable)')
+    command.add_argument(
+        '--way',
+        action='append',
+        help='only this way of running it: plain, fused, kernels, eager, graph, xla, jit (repeatable)',
+    )
     command.set_defaults(run=_check)
 
     command = commands.add_parser('report', help='the parity and golden tables as Markdown')
@@ -132,7 +137,7 @@ def _show(options, console):
 def _check(options, console):
     from segparity.check_command import check
 
-    return check(options.name, options.framework, console)
+    return check(options.name, options.framework, options.way, console)
 
 
 def _report(options, console):

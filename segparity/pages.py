@@ -17,9 +17,9 @@ def overview():
     for column in ('name', 'family', 'what it is'):
         table.add_column(column, overflow='fold')
     for name, spec in LOSSES.items():
-        table.add_row(name, spec.family, spec.title)
+        table.add_row(name, spec.family, Text(spec.title))
     for name, spec in METRICS.items():
-        table.add_row(name, 'metric', spec.title)
+        table.add_row(name, 'metric', Text(spec.title))
     return table
 
 
@@ -63,7 +63,7 @@ def parameters(spec):
         default = 'required' if field.default is dataclasses.MISSING else repr(field.default)
         if meta['keras_default'] != field.default:
             default += f' (Keras: {meta["keras_default"]!r})'
-        table.add_row(name, default, meta['allowed'].describe(), meta['meaning'])
+        table.add_row(*map(Text, (name, default, meta['allowed'].describe(), meta['meaning'])))
     return table
 
 
