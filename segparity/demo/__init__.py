@@ -6,9 +6,6 @@ Importing this package loads nothing heavy: neither a framework nor what draws t
 import importlib.util
 from pathlib import Path
 
-from segparity.arguments import positive
-from segparity.terminal import say
-
 NEEDED = {'sklearn': 'scikit-learn', 'PIL': 'pillow', 'matplotlib': 'matplotlib', 'jinja2': 'jinja2'}
 WORLDS = ('mmseg', 'keras')
 
@@ -38,11 +35,19 @@ def world_names(text):
     return names
 
 
+def positive(text):
+    import argparse
+
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f'a positive whole number, got {text!r}')
+    return int(text)
+
+
 def run(args, console):
     """Run the demo; returns the exit code: 0, 1 when something failed, 130 when interrupted."""
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        say(console, f"The demo needs {', '.join(missing)}: pip install 'segparity[demo]'")
+        console.print(f"The demo needs {', '.join(missing)}: pip install 'segparity[demo]'", markup=False)
         return 1
 
     from segparity.demo.jobs import JobFailed
@@ -52,16 +57,18 @@ def run(args, console):
     try:
         return run_demo(args, console)
     except KeyboardInterrupt:
-        say(console, 'Interrupted; the same command goes on from here.')
+        console.print('Interrupted; the same command goes on from here.', markup=False)
         return 130
     except JobFailed as error:
         for line in error.lines:
-            say(console, f'  {line}')
-        say(console, error)
+            console.print(f'  {line}', markup=False, highlight=False)
+        console.print(str(error), markup=False)
         return 1
     except DemoError as error:
-        say(console, error)
+        console.print(str(error), markup=False)
+        return 1
+    except BrokenPipeError:  # nobody reads on: `segparity demo | head`
         return 1
     except OSError as error:
-        say(console, f'The demo in {args.out} stopped: {error.strerror or error}')
+        console.print(f'The demo in {args.out} stopped: {error}', markup=False)
         return 1

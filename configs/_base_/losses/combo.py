@@ -1,2 +1,3 @@
-_base_ = '../loss_decode/combo.py'
+# Cross-entropy that weighs missed foreground (beta), less the Dice score; negative where all is right.
 custom_imports = dict(imports=['mmseg_plugin'])
+loss_decode = [dict(type='ComboLoss', ignore_index=255)]

@@ -1,2 +1,0 @@
-# The Tversky loss of each cell to the power 1/gamma.
-loss_decode = [dict(type='FocalTverskyLoss', ignore_index=255)]

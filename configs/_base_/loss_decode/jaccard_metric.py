@@ -1,2 +1,0 @@
-# Jaccard (IoU) that is right for soft labels too.
-loss_decode = [dict(type='JaccardMetricLoss', ignore_index=255)]
