@@ -1,4 +1,4 @@
-"""What a change cost: ``python -m benchmarks.versions a036d9f [--worlds torch jax] [--rounds 9] [--steps Dice]``.
+"""What a change cost: ``python -m benchmarks.versions a036d9f [--worlds torch jax] [--rounds 9] [--steps Jaccard Lovasz]``.
 
 The packages of that commit and those of the working tree, each in a process of its own, take the same training steps in
 turns. Float32 logits, class ids in blocks with 5 % ignored unless the name says otherwise: in PyTorch on the CPU at
@@ -88,7 +88,7 @@ def keras_steps(names, quick, eager):
     found = {}
     for name in names:
         kind, unlike, parameters = STEPS[name]
-        if name in SLOW or unlike == WEIGHTS:  # Keras hands weights to the loss in fit alone
+        if name in SLOW or unlike == WEIGHTS:  # the step of keras_losses.py has no weights
             continue
         ignored = {} if unlike == SOFT else dict(ignore_class=IGNORED)
         loss = getattr(losses, kind)(**{'from_logits': True, **ignored, **parameters})

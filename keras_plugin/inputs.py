@@ -154,9 +154,8 @@ class Batch:
             return values.negated(self.size <= 0)
         nowhere = ops.isnan(self.weight)
         if self.softmax and self.logits and self.unpredicted is None and not values.seen_finite(self.given):
-            nowhere = ops.logical_or(
-                nowhere, ops.isnan(self.prob[..., 0])
-            )  # a softmax is NaN in all classes or in none
+            spoiled = ops.isnan(self.prob[..., 0])  # a softmax is NaN in all classes or in none
+            nowhere = ops.logical_or(nowhere, spoiled)
         return ops.logical_or(largest(self.target, axis=1) > threshold, ops.any(nowhere, axis=1)[:, None])
 
     @made_once

@@ -79,9 +79,19 @@ def check_maps(owner, target, counts):
     if wrong.any():
         kind = 'soft labels must lie in [0, 1]' if is_float else 'one-hot labels must be 0 or 1'
         value = target[wrong].flat[0]
-        likely = 'are these per cent, to be divided by 100?' if 1 < value <= 100 else 'are these logits?'
-        hint = likely if is_float and value == value else '' if is_float else 'is this a picture in place of labels?'
-        raise ValueError(f'{owner}: {kind}, got {value:g}{hint and "; " + hint}')
+        hint = '; is this a picture in place of labels?'
+        if is_float:
+            hint = likely_soft(target[np.broadcast_to(counts, target.shape)])
+        raise ValueError(f'{owner}: {kind}, got {value:g}{hint}')
+
+
+def likely_soft(labels):
+    """What soft labels outside [0, 1] may be instead."""
+    if not np.isfinite(labels).all():
+        return ''
+    if labels.min() >= 0 and 10 < labels.max() <= 100:
+        return '; are these per cent, to be divided by 100?'
+    return '; are these logits?' if labels.min() < 0 else ''
 
 
 def check_one_label(owner, target, counts, axis):

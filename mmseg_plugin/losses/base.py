@@ -1,5 +1,7 @@
 """What every loss module shares: parameters checked by the spec, the call that MMSegmentation's heads make."""
 
+from numbers import Real
+
 import torch
 from torch import nn
 
@@ -101,6 +103,8 @@ class PixelLoss(Loss):
 
     def divided(self, total, avg_factor, mass):
         """total / avg_factor, which may be 0 where no pixel counts; refuses what is no divisor, or gives NaN."""
+        if not isinstance(avg_factor, (Real, torch.Tensor)):
+            raise TypeError(f'{self.spec_class.__name__}: avg_factor must be a number, got {avg_factor!r}')
         divisor = torch.as_tensor(avg_factor, dtype=total.dtype, device=total.device)
         sound = ((divisor > 0) | ((divisor == 0) & (mass == 0))) & (divisor < torch.inf)
         if divisor.numel() != 1 or (can_look(divisor) and not sound):

@@ -107,12 +107,12 @@ def sentences(results, totals):
 def warnings(totals):
     """Masks of 0 and 255 whose foreground is ignored."""
     settings = totals.settings
-    if settings.num_classes == 2 and settings.ignore_index == 255 and not settings.gt_palette:
-        if not totals.labelled()[1]:
-            yield (
-                f'No ground truth has the class {settings.classes[1]!r}. In masks of 0 and 255 it is 255, which is '
-                'ignored here: a --gt-palette FILE with the lines "0 0 0" and "255 255 255" makes classes of both'
-            )
+    by_id = settings.num_classes == 2 and settings.ignore_index == 255 and not settings.gt_palette
+    if by_id and not totals.labelled()[1]:
+        yield (
+            f'No ground truth has the class {settings.classes[1]!r}. In masks of 0 and 255 it is 255, which is ignored '
+            'here: a --gt-palette FILE with the lines "0 0 0" and "255 255 255" makes classes of both'
+        )
 
 
 def per_cent(value):

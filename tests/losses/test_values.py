@@ -234,7 +234,7 @@ SENTENCES = [  # what is wrong with ids of 4 classes or with the masks of one ch
     ('many', lambda y: y / 2, 'target labels must be whole numbers, got 0.5; label maps are resized without interpolation'),
     ('many', lambda y: np.stack([y * 60] * 4, 1), 'one-hot labels must be 0 or 1, got 60; is this a picture in place of labels?'),
     ('many', lambda y: y - 1, 'target labels must be at least 0, got -1; ignore_index=-1 leaves such pixels out'),
-    ('many', lambda y: np.stack([y * 91.0] * 4, 1), 'soft labels must lie in [0, 1], got 91; are these per cent, to be divided by 100?'),
+    ('many', lambda y: np.stack([(y > 1) * 91.0] * 4, 1), 'soft labels must lie in [0, 1], got 91; are these per cent, to be divided by 100?'),
     ('many', lambda y: np.stack([y - 0.5] * 4, 1), 'soft labels must lie in [0, 1], got -0.5; are these logits?'),
     ('one', lambda y: y + 1, 'a one-channel target must lie in [0, 1], got 2; more than two classes need a channel for each'),
     ('one', lambda y: y * 255, 'a one-channel target must lie in [0, 1], got 255; divide masks of 0 and 255 by 255'),
@@ -298,7 +298,9 @@ def test_avg_factor_is_a_divisor(avg_factor, where):
 
 
 def test_avg_factor_of_a_rank_without_pixels_may_be_0():
-    pred, target, _ = case('divisor', 'many')
+    pred, target, weight = case('divisor', 'many')
+    with pytest.raises(TypeError, match="avg_factor must be a number, got '7'"):
+        run('torch', LOSSES['WeightedCrossEntropyLoss'](), pred, target, weight, avg_factor='7')
     value, gradient = run('torch', LOSSES['WeightedCrossEntropyLoss'](), pred, target, 0 * target, avg_factor=0)
     assert value == 0 and not gradient.any()
 

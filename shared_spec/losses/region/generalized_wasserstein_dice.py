@@ -50,7 +50,6 @@ class GeneralizedWassersteinDiceLoss(Shared):
         'images.'
     )
     labels = ('hard',)
-    one_label = True  # a mistake costs the distance from the one class
 
     distance_matrix: tuple = param(
         None,
