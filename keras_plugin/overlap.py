@@ -69,6 +69,8 @@ def largest(x, axis, keepdims=False, least=0.0):
     """Maximum over ``axis`` of numbers >= ``least``; XLA drops NaN. Also of no images (a replica may get none) or pixels."""
     if 0 in x.shape:  # which ``ops.max`` refuses
         return ops.sum(x, axis=axis, keepdims=keepdims)
+    if backend.backend() == 'torch':  # where ``initial`` would be a tensor on the CPU, wherever x is
+        return x.amax(axis, keepdim=keepdims)
     return ops.max(x, axis=axis, keepdims=keepdims, initial=least)
 
 

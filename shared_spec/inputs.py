@@ -111,8 +111,8 @@ def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
     elif one_map:
         hard = True
         values.check_ids(owner, target, counts, c)
-        ids = np.where(counts, target, -1)
-        target = (ids[:, None] == np.arange(c)[None, :, None]).astype(np.float64)
+        one_hot = target[:, None] == np.arange(c)[None, :, None]
+        target = (one_hot & counts[:, None]).astype(np.float64)
     else:
         hard = 'soft' not in spec.labels  # one-hot integers
         values.check_maps(owner, target, counts[:, None])

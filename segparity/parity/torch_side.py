@@ -8,17 +8,17 @@ import mmseg_plugin  # noqa: F401  registers the losses
 from shared_spec import from_dict
 
 
-def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None):
+def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, device='cpu'):
     """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``; arrays pred (N, C, *space), target, weight."""
-    module = MODELS.build(from_dict(loss).to_mmseg())
-    pred = torch.tensor(arrays['pred'], dtype=getattr(torch, dtype), requires_grad=True)
+    module = MODELS.build(from_dict(loss).to_mmseg()).to(device)
+    pred = torch.tensor(arrays['pred'], dtype=getattr(torch, dtype), device=device, requires_grad=True)
     weight = arrays.get('weight')
-    weight = None if weight is None else torch.tensor(weight)
-    value = module(pred, torch.tensor(arrays['target']), weight=weight, ignore_index=ignore_index)
+    weight = None if weight is None else torch.tensor(weight, device=device)
+    value = module(pred, torch.tensor(arrays['target'], device=device), weight=weight, ignore_index=ignore_index)
     value.sum().backward()
     return str(value.dtype).removeprefix('torch.'), {
-        'value': value.detach().numpy(),
-        'gradient': np.zeros_like(arrays['pred']) if pred.grad is None else pred.grad.double().numpy(),
+        'value': value.detach().cpu().numpy(),
+        'gradient': np.zeros_like(arrays['pred']) if pred.grad is None else pred.grad.double().cpu().numpy(),
     }
 
 

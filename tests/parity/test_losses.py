@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from segparity.parity.check import plan, side
-from segparity.parity.frameworks import FRAMEWORKS
+from segparity.parity.frameworks import BOTH, FRAMEWORKS
 from shared_spec import LOSSES, cases
 from tests.support.expected import expected, first_example
 from tests.support.frameworks import KERAS, axis
@@ -74,6 +74,23 @@ def test_value_and_gradient(name, example, case, framework, worker):
         dtype, got = ask(worker, spec, inputs, dtype=precision)
         assert dtype == precision
         compare(got, inputs, value, gradient, precision, f'{name}, {example}, {case}, {framework}, {precision}')
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(('name', 'example', 'case'), [(n, e, c) for n in LOSSES for e, c in plan(n)])
+def test_value_and_gradient_on_a_gpu(name, example, case):
+    """In this process: workers see no GPU unless the environment names one."""
+    pytest.importorskip('mmseg', reason='needs MMSegmentation')
+    from segparity.parity import torch_side
+
+    spec, inputs, value, gradient = expected(name, example, case)
+    arrays = dict(pred=inputs.pred, target=inputs.target, weight=inputs.weight)
+    arrays = {k: array for k, array in arrays.items() if array is not None}
+    about = dict(loss=spec.to_dict(), ignore_index=inputs.call_ignore_index)
+    for precision in BOTH:
+        dtype, got = torch_side.value_and_gradient(arrays, **about, dtype=precision, device='cuda')
+        assert dtype == precision
+        compare(got, inputs, value, gradient, precision, f'{name}, {example}, {case}, cuda, {precision}')
 
 
 # What a loss receives in Keras, row by row of the table, through a compiled model: jitted fit and evaluate. The slow
