@@ -11,7 +11,10 @@ import sys
 from benchmarks import area, results
 
 SCRIPT = pathlib.Path(__file__).with_name('overlap_gpu.py')
-NOTHING = 'Not measured: PyTorch found no CUDA device. `python benchmarks/overlap_gpu.py` measures where there is one.'
+NOTHING = (
+    'Not measured here: PyTorch found no CUDA device. `python benchmarks/overlap_gpu.py` measures where there is one; '
+    'what it printed on an H100: [gpu.md](gpu.md).'
+)
 
 
 def measure(options):
