@@ -19,6 +19,7 @@ SHAPES = ((19, 2, 512, 1024), (150, 2, 512, 512))
 QUICK = ((3, 1, 32, 32),)
 IMAGES = 1000
 SOFTMAX = 'softmax and its sum'
+THREE = 'mAcc', 'mIoU', 'mDice'
 
 
 def compiled(function, stateless=None, state=None):
@@ -63,7 +64,9 @@ def updates(classes, n, height, width):
         metrics.BoundaryIoU(classes, from_logits=True),
         metrics.CalibrationError(classes, 'ECE', from_logits=True),
         metrics.CalibrationError(classes, 'SCE', from_logits=True),
-        metrics.SegmentationReport(classes, q=(), from_logits=True, calibration=True, name='Report(calibration=True)'),
+        metrics.SegmentationReport(
+            classes, metrics=THREE, from_logits=True, calibration=True, name='Report(calibration=True)'
+        ),
     ):
 
         def update(y, z, metric=metric):
@@ -87,9 +90,11 @@ def readings(classes):
     for name, metric in {
         "MeanIoU(level='C')": metrics.MeanIoU(classes, 'C'),
         "MeanIoU(level='C', q=5)": metrics.MeanIoU(classes, 'C', 5),
-        'SegmentationReport(q=())': metrics.SegmentationReport(classes, q=()),
-        'SegmentationReport(q=(1, 5))': metrics.SegmentationReport(classes),
-        "SegmentationReport(worst_every='epoch')": metrics.SegmentationReport(classes, worst_every='epoch'),
+        'SegmentationReport(q=())': metrics.SegmentationReport(classes, metrics=THREE),
+        'SegmentationReport(q=(1, 5))': metrics.SegmentationReport(classes, metrics=THREE, q=(1, 5)),
+        "SegmentationReport(worst_every='epoch')": metrics.SegmentationReport(
+            classes, metrics=THREE, q=(1, 5), worst_every='epoch'
+        ),
     }.items():
         if metric._table is not None:
             metric._table.rows.assign(table)

@@ -95,7 +95,7 @@ def contenders(classes, pred, label, jdt):
         from keras_plugin.metrics import SegmentationReport
 
         theirs = keras_metrics.MeanIoU(classes, ignore_class=255)
-        ours = SegmentationReport(classes, ignore_class=255)
+        ours = SegmentationReport(classes, ignore_class=255, q=(1, 5), metrics=('mAcc', 'mIoU', 'mDice'))
         y, p = keras.ops.convert_to_tensor(label[None].numpy()), keras.ops.convert_to_tensor(pred[None].numpy())
 
         def report():

@@ -11,6 +11,10 @@ import pickle
 import sys
 from pathlib import Path
 
+from mmseg_plugin.one_channel_tta import merge_probabilities_once
+from mmseg_plugin.own_configs import find_own_configs
+from mmseg_plugin.pictures import draw_on_any_layout
+
 _applied = []
 
 
@@ -197,4 +201,7 @@ REPAIRS = (
     let_torch_load_checkpoints,
     launch_without_cuda,
     find_installed_packages,
+    find_own_configs,
+    merge_probabilities_once,
+    draw_on_any_layout,
 )

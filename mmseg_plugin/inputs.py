@@ -11,6 +11,10 @@ from mmseg_plugin.values import NARROW, can_look, is_compiling
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
 
+OF_HEADS = {
+    'one': 'in a decode head of two classes: out_channels=1, threshold=0.5',
+    'many': 'in a decode head: leave out out_channels=1',
+}
 LABEL_DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -197,7 +201,7 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
         raise TypeError(f'{owner}: pred must be floating point, got {pred.dtype}')
     kind = shapes.label_kind(owner, pred.shape, target.shape, 'first')
     n, c, space = shapes.split(tuple(pred.shape), 'first')
-    shapes.check_channels(owner, spec.channels, c)
+    shapes.check_channels(owner, spec.channels, c, OF_HEADS)
     shapes.check_hard(owner, spec.labels, kind, target.is_floating_point(), c, target.dtype, tuple(target.shape))
     ignored = shapes.check_ignore(owner, spec.ignore_index, ignore_index, c)
     visible = can_look(pred, target, weight)

@@ -1,7 +1,9 @@
 """``segparity check``: the parity table in the terminal."""
 
 import contextlib
+import sys
 
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -14,9 +16,9 @@ from shared_spec.spec import unknown_name
 
 @contextlib.contextmanager
 def progress_of(console):
-    """A callback (done, total, text) that draws a bar on a terminal and nothing in a pipe."""
+    """A callback (done, total, text): a bar on a terminal, else a line on stderr at each tenth."""
     if not console.is_terminal:
-        yield None
+        yield Tenths()
         return
     columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as bar:
@@ -24,42 +26,68 @@ def progress_of(console):
         yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)
 
 
-def check(names, frameworks, console):
-    """Checks, prints one row per loss, framework and precision; returns 1 where something disagrees."""
+class Tenths:
+    """Prints how far it is whenever another tenth is done."""
+
+    tenth = 0
+
+    def __call__(self, done, total, text):
+        if 10 * done // total > self.tenth:
+            self.tenth = 10 * done // total
+            print(f'segparity check: {done} of {total}, {text}', file=sys.stderr, flush=True)
+
+
+def check(names, frameworks, ways, console):
+    """Checks, prints one row per loss, framework, way and precision; returns 1 where something disagrees."""
     for framework in frameworks or ():
         if framework not in FRAMEWORKS:
             raise SpecError(unknown_name('framework', framework, list(FRAMEWORKS)))
         if missing(framework):
             raise RuntimeError(missing(framework))
-    for framework in () if frameworks else FRAMEWORKS:
-        if missing(framework):
-            console.print(f'left out: {missing(framework)}', style='yellow')
+    left_out = [] if frameworks else [missing(framework) for framework in FRAMEWORKS if missing(framework)]
     with progress_of(console) as progress:
-        rows = check_parity(names or None, frameworks=frameworks or installed(), progress=progress)
-    table = Table(title='Against the NumPy float64 reference', title_justify='left', box=None, padding=(0, 2, 0, 0))
-    for column, justify in (
-        ('name', 'left'), ('framework', 'left'), ('precision', 'left'), ('cases', 'right'),
-        ('value', 'right'), ('gradient', 'right'), ('', 'left'),
-    ):  # fmt: skip
-        table.add_column(column, justify=justify, no_wrap=True)
-    for row in rows:
-        verdict = '[green]ok[/]' if row.ok else f'[red]DIFFERS[/] ({row.worst})'
-        table.add_row(
-            row.name,
-            row.framework,
-            row.dtype,
-            str(row.cases),
-            f'{row.value_error:.1e}',
-            f'{row.grad_error:.1e}',
-            verdict,
+        rows = check_parity(
+            names or None,
+            frameworks=frameworks or installed(),
+            progress=progress,
+            ways=ways,
+            notes=left_out.append,
         )
-    console.print(table)
+    for sentence in left_out:
+        console.print(f'left out: {sentence}', style='yellow', markup=False, highlight=False, soft_wrap=True)
+    if not rows:
+        raise RuntimeError('nothing of what was named runs here in the ways that were named')
+    console.print(table(rows))
     for row in rows:
         if row.error:
-            console.print(f'{row.name} in {row.framework} ({row.worst}): {row.error}', style='red', markup=False)
+            console.print(
+                f'{row.name} in {row.framework} {row.way} ({row.worst}): {row.error}', style='red', markup=False
+            )
     wrong = sum(not row.ok for row in rows)
     console.print(
         f'{len(rows) - wrong} of {len(rows)} agree; allowed: value {VALUE["float32"]:g} of max(1, |value|), gradient '
         f'{GRADIENT["float32"]:g} of the largest, in float64 {VALUE["float64"]:g} and {GRADIENT["float64"]:g}'
     )
     return 1 if wrong else 0
+
+
+def table(rows):
+    found = Table(title='Against the NumPy float64 reference', title_justify='left', box=None, padding=(0, 2, 0, 0))
+    for column, justify in (
+        ('name', 'left'), ('framework', 'left'), ('way', 'left'), ('precision', 'left'), ('cases', 'right'),
+        ('value', 'right'), ('gradient', 'right'), ('', 'left'),
+    ):  # fmt: skip
+        found.add_column(column, justify=justify, no_wrap=True)
+    for row in rows:
+        verdict = '[green]ok[/]' if row.ok else f'[red]DIFFERS[/] {escape(f"({row.worst})")}'
+        found.add_row(
+            row.name,
+            row.framework,
+            row.way,
+            row.dtype,
+            str(row.cases),
+            f'{row.value_error:.1e}',
+            f'{row.grad_error:.1e}',
+            verdict,
+        )
+    return found

@@ -1,52 +1,93 @@
 """The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo``."""
 
-import argparse
 import os
 import sys
+import traceback
 
-from rich.console import Console
+from rich.text import Text
 
 from segparity import __version__
+from segparity.arguments import Parser
+from segparity.terminal import NobodyReads, complain, let_go, lines, standard_output
 
 
 def main(arguments=None):
-    """Runs one command; returns the exit code: 0, 1 where something disagrees or fails, 2 for wrong input."""
+    """Runs one command; returns the exit code.
+
+    0, 1 where something disagrees or fails, 2 for wrong input, 130 where interrupted, 141 where nobody reads the output.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return run(words)
+    except NobodyReads:
+        return 141  # what a shell says of a tool that SIGPIPE ended
+    except KeyboardInterrupt:
+        complain('segparity: interrupted')
+        return 130
+    finally:
+        let_go()
+
+
+def run(words):
+    """One command; what is wrong with its input is one sentence on the standard error."""
     parser = build_parser()
-    options = parser.parse_args(arguments)
-    options.words = sys.argv[1:] if arguments is None else list(arguments)
+    parser.check(words)
+    options = parser.parse_args(words)
+    options.words = words
     if not getattr(options, 'run', None):
         parser.print_help()
         return 2
-    console = Console(width=None if sys.stdout.isatty() else 140, soft_wrap=False)
     try:
-        return options.run(options, console)
-    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
+        return options.run(options, standard_output())
+    except NobodyReads:
+        raise
+    except (ValueError, TypeError, ImportError, OSError, RuntimeError, MemoryError) as error:
         if os.environ.get('SEGPARITY_TRACEBACK'):
             raise
-        print(f'segparity: {error}', file=sys.stderr)
+        complain(f'segparity: {sentence(error)}')
         return 2
-    except KeyboardInterrupt:
-        print('segparity: interrupted', file=sys.stderr)
-        return 130
+    except Exception:
+        if os.environ.get('SEGPARITY_TRACEBACK'):
+            raise
+        for line in lines(traceback.format_exc()).splitlines():
+            complain(line)
+        complain('segparity: stopped by a fault of its own, which the lines above describe')
+        return 1
+
+
+def sentence(error):
+    """What an error says, without the words of Python."""
+    if isinstance(error, OSError) and error.strerror:
+        path = error.filename if error.filename2 is None else error.filename2
+        return error.strerror if path is None else f'{path}: {error.strerror}'
+    if isinstance(error, MemoryError):
+        return 'there is not enough memory'
+    return str(error) or 'stopped for a reason that was not given'
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='segparity', description='The same segmentation losses and metrics in MMSegmentation and Keras.'
     )
     parser.add_argument('--version', action='version', version=f'segparity {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND')
+    parser.commands = commands.choices
 
     command = commands.add_parser('list', help='every loss and metric, one line each')
     command.set_defaults(run=_list)
 
-    command = commands.add_parser('show', help='one loss or metric: formula, parameters, source, configuration')
-    command.add_argument('name')
+    command = commands.add_parser('show', help='one loss or metric: formula, parameters, source, lines to copy')
+    command.add_argument('name', help='of a loss, a metric, or a class of either world, such as MeanIoU')
     command.set_defaults(run=_show)
 
     command = commands.add_parser('check', help='values and gradients of every installed implementation side by side')
     command.add_argument('name', nargs='*', help='losses or metrics; all when none is named')
     command.add_argument('--framework', action='append', help='only this framework (repeatable)')
+    command.add_argument(
+        '--way',
+        action='append',
+        help='only this way of running it: plain, fused, kernels, eager, graph, xla, jit (repeatable)',
+    )
     command.set_defaults(run=_check)
 
     command = commands.add_parser('report', help='the parity and golden tables as Markdown')
@@ -89,20 +130,20 @@ def _show(options, console):
     from segparity.pages import page
 
     for part in page(options.name):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text))  # lines that may be copied are never broken
     return 0
 
 
 def _check(options, console):
     from segparity.check_command import check
 
-    return check(options.name, options.framework, console)
+    return check(options.name, options.framework, options.way, console)
 
 
 def _report(options, console):
     from segparity.report import report
 
-    print(report(options.name or None, options.golden))
+    console.out(report(options.name or None, options.golden), highlight=False)
     return 0
 
 

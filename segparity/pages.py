@@ -6,6 +6,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from segparity.usage import keras_lines, known_names, mmseg_lines, specs_of
 from shared_spec import LOSSES, METRICS, SpecError
 from shared_spec.spec import unknown_name
 
@@ -16,29 +17,38 @@ def overview():
     for column in ('name', 'family', 'what it is'):
         table.add_column(column, overflow='fold')
     for name, spec in LOSSES.items():
-        table.add_row(name, spec.family, spec.title)
+        table.add_row(name, spec.family, Text(spec.title))
     for name, spec in METRICS.items():
-        table.add_row(name, 'metric', spec.title)
+        table.add_row(name, 'metric', Text(spec.title))
     return table
 
 
 def page(name):
-    """The parts of the page of one loss or metric. Raises SpecError for an unknown name."""
-    known = {**LOSSES, **METRICS}
-    if name not in known:
-        raise SpecError(unknown_name('loss or metric', name, list(known)))
-    spec = known[name]
+    """The parts of the page of a loss, a metric, or a class of either world. Raises SpecError for an unknown name."""
+    specs = specs_of(name)
+    if not specs:
+        raise SpecError(unknown_name('loss or metric', name, known_names()))
+    for spec in specs:
+        yield description(spec, name)
+        yield parameters(spec)
+        for world, text in lines(spec, name):
+            yield Text(f'\n# {world}', style='bold')
+            yield Text(text)
+
+
+def description(spec, name):
+    """What it is, where it comes from, and what to beware of."""
     text = Text()
     text.append(f'{spec.title}\n', style='bold')
     text.append(f'\n{spec.formula}\n')
     if spec.remarks:
         text.append(f'\n{spec.remarks}\n')
+    caution = getattr(spec, 'caution', '')
+    if caution:
+        text.append(f'\nBeware: {caution}\n', style='yellow')
     text.append(f'\nSource: {spec.source}')
-    yield Panel(text, title=name, title_align='left')
-    yield parameters(spec)
-    for world, line in config_lines(spec):
-        yield Text(f'\n{world}', style='bold')
-        yield Text(line)
+    title = name if name == spec.__name__ else f'{name}: {spec.__name__}'
+    return Panel(text, title=title, title_align='left')
 
 
 def parameters(spec):
@@ -53,30 +63,12 @@ def parameters(spec):
         default = 'required' if field.default is dataclasses.MISSING else repr(field.default)
         if meta['keras_default'] != field.default:
             default += f' (Keras: {meta["keras_default"]!r})'
-        table.add_row(name, default, meta['allowed'].describe(), meta['meaning'])
+        table.add_row(*map(Text, (name, default, meta['allowed'].describe(), meta['meaning'])))
     return table
 
 
-def config_lines(spec):
-    """(world, the line to write there) for both worlds."""
-    if spec.__name__ in LOSSES:
-        yield 'MMSegmentation, in loss_decode (with custom_imports = dict(imports=["mmseg_plugin"]))', mmseg_line(spec)
-        yield 'Keras', keras_line(spec)
-    else:
-        yield 'MMSegmentation, as val_evaluator (with custom_imports = dict(imports=["mmseg_plugin"]))', spec.mmseg_line
-        yield 'Keras', spec.keras_line
-
-
-def mmseg_line(spec):
-    example = {'ignore_index': 255} if 'ignore_index' in spec.parameters() else {}
-    return call('dict', {'type': spec.__name__, **example})
-
-
-def keras_line(spec):
-    example = {'from_logits': True} if 'from_logits' in spec.parameters() else {}
-    return f'model.compile(loss={call("keras_plugin.losses." + spec.__name__, example)})'
-
-
-def call(function, arguments):
-    """``function(a=1, b='x')`` as source text."""
-    return f'{function}({", ".join(f"{k}={v!r}" for k, v in arguments.items())})'
+def lines(spec, name):
+    """(world and use, what to write there) for both worlds."""
+    yield 'MMSegmentation, in a configuration file', mmseg_lines(spec)
+    of_metric = 'model.compile(metrics=[metric]), model.fit(callbacks=[callback])'
+    yield f'Keras: {"model.compile(loss=loss)" if spec.__name__ in LOSSES else of_metric}', keras_lines(spec, name)

@@ -41,10 +41,10 @@ def table(header, rows):
 
 
 def parity_table(names):
-    """Worst value and gradient difference of each loss: one column per framework and precision."""
+    """Worst value and gradient difference of each loss: one column per framework, way and precision."""
     rows = check_parity(names)
-    columns = list(dict.fromkeys((row.framework, row.dtype) for row in rows))
-    cells = {(row.name, row.framework, row.dtype): row for row in rows}
+    columns = list(dict.fromkeys((row.framework, row.way, row.dtype) for row in rows))
+    cells = {(row.name, row.framework, row.way, row.dtype): row for row in rows}
     body = []
     for name in names or (*LOSSES, *METRICS):
         found = [cells.get((name, *column)) for column in columns]
@@ -54,7 +54,7 @@ def parity_table(names):
         ]
         body.append([name, str(next(r.cases for r in found if r)), *marks])
     text = 'Value (of max(1, |value|)) / gradient (of the largest), worst over all cases, against the reference:\n\n'
-    return text + table(['name', 'cases', *(f'{f} {d}' for f, d in columns)], body)
+    return text + table(['name', 'cases', *(' '.join(column) for column in columns)], body)
 
 
 def golden_table(folder, names):

@@ -13,6 +13,8 @@ from shared_spec.spec import LOSSES, Example, from_dict
 
 N, C, SPACE = 2, 4, (3, 4)
 IGNORE = 255
+FLAT = 1e-9  # what is left of a gradient of 0 in central differences
+HUGE = np.array([-6e4, -1e4, 1e4, 6e4])  # float16 ends at 65504
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Case:
     call_ignore_index: int = None
     from_logits: bool = True
     smooth: bool = True  # False: the inputs sit on a kink, where only values can be compared
+    step: float = None  # of the central differences, where the usual one drowns in the rounding of a large value
 
     @property
     def channels(self):
@@ -68,15 +71,23 @@ def ids(rng, n=N, c=C, space=SPACE):
     return labels.reshape(n, *space)
 
 
-def soft_pair(rng, n=N, c=C, space=SPACE):
+def soft_pair(rng, n=N, c=C, space=SPACE, apart=2e-3):
     """Logits and soft labels that keep a distance, for softmax and for sigmoid, so that no kink is near."""
     while True:
         z = logits(rng, n, c, space)
         y = np.exp(rng.normal(0, 1.5, z.shape))
         y = (y / (y.sum(1, keepdims=True) if c > 1 else y + 1)).astype(np.float32).astype(np.float64)
         softmax, sigmoid = np.exp(z) / np.exp(z).sum(1, keepdims=True), 1 / (1 + np.exp(-z))
-        if min(np.abs(p - y).min() for p in (softmax, sigmoid)) > 2e-3:
+        if min(np.abs(p - y).min() for p in (softmax, sigmoid)) > apart:
             return z, y
+
+
+def ignore_wild(z, y):
+    """z, in place: NaN, infinite and huge at pixels of the second row, whose labels become ``IGNORE``."""
+    y[:, 1, 1:4] = IGNORE
+    z[:, :, 1, 1], z[:, :, 1, 2] = np.nan, np.inf
+    z[:, 0, 1, 3], z[:, -1, 1, 3] = -6e4, 6e4
+    return z
 
 
 def simplex(rng):
@@ -171,10 +182,34 @@ def one_image_ignored(rng):
 @case
 def ignored_not_a_number(rng):
     z, y = logits(rng), ids(rng)
-    y[:, 1, 1:3] = IGNORE
-    z[:, :, 1, 1] = np.nan
-    z[:, :, 1, 2] = np.inf
+    return Case(ignore_wild(z, y), y, ignore_index=IGNORE)
+
+
+@case
+def not_a_number(rng):
+    z, y = logits(rng), ids(rng)
+    ignore_wild(z, y)[0, 1, 2, 2] = np.nan
     return Case(z, y, ignore_index=IGNORE)
+
+
+@case
+def infinite(rng):
+    z, y = logits(rng), ids(rng)
+    ignore_wild(z, y)[1, -1, 0, 1] = np.inf
+    return Case(z, y, ignore_index=IGNORE)
+
+
+@case
+def huge_logits(rng):
+    z, y = rng.permuted(np.broadcast_to(HUGE[:, None, None], (N, C, *SPACE)), axis=1), ids(rng)
+    return Case(ignore_wild(z, y), y, ignore_index=IGNORE, step=8.0)  # nothing bends within 1e4
+
+
+@case
+def huge_where_right(rng):
+    z, y = logits(rng), ids(rng)
+    z[:, :, 0] = np.where(np.arange(C)[:, None] == y[:, None, 0], 6e4, rng.choice(HUGE[:2], z[:, :, 0].shape))
+    return Case(ignore_wild(z, y), y, ignore_index=IGNORE)
 
 
 @case
@@ -269,6 +304,19 @@ def one_channel_absent(rng):
     return Case(logits(rng, c=1), y, ignore_index=IGNORE)
 
 
+@case
+def one_channel_not_a_number(rng):
+    z, y = logits(rng, c=1), ids(rng, c=2)
+    ignore_wild(z, y)[0, 0, 2, 2] = np.nan
+    return Case(z, y, ignore_index=IGNORE)
+
+
+@case
+def one_channel_huge_logits(rng):
+    z, y = rng.choice(HUGE, (N, 1, *SPACE)), ids(rng, c=2)
+    return Case(ignore_wild(z, y), y, ignore_index=IGNORE, step=8.0)
+
+
 def applies(loss, example, case):
     """Whether an example of a loss is meant for the case's labels, channels and spatial axes."""
     return (
@@ -307,11 +355,19 @@ def combinations(names=None):
 
 
 def reference(spec, case):
-    """(value, gradient or None) of the reference on a case; the gradient by central differences."""
-    inputs, call = (case.pred, case.target, case.weight), dict(ignore_index=case.call_ignore_index)
-    near = spec.near(*inputs, **call) if case.smooth else None
-    step = 2.0**-9 if case.from_logits else 2.0**-12  # a logarithm of a probability is steeper
-    return spec.reference(*inputs, **call), None if near is None else gradient(near, case.pred, step)
+    """(value, gradient or None) of the reference on a case; the gradient by central differences.
+
+    Where the value is NaN the gradient is NaN wherever that of numbers in their place is not 0, and 0 elsewhere.
+    """
+    inputs, call = (case.target, case.weight), dict(ignore_index=case.call_ignore_index)
+    value = spec.reference(case.pred, *inputs, **call)
+    pred = np.where(np.isfinite(case.pred), case.pred, 0)  # the same where they are ignored
+    near = spec.near(pred, *inputs, **call) if case.smooth else None
+    if near is None:
+        return value, None
+    step = case.step or (2.0**-9 if case.from_logits else 2.0**-12)  # a logarithm of a probability is steeper
+    slope = gradient(near, pred, step)
+    return value, np.where(np.abs(slope) > FLAT, np.nan, 0) if np.isnan(value) else slope
 
 
 __all__ = ['CASES', 'Case', 'Example', 'applies', 'build', 'combinations', 'on_case', 'reference', 'spec_for']

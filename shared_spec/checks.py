@@ -187,7 +187,7 @@ class Each(Check):
 
     def hint(self, value):
         if isinstance(value, (list, tuple)):
-            return next((h for h in (self.inner.hint(v) for v in value) if h), None)
+            return next((h for v in value if (h := self.inner.hint(v)) and h != v), None)
         return None
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,11 +12,17 @@ from pathlib import Path
 def replacing(path):
     """A temporary path of the same suffix beside ``path``, whose file takes its place in the end.
 
-    Where the block fails, what was at ``path`` stays as it was. Missing folders are made.
+    Where the block fails, what was at ``path`` stays as it was. Missing folders are made. A link stays one: what it
+    leads to is replaced. A device or a pipe is no file to be replaced: it is written into.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with written_into(path) as part:
+            yield part
+        return
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f'.{path.stem}.', suffix=f'.part{path.suffix}', dir=path.parent)
+    handle, part = tempfile.mkstemp(prefix=f'.{path.stem[:40]}.', suffix=f'.part{path.suffix}', dir=path.parent)
     os.close(handle)
     part = Path(part)
     try:
@@ -24,6 +32,16 @@ def replacing(path):
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def written_into(path):
+    """A temporary path, whose file is copied to ``path`` in the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder, 'part').with_suffix(path.suffix)
+        yield part
+        with open(part, 'rb') as source, open(path, 'wb') as sink:
+            shutil.copyfileobj(source, sink)
 
 
 @contextlib.contextmanager
@@ -38,8 +56,21 @@ def one_sentence(said, kind=ValueError, passing=()):
     except passing:
         raise
     except Exception as error:
-        reason = getattr(error, 'strerror', None) or next(iter(str(error).splitlines()), type(error).__name__)
-        raise kind(f'{said}: {reason}') from None
+        raise kind(f'{said}: {reason(error)}') from None
+
+
+def reason(error):
+    """What an error says to somebody who knows neither Python nor our classes, in one line."""
+    if isinstance(error, MemoryError):
+        return 'there is not enough memory'
+    if isinstance(error, (LookupError, TypeError, AttributeError)) or not str(error).strip():
+        return 'it is damaged'  # these speak of the code that read it
+    return getattr(error, 'strerror', None) or without_owner(str(error).strip().splitlines()[0])
+
+
+def without_owner(sentence):
+    """'BoundaryState: counts must ...' -> 'counts must ...'; the names of functions alike."""
+    return re.sub(r'^([A-Z][a-z]+([A-Z]\w*)*|[a-z]+(_[a-z]+)+): ', '', sentence)
 
 
 def _umask():

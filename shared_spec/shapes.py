@@ -116,8 +116,9 @@ def check_hard(owner, labels, kind, is_float, num_classes, dtype, shape):
         )
 
 
-def check_channels(owner, channels, num_classes):
-    """Refuses a number of channels for which a loss has no definition."""
+def check_channels(owner, channels, num_classes, remedies=None):
+    """Refuses a number of channels for which a loss has no definition; a host's remedy for 'one' and 'many' follows."""
     if ('one' if num_classes == 1 else 'many') not in channels:
         need = 'one channel' if channels == ('one',) else 'two channels or more'
-        raise ValueError(f'{owner}: pred must have {need}, got {num_classes}')
+        remedy = f'; {remedies[channels[0]]}' if remedies else ''
+        raise ValueError(f'{owner}: pred must have {need}, got {num_classes}{remedy}')

@@ -15,6 +15,7 @@ import numpy as np
 
 from shared_spec.checks import CLASS_WEIGHT, CLASSES, Boolean, Choice, Integer, Optional, Real, Weights, nearest
 from shared_spec.inputs import prepare
+from shared_spec.other_words import of_value, translated
 
 LOSSES = {}
 METRICS = {}
@@ -66,10 +67,10 @@ class NamedParameters(type):
 
 
 def unknown_parameter(owner, name, known):
+    """The sentence for a parameter that does not exist; another library's word is translated."""
     hint = nearest(name, known)
-    return f'{owner}: unknown parameter {name!r}' + (
-        f', did you mean {hint!r}?' if hint else f', it takes {", ".join(known) or "none"}'
-    )
+    meant = translated(name, known) or (f'did you mean {hint!r}?' if hint else f'it takes {", ".join(known) or "none"}')
+    return f'{owner}: unknown parameter {name!r}, {meant}'
 
 
 def unknown_name(kind, name, known):
@@ -104,10 +105,10 @@ class Spec(metaclass=NamedParameters):
             except SpecError:
                 raise
             except (ValueError, TypeError, OverflowError, KeyError):
-                hint = allowed.hint(value)
+                hint, meant = allowed.hint(value), of_value(field.name, value)
                 raise SpecError(
                     f'{type(self).__name__}: {field.name} must be {allowed.describe()}, got {value!r}'
-                    + (f', did you mean {hint!r}?' if hint else '')
+                    + (f'; {meant}' if meant else f', did you mean {hint!r}?' if hint else '')
                 ) from None
             object.__setattr__(self, field.name, frozen)
         self.validate()

@@ -49,6 +49,8 @@ def check_ids(owner, ids, counts, num_classes, ignore='ignore_index'):
         hint = ''
         if value in (255, -1):
             hint = f'; {ignore}={value:g} leaves such pixels out'
+            if (value, num_classes) == (255, 2):
+                hint += ', or divide masks of 0 and 255 by 255'
         elif value == num_classes and ids[counts].min() > 0:
             hint = '; labels start at 0, so subtract 1'
             if ignore == 'ignore_index':

@@ -1,5 +1,6 @@
 """Metrics for ``model.compile(metrics=[...])``; importing this package registers them for saving."""
 
+from keras_plugin.metrics import direction  # noqa: F401
 from keras_plugin.metrics.boundary_iou import BoundaryIoU
 from keras_plugin.metrics.calibration import CalibrationError
 from keras_plugin.metrics.callback import CheckMetrics, WorstCaseResults

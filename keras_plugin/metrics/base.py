@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_plugin.metrics.checked import CheckedMetric, frozen, on_host
 from keras_plugin.metrics.counts import pair_counts
-from keras_plugin.metrics.scores import mean, of_cells, of_images, over_data_set
+from keras_plugin.metrics.scores import defined_mean, of_cells, of_images, over_data_set
 from keras_plugin.metrics.state import ImageTable, RunningMean, Totals
 from shared_spec.checks import Choice, Integer
 from shared_spec.metrics.counts import FineGrainedState
@@ -54,12 +54,13 @@ class CountedMetric(CheckedMetric):
 
     def plain(self, level):
         """(M,) means of the spec's metrics at a level."""
+        return self._image_means.value() if level == 'I' else defined_mean(self.of_classes(level))
+
+    def of_classes(self, level):
+        """(M, C) terms of the means at level D or C, NaN where a class does not count."""
         if level == 'D':
             return over_data_set(self.spec, self._totals.value(self.state_dtype))
-        if level == 'I':
-            return self._image_means.value()
-        means = self._class_means.value()
-        return mean(means, means == means)  # NaN is not itself
+        return self._class_means.value()
 
     @property
     def worst_at_step(self):
@@ -97,6 +98,22 @@ class CountedMetric(CheckedMetric):
         for i, row in enumerate(np.array(ops.convert_to_numpy(self._table.rows))[:seen]):
             state.add(row, None if image_ids is None else image_ids[i])
         return state
+
+    def per_class(self):
+        self.check()
+        found = {}
+        for level, kept in (('D', self._totals), ('C', self._class_means)):
+            if kept is not None and level in self.spec.levels:
+                values = np.array(ops.convert_to_numpy(self.of_classes(level)))
+                found.update((metric[1:] + level, row) for metric, row in zip(self.spec.metrics, values))
+        if self._table is not None and 'C' in self.spec.levels:
+            found = {**self.state().per_class(self.worst_spec), **found}
+        return found
+
+    @property
+    def worst_spec(self):
+        """The spec of the results that the table gives."""
+        return self.spec
 
     def worst_results(self):
         """Name -> fraction: the worst-case results of what was seen, computed on the host in float64; {} without ``q``.

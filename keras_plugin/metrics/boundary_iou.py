@@ -59,6 +59,9 @@ class BoundaryIoU(CountedMetric):
     def result(self):
         return self.finished(self.plain(self.boundary.levels[0])[0])
 
+    def per_class(self):
+        return {f'Boundary{name}': values for name, values in super().per_class().items()}
+
     def get_config(self):
         return {
             'num_classes': self.spec.num_classes,

@@ -1,9 +1,10 @@
 """CalibrationError: ECE and SCE for ``compile(metrics=[...])``, and the state behind it."""
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_plugin.metrics.calibration_gaps import HALF, carried, errors, image_gaps, probabilities
+from keras_plugin.metrics.calibration_gaps import HALF, carried, class_errors, errors, image_gaps, probabilities
 from keras_plugin.metrics.checked import CheckedMetric, frozen, spec_of
 from keras_plugin.metrics.counts import pair_counts
 from keras_plugin.metrics.state import RunningMean, Totals
@@ -60,6 +61,14 @@ class CalibrationTotals:
             found.update(zip((metric + 'I' for metric in self.spec.metrics), ops.unstack(self.means.value())))
         return [self.strange.spoil(found[name]) for name in self.spec.names()]
 
+    def per_class(self):
+        """'SCED' -> NumPy (C,), the terms of its mean; empty where SCED is no result."""
+        if 'SCED' not in self.spec.names():
+            return {}
+        labelled, whole = self.labelled.value('float32'), self.whole.value('float32')
+        found = class_errors(self.spec, whole, self.part.value, labelled, 'float32')
+        return {'SCED': np.array(ops.convert_to_numpy(found))}
+
     def complaint(self):
         """The sentence about what spoiled the results, or None."""
         return self.strange.complaint(self.spec.num_classes)
@@ -74,6 +83,8 @@ class CalibrationError(CheckedMetric):
     ``segparity show Calibration``. Confidences are added as integers in units of 2^-24. The default name is that of the
     result, such as 'ECED'.
     """
+
+    _direction = 'down'
 
     def __init__(
         self,
@@ -109,6 +120,10 @@ class CalibrationError(CheckedMetric):
 
     def result(self):
         return self.finished(self._calibration.value()[0])
+
+    def per_class(self):
+        self.check()
+        return self._calibration.per_class()
 
     def complaint(self):
         return super().complaint() or self._calibration.complaint()

@@ -115,15 +115,26 @@ def errors(spec, whole, part, labelled, dtype):
 
     labelled (..., C + 1): the pixels labelled with each class, and then all that count. ``whole`` is int32 or float.
     """
+    error, counted, pixels = _of_rows(spec, whole, part, labelled, dtype)
+    found = {}
+    if 'SCE' in spec.metrics:
+        found['SCE'] = mean(error[..., : counted.shape[-1]], counted), ops.any(counted, axis=-1)
+    if 'ECE' in spec.metrics:
+        found['ECE'] = error[..., -1], pixels > 0
+    return found
+
+
+def class_errors(spec, whole, part, labelled, dtype):
+    """(C,) the terms of SCE, NaN where a class does not count; ``binary`` counts class 1 alone."""
+    error, counted, _ = _of_rows(spec, whole, part, labelled, dtype)
+    terms = ops.where(counted, error[..., : counted.shape[-1]], float('nan'))
+    return ops.pad(terms, [[1, 0]], constant_values=float('nan')) if spec.binary else terms
+
+
+def _of_rows(spec, whole, part, labelled, dtype):
+    """Errors (..., rows), which of the first of them count as classes, and how many pixels count."""
     labelled = ops.cast(labelled, dtype)
     pixels = labelled[..., -1:]
     gap = ops.cast(whole, dtype) + ops.cast(part, dtype) / UNIT
     error = ops.sum(ops.abs(gap), axis=-1) / ops.where(pixels > 0, pixels, 1.0)
-    found = {}
-    if 'SCE' in spec.metrics:
-        rows = 1 if spec.binary else spec.num_classes
-        counted = pixels > 0 if spec.binary else labelled[..., :-1] > 0
-        found['SCE'] = mean(error[..., :rows], counted), ops.any(counted, axis=-1)
-    if 'ECE' in spec.metrics:
-        found['ECE'] = error[..., -1], pixels[..., 0] > 0
-    return found
+    return error, pixels > 0 if spec.binary else labelled[..., :-1] > 0, pixels[..., 0]

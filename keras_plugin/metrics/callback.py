@@ -18,6 +18,12 @@ NAN_LOSS = (
 )
 
 
+LOST_LOSSES = (
+    'loss=[A, B] of a model with one output trains on A alone, Keras drops the rest; '
+    'give loss=keras_plugin.losses.WeightedSumLoss([A, B])'
+)
+
+
 class CheckMetrics(keras.callbacks.Callback):
     """Stops a training or evaluation whose loss is NaN or whose metrics are spoiled, with the sentence that says why.
 
@@ -25,7 +31,8 @@ class CheckMetrics(keras.callbacks.Callback):
     training at one of the next batches. A compiled step shows no values, so ``data`` says more: of what ``fit`` takes,
     arrays (x, y) or (x, y, sample_weight) read ``batch_size`` at a time, the first ``batches`` go through the model,
     its loss and its metrics eagerly before a training or evaluation starts, and again where a loss became NaN. That
-    leaves no trace in the model; a data set that shuffles is read once more. Belongs before callbacks that save.
+    leaves no trace in the model; a data set that shuffles is read once more. Belongs before callbacks that save. A list
+    of losses for a model of one output, of which Keras takes the first, is refused before a training.
     """
 
     async_safe = True  # at the end of a batch it only takes a note, so that steps need not wait for it
@@ -42,6 +49,8 @@ class CheckMetrics(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._noted = None
+        if lost_losses(self.model):
+            raise ValueError(f'{type(self).__name__}: {LOST_LOSSES}')
         self.look()
         self._in_fit = True
 
@@ -104,6 +113,12 @@ class CheckMetrics(keras.callbacks.Callback):
             if self.data is not None:
                 why = f'the first {self.batches} batches of data are sound, CheckMetrics(batches=...) looks at more; {why}'
         raise ValueError(f'{type(self).__name__}: {what}: {why}')
+
+
+def lost_losses(model):
+    """Whether a model was compiled with losses of which Keras drops all but the first."""
+    loss, outputs = getattr(model, 'loss', None), getattr(model, 'outputs', None)
+    return isinstance(loss, (list, tuple)) and len(loss) > 1 and outputs is not None and len(outputs) == 1
 
 
 def complaints_of(model):

@@ -29,6 +29,15 @@ def frozen(owner, name, check, value):
         raise SpecError(f'{owner}: {name} must be {check.describe()}, got {value!r}') from None
 
 
+def names_of_classes(owner, spec, names):
+    """The names of a spec's classes as a list of text."""
+    names = [str(name) for name in names]
+    if len(names) != spec.num_classes or len(set(names)) != len(names):
+        twice = next((f', {name!r} twice' for name in names if names.count(name) > 1), '')
+        raise SpecError(f'{owner}: class_names must name the {spec.num_classes} classes, got {len(names)}{twice}')
+    return names
+
+
 class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
     """A metric whose ``result()``, which is traced into every step and cannot raise, is NaN where it was spoiled.
 
@@ -39,6 +48,8 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
     Pixels that spoil every result: predictions that are no numbers or no class, and labels, weights and probabilities
     outside their range; see ``wrong``. A subclass adds a batch by ``add`` and gives its results by ``finished``.
     """
+
+    _direction = 'up'  # what mode='auto' of Keras' callbacks asks for: larger is better
 
     def __init__(self, spec, from_logits, name, dtype):
         super().__init__(name=name, dtype='float32' if dtype is None and keras.config.floatx() in HALVES else dtype)
@@ -78,6 +89,13 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         complaint = self.complaint()
         if complaint:
             raise ValueError(complaint)
+
+    def per_class(self):
+        """Name -> NumPy (num_classes,): the terms of the means over classes of what was seen, as ``IoUD`` of ``mIoUD``.
+
+        Those of D and C; NaN where a class is not defined. Raises the sentence of ``check()``.
+        """
+        return {}
 
     def reset_state(self):
         """Starts afresh; warns if what is thrown away was spoiled."""

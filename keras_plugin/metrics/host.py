@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 
-from keras_plugin.metrics.checked import frozen, spec_of
+from keras_plugin.metrics.checked import frozen, names_of_classes, spec_of
 from keras_plugin.metrics.host_data import batches, check_data, image_maps, to_numpy
 from keras_plugin.metrics.wrong import KINDS, sentence
 from shared_spec.checks import Boolean, Choice, Each, Integer
@@ -93,9 +93,8 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
             some = self._levels('calibration', 'DI')
             self.calibration = spec_of(Calibration, owner, **common, levels=some, bins=bins, hit=hit)
         c = self.overlap.num_classes
-        self.class_names = [str(name) for name in (range(c) if class_names is None else class_names)]
-        if len(self.class_names) != c:
-            raise SpecError(f'{owner}: class_names must name the {c} classes, got {len(self.class_names)}')
+        self.class_names = names_of_classes(owner, self.overlap, range(c) if class_names is None else class_names)
+        self._of_classes = {}
         self.image_ids = None if image_ids is None else [str(name) for name in image_ids]
         self.per_image_file = per_image_file
         if per_image_file is not None:
@@ -121,21 +120,29 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
         """Name -> value of a model on the data; writes ``per_image_file``."""
         names, overlap, boundary, calibration, unsound = self._measured(model)
         results = overlap.results(self.overlap)
-        cells = overlap.cells(self.overlap)
+        cells, of_classes = overlap.cells(self.overlap), overlap.per_class(self.overlap)
         for spec in self.boundary:
             results.update(boundary.results(spec))
             cells.update(boundary.cells(spec))
+            of_classes.update(boundary.per_class(spec))
         if self.calibration:
             results.update(calibration.results(self.calibration))
+            of_classes.update(calibration.per_class(self.calibration))
             found = calibration.cells(self.calibration)
             cells.update((name, found[name]) for name in ('SCE', 'ECE'))
         if unsound:
             seen = {**dict.fromkeys(KINDS, 0), 'scores': unsound}
             warnings.warn(f'{type(self).__name__}: {sentence(self.overlap.num_classes, seen)}', stacklevel=2)
+            self._of_classes = {name: np.full(values.shape, np.nan) for name, values in of_classes.items()}
             return dict.fromkeys(results, float('nan'))
+        self._of_classes = of_classes
         if self.per_image_file is not None:
             write_table(self.per_image_file, per_image_columns({'image': names}, self.class_names, cells))
         return results
+
+    def per_class(self):
+        """Name -> NumPy (num_classes,) of the last evaluation: the terms of the means of D and C, ``HD95C`` among them."""
+        return dict(self._of_classes)
 
     def _measured(self, model):
         """The names of the images, the states of the three families with every image, and how many pixels are no numbers."""

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import backend, ops, tree
 
-from keras_plugin.metrics.label_maps import maps_of_ids
+from keras_plugin.metrics.label_maps import check_scores, maps_of_ids
 from keras_plugin.metrics.wrong import KINDS, beyond, refused, sentence, weighty, within, wrong_labels
 from shared_spec import shapes
 
@@ -88,10 +88,7 @@ def image_maps(spec, owner, from_logits, labels, scores, weight):
     labels, scores, c = _plain(labels), _plain(scores), spec.num_classes
     given, prob, wrong = scores.shape, None, {}
     if scores.dtype.kind == 'f':
-        shapes.check_pred(owner, given, 'last')
-        if given[-1] != c and (given[-1] != 1 or c != 2):
-            wanted = f'{c} channels' + (' (or one, the foreground)' if c == 2 else '')
-            raise ValueError(f'{owner}: the model must predict {wanted} or integer class ids, got {shapes.text(given)}')
+        check_scores(owner, c, given, 'the model must predict')
         maps = (*given[:-1], c)
         top = scores.max(-1)
         sound = np.isfinite(top) if given[-1] > 1 else top < np.inf

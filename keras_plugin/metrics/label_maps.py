@@ -103,16 +103,24 @@ def _kind(owner, c, y_true, y_pred):
     """What kind of labels y_true holds, and the shape (N, *space, C) that both stand for."""
     given, labels = tuple(y_pred.shape), tuple(y_true.shape)
     if backend.is_float_dtype(y_pred.dtype):
-        shapes.check_pred(owner, given, 'last')
-        if given[-1] not in (1, c) or (given[-1] == 1 and c != 2):
-            wanted = f'{c} channels' + (' (or one, the foreground)' if c == 2 else '')
-            raise ValueError(
-                f'{owner}: pred must be (N, *space, C) with {wanted} or integer class ids, got {shapes.text(given)}'
-            )
+        check_scores(owner, c, given)
         maps = (*given[:-1], c)
     else:
         maps = maps_of_ids(owner, c, given, labels)
     return shapes.label_kind(owner, maps, labels, 'last'), maps
+
+
+def check_scores(owner, c, given, must='pred must be (N, *space, C) with'):
+    """Refuses scores of a shape that is not (N, *space, C), nor one channel for two classes."""
+    shapes.check_pred(owner, given, 'last')
+    channels = given[-1]
+    if c == 1 and channels in (1, 2):
+        raise ValueError(
+            f'{owner}: num_classes must be 2 for foreground against background, with one output channel too, got 1'
+        )
+    if channels not in (1, c) or (channels == 1 and c != 2):
+        wanted = f'{c} channels' + (' (or one, the foreground)' if c == 2 else '')
+        raise ValueError(f'{owner}: {must} {wanted} or integer class ids, got {shapes.text(given)}')
 
 
 def _predicted(c, from_logits, y_pred, shape):

@@ -31,6 +31,9 @@ class PixelAccuracy(CountedMetric):
     def result(self):
         return self.finished(pixel_accuracy(self._totals.value(self.state_dtype)))
 
+    def per_class(self):
+        return {}  # it is no mean over classes
+
     def get_config(self):
         return {
             'num_classes': self.spec.num_classes,
@@ -109,8 +112,15 @@ class MeanScore(CountedMetric):
     def worst_results(self):
         if self.q is None:
             return {}
-        spec = dataclasses.replace(self.spec, q=(self.q if isinstance(self.q, int) else DECILES[0],))
-        return {self.name: self.state().results(spec)[f'{self.metric}{self.level}{self.q}']}
+        return {self.name: self.state().results(self.worst_spec)[f'{self.metric}{self.level}{self.q}']}
+
+    @property
+    def worst_spec(self):
+        return dataclasses.replace(self.spec, q=(self.q if isinstance(self.q, int) else DECILES[0],))
+
+    def per_class(self):
+        name = f'{self.metric[1:]}{self.level}{"" if self.q is None else self.q}'
+        return {found: values for found, values in super().per_class().items() if found == name}
 
     def get_config(self):
         return {

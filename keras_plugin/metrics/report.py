@@ -8,7 +8,7 @@ from keras import ops
 from keras_plugin.metrics.base import CountedMetric
 from keras_plugin.metrics.calibration import CalibrationTotals
 from keras_plugin.metrics.calibration_gaps import probabilities
-from keras_plugin.metrics.checked import frozen, spec_of
+from keras_plugin.metrics.checked import frozen, names_of_classes, spec_of
 from keras_plugin.metrics.scores import frequency_weighted_iou, pixel_accuracy
 from keras_plugin.metrics.state import DECILES
 from shared_spec.checks import Boolean
@@ -19,12 +19,13 @@ from shared_spec.spec import SpecError
 
 @keras.saving.register_keras_serializable(package='segparity')
 class SegmentationReport(CountedMetric):
-    """All results of ``FineGrained`` as one dictionary of fractions: ``aAcc``, ``FWIoU``, ``mIoUD``, ``mIoUC5``, ...
+    """Results of ``FineGrained`` as one dictionary of fractions: ``aAcc``, ``FWIoU``, ``mIoUD``, ``mIoUI``, ``mIoUC``.
 
-    Parameters as there. Where ``q`` is not empty and ``levels`` has I or C, the counts of every image are kept; beyond
+    Parameters as there; ``metrics=['mAcc', 'mIoU', 'mDice'], q=[1, 5]`` gives all 29. Where ``q`` is not empty and ``levels`` has I or C, the counts of every image are kept; beyond
     ``max_images`` the worst-case results are NaN, the others go on. In ``fit`` every result is sorted out in every
     step; ``worst_every='epoch'`` leaves the worst-case names out, and the callback ``WorstCaseResults`` adds them once
     an epoch. ``calibration`` adds ECED, ECEI, SCED, SCEI as far as ``levels`` has D and I, and refuses class ids.
+    ``class_names`` adds the terms of D and C of every class, ``IoUD_road``; ``per_class()`` has them without that.
     """
 
     def __init__(
@@ -32,8 +33,8 @@ class SegmentationReport(CountedMetric):
         num_classes,
         ignore_class=None,
         levels=('D', 'I', 'C'),
-        q=(1, 5),
-        metrics=('mAcc', 'mIoU', 'mDice'),
+        q=(),
+        metrics=('mIoU',),
         beta=1.0,
         present_in='target',
         binary=False,
@@ -41,6 +42,7 @@ class SegmentationReport(CountedMetric):
         calibration=False,
         max_images=1000,
         worst_every='step',
+        class_names=None,
         name=None,
         dtype=None,
     ):
@@ -77,10 +79,23 @@ class SegmentationReport(CountedMetric):
                 ),
             )
 
+        self.class_names = None if class_names is None else names_of_classes(owner, spec, class_names)
+
     def names(self):
         """The names of ``result()``, in order."""
         spec = self.spec if self.worst_at_step or self._table is None else dataclasses.replace(self.spec, q=())
-        return [*spec.names(), *(self._calibration.spec.names() if self._calibration else [])]
+        of_classes = [
+            f'{metric[1:]}{level}_{name}'
+            for level in self.levels_of_classes
+            for metric in spec.metrics
+            for name in self.class_names
+        ]
+        return [*spec.names(), *(self._calibration.spec.names() if self._calibration else []), *of_classes]
+
+    @property
+    def levels_of_classes(self):
+        """The levels of which ``result()`` has every class."""
+        return [level for level in self.spec.levels if level != 'I'] if self.class_names else []
 
     def add(self, maps, y_pred):
         counts = self.counts_of(maps)
@@ -107,6 +122,7 @@ class SegmentationReport(CountedMetric):
         ]
         if self._calibration is not None:
             values.append(ops.stack(self._calibration.value()))
+        values.extend(ops.reshape(self.of_classes(level), (-1,)) for level in self.levels_of_classes)
         return dict(zip(self.names(), ops.unstack(self.finished(ops.concatenate(values)))))
 
     def complaint(self):
@@ -114,6 +130,9 @@ class SegmentationReport(CountedMetric):
         if complaint is None and self._calibration is not None:
             complaint = self._calibration.complaint()
         return complaint
+
+    def per_class(self):
+        return {**super().per_class(), **(self._calibration.per_class() if self._calibration else {})}
 
     def worst_results(self):
         if self._table is None:
@@ -128,6 +147,7 @@ class SegmentationReport(CountedMetric):
             'calibration': self._calibration is not None,
             'max_images': self.max_images,
             'worst_every': self.worst_every,
+            'class_names': self.class_names,
             'name': self.name,
             'dtype': self.dtype,
         }

@@ -56,10 +56,14 @@ def foreground(spec):
 
 
 def over_data_set(spec, totals):
-    """(M,) means over the classes of float (C, 3) totals."""
+    """(M, C) scores of float (C, 3) totals, NaN where a class does not count."""
     above, below = overlap(spec, *(totals[..., k] for k in range(3)))
-    counted = ops.logical_and(below > 0, foreground(spec))
-    return mean(above / ops.where(below > 0, below, 1.0), counted)
+    return ops.where(foreground(spec), ratio(above, below), float('nan'))
+
+
+def defined_mean(values):
+    """Mean along the last axis of what is not NaN."""
+    return mean(values, values == values)  # NaN is not itself
 
 
 def pixel_accuracy(totals):

@@ -10,10 +10,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from mmengine.utils import mkdir_or_exist
 from PIL import Image
-from prettytable import PrettyTable
 
 from mmseg_plugin.evaluation.device_counts import whole
 from mmseg_plugin.evaluation.soundness import check_channels, counts_of, fetch, sentences
+from mmseg_plugin.evaluation.tables import tables
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 from shared_spec.spec import NamedParameters, SpecError
 
@@ -28,7 +28,8 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
     An image that a padded distributed sampler repeats is dropped by its identity (paths and sample index), and an image
     without identity never; so results are those of one process, to the last digit. ``output_dir`` writes predictions
     as PNG, as IoUMetric does; ``format_only`` does nothing else. ``per_image_file`` (.csv or .parquet) gets one row for
-    each class of each image at every evaluation.
+    each class of each image at every evaluation. ``keep_results`` says nothing: ``test.py --out`` passes it beside
+    ``output_dir``, and IoUMetric takes it as silently.
 
     ``about`` names the files of an image and counts what is wrong with it: logits that are not finite make every result
     NaN, labels that are no class are warned of, once in an evaluation.
@@ -157,6 +158,8 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
             if state.add(*row, image_id):
                 abouts.append(about)
         self._warn(logger, abouts)
+        for sentence in self.remarks(state):
+            logger.info(f'{type(self).__name__}: {sentence}')
         if self.per_image_file is not None:
             write_table(self.per_image_file, self.per_image(state, abouts))
             logger.info(f'the table of images is saved to {self.per_image_file}')
@@ -167,10 +170,17 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
                 (name, known * shown(spec, name, v)) for name, v in state.per_class(spec).items() if name[-1] in 'DC'
             )
             found.update((name, known * float(shown(spec, name, v))) for name, v in state.results(spec).items())
-        if columns:
-            print_log('per class results:', logger)
-            print_log('\n' + class_table(self.class_names, columns), logger=logger)
-        return found
+        owner = type(self).__name__ + (f' ({self.prefix})' if self.prefix else '')
+        print_log('\n' + tables(owner, self.specs, found, self.class_names, columns), logger=logger)
+        return found | self.aliases(found)
+
+    def aliases(self, found):
+        """The same results under the names that MMSegmentation's own evaluator has for them."""
+        return {}
+
+    def remarks(self, state):
+        """Sentences about results that mislead by themselves."""
+        return ()
 
     def _warn(self, logger, abouts):
         for sentence in sentences(type(self).__name__, abouts, self.class_names, self.ignore_index):
@@ -209,12 +219,3 @@ def identity(sample):
 def shown(spec, name, value):
     """A fraction in per cent, a distance as it is."""
     return 100 * value if spec.is_fraction(name) else value
-
-
-def class_table(class_names, columns):
-    """The results of every class, two decimals."""
-    table = PrettyTable()
-    table.add_column('Class', list(class_names))
-    for name, values in columns.items():
-        table.add_column(name, [f'{v:.2f}' for v in values])
-    return table.get_string()

@@ -7,6 +7,7 @@ from mmseg_plugin.evaluation.device_counts import whole
 from shared_spec.checks import Choice, Each
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
 from shared_spec.metrics.boundary_state import BoundaryState
+from shared_spec.metrics.missed import missed_sentence
 from shared_spec.spec import SpecError
 
 SCORES = Each(Choice('BoundaryIoU', *DISTANCES), 'different names', unique=True)
@@ -17,7 +18,8 @@ class BoundaryMetric(ImageMetric):
     """Logs ``BoundaryIoUD``, ``HD95C``, ... ; parameters as in ``BoundaryIoU`` and ``SurfaceDistance``.
 
     BoundaryIoU is in per cent, HD, HD95 and ASSD (which need SciPy and have no level D) are in units of ``spacing``
-    (pixels without it), and a class that is missed makes them inf: take ``empty='diagonal'`` to rank models by them.
+    (pixels without it), and a class that is missed makes them inf: ``missed`` says how often, ``HD95C_rest`` is the mean of
+    the others, and ``empty='diagonal'`` ranks models by all.
     Leave the distances out of ``metrics`` where time matters. How images are told apart, and what the files hold: see
     ``ImageMetric``.
     """
@@ -37,6 +39,7 @@ class BoundaryMetric(ImageMetric):
         prefix=None,
         output_dir=None,
         format_only=False,
+        keep_results=False,
         per_image_file=None,
     ):
         owner = type(self).__name__
@@ -74,6 +77,10 @@ class BoundaryMetric(ImageMetric):
 
     def new_state(self):
         return BoundaryState.for_specs(*self.specs)
+
+    def remarks(self, state):
+        specs = [spec for spec in self.specs if isinstance(spec, SurfaceDistance)]
+        return filter(None, (missed_sentence(state, spec, self.class_names) for spec in specs))
 
     def row(self, sample):
         pred, target = (whole(ids).cpu().numpy() for ids in self.maps(sample))

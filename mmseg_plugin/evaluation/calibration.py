@@ -39,6 +39,7 @@ class CalibrationMetric(ImageMetric):
         prefix=None,
         output_dir=None,
         format_only=False,
+        keep_results=False,
         per_image_file=None,
     ):
         self._arguments = dict(

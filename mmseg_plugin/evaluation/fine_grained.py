@@ -7,13 +7,17 @@ from mmseg_plugin.evaluation.device_counts import tensor_counts
 from shared_spec.metrics.counts import FineGrainedState
 from shared_spec.metrics.fine_grained import FineGrained
 
+# IoUMetric's mFscore is another: it leaves out classes that are never right
+OF_IOU_METRIC = ('mAcc', 'mIoU', 'mDice', 'mPrecision')
+
 
 @METRICS.register_module()
 class FineGrainedMetric(ImageMetric):
     """Logs ``aAcc``, ``FWIoU``, ``mIoUD``, ``mIoUI5``, ``mDiceCQ``, ... in per cent; parameters as in ``FineGrained``.
 
-    The number of classes is that of ``dataset_meta['classes']``. An image is one small row of counts. How images are
-    told apart, and what ``output_dir``, ``format_only`` and ``per_image_file`` write: see ``ImageMetric``.
+    The D results that ``IoUMetric`` has too are logged under its names as well: ``mIoU`` is ``mIoUD``, and so on. The
+    number of classes is that of ``dataset_meta['classes']``. An image is one small row of counts. How images are told apart, and what ``output_dir``,
+    ``format_only`` and ``per_image_file`` write: see ``ImageMetric``.
     """
 
     def __init__(
@@ -30,6 +34,7 @@ class FineGrainedMetric(ImageMetric):
         prefix=None,
         output_dir=None,
         format_only=False,
+        keep_results=False,
         per_image_file=None,
     ):
         self._arguments = dict(
@@ -53,3 +58,6 @@ class FineGrainedMetric(ImageMetric):
     def row(self, sample):
         (spec,) = self.specs
         return (tensor_counts(*self.maps(sample), spec.num_classes, spec.ignore_index),)
+
+    def aliases(self, found):
+        return {name: found[name + 'D'] for name in OF_IOU_METRIC if name + 'D' in found}

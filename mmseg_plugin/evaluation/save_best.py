@@ -1,13 +1,43 @@
-"""``save_best`` of mmengine's CheckpointHook for every result that our evaluators log.
+"""mmengine's CheckpointHook and EarlyStoppingHook know for every result of our evaluators whether more is better.
 
-The hook infers from parts of names whether larger or smaller is better, and refuses names that hold none it knows
-(mmengine 0.10.7: no FWIoU, mFscore, BoundaryIoU, nor anything but losses that is better smaller).
+They infer it from parts of names (mmengine 0.10.7: no FWIoU, mFscore, BoundaryIoU, nor anything but losses that is
+better smaller), a prefix such as ``desktop/`` included, whose 'top' would make more of an error better. Ours are known
+by their whole names, and every other name is left to the hooks.
 """
 
-from mmengine.hooks import CheckpointHook
+import re
 
-GREATER = ('FWIoU', 'mFscore', 'BoundaryIoU')
-LESS = ('ECED', 'ECEI', 'SCED', 'SCEI', 'HDI', 'HDC', 'HD95I', 'HD95C', 'ASSDI', 'ASSDC')
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 
-for _keys, _ours in ((CheckpointHook._default_greater_keys, GREATER), (CheckpointHook._default_less_keys, LESS)):
-    _keys.extend(name for name in _ours if name not in _keys)
+GREATER = re.compile(
+    r'aAcc|FWIoU|m(Acc|IoU|Dice|Precision)|(m(Acc|IoU|Dice|Precision|Fscore)|BoundaryIoU)(D|[IC](\d+|Q)?)'
+)
+LESS = re.compile(r'(ECE|SCE)[DIC]|(HD|HD95|ASSD)[DIC](_rest)?|missed')
+
+
+def rule_of(name):
+    """'greater' or 'less' for the name of a result of ours, with any prefix; None for another."""
+    name = name.rpartition('/')[2]
+    return 'greater' if GREATER.fullmatch(name) else 'less' if LESS.fullmatch(name) else None
+
+
+def rules_of_checkpoints(infer):
+    """``CheckpointHook._init_rule``, which keeps to the keys that a config gives it."""
+
+    def init_rule(self, rules, key_indicators):
+        keys = self.greater_keys, self.less_keys
+        if keys == (self._default_greater_keys, self._default_less_keys):
+            rules = rules * len(key_indicators) if len(rules) == 1 else rules
+            rules = [rule or rule_of(name) for rule, name in zip(rules, key_indicators)]
+        infer(self, rules, key_indicators)
+
+    return init_rule
+
+
+def rule_of_early_stopping(infer):
+    """``EarlyStoppingHook._init_rule``."""
+    return lambda self, monitor: rule_of(monitor) or infer(self, monitor)
+
+
+CheckpointHook._init_rule = rules_of_checkpoints(CheckpointHook._init_rule)
+EarlyStoppingHook._init_rule = rule_of_early_stopping(EarlyStoppingHook._init_rule)

@@ -8,6 +8,7 @@ import math
 import torch
 
 from mmseg_plugin.evaluation.device_counts import whole
+from shared_spec.visible import visible
 
 
 def counts_of(sample, num_classes, ignore_index):
@@ -87,7 +88,7 @@ def sentences(owner, abouts, class_names, ignore_index):
         if found:
             pixels, example = sum(about[key][0] for about in found), min(about['image_file'] or '' for about in found)
             where = f'{pixels} pixels in {len(found)} of {len(abouts)} images'
-            where += f' (such as {example})' if example else ''
+            where += f' (such as {visible(example)})' if example else ''
             yield f'{owner}: ' + text(where, [about[key] for about in found], class_names, ignore_index)
 
 

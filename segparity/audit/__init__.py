@@ -6,6 +6,8 @@ Importing this package loads nothing heavy: neither pandas nor what draws the pa
 import importlib.util
 from pathlib import Path
 
+from segparity.arguments import number, whole, whole_or_none
+
 NEEDED = ('jinja2', 'matplotlib', 'PIL', 'pandas')
 
 
@@ -18,7 +20,7 @@ def add_arguments(parser):
     parser.add_argument('--out', type=Path, default=Path('audit.html'), help='the page [audit.html]')
     parser.add_argument('--names', metavar='A,B', help="the models' names [the files' names]")
     parser.add_argument('--title', default='Segmentation audit', help='heading of the page')
-    parser.add_argument('--q', type=int, default=5, help='per cent of the worst values that I5 and C5 average [5]')
+    parser.add_argument('--q', type=whole, default=5, help='per cent of the worst values that I5 and C5 average [5]')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the numbers of the page')
     parser.add_argument('--png', type=Path, metavar='DIR', help='also write every figure and panel as PNG')
 
@@ -32,6 +34,14 @@ def add_arguments(parser):
         nargs='+',
         help='predictions: label maps, or probabilities as npz; one folder for each table',
     )
+    pictures.add_argument(
+        '--root',
+        type=Path,
+        metavar='DIR',
+        action='append',
+        help='files that the tables name may lie below DIR, too (repeatable), and not only below the folders above, '
+        'those of the tables and the current one',
+    )
     pictures.add_argument('--image-suffix', default='', metavar='S', help="end of the images' names, as _leftImg8bit")
     pictures.add_argument('--target-suffix', '--gt-suffix', default='', metavar='S', help='the same of the label maps')
     pictures.add_argument('--pred-suffix', default='', metavar='S', help='the same of the predictions')
@@ -44,7 +54,7 @@ def add_arguments(parser):
         help='which indexed or grey maps hold colours of the palette instead of class ids; colour images always do',
     )
     pictures.add_argument(
-        '--ignore-index', type=ignored, default=255, help="label that counts nowhere, or 'none' [255]"
+        '--ignore-index', type=whole_or_none, default=255, help="label that counts nowhere, or 'none' [255]"
     )
     pictures.add_argument(
         '--reduce-zero-label', action='store_true', help='true label 0 is ignored and the others are one less'
@@ -54,21 +64,16 @@ def add_arguments(parser):
         action='store_true',
         help='the same of the predictions: FineGrainedMetric writes them so when the data set has reduce_zero_label',
     )
-    pictures.add_argument('--worst', type=int, default=4, metavar='N', help='worst images shown of each class [4]')
-    pictures.add_argument('--size', type=int, default=320, metavar='PX', help='width of a picture [320]')
-    pictures.add_argument('--limit', type=float, default=20, metavar='MB', help='all pictures together [20]')
+    pictures.add_argument('--worst', type=whole, default=4, metavar='N', help='worst images shown of each class [4]')
+    pictures.add_argument('--size', type=whole, default=320, metavar='PX', help='width of a picture [320]')
+    pictures.add_argument('--limit', type=number, default=20, metavar='MB', help='all pictures together [20]')
 
     lists = parser.add_argument_group('lists of failures')
-    lists.add_argument('--top', type=int, default=20, metavar='N', help='rows of every list [20]')
-    lists.add_argument('--agree', type=int, metavar='K', help='models that must fail together [all]')
+    lists.add_argument('--top', type=whole, default=20, metavar='N', help='rows of every list [20]')
+    lists.add_argument('--agree', type=whole, metavar='K', help='models that must fail together [all]')
     lists.add_argument(
-        '--fail-below', type=float, default=0.1, metavar='IOU', help='an IoU below this always counts as failure [0.1]'
+        '--fail-below', type=number, default=0.1, metavar='IOU', help='an IoU below this always counts as failure [0.1]'
     )
-
-
-def ignored(text):
-    """'255' -> 255, 'none' -> None."""
-    return None if text.lower() == 'none' else int(text)
 
 
 def run(args, console):

@@ -4,14 +4,14 @@ import re
 import shlex
 from pathlib import Path
 
-from rich.markup import escape
-
 from segparity.audit.numbers import as_json
 from segparity.audit.page import page_text
 from segparity.audit.panel_files import panel_png
 from segparity.audit.remarks import remarks
 from segparity.audit.report import make_report
 from segparity.audit.several import load_tables
+from segparity.outputs import check_writable, refuse_clashes
+from segparity.terminal import say
 from shared_spec.files import replacing
 
 
@@ -22,18 +22,21 @@ def audit(args, console):
     names = [name.strip() for name in args.names.split(',')] if args.names is not None else None
     with console.status('reading tables') as status:
         tables = load_tables(args.table, names)
+        named = {name for table in tables for names in table.files.values() for name in names}
+        folders = {Path(), *(table.path.parent for table in tables)}
+        refuse_clashes(outputs(args), (folder / name for folder in folders for name in named if name))
         report = make_report(tables, args, status.update)
         status.update('writing')
         if args.png:
             write_pictures(args.png, report)
         if args.json:
-            write(args.json, as_json(report))
+            write(args.json, encoded(as_json(report)))
         said = remarks(report)
-        text = page_text(report, said, command_line(args))
+        text = encoded(page_text(report, said, command_line(args)))
         write(args.out, text)
     for sentence in said:
-        console.print(escape(sentence), highlight=False, soft_wrap=True)
-    console.print(f'{escape(str(args.out))}: {len(text.encode()) / 1e6:.1f} MB', highlight=False, soft_wrap=True)
+        say(console, sentence)
+    say(console, f'{args.out}: {len(text) / 1e6:.1f} MB')
     return 0
 
 
@@ -56,14 +59,18 @@ def command_line(args):
 
 
 def check_outputs(args):
-    """Nothing that is written may replace a table, and the page needs a file's name."""
-    for option, path in (('--out', args.out), ('--json', args.json)):
-        if path is None:
-            continue
-        if path.is_dir():
-            raise IsADirectoryError(f'{option}: {path} is a folder')
-        if any(path.resolve() == Path(table).resolve() for table in args.table):
-            raise ValueError(f'{option}: {path} is one of the tables')
+    """Nothing that is written may replace what is read, and the page needs a file's name."""
+    check_writable(outputs(args))
+    if args.png is not None and args.png.exists() and not args.png.is_dir():
+        raise NotADirectoryError(f'--png: {args.png} is a file, expected a folder')
+    folders = [folder for folder in (args.images, args.targets, *(args.preds or ())) if folder is not None]
+    pictures = (path for folder in folders for path in folder.rglob('*'))
+    refuse_clashes(outputs(args), (*args.table, args.palette, *pictures))
+
+
+def outputs(args):
+    """Option -> file, of what is written."""
+    return {'--out': args.out, '--json': args.json}
 
 
 def write_pictures(folder, report):
@@ -88,6 +95,11 @@ def plain(name):
 
 
 def write(path, data):
-    """Text or bytes, whole or not at all."""
+    """Whole or not at all."""
     with replacing(path) as part:
-        part.write_bytes(data.encode() if isinstance(data, str) else data)
+        part.write_bytes(data)
+
+
+def encoded(text):
+    """In UTF-8; a name that is none is shown by its bytes."""
+    return text.encode('utf-8', 'backslashreplace')

@@ -10,6 +10,7 @@ from segparity.audit.colours import OUTSIDE, css
 from segparity.audit.picture_reading import read_labels, read_photo
 from segparity.audit.window import window_of
 from segparity.evaluate.maps import MapError
+from shared_spec.metrics.counts import FP, TP
 
 NAMED = 6  # classes that a panel's legend names
 NEWS = 0.1  # share of the labelled pixels from which mistakes are put in words
@@ -56,10 +57,12 @@ class Painter:
         self.colours = np.concatenate([colours, np.array([OUTSIDE], np.uint8)])
         self.missing, self.unnamed, self.unreadable, self.strange = {}, {}, {}, {}
         self._labels = functools.lru_cache(2)(
-            lambda path: read_labels(path, palette, ignore_index, reduce_zero[0], coded in ('targets', 'both'))
+            lambda path, counted: read_labels(
+                path, palette, ignore_index, reduce_zero[0], coded in ('targets', 'both'), counted=counted
+            )
         )
         self._preds = functools.lru_cache(len(tables))(
-            lambda path: read_labels(path, palette, None, reduce_zero[1], coded in ('preds', 'both'))
+            lambda path, shape: read_labels(path, palette, None, reduce_zero[1], coded in ('preds', 'both'), shape)
         )
         self._photos = functools.lru_cache(1)(read_photo)
 
@@ -69,35 +72,36 @@ class Painter:
         One model has its prediction and error map, several have their predictions.
         """
         try:
-            truth = self._read(self._labels, models[0], image, 'target_file')
-            preds = [self._read(self._preds, model, image, 'pred_file') for model in models]
+            truth = self._read(self._labels, models[0], image, 'target_file', self._counted(models[0], image))
+            shape = None if truth is None else truth.shape
+            preds = [self._read(self._preds, model, image, 'pred_file', shape) for model in models]
         except MapError as error:
             self.unreadable[str(error)] = None
             return None
         if truth is None or any(pred is None for pred in preds):
             return None
         for model, pred in zip(models, preds):
-            if pred.shape != truth.shape:
-                where = self.files.find(model, image, 'pred_file')
-                self.unreadable[f'{where}: the prediction has {pred.shape}, the label map {truth.shape}'] = None
-                return None
             self._check_counts(model, image, class_id, truth, pred)
         try:
-            photo = self._read(self._photos, models[0], image, 'image_file')
+            photo = self._read(self._photos, models[0], image, 'image_file', shape)
         except MapError as error:
             self.unreadable[str(error)] = None
             photo = None
         return self._painted(models, image, class_id, truth, preds, photo)
 
-    def _read(self, reader, model, image, column):
+    def _read(self, reader, model, image, column, fitting):
         path = self.files.find(model, image, column)
-        if path is None:
-            if self.files.known(model, column):
-                self.missing[column, image] = None
-            else:
-                self.unnamed[column] = None
-            return None
-        return reader(path)
+        if path is not None:
+            return reader(path, fitting)
+        if not self.files.known(model, column):
+            self.unnamed[column] = None
+        elif (model, image, column) not in self.files.outside:
+            self.missing[column, image] = None
+        return None
+
+    def _counted(self, model, image):
+        """How many pixels the table counts in an image."""
+        return int(self.tables[model].counts[self.places[model][image]][:, [TP, FP]].sum())
 
     def _check_counts(self, model, image, class_id, truth, pred):
         valid, c = truth != -1, class_id

@@ -1,5 +1,10 @@
-"""Where the pictures of an image are: named in the table, or found in folders by the image's identity."""
+"""Where the pictures of an image are: named in the table, or found in folders by the image's identity.
 
+A table may come from anybody and name any file. What it names is opened only below the table's own folder, the current
+one, and the folders that options name; links in these lead where they lead.
+"""
+
+import os
 from pathlib import Path
 
 from segparity.evaluate.pairs import MAPS, PROBABILITIES
@@ -17,7 +22,7 @@ class Folder:
             raise FileNotFoundError(f'{option}: {self.path} is no folder')
         self.by_path, self.by_name = {}, {}
         for file in sorted(self.path.rglob('*')):
-            if file.suffix.lower() in kinds:
+            if file.suffix.lower() in kinds and file.is_file():
                 relative = without_kind(file.relative_to(self.path).as_posix()).removesuffix(suffix)
                 self.by_path.setdefault(relative, file)
                 self.by_name.setdefault(relative.rsplit('/', 1)[-1], []).append(file)
@@ -41,12 +46,17 @@ def without_kind(name):
 
 
 class PictureFiles:
-    """The files of every table's images: columns first, then folders."""
+    """The files of every table's images: columns first, then folders.
 
-    def __init__(self, tables, images=None, targets=None, preds=None, suffixes=('', '', '')):
+    ``outside``: (table, image, column) -> the file that the table names and that is not opened, for it lies in none of
+    the folders; ``roots`` are more of them.
+    """
+
+    def __init__(self, tables, images=None, targets=None, preds=None, suffixes=('', '', ''), roots=()):
         if preds is not None and len(preds) != len(tables):
             raise ValueError(f'--preds: one folder for each of the {len(tables)} tables, got {len(preds)}')
-        self.suffixes = suffixes
+        self.suffixes, self.outside = suffixes, {}
+        self.roots = [os.curdir, *filter(None, (images, targets, *(preds or ()), *roots))]
         self.rows = {table.name: table.place for table in tables}
         self.tables = {table.name: table for table in tables}
         image, target, pred = suffixes
@@ -64,13 +74,22 @@ class PictureFiles:
         return self.folders[model][column] is not None or any(self.tables[model].files.get(column, ()))
 
     def find(self, model, identity, column):
-        """The file, or None where it is named nowhere or not there."""
+        """The file, or None where it is named nowhere, not there, or outside."""
         table = self.tables[model]
         row = self.rows[model].get(identity)
         named = table.files.get(column, [''] * len(table.images))[row] if row is not None else ''
-        if named:
-            for path in (Path(named), table.path.parent / named):
-                if path.is_file():
-                    return path
+        there = [path for path in (named, table.path.parent / named) if os.path.isfile(path)] if named else []
+        for path in map(os.path.abspath, there):
+            if any(below(path, root) for root in (table.path.parent, *self.roots)):
+                return Path(path)
         folder = self.folders[model][column]
-        return folder.find(identity, self.suffixes) if folder else None
+        found = folder.find(identity, self.suffixes) if folder else None
+        if found is None and there:
+            self.outside[model, identity, column] = os.path.abspath(there[0])
+        return found
+
+
+def below(path, root):
+    """Whether an absolute path without '..' lies in a folder, as both are written or where their links lead."""
+    spellings = ((path, os.path.abspath(root)), (os.path.realpath(path), os.path.realpath(root)))
+    return any(Path(one).is_relative_to(other) for one, other in spellings)

@@ -1,27 +1,35 @@
-"""Label maps and photographs from files. Nothing in a file is executed or unpickled."""
+"""Label maps and photographs from files. Nothing in a file is executed or unpickled, and nothing is decoded whose
+declared size is out of all proportion: a few kilobytes may declare gigabytes, and a table may name any file."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 
-from segparity.evaluate.maps import MapError, most_probable, no_pixel_limit, reduce_zero_label, sentences
+from segparity.evaluate.maps import MapError, most_probable, opened, reduce_zero_label, sentences, words
 from segparity.evaluate.maps import read_labels as read_ids
 from segparity.evaluate.npy import read_npy, read_npz
 from segparity.evaluate.palette import UNKNOWN
 
+PHOTOS = ('PNG', 'JPEG', 'TIFF', 'BMP', 'WEBP')  # Pillow's names
+ALWAYS = 1 << 26  # pixels that are decoded whatever they belong to
 SMALL = {1: np.int16, 2: np.int32}  # bytes of an id -> what holds it and -1; aerial images are large
 
 
-def read_labels(path, palette=None, ignore_index=None, reduce_zero=False, coded=False):
+def read_labels(path, palette=None, ignore_index=None, reduce_zero=False, coded=False, shape=None, counted=None):
     """A map of class ids, signed (H, W) or (D, H, W), as ``segparity evaluate`` reads it: PNG, TIFF or NPY, or an NPZ
     of probabilities (C, *space). Ignored pixels and colours that the palette lacks are -1.
 
     ``palette`` reads colour images; indexed and grey ones hold ids unless ``coded`` says that they hold its colours.
+    ``shape`` is what the map must have, ``counted`` how many pixels the table counts in it.
     """
     if Path(path).suffix.lower() == '.npz':
-        return most_probable_ids(path).astype(np.int32)
+        return most_probable_ids(path, shape).astype(np.int32)
     coded = palette is not None and (coded or in_colours(path))
-    ids = read_ids(path, palette if coded else None, -1)
+    most = math.inf if counted is None else max(ALWAYS, 64 * counted)  # most pixels may be ignored
+    ids = read_ids(
+        path, palette if coded else None, -1, shape, lambda found: check_size(path, found, most, 'the table')
+    )
     if reduce_zero and not coded:  # a palette names the classes: nothing is to be shifted
         ids = reduce_zero_label(ids, ignore_index, -1)
     labels = ids.astype(SMALL.get(ids.dtype.itemsize, np.int64))
@@ -33,35 +41,50 @@ def read_labels(path, palette=None, ignore_index=None, reduce_zero=False, coded=
 
 def in_colours(path):
     """Whether the file is a colour image."""
-    from PIL import Image
-
     if Path(path).suffix.lower() == '.npy':
         return False
-    with sentences(path), no_pixel_limit(Image), Image.open(path) as image:
+    with sentences(path), opened(path) as image:
         return image.mode in ('RGB', 'RGBA')
 
 
-def most_probable_ids(path):
+def check_size(path, shape, most, what):
+    """Refuses a picture by its header."""
+    if math.prod(shape) > most:
+        raise MapError(f'{path} is {words(shape)}, out of all proportion to {what}')
+
+
+def most_probable_ids(path, shape=None):
     with sentences(path):
-        prob = read_npz(path, lambda shape, dtype: _check_probabilities(path, shape, dtype))
+        prob = read_npz(path, lambda found, dtype: _check_probabilities(path, found, dtype, shape))
     return most_probable(path, prob, prob.shape[1:] if prob.ndim > 2 else prob.shape)
 
 
-def _check_probabilities(path, shape, dtype):
-    if dtype.kind != 'f' or len(shape) not in (2, 3, 4) or 0 in shape:
-        raise MapError(f'{path} must hold floating-point probabilities (C, H, W) or (C, D, H, W), got {dtype} {shape}')
+def _check_probabilities(path, found, dtype, shape):
+    if dtype.kind != 'f' or len(found) not in (2, 3, 4) or 0 in found:
+        raise MapError(f'{path} must hold floating-point probabilities (C, H, W) or (C, D, H, W), got {dtype} {found}')
+    if shape is not None and shape not in (found, found[1:]):
+        raise MapError(f'sizes differ: {path} is {words(found)}, the ground truth {words(shape)}')
 
 
-def read_photo(path):
-    """uint8 (H, W, 3) or, of a volume, (D, H, W, 3); other depths are stretched between their 1st and 99th per cent."""
+def read_photo(path, shape=None):
+    """uint8 (H, W, 3) or, of a volume, (D, H, W, 3); other depths are stretched between their 1st and 99th per cent.
+
+    ``shape`` is that of the label map, which the photograph need not have.
+    """
+    most = math.inf if shape is None else max(ALWAYS, 4 * math.prod(shape))
+
+    def check(found, dtype=None):
+        channels = found[-1] if len(found) > 2 and found[-1] in (3, 4) else 1
+        check_size(path, found, most * channels, 'the label map' + (f' of {words(shape)}' if shape else ''))
+
     with sentences(path):
         if Path(path).suffix.lower() == '.npy':
-            array = read_npy(path, lambda shape, dtype: None)
+            array = read_npy(path, check)
             if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[-1] not in (1, 3, 4):
                 array = np.moveaxis(array, 0, -1)
             coloured = array.ndim > 2 and array.shape[-1] in (1, 3, 4)
         else:
-            array, coloured = _read_picture(path)
+            array, coloured = _read_picture(path, check)
     if array.ndim - coloured not in (2, 3) or array.dtype.kind not in 'iufb' or 0 in array.shape:
         raise MapError(f'{path} must be an image (H, W), (H, W, 3) or a volume, got {array.dtype} {array.shape}')
     array = array[..., :3] if coloured else array[..., None]
@@ -73,12 +96,15 @@ def read_photo(path):
     return np.repeat(array, 3, -1) if array.shape[-1] == 1 else array
 
 
-def _read_picture(path):
-    """An array, and whether its last axis is colour."""
-    from PIL import Image, ImageSequence
+def _read_picture(path, check):
+    """An array, and whether its last axis is colour; the pages of a TIFF are a volume."""
+    from PIL import ImageSequence
 
-    with no_pixel_limit(Image), Image.open(path) as image:
-        if getattr(image, 'n_frames', 1) > 1:
+    with opened(path, PHOTOS) as image:
+        check(image.size[::-1])
+        pages = getattr(image, 'n_frames', 1) if image.format == 'TIFF' else 1
+        if pages > 1:
+            check((pages, *image.size[::-1]))
             array = np.stack([np.asarray(page) for page in ImageSequence.Iterator(image)])
             return array, array.ndim == 4
         if image.mode not in ('RGB', 'L', 'F', 'I', 'I;16', 'I;16B'):

@@ -45,6 +45,13 @@ def picture_remarks(report):
         lacking = [(KINDS[column][0], image) for column, image in painter.missing]
         named = some([f'{kind} of {image}' for kind, image in lacking])
         said.append(f'{counted(len(lacking), "picture")} not found ({named}).')
+    outside = sorted(set(painter.files.outside.values()))
+    if outside:
+        folders = 'the folders of the tables, of the options and the current one'
+        said.append(
+            f'{counted(len(outside), "file")} that the tables name not opened ({some(outside)}), being outside {folders}: '
+            '--root DIR lets them lie below DIR.'
+        )
     said += [f'{sentence}.' for sentence in list(painter.unreadable)[:CROWD]]
     if len(painter.unreadable) > CROWD:
         said.append(f'{len(painter.unreadable) - CROWD} more pictures cannot be read.')

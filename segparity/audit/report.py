@@ -86,7 +86,7 @@ def make_painter(tables, args):
     suffixes = args.image_suffix, args.target_suffix, args.pred_suffix
     return Painter(
         tables,
-        PictureFiles(tables, args.images, args.targets, args.preds, suffixes),
+        PictureFiles(tables, args.images, args.targets, args.preds, suffixes, args.root or ()),
         shown,
         ignore_index=args.ignore_index,
         reduce_zero=(args.reduce_zero_label, args.reduce_zero_label_pred),

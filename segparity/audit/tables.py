@@ -8,7 +8,7 @@ import numpy as np
 
 from shared_spec.metrics.counts import FN, FP, TP, FineGrainedState
 from shared_spec.metrics.fine_grained import FineGrained
-from shared_spec.metrics.per_image import FILES, read_table
+from shared_spec.metrics.per_image import FILES, check_format, read_table
 
 RULES = (('target', False), ('either', False), ('either', True))  # present_in, binary
 
@@ -68,6 +68,7 @@ class Table:
 def load_table(path, name):
     """Read and check one table; ValueError in one sentence where it is no per-image table."""
     path = Path(path)
+    check_format('TABLE', path)
     frame = read_table(path)
     if frame.empty:
         raise ValueError(f'{path}: the table has no rows')

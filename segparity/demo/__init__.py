@@ -6,6 +6,9 @@ Importing this package loads nothing heavy: neither a framework nor what draws t
 import importlib.util
 from pathlib import Path
 
+from segparity.arguments import positive
+from segparity.terminal import say
+
 NEEDED = {'sklearn': 'scikit-learn', 'PIL': 'pillow', 'matplotlib': 'matplotlib', 'jinja2': 'jinja2'}
 WORLDS = ('mmseg', 'keras')
 
@@ -35,19 +38,11 @@ def world_names(text):
     return names
 
 
-def positive(text):
-    import argparse
-
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f'a positive whole number, got {text!r}')
-    return int(text)
-
-
 def run(args, console):
     """Run the demo; returns the exit code: 0, 1 when something failed, 130 when interrupted."""
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        console.print(f"The demo needs {', '.join(missing)}: pip install 'segparity[demo]'", markup=False)
+        say(console, f"The demo needs {', '.join(missing)}: pip install 'segparity[demo]'")
         return 1
 
     from segparity.demo.jobs import JobFailed
@@ -57,18 +52,16 @@ def run(args, console):
     try:
         return run_demo(args, console)
     except KeyboardInterrupt:
-        console.print('Interrupted; the same command goes on from here.', markup=False)
+        say(console, 'Interrupted; the same command goes on from here.')
         return 130
     except JobFailed as error:
         for line in error.lines:
-            console.print(f'  {line}', markup=False, highlight=False)
-        console.print(str(error), markup=False)
+            say(console, f'  {line}')
+        say(console, error)
         return 1
     except DemoError as error:
-        console.print(str(error), markup=False)
-        return 1
-    except BrokenPipeError:  # nobody reads on: `segparity demo | head`
+        say(console, error)
         return 1
     except OSError as error:
-        console.print(f'The demo in {args.out} stopped: {error}', markup=False)
+        say(console, f'The demo in {args.out} stopped: {error.strerror or error}')
         return 1

@@ -18,6 +18,7 @@ from segparity.demo.settings import (
     write_json,
 )
 from segparity.demo.worlds import find_worlds
+from segparity.terminal import say
 
 LOCK = '.lock'
 OWN = ('data', 'data.part', 'mmseg', 'keras', 'compare', network.PLAN, 'index.html', 'results.json')
@@ -52,11 +53,6 @@ def run_demo(args, console):
         say(console, f'Page with pictures: {args.out / "index.html"} (after {results["run"]["seconds"]:.0f} s)')
         learned = all(results['learned'].values()) or settings.iterations < Settings().iterations
         return 0 if results['agree'] and learned else 1
-
-
-def say(console, text):
-    """A line as it is, never cut or coloured."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

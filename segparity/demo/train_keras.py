@@ -48,10 +48,10 @@ def compiled_unet(settings, plan):
 def report(labels, logits):
     """Every fine-grained metric of logits (N, H, W, C), by ``keras_plugin``: name -> fraction."""
     import keras_plugin
+    import shared_spec
 
-    metric = keras_plugin.metrics.SegmentationReport(
-        NUM_CLASSES, ignore_class=IGNORE, q=Q, from_logits=True, max_images=len(labels)
-    )
+    spec = shared_spec.METRICS['FineGrained'](num_classes=NUM_CLASSES, ignore_index=IGNORE, q=Q)
+    metric = keras_plugin.metrics.SegmentationReport(**spec.to_keras(), from_logits=True, max_images=len(labels))
     for start in range(0, len(labels), EVALUATION_BATCH):
         metric.update_state(labels[start : start + EVALUATION_BATCH], logits[start : start + EVALUATION_BATCH])
     return {name: float(value) for name, value in metric.result().items()}

@@ -1,10 +1,14 @@
 """Every pair through ``work.measure_all`` on an existing Dask cluster."""
 
+import asyncio
 import itertools
+import logging
+from concurrent.futures import CancelledError
 
 from segparity import __version__
 from segparity.evaluate.run import chunks
 from segparity.evaluate.work import measure_all
+from shared_spec.files import one_sentence
 
 PATIENCE = 10  # seconds for the scheduler to answer
 
@@ -15,19 +19,49 @@ def outcomes(settings, pairs, address):
     segparity must be installed on the workers and the paths must be theirs as well.
     """
     try:
-        from distributed import Client
+        from distributed.comm import CommClosedError
     except ImportError:
         raise ImportError("--dask needs distributed: pip install 'segparity[evaluate,dask]'") from None
-    try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise OSError(f'no Dask scheduler answers at {address}: {str(error).splitlines()[0]}') from None
-    with client:
+    for library in ('distributed', 'distributed.client', 'asyncio', 'tornado'):  # they tell the same, with tracebacks
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    with connected(address) as client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError:
             raise OSError(f'the Dask cluster at {address} has no worker') from None
-        yield from spread(client, settings, pairs, sum(client.nthreads().values()))
+        try:
+            yield from spread(client, settings, pairs, sum(client.nthreads().values()))
+        except (CancelledError, CommClosedError):
+            raise OSError(f'the Dask scheduler at {address} has gone; what is done is kept') from None
+
+
+def connected(address):
+    """A client of the scheduler there. It is asked first: a client without a scheduler hangs when it is closed."""
+    from distributed import Client
+    from distributed.comm import CommClosedError
+
+    with one_sentence(f'no Dask scheduler answers at {address}', OSError):
+        try:
+            asyncio.run(ask(address))
+            return Client(address, timeout=PATIENCE, set_as_default=False)
+        except TimeoutError:
+            raise OSError(f'nothing within {PATIENCE:g} seconds') from None
+        except (CommClosedError, MemoryError):  # in what is no scheduler's answer any number is read as a length
+            raise OSError('the connection was closed, or what answers is none') from None
+
+
+async def ask(address):
+    """Raises OSError, TimeoutError or MemoryError where no scheduler answers."""
+    from distributed.core import connect
+    from distributed.security import Security
+
+    async with asyncio.timeout(PATIENCE):
+        comm = await connect(address, timeout=PATIENCE, **Security().get_connection_args('client'))
+        await comm.write({'op': 'identity', 'reply': True})
+        answer = await comm.read()
+        comm.abort()
+    if not isinstance(answer, dict) or answer.get('type') != 'Scheduler':
+        raise OSError('what answers is none')
 
 
 def spread(client, settings, pairs, cores):

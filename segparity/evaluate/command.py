@@ -4,10 +4,8 @@ import hashlib
 import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segparity.evaluate import output, pairs
@@ -15,8 +13,11 @@ from segparity.evaluate import run as local
 from segparity.evaluate.journal import Journal, cache_path, stamp_of
 from segparity.evaluate.options import settings_of
 from segparity.evaluate.state_file import refuse_other_files, write_state
-from segparity.evaluate.tables import print_remarks, print_results, say
+from segparity.evaluate.tables import print_remarks, print_results
 from segparity.evaluate.totals import Totals
+from segparity.outputs import check_writable, refuse_clashes
+from segparity.terminal import complain, say, standard_error
+from shared_spec.files import reason
 
 
 class BadPair(ValueError):
@@ -33,11 +34,12 @@ def run(options, console):
     settings = settings_of(options, has_probabilities(found, options))
     if missing and not options.skip_bad:
         raise ValueError(pairs.listed(missing))
+    refuse_clashes(written(options), inputs(options, found))
     found = pairs.shard(found, *options.shard)
     if not found:
         raise ValueError(f'the shard {options.shard[0]}/{options.shard[1]} has no pair')
 
-    notes = Console(stderr=True, quiet=options.quiet)
+    notes = standard_error(options.quiet)
     totals, skipped = Totals(settings), list(missing)
     journal = open_journal(options, settings, notes)
     try:
@@ -45,7 +47,7 @@ def run(options, console):
     except KeyboardInterrupt:
         same = 'the same command without --fresh' if options.fresh else 'the same command'
         kept = f'; {len(totals)} of {len(found)} pairs are done and kept: {same} continues' if journal else ''
-        print(f'segparity: interrupted{kept}', file=sys.stderr)
+        complain(f'segparity: interrupted{kept}')
         return 130
     finally:
         if journal:
@@ -53,9 +55,10 @@ def run(options, console):
     if not len(totals):
         image, reason = sorted(skipped)[0]
         raise ValueError(f'no pair can be used: {image}: {reason}')
-    write_outputs(options, totals, sorted(skipped), console)
+    write_files(options, totals, sorted(skipped))
     if journal:
         journal.remove()
+    print_outputs(options, totals, sorted(skipped), console)
     return 0
 
 
@@ -63,15 +66,21 @@ def check_outputs(options):
     """Refuses what could not be written, before anything is measured."""
     if options.per_image:
         output.check_per_image(options.per_image)
+    check_writable(written(options))
     if options.state:
         refuse_other_files(options.state)
-    for path in (options.state, options.per_image, options.json):
-        if path and str(path) != '-' and path.is_dir():
-            raise ValueError(f'{path} is a folder, expected the name of a file')
-        if path and str(path) != '-':
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not os.access(path.parent, os.W_OK):
-                raise PermissionError(f'{path} cannot be written: no permission in {path.parent}')
+
+
+def written(options):
+    """Option -> file, of what is written."""
+    return {'--state': options.state, '--per-image': options.per_image, '--json': options.json}
+
+
+def inputs(options, found):
+    """Every file that is read."""
+    yield from (options.pred, options.gt, options.palette, options.pred_palette, options.gt_palette, options.classes)
+    for pair in found:
+        yield from (pair.pred, pair.target)
 
 
 def has_probabilities(found, options):
@@ -97,7 +106,10 @@ def open_journal(options, settings, notes):
     try:
         return Journal(path, settings.key(), options.fresh)
     except OSError as error:
-        say(notes, f'A killed run could not be continued, for the cache cannot be written: {error}')
+        say(
+            notes,
+            f'A killed run could not be continued, for the cache {path.parent} cannot be written: {reason(error)}',
+        )
         return None
 
 
@@ -140,15 +152,20 @@ def progress(notes):
     return Progress(*columns, console=notes, transient=True, disable=notes.quiet or not notes.is_terminal)
 
 
-def write_outputs(options, totals, skipped, console):
-    """The files first, the state before all others: what took the time is safe whatever follows."""
+def write_files(options, totals, skipped):
+    """Every file before a word is printed, the state before all others: what took the time is safe whatever follows."""
     if options.state:
         write_state(options.state, totals, skipped)
     if options.per_image:
         output.write_per_image(options.per_image, totals)
+    if options.json and str(options.json) != '-':
+        output.write_json(options.json, totals, skipped)
+
+
+def print_outputs(options, totals, skipped, console):
     if not options.quiet and str(options.json) != '-':
         print_results(totals, skipped, console)
     else:
-        print_remarks(totals, skipped, Console(stderr=True))
-    if options.json:
-        output.write_json(options.json, totals, skipped, console)
+        print_remarks(totals, skipped, standard_error())
+    if str(options.json) == '-':
+        console.out(output.as_json(totals, skipped), highlight=False)

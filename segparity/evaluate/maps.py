@@ -21,10 +21,11 @@ class MapError(ValueError):
     """One file that cannot be used, in one sentence."""
 
 
-def read_labels(path, palette=None, ignore_index=None, shape=None):
+def read_labels(path, palette=None, ignore_index=None, shape=None, fits=None):
     """The integer map of a PNG, TIFF or NPY file, (H, W) or (D, H, W); with ``palette`` its colours are the ids.
 
-    A colour that is not in the palette has the id ``UNKNOWN``. ``shape`` is what the map must have.
+    A colour that is not in the palette has the id ``UNKNOWN``. ``shape`` is what the map must have; ``fits`` is called
+    with the shape that the file declares before anything is decoded, and raises MapError for one that will not do.
     """
 
     def check(found, dtype):
@@ -37,6 +38,8 @@ def read_labels(path, palette=None, ignore_index=None, shape=None):
             raise MapError(f'{path} must be a map (H, W) or (D, H, W), got {found}')
         if shape is not None and found != shape:
             raise MapError(f'sizes differ: {path} is {words(found)}, the ground truth {words(shape)}')
+        if fits is not None:
+            fits(found)
 
     with sentences(path):
         if Path(path).suffix.lower() == '.npy':
@@ -93,12 +96,10 @@ def check_probabilities(path, low, high):
 
 
 def read_image(path, palette, ignore_index, check):
-    from PIL import Image
-
-    with no_pixel_limit(Image), Image.open(path, formats=('PNG', 'TIFF')) as image:
+    with opened(path) as image:
         if image.format == 'PNG':
             image.verify()  # its checksums, which Pillow does not look at when it decodes
-    with no_pixel_limit(Image), Image.open(path, formats=('PNG', 'TIFF')) as image:
+    with opened(path) as image:
         pages = getattr(image, 'n_frames', 1) if image.format == 'TIFF' else 1
         size = image.size[::-1]
         check((pages, *size) if pages > 1 else size, np.dtype(np.uint8))
@@ -120,6 +121,20 @@ def page_ids(path, image, palette, ignore_index):
         advice = '; colours need a palette (--palette FILE)' if image.mode in ('RGB', 'RGBA') else ''
         raise MapError(f'{path} must hold class ids, it is an image of the mode {image.mode}{advice}')
     return np.asarray(image)
+
+
+@contextlib.contextmanager
+def opened(path, formats=('PNG', 'TIFF')):
+    """Pillow's image of a file of one of these formats, whatever its name says: others may start programs."""
+    from PIL import Image, UnidentifiedImageError
+
+    with no_pixel_limit(Image):
+        try:
+            image = Image.open(path, formats=formats)
+        except UnidentifiedImageError:
+            raise MapError(f'{path} cannot be read: it is no image of the kind {" or ".join(formats)}') from None
+        with image:
+            yield image
 
 
 _limit = threading.Lock()
@@ -167,9 +182,7 @@ def reduce_zero_label(ids, ignore_index, zero):
 
 def colour_at(path, place):
     """The colour of a pixel of an RGB-coded map, for a message."""
-    from PIL import Image
-
-    with no_pixel_limit(Image), Image.open(path, formats=('PNG', 'TIFF')) as image:
+    with opened(path) as image:
         if len(place) == 3:
             image.seek(place[0])
         return list(image.convert('RGB').getpixel((place[-1], place[-2])))

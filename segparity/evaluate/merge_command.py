@@ -1,20 +1,25 @@
 """``segparity merge``: states of several runs as if they had been one."""
 
-from segparity.evaluate.command import check_outputs, write_outputs
+from segparity.evaluate.command import check_outputs, print_outputs, write_files, written
 from segparity.evaluate.options import reported
 from segparity.evaluate.settings import difference
 from segparity.evaluate.state_file import read_state
-from segparity.evaluate.tables import say
 from segparity.evaluate.totals import Totals
+from segparity.evaluate.wording import in_options
+from segparity.outputs import refuse_clashes
+from segparity.terminal import say
 
 
 def run(options, console):
     """Runs the command; see ``segparity.evaluate``. Raises ValueError or OSError for states that cannot be merged."""
     check_outputs(options)
+    refuse_clashes({**written(options), '--state': None}, options.states)  # a state may take the place of one merged
+    refuse_clashes(written(options), ())
     totals, skipped, repeats = merged(options.states, reported(options))
+    write_files(options, totals, skipped)
     if repeats and not options.quiet and str(options.json) != '-':
         say(console, f'{repeats} images were in more than one state and count once')
-    write_outputs(options, totals, skipped, console)
+    print_outputs(options, totals, skipped, console)
     return 0
 
 
@@ -23,7 +28,8 @@ def merged(paths, changes=None):
     totals, skipped, repeats = None, {}, 0
     for path in paths:
         state, missing = read_state(path)
-        settings = state.settings.replace(**changes or {})
+        with in_options():
+            settings = state.settings.replace(**changes or {})
         if totals is None:
             totals = Totals(settings)
         different = difference(totals.settings, settings)

@@ -4,6 +4,10 @@ import argparse
 import math
 from pathlib import Path
 
+from segparity.arguments import number, positive, whole_or_none
+
+MOST_CLASSES = 1 << 16  # what 16 bits tell apart; a table of all pairs of more does not fit into memory
+
 
 def add_evaluate_arguments(parser):
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -19,11 +23,11 @@ def add_evaluate_arguments(parser):
     parser.add_argument('gt', metavar='GT', type=Path)
 
     group = parser.add_argument_group('classes and labels')
-    group.add_argument('--num-classes', type=positive, metavar='N', help='number of classes; --binary has 2')
+    group.add_argument('--num-classes', type=class_count, metavar='N', help='number of classes; --binary has 2')
     group.add_argument('--classes', metavar='A,B,..|FILE', help='names of the classes, or a file with one on each line')
     group.add_argument(
         '--ignore-index',
-        type=integer_or_none,
+        type=whole_or_none,
         default=255,
         metavar='ID',
         help='label that counts nowhere, or none [255]',
@@ -61,7 +65,7 @@ def add_evaluate_arguments(parser):
     group = parser.add_argument_group('what is measured')
     group.add_argument('--boundary', action='store_true', help='BoundaryIoU as well')
     group.add_argument(
-        '--ratio', type=float, metavar='R', help="width of the boundary over the image's diagonal [0.02]"
+        '--ratio', type=number, metavar='R', help="width of the boundary over the image's diagonal [0.02]"
     )
     group.add_argument('--distances', action='store_true', help='HD, HD95 and ASSD as well')
     group.add_argument('--spacing', type=numbers, metavar='Y,X', help='size of a pixel along each axis [1]')
@@ -84,7 +88,7 @@ def add_report_arguments(parser):
     group.add_argument('--levels', type=words, metavar='D,I,C', help='over the data set, images, classes [D,I,C]')
     group.add_argument('--q', type=percents, metavar='1,5', help='worst-case: the lowest q per cent, or none [1,5]')
     group.add_argument('--metrics', type=words, metavar='mIoU,..', help='[mAcc,mIoU,mDice,mPrecision,mFscore]')
-    group.add_argument('--beta', type=float, help='weight of recall in mFscore [1]')
+    group.add_argument('--beta', type=number, help='weight of recall in mFscore [1]')
     group.add_argument(
         '--present-in', choices=('target', 'either'), help='where a class must occur to count in an image [target]'
     )
@@ -128,6 +132,7 @@ def settings_of(options, calibration):
     """The settings that the options of ``evaluate`` describe."""
     from segparity.evaluate.palette import read_palette
     from segparity.evaluate.settings import Settings
+    from segparity.evaluate.wording import in_options
 
     if options.palette and (options.pred_palette or options.gt_palette):
         raise ValueError('--palette is for both folders: give it alone, or --pred-palette and --gt-palette')
@@ -152,19 +157,20 @@ def settings_of(options, calibration):
     for name, (used, what) in needs.items():
         if getattr(options, name) is not None and not used:
             raise ValueError(f'--{name} is for {what}')
-    return Settings(
-        classes=class_names(options, palettes['gt_palette'] or palettes['pred_palette']),
-        ignore_index=options.ignore_index,
-        reduce_zero_label=options.reduce_zero_label,
-        reduce_zero_label_pred=options.reduce_zero_label_pred,
-        unknown=options.unknown,
-        boundary=boundary,
-        distances=distances,
-        calibration=calibration,
-        **palettes,
-        **given,
-        **reported(options),
-    )
+    with in_options():
+        return Settings(
+            classes=class_names(options, palettes['gt_palette'] or palettes['pred_palette']),
+            ignore_index=options.ignore_index,
+            reduce_zero_label=options.reduce_zero_label,
+            reduce_zero_label_pred=options.reduce_zero_label_pred,
+            unknown=options.unknown,
+            boundary=boundary,
+            distances=distances,
+            calibration=calibration,
+            **palettes,
+            **given,
+            **reported(options),
+        )
 
 
 def class_names(options, palette):
@@ -186,19 +192,10 @@ def class_names(options, palette):
     return tuple(names)
 
 
-def positive(text):
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f'a positive whole number, got {text!r}')
+def class_count(text):
+    if positive(text) > MOST_CLASSES:
+        raise argparse.ArgumentTypeError(f'at most {MOST_CLASSES} classes, got {text}')
     return int(text)
-
-
-def integer_or_none(text):
-    if text.lower() == 'none':
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'a whole number or none, got {text!r}') from None
 
 
 def words(text):

@@ -18,10 +18,19 @@ def as_json(totals, skipped):
         classes=list(totals.settings.classes),
         images_with_class=totals.labelled().tolist(),
         per_class={name: [number(v) for v in values] for name, values in totals.per_class().items()},
+        **missed(totals),
         settings=totals.settings.to_dict(),
         skipped=[dict(image=image, reason=reason) for image, reason in skipped],
     )
     return json.dumps(found, indent=1, allow_nan=False)
+
+
+def missed(totals):
+    """How many cells (image, class) have an infinite distance, of how many; nothing where none was measured."""
+    if 'missed' not in totals.results():
+        return {}
+    count, of = totals.state('distances').missed(totals.specs['distances'])
+    return dict(missed=dict(count=int(count.sum()), of=int(of.sum())))
 
 
 def number(value):
@@ -29,18 +38,13 @@ def number(value):
     return value if math.isfinite(value) else None if math.isnan(value) else 'inf'
 
 
-def write_json(path, totals, skipped, console):
-    """To a file, or to the console where ``path`` is '-'."""
-    text = as_json(totals, skipped)
-    if str(path) == '-':
-        console.out(text, highlight=False)
-        return
+def write_json(path, totals, skipped):
     with replacing(path) as part:
-        part.write_text(text + '\n', encoding='utf-8')
+        part.write_text(as_json(totals, skipped) + '\n', encoding='utf-8')
 
 
 def check_per_image(path):
-    check_format('segparity evaluate', path)
+    check_format('--per-image', path)
 
 
 def write_per_image(path, totals):

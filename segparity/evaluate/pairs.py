@@ -135,7 +135,7 @@ def walk(folder, seen):
             continue
         if entry.is_dir():
             yield from walk(entry, seen)
-        else:
+        elif entry.is_file() or not entry.exists():  # a pipe would be waited for
             yield entry
 
 

@@ -51,6 +51,8 @@ def from_json(path, text):
         found = json.loads(text)
     except ValueError as error:
         raise ValueError(f'{path} is no palette: {error}') from None
+    except RecursionError:
+        raise ValueError(f'{path} is no palette: it is nested too deeply') from None
     items = found.items() if isinstance(found, dict) else [('', colour) for colour in found]
     for number, (name, colour) in enumerate(items):
         yield f'entry {number}', name.strip(), colour if isinstance(colour, list) else [colour]

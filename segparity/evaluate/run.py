@@ -62,6 +62,8 @@ def on_processes(settings, pairs, workers):
             f'a worker process died, probably for want of memory, at or after one of {near}; what is done is kept: '
             'the same command with fewer --workers goes on'
         ) from None
+    except BrokenPipeError:
+        raise RuntimeError('the worker processes cannot be started; --workers 1 goes without them') from None
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -89,7 +89,7 @@ class Settings:
     def _levels(self, *known, of):
         levels = tuple(level for level in self.levels if level in known)
         if not levels:
-            raise SpecError(f'{of}: levels must have {" or ".join(known)}, got {list(self.levels)}')
+            raise SpecError(f'levels must have {" or ".join(known)} for {of}, got {self.levels}')
         return levels
 
     def to_dict(self):
@@ -98,7 +98,10 @@ class Settings:
 
     @classmethod
     def from_dict(cls, found):
-        """Raises TypeError or ValueError where the dict is not one that ``to_dict`` wrote."""
+        """Raises ValueError where the dict is not one that ``to_dict`` wrote."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        for name in sorted(names ^ found.keys()):
+            raise ValueError(f'its settings {"lack" if name in names else "have an unknown"} {name!r}')
         found = {key: frozen(value) for key, value in found.items()}
         for key in ('pred_palette', 'gt_palette'):
             if found[key] is not None:
@@ -132,9 +135,26 @@ def difference(one, other):
             if key == 'classes' and len(mine[key]) != len(theirs[key]):
                 return f'{len(mine[key])} and {len(theirs[key])} classes'
             if key.endswith('palette'):
-                return f'{key}: two different palettes'
+                return f'--{key.replace("_", "-")}: two different palettes'
             if key == 'classes':
                 index = next(i for i, (a, b) in enumerate(zip(mine[key], theirs[key])) if a != b)
                 return f'class {index}: {mine[key][index]!r} and {theirs[key][index]!r}'
-            return f'{key}: {mine[key]!r} and {theirs[key]!r}'
+            return in_words(key, mine[key], theirs[key])
     return None
+
+
+def in_words(key, one, other):
+    """'--bins: 10 and 15'; of what is given or not, which of the two has it."""
+    if key == 'calibration':
+        return f'{"only the first" if one else "only the second"} has calibration, of probabilities (.npz)'
+    option = '--' + key.replace('_', '-')
+    if isinstance(one, bool):
+        return f'{option}: only {"the first" if one else "the second"} has it'
+    return f'{option}: {text(one)} and {text(other)}'
+
+
+def text(value):
+    """A value as it is typed."""
+    if isinstance(value, list):
+        return ','.join(map(str, value)) or 'none'
+    return 'none' if value is None else str(value)

@@ -1,6 +1,7 @@
 """Mergeable state in a file: a .npz without pickles, with what it was counted under."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,10 @@ def read_state(path):
     if not path.exists():
         raise FileNotFoundError(f'{path} does not exist')
     with one_sentence(f'{path} is no state of segparity evaluate'):
+        if not zipfile.is_zipfile(path):
+            raise ValueError('it is another kind of file, or damaged')
         with open(path, 'rb') as stream, np.load(stream, allow_pickle=False) as opened:
-            if not isinstance(opened, np.lib.npyio.NpzFile) or 'head' not in opened:
+            if 'head' not in opened:
                 raise ValueError('it is another kind of file')
             head = json.loads(opened['head'].tobytes())
             if not isinstance(head, dict) or head.get('format') != FORMAT:

@@ -6,11 +6,28 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from segparity.terminal import say
+from shared_spec.metrics.levels import level_of
+from shared_spec.metrics.missed import missed_sentence
+from shared_spec.visible import visible
+
 PLAIN = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
 SHOWN = 10  # how many skipped images are named
 NAME = 24  # how much of a class's name is shown, at most
 # of every class, the most telling first: what the data-set level says, and what shows the objects that it hides
-PER_CLASS = ('IoUD', 'IoUC', 'IoUCQ', 'AccD', 'BoundaryIoUD', 'HD95C', 'SCED', 'PrecisionD', 'DiceD', 'FscoreD')
+PER_CLASS = (
+    'IoUD',
+    'IoUC',
+    'IoUCQ',
+    'AccD',
+    'BoundaryIoUD',
+    'HD95C',
+    'missed',
+    'SCED',
+    'PrecisionD',
+    'DiceD',
+    'FscoreD',
+)
 
 
 def print_results(totals, skipped, console):
@@ -20,7 +37,11 @@ def print_results(totals, skipped, console):
         console.print()
         unit = 'pixels' if settings.spacing is None else 'the unit of --spacing'
         console.print(f'[italic]Surface distances, in {unit}[/]')
-        console.print(distances(results, totals.specs['distances']))
+        spec = totals.specs['distances']
+        missed = missed_sentence(totals.state('distances'), spec, settings.classes)
+        console.print(distances(results, spec, bool(missed)))
+        if missed:
+            say(console, missed)
     console.print()
     console.print(classes(totals, console.width))
     console.print()
@@ -41,14 +62,10 @@ def print_remarks(totals, skipped, console):
             say(console, f'  and {len(skipped) - SHOWN} more (--json has all of them)')
 
 
-def say(console, text):
-    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
-
-
 def scores(results, specs, width):
     """Score x level, in per cent; level x score where that is too wide."""
     rows = [m for part in ('overlap', 'boundary', 'calibration') if part in specs for m in specs[part].metrics]
-    suffixes = list(dict.fromkeys(split(name, rows)[1] for name in results if split(name, rows)))
+    suffixes = list(dict.fromkeys(level_of(name, rows)[1] for name in results if level_of(name, rows)))
     turned = 14 + 7 * len(suffixes) > width
     table = Table(title='Results, in per cent', **PLAIN)
     table.add_column('')
@@ -60,20 +77,16 @@ def scores(results, specs, width):
     return table
 
 
-def split(name, rows):
-    """(score, level) of the name of a result, or None where it has no level."""
-    found = [row for row in rows if name.startswith(row) and len(name) > len(row)]
-    return (max(found, key=len), name[len(max(found, key=len)) :]) if found else None
-
-
-def distances(results, spec):
-    """Distance x level."""
-    table = Table(**PLAIN)
+def distances(results, spec, missed):
+    """Distance x level; where objects were missed also the means of the rest."""
+    table, levels = Table(**PLAIN), list(spec.levels)
     table.add_column('')
-    for level in spec.levels:
-        table.add_column(level, justify='right')
+    if missed:
+        levels += [f'{level}_rest' for level in levels]
+    for level in levels:
+        table.add_column(level.replace('_', ' '), justify='right')
     for metric in spec.metrics:
-        table.add_row(metric, *(plain(results[metric + level]) for level in spec.levels))
+        table.add_row(metric, *(plain(results[metric + level]) for level in levels))
     return table
 
 
@@ -92,7 +105,7 @@ def classes(totals, width):
         table.add_column(column, justify='right')
     show = {name: plain if name.startswith('HD') else per_cent for name in columns}
     for c, (name, images) in enumerate(zip(totals.settings.classes, totals.labelled())):
-        table.add_row(Text(name), str(images), *(show[column](found[column][c]) for column in columns))
+        table.add_row(Text(visible(name)), str(images), *(show[column](found[column][c]) for column in columns))
     return table
 
 

@@ -27,8 +27,9 @@ class Totals:
         if image in self.rows:
             if not np.array_equal(self.rows[image]['counts'], row['counts']):
                 raise ValueError(
-                    f'the image {image!r} has two different predictions or ground truths: {self.files[image]} and '
-                    f'{files}; where they are two images, evaluate with --root, which makes their names differ'
+                    f'the image {image!r} has two different predictions or ground truths, {" of ".join(self.files[image])} '
+                    f'and {" of ".join(files)}; where they are two images, evaluate with --root, which makes their names '
+                    'differ'
                 )
             return False
         self.rows[image], self.files[image] = row, files

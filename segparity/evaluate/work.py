@@ -6,6 +6,7 @@ from segparity.evaluate import maps
 from segparity.evaluate.maps import MapError
 from segparity.evaluate.pairs import PROBABILITIES
 from segparity.evaluate.palette import UNKNOWN
+from segparity.evaluate.wording import of_option
 from shared_spec.metrics.boundary_state import BoundaryState
 from shared_spec.metrics.calibration_state import image_cells
 from shared_spec.metrics.counts import FN, FP, image_counts
@@ -49,7 +50,7 @@ def measure(settings, specs, pair):
     try:
         row.update(measure_more(settings, specs, pred, target, prob))
     except ValueError as error:
-        raise MapError(f'{pair.pred}: {error}') from None
+        raise MapError(f'{pair.pred}: {of_option(str(error))}') from None
     return row
 
 

@@ -3,23 +3,23 @@
 import dataclasses
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
-from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError, installed
+from segparity.parity.frameworks import Worker, WorkerError, installed
+from segparity.parity.large import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
+from segparity.parity.ways import OVERLAP, WAYS, YOURS, large_plan, plan, precisions, replays
 from shared_spec import LOSSES, METRICS, SpecError, cases
 from shared_spec.spec import unknown_name
-
-# every example meets these; the default example meets every case
-CORE = ('ignored_border', 'one_image_ignored', 'pixel_weight_soft', 'one_channel')
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The worst differences of one loss in one framework and precision; ``worst`` names the case of the first."""
+    """The worst differences of one loss in one framework, way and precision; ``worst`` names the case of the first."""
 
     name: str
     framework: str
@@ -29,6 +29,7 @@ class Row:
     cases: int
     worst: str = ''
     error: str = ''
+    way: str = ''
 
     @property
     def ok(self):
@@ -40,11 +41,19 @@ class Row:
         )
 
 
-def plan(name):
-    """(example, case) pairs that a check of ``name`` replays."""
-    pairs = [(e, c) for _, e, c in cases.combinations([name])]
-    first = next(iter(LOSSES[name].examples))
-    return [(e, c) for e, c in pairs if e == first or c in CORE]
+class Job(NamedTuple):
+    """One comparison: an example of a loss on a case. want: a Future of value and gradient, None for a large case."""
+
+    name: str
+    example: str
+    case_name: str
+    spec: object
+    case: cases.Case
+    want: Future | None
+
+    @property
+    def label(self):
+        return f'{self.example}, {self.case_name}'
 
 
 def side(framework):
@@ -52,37 +61,49 @@ def side(framework):
     return 'segparity.parity.torch_side' if framework == 'torch' else 'segparity.parity.keras_side'
 
 
-def check_parity(names=None, data=None, frameworks=None, progress=None):
+def check_parity(names=None, data=None, frameworks=None, progress=None, ways=None, notes=None):
     """Compares every installed implementation with the reference: values and gradients, float32 and float64.
 
-    names: losses and metrics to check, all by default (with ``data`` all losses). data: your own inputs instead of the built-in cases: a mapping with 'pred'
-    (N, C, *space) logits, 'target', and optionally 'weight' and 'ignore_index'; the gradient then costs eight reference
-    calls for each element of pred, so keep it small. frameworks: of ``FRAMEWORKS``, all installed ones by default.
-    progress: called with (done, total, text). Returns a list of ``Row`` with .name, .framework, .value_error,
-    .grad_error and .ok. Raises SpecError for an unknown name, RuntimeError when no framework is installed.
+    names: losses and metrics to check, all by default (with ``data`` all losses). data: your own inputs instead of the
+    built-in cases: a mapping with 'pred' (N, C, *space) logits, 'target', and optionally 'weight' and 'ignore_index';
+    the gradient then costs eight reference calls for each element of pred, so keep it small. frameworks: of
+    ``FRAMEWORKS``, all installed ones by default; ways: those of ``WAYS``, all that run here by default. progress:
+    called with (done, total, text); notes: with a sentence for each way that is left out. Returns a list of ``Row``
+    with .name, .framework, .way, .value_error, .grad_error and .ok. Raises SpecError for an unknown name, RuntimeError
+    when no framework is installed.
     """
     everything = [*LOSSES, *METRICS] if data is None else list(LOSSES)
     names = everything if names is None else list(names)
-    for name in names:
-        if name not in everything:
-            raise SpecError(unknown_name('loss or metric' if data is None else 'loss', name, everything))
+    kind = 'loss or metric' if data is None else 'loss'
+    known_ways = list(dict.fromkeys(way for of_framework in WAYS.values() for way in of_framework))
+    for what, given, known in ((kind, names, everything), ('way', ways or (), known_ways)):
+        for name in given:
+            if name not in known:
+                raise SpecError(unknown_name(what, name, known))
     frameworks = installed() if frameworks is None else list(frameworks)
     if not frameworks:
         raise RuntimeError(
             "no framework is installed: pip install 'segparity[mmseg,mmcv-lite]' or 'segparity[keras,jax]'"
         )
-    jobs = [(name, *job) for name in names if name in LOSSES for job in _jobs(name, data)]
+    losses = [name for name in names if name in LOSSES]
+    jobs = [job for name in losses for job in _jobs(name, data)]
+    if data is None and 'torch' in frameworks:
+        jobs += [job for name in losses for job in _large_jobs(name)]
     metrics = [(name, *job) for name in names if name in METRICS for job in metric_jobs(name)]
-    steps = _Steps(len(jobs) + (len(jobs) + len(metrics)) * len(frameworks), progress)
-    wanted = []
-    for name, _, spec, case in jobs:
-        wanted.append(cases.reference(spec, case))
-        steps.done(f'reference {name}')
-    with ThreadPoolExecutor(max(1, min(len(frameworks), os.cpu_count() or 1))) as pool:
-        found = list(pool.map(lambda f: _check_framework(f, jobs, wanted, metrics, steps), frameworks))
-    rows = [row for of_framework in found for row in of_framework]
+    plans = {f: _plan(f, ways, jobs, metrics) for f in frameworks}
+    planned = {id(job) for plan in plans.values() for _, job in plan}
+    small = [job for job in jobs if job.want and id(job) in planned]
+    steps = _Steps(len(small) + sum(map(len, plans.values())), progress)
+    if data is not None:
+        _references(small, steps)  # which refuses what is wrong with them before anything is started
+    slowest_first = sorted(frameworks, key=lambda f: 'jax' not in f)
+    with ThreadPoolExecutor(max(1, min(len(frameworks) + 1, os.cpu_count() or 1))) as pool:
+        if data is None:
+            pool.submit(_references, small, steps)
+        found = list(pool.map(lambda f: _check_framework(f, plans[f], steps, notes), slowest_first))
     order = {name: i for i, name in enumerate(names)}
-    return sorted(rows, key=lambda row: order[row.name])
+    rows = [row for of_framework in found for row in of_framework]
+    return sorted(rows, key=lambda row: (order[row.name], frameworks.index(row.framework)))
 
 
 class _Steps:
@@ -98,31 +119,13 @@ class _Steps:
                 self.progress(self.count, self.total, text)
 
 
-def _check_framework(framework, jobs, wanted, metrics, steps):
-    """The rows of one framework, from a worker of its own."""
-    worst = {}
-    with Worker(framework) as worker:
-        for (name, label, spec, case), want in zip(jobs, wanted):
-            for dtype in FRAMEWORKS[framework]['precisions']:
-                row = _compare(worker, name, label, spec, case, want, dtype)
-                worst[name, dtype] = _worse(worst.get((name, dtype)), row)
-            steps.done(f'{framework} {name}')
-        for name, label, *job in metrics:
-            exact = framework == 'torch' and METRICS[name].takes == 'ids'  # logits are float32, as heads give them
-            dtype = 'float64' if exact else 'float32'
-            difference, error = metric_error(worker, side(framework), *job)
-            row = Row(name, framework, dtype, difference, 0.0, 1, label, error)
-            worst[name, dtype] = _worse(worst.get((name, dtype)), row)
-            steps.done(f'{framework} {name}')
-    return worst.values()
-
-
 def _jobs(name, data):
-    """(label, spec, case) of everything that is compared for one loss."""
+    """The small cases that are compared for one loss, or your data."""
     if data is None:
         for example, case_name in plan(name):
             case = cases.build(case_name)
-            yield f'{example}, {case_name}', cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case), case
+            spec = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+            yield Job(name, example, case_name, spec, case, Future())
         return
     known = ('pred', 'target', 'weight', 'ignore_index')
     if not {'pred', 'target'} <= set(data) <= set(known):
@@ -134,28 +137,102 @@ def _jobs(name, data):
     )
     for example_name, example in LOSSES[name].examples.items():
         if cases.applies(LOSSES[name], example, case):
-            yield f'{example_name}, your data', cases.spec_for(LOSSES[name], example, case), case
+            yield Job(name, example_name, YOURS, cases.spec_for(LOSSES[name], example, case), case, Future())
 
 
-def _compare(worker, name, label, spec, case, want, dtype):
-    arrays = dict(pred=case.pred, target=case.target, weight=case.weight)
-    try:
-        _, got = worker.call(
-            side(worker.framework) + ':value_and_gradient',
-            arrays,
-            loss=spec.to_dict(),
-            dtype=dtype,
-            ignore_index=case.call_ignore_index,
-        )
-    except WorkerError as error:
-        return Row(name, worker.framework, dtype, float('inf'), float('inf'), 1, label, str(error))
-    value, gradient = want
-    if gradient is None:
-        grad = 0.0
-    else:
-        seen = np.isfinite(case.pred)  # at pixels that are not a number the gradient must be 0
-        grad = gradient_error(got['gradient'], np.where(seen, gradient, 0))
-    return Row(name, worker.framework, dtype, value_error(got['value'], value), grad, 1, label)
+def _large_jobs(name):
+    for example, case_name in large_plan(name):
+        case = LARGE[case_name]()
+        spec = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+        yield Job(name, example, case_name, spec, case, None)
+
+
+def _plan(framework, ways, jobs, metrics):
+    """(way, loss job) and (way, metric job) of one framework, in order."""
+    chosen = [way for way in WAYS[framework] if not ways or way in ways]
+    losses = [
+        (way, job)
+        for way in chosen
+        for job in jobs
+        if (replays(framework, way, job.name, job.example, job.case_name) if job.want else way in OVERLAP)
+    ]
+    way = 'plain' if framework == 'torch' else 'eager'  # in which every metric runs
+    return losses + [(way, job) for job in metrics if not ways or way in ways]
+
+
+def _references(jobs, steps):
+    """Fulfils what the jobs want."""
+    for job in jobs:
+        try:
+            job.want.set_result(cases.reference(job.spec, job.case))
+        except Exception as error:
+            for other in jobs:
+                if not other.want.done():
+                    other.want.set_exception(error)
+            raise
+        steps.done(f'reference {job.name}')
+
+
+def _check_framework(framework, planned, steps, notes):
+    """The rows of one framework, from a worker of its own."""
+    worst, large = {}, {}
+    with Worker(framework) as worker:
+        needs, _ = worker.call(side(framework) + ':ways')
+        for way in dict.fromkeys(way for way, _ in planned):
+            if needs.get(way) and notes:
+                notes(f'{framework} {way} needs {needs[way]}')
+        for way, job in planned:
+            if not needs.get(way):
+                for row in _rows(worker, way, job, large):
+                    key = row.name, row.way, row.dtype
+                    worst[key] = _worse(worst.get(key), row)
+            steps.done(f'{framework} {way} {job[0]}')
+    return worst.values()
+
+
+def _rows(worker, way, job, large):
+    """What a job shows in a way, a row for each precision; none where the loss has nothing to do with the way."""
+    framework = worker.framework
+    if not isinstance(job, Job):
+        name, label, *given = job
+        exact = framework == 'torch' and METRICS[name].takes == 'ids'  # logits are float32, as heads give them
+        difference, error = metric_error(worker, side(framework), *given)
+        yield Row(name, framework, 'float64' if exact else 'float32', difference, 0.0, 1, label, error, way)
+        return
+    for dtype in precisions(framework, way):
+        options = dict(dtype=dtype, way=way, large=True) if job.want is None else dict(dtype=dtype, way=way)
+        try:
+            taken, got = _ask(worker, job, **options)
+            if taken is None:
+                return
+            value, gradient = job.want.result() if job.want else _large_want(worker, job, large)
+        except WorkerError as error:
+            yield Row(job.name, framework, dtype, float('inf'), float('inf'), 1, job.label, str(error), way)
+            continue
+        grad = 0.0 if gradient is None else gradient_error(got['gradient'], gradient)
+        yield Row(job.name, framework, dtype, value_error(got['value'], value), grad, 1, job.label, '', way)
+
+
+def _ask(worker, job, **options):
+    case = job.case
+    return worker.call(
+        side(worker.framework) + ':value_and_gradient',
+        dict(pred=case.pred, target=case.target, weight=case.weight),
+        loss=job.spec.to_dict(),
+        ignore_index=case.call_ignore_index,
+        **options,
+    )
+
+
+def _large_want(worker, job, known):
+    """Value and gradient of a large case, as ``large`` says; known: those of earlier calls."""
+    if job.label not in known:
+        known.clear()
+        case = job.case
+        value = job.spec.reference(case.pred, case.target, case.weight)
+        _, plain = _ask(worker, job, dtype='float64', way='plain')
+        known[job.label] = value, plain['gradient']
+    return known[job.label]
 
 
 def _worse(old, new):

@@ -50,61 +50,77 @@ def ignored_by_constructor(arrays, loss, ignore_index):
     return {**arrays, 'target': target}, {**loss, 'ignore_index': kept}
 
 
-@functools.lru_cache(maxsize=4)
-def _function(loss, dtype):
-    """The loss of a spec in JSON, the same object for one case after the other, so that JAX compiles it once."""
-    return build(json.loads(loss), dtype)
+def ways(arrays):
+    """Way -> '', for every one runs wherever the backend does."""
+    return dict.fromkeys(
+        {'tensorflow': ('eager', 'graph', 'xla'), 'jax': ('jit', 'eager')}.get(backend.backend(), ('eager',)), ''
+    ), {}
 
 
-def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None):
-    """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``, called eagerly."""
+def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=None):
+    """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``; way: see ``segparity.parity.ways``.
+
+    Without a way the first of the backend: eagerly, and on JAX compiled, where operation by operation takes longer.
+    """
     arrays, loss = ignored_by_constructor(arrays, loss, ignore_index)
-    function = _function(json.dumps(loss), 'float64' if dtype == 'float64' else None)
+    step = _step(json.dumps(loss), 'float64' if dtype == 'float64' else None, way)
     pred, target = to_keras_layout(arrays)
-    pred, weight = pred.astype(dtype) if dtype != 'bfloat16' else ops.cast(pred, dtype), arrays.get('weight')
-    value, gradient = globals()[f'_{backend.backend()}'](function, pred, target, weight)
+    pred = pred.astype(dtype) if dtype != 'bfloat16' else ops.cast(pred, dtype)
+    value, gradient = step(pred, target, arrays.get('weight'))
     return backend.standardize_dtype(value.dtype), {
         'value': np.asarray(ops.convert_to_numpy(value)),
         'gradient': np.moveaxis(np.asarray(ops.convert_to_numpy(ops.cast(gradient, 'float32') if dtype == 'bfloat16' else gradient), np.float64), -1, 1),
     }  # fmt: skip
 
 
-def _tensorflow(function, pred, target, weight):
+@functools.lru_cache(maxsize=4)
+def _step(loss, dtype, way):
+    """(pred, target, weight) -> value, gradient of a spec in JSON; one for case after case, compiled once for a shape."""
+    return globals()[f'_{backend.backend()}'](build(json.loads(loss), dtype), way)
+
+
+def _tensorflow(function, way):
     import tensorflow as tf
 
-    pred = tf.convert_to_tensor(pred)
-    with tf.GradientTape() as tape:
-        tape.watch(pred)
+    def step(pred, target, weight):
+        with tf.GradientTape() as tape:
+            tape.watch(pred)
+            value = function(target, pred, weight)
+        return value, tape.gradient(value, pred, unconnected_gradients='zero')
+
+    if way in ('graph', 'xla'):
+        step = tf.function(step, jit_compile=way == 'xla')
+    return lambda pred, target, weight: step(tf.convert_to_tensor(pred), target, weight)
+
+
+def _jax(function, way):
+    import jax
+
+    def scalar(pred, target, weight):
         value = function(target, pred, weight)
-    return value, tape.gradient(value, pred, unconnected_gradients='zero')
-
-
-def _jax(function, pred, target, weight):
-    import jax
-
-    (_, value), gradient = _jax_step(function)(jax.numpy.asarray(pred), target, weight)
-    return value, gradient
-
-
-@functools.lru_cache(maxsize=4)
-def _jax_step(function):
-    """Value and gradient in one compilation; operation by operation costs more."""
-    import jax
-
-    def scalar(p, t, w):
-        value = function(t, p, w)
         return value.sum(), value
 
-    return jax.jit(jax.value_and_grad(scalar, has_aux=True))
+    step = jax.value_and_grad(scalar, has_aux=True)
+    if way != 'eager':
+        step = jax.jit(step)
+
+    def value_first(pred, target, weight):
+        (_, value), gradient = step(jax.numpy.asarray(pred), target, weight)
+        return value, gradient
+
+    return value_first
 
 
-def _torch(function, pred, target, weight):
+def _torch(function, way):
     import torch
 
-    pred = ops.convert_to_tensor(pred).detach().requires_grad_(True)
-    value = function(target, pred, weight)
-    value.sum().backward()
-    return value.detach(), torch.zeros_like(pred) if pred.grad is None else pred.grad
+    def step(pred, target, weight):
+        pred = ops.convert_to_tensor(pred).detach().requires_grad_(True)
+        value = function(target, pred, weight)
+        value.sum().backward()
+        return value.detach(), torch.zeros_like(pred) if pred.grad is None else pred.grad
+
+    return step
 
 
 class Offset(keras.layers.Layer):

@@ -1,5 +1,9 @@
 """How far an implementation may be from the reference, and why."""
 
+import math
+
+import numpy as np
+
 VALUE = {
     'float32': 1e-6,  # of max(1, |value|): sums of half a million float32 terms, added in chunks
     'float64': 1e-12,  # likewise; the reference itself is float64
@@ -15,15 +19,25 @@ SMALLEST_GRADIENT = 1e-2
 
 
 def value_error(got, want):
-    """Difference in units of max(1, |want|)."""
-    return float(abs(float(got) - float(want)) / max(1.0, abs(float(want))))
+    """Difference in units of max(1, |want|); NaN and infinities equal themselves and nothing else."""
+    got, want = float(got), float(want)
+    if not (math.isfinite(got) and math.isfinite(want)):
+        return 0.0 if got == want or (math.isnan(got) and math.isnan(want)) else math.inf
+    return abs(got - want) / max(1.0, abs(want))
 
 
 def gradient_error(got, want, smallest=SMALLEST_GRADIENT):
-    """Largest difference in units of the largest entry of ``want``."""
-    import numpy as np
+    """Largest difference in units of the largest entry of ``want``.
 
+    A ``want`` with NaN is the gradient of a loss that is NaN: there ``got`` must be NaN, and elsewhere 0 or NaN (what
+    a zero of that loss is multiplied with differs).
+    """
     got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-    if got.shape != want.shape or not np.isfinite(got).all():
-        return float('inf')
+    if got.shape != want.shape:
+        return math.inf
+    spoiled = np.isnan(want)
+    if spoiled.any():
+        return 0.0 if np.isnan(got[spoiled]).all() and not np.nan_to_num(got).any() else math.inf
+    if not np.isfinite(got).all():
+        return math.inf
     return float(np.abs(got - want).max() / max(np.abs(want).max(), smallest))

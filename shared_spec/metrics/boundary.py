@@ -70,7 +70,11 @@ class OfMasks(OfImages):
                     result[metric + level] = mean(mean(column) for column in zip(*cells))
                 else:
                     result[metric + level] = self.over_data_set(images)
-        return result
+        return {**result, **self.beside(images)}
+
+    def beside(self, images):
+        """More results; ``images``: a list over classes of (mask of the prediction, of the target) for each."""
+        return {}
 
     def counts(self, pred, target):
         """Whether a class is present in an image, from its two masks."""
@@ -100,10 +104,7 @@ class BoundaryIoU(OfMasks):
     )
     metrics = ('BoundaryIoU',)
     mmseg_line = "val_evaluator = dict(type='BoundaryMetric', ignore_index=255, metrics=['BoundaryIoU'])"
-    keras_line = (
-        'model.compile(metrics=['
-        'keras_plugin.metrics.BoundaryIoU(num_classes, level="C", ignore_class=255, from_logits=True)])'
-    )
+    keras_line = "metric = metrics.BoundaryIoU(num_classes=19, level='C', ignore_class=255, from_logits=True)"
 
     levels: tuple = param(
         ('D', 'I', 'C'),
@@ -151,13 +152,17 @@ class SurfaceDistance(OfMasks):
         + IGNORED
         + ' A distance is undefined and left out where both masks are empty; where one is, it is inf for HD, HD95 and '
         "ASSD alike, or the diagonal of the image in units of spacing with empty='diagonal' (MONAI's HD95 is NaN "
-        "there, which forgives a missed object). binary: only class 1 counts and presence is 'either'. "
+        'there, which forgives a missed object). One missed object so makes a mean inf; beside it stand missed, the '
+        'share of the cells that count of which one mask is empty, and HDI_rest, ..., the same means without these '
+        "cells. With empty='diagonal' there are none of these. binary: only class 1 counts and presence is 'either'. "
         'surface-distance (DeepMind) measures between pixel corners: other numbers.'
     )
     mmseg_line = "val_evaluator = dict(type='BoundaryMetric', ignore_index=255, metrics=['HD95', 'ASSD'])"
     keras_line = (
-        'model.fit(callbacks=[keras_plugin.metrics.HostMetrics(validation_data, num_classes, ignore_class=255, '
-        'from_logits=True, distances=["HD95"])])'
+        'images, labels = np.zeros((1, 64, 64, 3)), np.zeros((1, 64, 64), int)  # your validation data\n'
+        'callback = metrics.HostMetrics(\n'
+        "    (images, labels), num_classes=19, ignore_class=255, from_logits=True, distances=['HD95', 'ASSD']\n"
+        ')'
     )
 
     levels: tuple = param(
@@ -193,8 +198,25 @@ class SurfaceDistance(OfMasks):
         ),
     }
 
+    def names(self):
+        found = super().names()
+        return found if self.empty == 'diagonal' else [*found, 'missed', *(name + '_rest' for name in found)]
+
     def is_fraction(self, name):
-        return False
+        return name == 'missed'
+
+    def beside(self, images):
+        """How many of the cells are infinite, and the means of the others."""
+        if self.empty == 'diagonal':
+            return {}
+        found = {}
+        for metric in self.metrics:
+            cells = [[self.cell(metric, pred, target) for pred, target in image] for image in images]
+            found['missed'] = mean(float(d == math.inf) for row in cells for d in row if not math.isnan(d))
+            rest = [[math.nan if d == math.inf else d for d in row] for row in cells]
+            found[metric + 'I_rest'] = mean(mean(row) for row in rest)
+            found[metric + 'C_rest'] = mean(mean(column) for column in zip(*rest))
+        return {name: found[name] for name in self.names() if name in found}
 
     def cell(self, metric, pred, target):
         if not self.counts(pred, target):

@@ -104,9 +104,19 @@ class BoundaryState(ImageState):
             cells = self._cells(spec, metric)
             if metric == 'BoundaryIoU':
                 found[metric + 'D'] = _mean(self._over_data_set(spec))
-            found[metric + 'I'] = _mean([_mean(row) for row in cells])
-            found[metric + 'C'] = _mean([_mean(column) for column in cells.T])
+            found.update(_over_images(metric, cells))
+            found.update((name + '_rest', value) for name, value in _over_images(metric, _finite(cells)).items())
+        if 'missed' in spec.names():
+            missed, of = (counts.sum() for counts in self.missed(spec))
+            found['missed'] = float(missed / of) if of else math.nan
         return {name: found[name] for name in spec.names()}
+
+    def missed(self, spec):
+        """(classes,) in how many images one mask of the class is empty and the other not, and in how many it counts."""
+        self._check(spec)
+        counts, present = self._arrays()[0], ~np.isnan(self._cells(spec, spec.metrics[0]))
+        in_target, in_pred = (counts[..., [TP, other]].sum(-1) > 0 for other in (FN, FP))
+        return (present & (in_target != in_pred)).sum(0), present.sum(0)
 
     def cells(self, spec):
         """Score -> (images, classes) values, NaN where a cell does not count."""
@@ -122,6 +132,12 @@ class BoundaryState(ImageState):
                 found[name] = self._over_data_set(spec)
             elif name[-1] == 'C':
                 found[name] = np.array([_mean(column) for column in self._cells(spec, name[:-1]).T])
+            elif name.endswith('C_rest'):
+                cells = _finite(self._cells(spec, name.removesuffix('C_rest')))
+                found[name] = np.array([_mean(column) for column in cells.T])
+            elif name == 'missed':
+                missed, of = self.missed(spec)
+                found[name] = np.where(of > 0, missed / np.maximum(of, 1), np.nan)
         return found
 
     def to_arrays(self):
@@ -326,6 +342,19 @@ def _iou(counts):
     """tp / (tp + fp + fn) of counts (..., 3), NaN where there is none."""
     below = counts.sum(-1)
     return np.where(below > 0, counts[..., TP] / np.maximum(below, 1), np.nan)
+
+
+def _over_images(metric, cells):
+    """The levels I and C of (images, classes) values."""
+    return {
+        metric + 'I': _mean([_mean(row) for row in cells]),
+        metric + 'C': _mean([_mean(column) for column in cells.T]),
+    }
+
+
+def _finite(cells):
+    """The cells whose distance is one."""
+    return np.where(np.isinf(cells), np.nan, cells)
 
 
 def _mean(values):

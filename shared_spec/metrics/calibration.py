@@ -47,8 +47,7 @@ class Calibration(OfImages):
         "dict(type='CalibrationMetric', ignore_index=255)]"
     )
     keras_line = (
-        'model.compile(metrics=['
-        'keras_plugin.metrics.CalibrationError(num_classes, metric="ECE", level="I", ignore_class=255, from_logits=True)])'
+        "metric = metrics.CalibrationError(num_classes=19, metric='ECE', level='I', ignore_class=255, from_logits=True)"
     )
 
     num_classes: int = param(

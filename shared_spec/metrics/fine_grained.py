@@ -37,9 +37,18 @@ class FineGrained(OfImages):
     )
     mmseg_type = 'FineGrainedMetric'
     mmseg_line = "val_evaluator = dict(type='FineGrainedMetric', ignore_index=255, q=[1, 5])"
-    keras_line = (
-        'model.compile(metrics=['
-        'keras_plugin.metrics.MeanIoU(num_classes, level="C", ignore_class=255, from_logits=True)])'
+    keras_line = '\n'.join(
+        (
+            "metric = metrics.MeanIoU(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            "metric = metrics.MeanDice(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            "metric = metrics.MeanAccuracy(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            "metric = metrics.MeanPrecision(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            "metric = metrics.MeanFscore(num_classes=19, level='C', ignore_class=255, from_logits=True)",
+            'metric = metrics.PixelAccuracy(num_classes=19, ignore_class=255, from_logits=True)',
+            'metric = metrics.SegmentationReport(num_classes=19, ignore_class=255, from_logits=True)',
+            "callback = metrics.WorstCaseResults()  # for metrics with worst_every='epoch'",
+            'callback = metrics.CheckMetrics()  # says why a result is NaN',
+        )
     )
 
     levels: tuple = param(
@@ -51,6 +60,7 @@ class FineGrained(OfImages):
         (1, 5),
         Each(Integer(1, 100), 'a list (it may be empty) of different integers from 1 to 100', at_least=0, unique=True),
         'per cent of the lowest values that the worst-case results of I and C average; empty for none',
+        keras_default=(),
     )
     metrics: tuple = param(
         ('mAcc', 'mIoU', 'mDice'),
@@ -60,6 +70,7 @@ class FineGrained(OfImages):
             unique=True,
         ),
         'which scores are reported; mAcc is the recall',
+        keras_default=('mIoU',),
     )
     beta: float = param(1.0, Real(low=0, above=True), 'weight of recall in mFscore')
     present_in: str = param(

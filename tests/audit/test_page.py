@@ -175,7 +175,7 @@ def test_pictures_without_inputs_and_with_some_missing(streets, audit, tmp_path)
     ('make', 'sentence'),
     [
         (lambda path: path.write_bytes(b'no picture'), 'cannot be read'),
-        (lambda path: Image.new('L', (5, 4)).save(path), 'prediction has (4, 5), the label map (96, 192)'),
+        (lambda path: Image.new('L', (5, 4)).save(path), 'is 4x5, the ground truth 96x192'),
         (lambda path: Image.new('RGB', (192, 96)).save(path), 'colours need a palette (--palette FILE)'),
     ],
     ids=['unreadable', 'wrong_size', 'colours'],
@@ -247,8 +247,8 @@ def test_tables_that_share_no_image(table, audit):
         (['--targets', 'nowhere'], '--targets: nowhere is no folder'),
         (['--palette', 'nowhere.json'], 'nowhere.json'),
         (['--coded', 'both'], '--coded: which colours stand for which classes is said by --palette'),
-        (['--out', '.'], '--out: . is a folder'),
-        (['--json', 'model.csv'], '--json: model.csv is one of the tables'),
+        (['--out', '.'], '--out . is a folder'),
+        (['--json', 'model.csv'], '--json must be no file that is read, got model.csv'),
     ],
 )
 def test_wrong_options_are_one_sentence(table, audit, tmp_path, arguments, sentence):

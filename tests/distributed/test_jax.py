@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from segparity.parity.frameworks import Worker
+from segparity.parity.frameworks import FAST_TO_COMPILE, Worker
 from tests.distributed.cases import cases
-from tests.support.frameworks import ENVIRONMENT, axis, need
+from tests.support.frameworks import axis, need
 from tests.support.same import assert_same
 
 FRAMEWORK = axis('keras_jax_x64')[0].values[0]
@@ -18,7 +18,7 @@ HERE = 'tests.distributed.jax_devices'
 def fit(request):
     """Trains in a worker of its own: devices are split before JAX starts."""
     need(FRAMEWORK, [name for name in request.config.getoption('--require').split(',') if name])
-    flags = [os.environ.get('XLA_FLAGS', ''), ENVIRONMENT[FRAMEWORK]['XLA_FLAGS']]
+    flags = [os.environ.get('XLA_FLAGS', ''), FAST_TO_COMPILE]
     devices = '--xla_force_host_platform_device_count=4'
     with Worker(FRAMEWORK, XLA_FLAGS=' '.join([*flags, devices])) as worker:
         yield lambda layout, **arguments: worker.call(f'{HERE}:fit', layout=layout, **arguments)

@@ -92,9 +92,9 @@ def test_merge_can_report_anew(tmp_path, capsys):
     [
         (['--num-classes', '5'], '4 and 5 classes'),
         (['--classes', 'a,b,c,d', '--num-classes', '4'], "class 0: 'class 0' and 'a'"),
-        (['--q', '7'], 'q: [1, 5] and [7]'),
-        (['--boundary'], 'boundary: False and True'),
-        (['--ignore-index', 'none', '--unknown', 'count'], 'ignore_index: 255 and None'),
+        (['--q', '7'], '--q: 1,5 and 7'),
+        (['--boundary'], '--boundary: only the second has it'),
+        (['--ignore-index', 'none', '--unknown', 'count'], '--ignore-index: 255 and none'),
     ],
 )
 def test_other_settings_are_refused_by_name(tmp_path, capsys, arguments, words):

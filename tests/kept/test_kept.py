@@ -52,12 +52,18 @@ def command(capsys, *arguments):
     return out
 
 
+def within(found, want):
+    return want and {name: found.get(name) for name in want} == want
+
+
 def test_a_state_file(tmp_path, capsys):
     """Merged, it gives the results, the table and the images that were skipped."""
     table = tmp_path / 'table.csv'
     found = json.loads(command(capsys, 'merge', FILES / 'state.npz', '--json', '-', '--per-image', table))
     want = json.loads((FILES / 'evaluate.json').read_text())
-    assert found == want | {'segparity': found['segparity']}
+    for name, value in want.items():  # later versions may have more
+        of = found[name]
+        assert name == 'segparity' or (within(of, value) if isinstance(value, dict) else of == value), name
     assert table.read_text() == (FILES / 'per_image.csv').read_text()
 
 
@@ -75,13 +81,13 @@ def test_a_journal_of_a_run_that_was_killed(tmp_path, capsys):
     (tmp_path / 'state.npz.journal').write_bytes(with_files_of(tmp_path))
     names = '--classes', 'sky,road,car', '--all', '--workers', '1', '--state', tmp_path / 'state.npz'
     found = json.loads(command(capsys, 'evaluate', tmp_path / 'pred', tmp_path / 'gt', *names, '--json', '-'))
-    assert found['results'] == json.loads((FILES / 'evaluate.json').read_text())['results']
+    assert within(found['results'], json.loads((FILES / 'evaluate.json').read_text())['results'])
 
 
 def with_files_of(folder):
     """The journal, with paths, sizes and times of the files in ``folder``: a record is a mark, a length, a checksum and
     a payload; compressed there, a line of JSON (image, files, names of arrays), then the arrays."""
-    content, place, found = (FILES / 'run.journal').read_bytes(), 0, b''
+    content, place, found = (FILES / 'journal').read_bytes(), 0, b''
     while place < len(content):
         mark, length, _ = struct.unpack_from('<4sII', content, place)
         payload = content[place + 12 : place + 12 + length]

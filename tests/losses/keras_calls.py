@@ -130,6 +130,7 @@ def errors(arrays):
         'dtype': lambda: cls()(y, z.astype('int32')),
         'weight': lambda: cls()(y, z, np.ones(3)),
         'sum': lambda: keras_plugin.losses.WeightedSumLoss(losses=['dice']),
+        'sum_positions': lambda: keras_plugin.losses.WeightedSumLoss(cls(), cls()),
         'sum_name': lambda: keras_plugin.losses.WeightedSumLoss(losses=[{'type': 'SoftDise'}]),
     }
     return messages(calls), {}
@@ -241,6 +242,15 @@ def foreign_part(arrays):
     again = keras.losses.deserialize(keras.losses.serialize(total))
     by_hand = 3 * (2 * float(own(one, z)) + 0.5 * float(other(one, z)))
     return [float(total(one, z)), by_hand, float(again(one, z))], {}
+
+
+def unnamed_losses(arrays):
+    """A weighted sum whose losses come without their name, and the one whose come with it."""
+    parts = [from_logits(name) for name in ('WeightedCrossEntropyLoss', 'JaccardMetricLoss')]
+    cls, (z, y) = keras_plugin.losses.WeightedSumLoss, data()
+    return [
+        float(loss(y, z)) for loss in (cls(parts, weights=[0.25, 0.75]), cls(losses=parts, weights=[0.25, 0.75]))
+    ], {}
 
 
 def unknown_sizes(arrays):

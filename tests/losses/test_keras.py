@@ -84,6 +84,7 @@ def test_wrong_input_gets_one_sentence(framework, worker):
     )
     assert found['sum'].startswith('SpecError: WeightedSumLoss: losses must be a list of losses')
     assert "did you mean 'SoftDiceLoss'" in found['sum_name']
+    assert found['sum_positions'].startswith('TypeError: ') and 'positional argument' in found['sum_positions']
 
 
 def test_sample_weight_acts_on_pixels_and_images(framework, worker):
@@ -96,6 +97,11 @@ def test_label_257_survives_bfloat16(framework, worker):
     exact, half = ask(worker, 'many_classes_in_half_precision')[0]
     assert exact < 0.1
     assert_same(half, exact, 'bfloat16')
+
+
+def test_weighted_sum_takes_losses_without_their_name(framework, worker):
+    unnamed, named = ask(worker, 'unnamed_losses')[0]
+    assert unnamed == named
 
 
 def test_weighted_sum_takes_losses_of_keras(framework, worker):

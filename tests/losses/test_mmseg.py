@@ -34,6 +34,12 @@ def build(name, **params):
     return MODELS.build(dict(type=name, **params))
 
 
+def test_weighted_sum_takes_its_losses_without_their_name():
+    parts = [dict(type='JaccardMetricLoss'), dict(type='SoftDiceLoss')]
+    unnamed, named = MODELS.get('WeightedSumLoss')(parts), build('WeightedSumLoss', losses=parts)
+    assert unnamed(Z, Y) == named(Z, Y)
+
+
 @pytest.mark.parametrize('name', list(LOSSES))
 def test_signature_is_the_spec_s(name):
     signature = inspect.signature(MODELS.get(name).__init__).parameters

@@ -236,6 +236,7 @@ SENTENCES = [  # what is wrong with ids of 4 classes or with the masks of one ch
     ('many', lambda y: y - 1, 'target labels must be at least 0, got -1; ignore_index=-1 leaves such pixels out'),
     ('many', lambda y: np.stack([(y > 1) * 91.0] * 4, 1), 'soft labels must lie in [0, 1], got 91; are these per cent, to be divided by 100?'),
     ('many', lambda y: np.stack([y - 0.5] * 4, 1), 'soft labels must lie in [0, 1], got -0.5; are these logits?'),
+    ('two', lambda y: y * 255, 'target labels must be below 2, got 255; ignore_index=255 leaves such pixels out, or divide masks of 0 and 255 by 255'),
     ('one', lambda y: y + 1, 'a one-channel target must lie in [0, 1], got 2; more than two classes need a channel for each'),
     ('one', lambda y: y * 255, 'a one-channel target must lie in [0, 1], got 255; divide masks of 0 and 255 by 255'),
     ('one', lambda y: (y * 255).astype(np.uint8), 'a one-channel target must lie in [0, 1], got 255; divide masks of 0 and 255 by 255'),

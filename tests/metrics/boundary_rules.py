@@ -126,13 +126,27 @@ RULES = [
         dict(BoundaryIoUD=1, BoundaryIoUI=1, BoundaryIoUC=1, HDI=0, HDC=0, HD95I=0, ASSDC=0),
         [image((6, 7), (0, s(0, 2), s(2, 5)), rest=1) * 0.25],
     ),
-    Rule('missed', BINARY, **MISSED, want=dict(BoundaryIoUD=0, BoundaryIoUI=0, HDI=INF, HD95I=INF, ASSDC=INF)),
+    Rule('missed', BINARY, **MISSED, want=dict(BoundaryIoUD=0, HDI=INF, ASSDC=INF, missed=1, HDI_rest=NAN)),
     Rule('invented', BINARY, **INVENTED, want=dict(BoundaryIoUD=0, BoundaryIoUI=0, HDI=INF, HD95I=INF, ASSDC=INF)),
     Rule(
         'missed_diagonal',
         dict(BINARY, empty='diagonal', spacing=[2, 0.5]),
         **MISSED,
         want=dict.fromkeys(('HDI', 'HDC', 'HD95I', 'ASSDC'), math.hypot(5 * 2, 6 * 0.5)),
+    ),
+    Rule(
+        'one_missed_of_four',  # the others: 1 and 0 of class 0, 0 of class 1
+        dict(num_classes=2),
+        [image((4, 4)), image((4, 4), (1, 0, 0))],
+        [image((4, 4), (1, 0, 0)), image((4, 4), (1, 0, 0))],
+        dict(
+            HDI=INF,
+            HDC=INF,
+            missed=1 / 4,
+            HDI_rest=(1 + (0 + 0) / 2) / 2,
+            HD95C_rest=((0.95 * 11 - 10 + 0) / 2 + 0) / 2,  # 11 zeros and a one
+            ASSDC_rest=((1 / (12 + 11) + 0) / 2 + 0) / 2,
+        ),
     ),
     Rule(
         'only_predicted_does_not_count_for_the_target',  # but D counts it with 0
@@ -146,7 +160,7 @@ RULES = [
         dict(THREE, present_in='either'),
         [image((5, 6), (2, 4, 5))],
         [image((5, 6))],
-        dict(BoundaryIoUI=(17 / 19 + 0) / 2, BoundaryIoUC=(17 / 19 + 0) / 2, HDI=INF, HDC=INF),
+        dict(BoundaryIoUI=(17 / 19 + 0) / 2, BoundaryIoUC=(17 / 19 + 0) / 2, HDI=INF, missed=1 / 2, HDC_rest=1),
     ),
     Rule(
         'levels_differ',  # class 0 perfect in both; class 1 is two pixels in one image and missing in the other

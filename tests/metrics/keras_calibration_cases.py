@@ -127,6 +127,9 @@ def case_calibration_scalars_are_the_same_numbers():
         scalar = km.CalibrationError(3, metric, level, ignore_class=255, bins=7, hit='argmax')
         assert scalar.name == metric + level
         got = {scalar.name: Run(scalar, eager=True).over(last(probs).astype('float32'), targets, batch=3)}
+        for name, terms in scalar.per_class().items():
+            assert terms.shape == (scalar.spec.num_classes,)
+            assert_agrees({name: np.nanmean(terms)}, got, FLOAT32)
         assert_agrees(got, {scalar.name: want[scalar.name]}, FLOAT32)
 
 

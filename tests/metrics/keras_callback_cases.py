@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_plugin import metrics as km
 from shared_spec import SpecError
-from shared_spec.metrics.boundary import BoundaryIoU
+from shared_spec.metrics.boundary import BoundaryIoU, SurfaceDistance
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.fine_grained import FineGrained
 from tests.metrics.compare import FLOAT32, assert_agrees
@@ -119,3 +119,48 @@ def case_worst_every():
             json.loads(json.dumps(keras.saving.serialize_keras_object(metric)))
         )
         assert again.get_config() == metric.get_config() and again.worst_every == 'epoch'
+
+
+class Checkpoint(keras.callbacks.ModelCheckpoint):
+    """Decides which model is the best, and saves none."""
+
+    def __init__(self, name):
+        super().__init__('a.keras', name, save_best_only=True)
+
+    def _save_model(self, epoch, batch, logs):
+        self._should_save_model(epoch, batch, logs, self.filepath)
+
+
+def case_auto_knows_for_every_result_whether_more_is_better():
+    logits, labels = np.zeros((2, 4, 4, 3), 'float32'), np.zeros((2, 4, 4), int)
+    names = dict(class_names=['road', 'car', 'sky'], calibration=True, q=(5,), metrics=('mIoU', 'mAcc', 'mFscore'))
+    report = km.SegmentationReport(3, from_logits=True, **names)
+    single = [km.MeanIoU(3, 'C', 5, name='mine'), km.PixelAccuracy(3), km.BoundaryIoU(3, 'I')]
+    single += [km.CalibrationError(3, 'ECE', 'I', from_logits=True), km.CalibrationError(3, 'SCE', name='theirs')]
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Activation('linear')])
+    model.compile(loss='mse', metrics=[report, *single])
+    model._compile_metrics.build(labels, logits)
+    of_host = [*BoundaryIoU(num_classes=3).names(), *SurfaceDistance(num_classes=3).names()]
+    better_small = ('ECED', 'ECEI', 'SCED', 'SCEI', 'theirs', 'HDI', 'HDC', 'HD95I', 'HD95C', 'ASSDI', 'ASSDC')
+    for name in (
+        *report.names(),
+        *report.worst_results(),
+        *(m.name for m in single),
+        *of_host,
+        'mDiceIQ',
+        'IoUC_road_2',
+    ):
+        for prefix in ('val_', '') if name in ('mine', 'theirs') else ('val_', '', 'val_out_', 'host/'):
+            better, worse = (0.25, 0.75) if name in better_small else (0.75, 0.25)
+            for make in (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau, Checkpoint):
+                callback = make(prefix + name)
+                callback.set_model(model)
+                callback.on_train_begin()
+                for epoch, value in enumerate((0.5, worse, better, 0.5)):
+                    callback.on_epoch_end(epoch, {prefix + name: value})
+                assert callback.best == better, (prefix + name, callback)
+    for name in ('mine_too', 'Gloss', 'mIoUX', 'ASSD'):  # not ours: Keras' own sentence
+        stop = keras.callbacks.EarlyStopping(f'val_{name}')
+        stop.set_model(model)
+        stop.on_train_begin()
+        refuses(ValueError, "Pass `mode='max'`", stop.on_epoch_end, 0, {f'val_{name}': 0.5})

@@ -165,6 +165,8 @@ def case_shapes_without_a_meaning_are_refused():
     refuses(ValueError, '1 or 2 or 3 spatial axes', metric.update_state, ids_[:, 0, 0], maps[:, 0, 0])
     refuses(ValueError, 'weight must be one number per pixel', metric.update_state, ids_, maps, np.ones((2, 4)))
     refuses(ValueError, '(or one, the foreground)', km.MeanIoU(2).update_state, ids_, maps)
+    for channels in (1, 2):  # of a binary problem, to which one class is one too few
+        refuses(ValueError, 'MeanIoU: num_classes must be 2', km.MeanIoU(1).update_state, ids_, maps[..., :channels])
 
 
 def case_arguments_without_a_meaning_are_refused():
@@ -299,7 +301,14 @@ def case_config_round_trip():
         full = dict(num_classes=2, ignore_class=7, from_logits=True, name='n', dtype='float64')
         if cls is km.SegmentationReport:
             full.update(
-                levels=['I', 'C'], q=[3], metrics=['mDice'], beta=0.5, present_in='either', binary=True, max_images=5
+                levels=['I', 'C'],
+                q=[3],
+                metrics=['mDice'],
+                beta=0.5,
+                present_in='either',
+                binary=True,
+                max_images=5,
+                class_names=['a', 'b'],
             )
         elif cls is not km.PixelAccuracy:
             full.update(level='C', q='Q', present_in='either', binary=True, max_images=5)
@@ -314,6 +323,60 @@ def case_config_round_trip():
             assert json.loads(json.dumps(config)) == config
 
 
+LONG = [  # the names of a report of three metrics with q=[1, 5], which was the default once
+    'aAcc', 'FWIoU',
+    *(m + k for m in ('mAcc', 'mIoU', 'mDice') for k in ('D', 'I', 'I1', 'I5', 'IQ', 'C', 'C1', 'C5', 'CQ')),
+]  # fmt: skip
+
+
+def case_a_report_is_short_and_saved_ones_keep_their_names():
+    saved = {  # as keras.saving.serialize_keras_object wrote SegmentationReport(3) before
+        'module': 'keras_plugin.metrics.report',
+        'class_name': 'SegmentationReport',
+        'config': {
+            'num_classes': 3, 'ignore_class': None, 'binary': False, 'levels': ['D', 'I', 'C'], 'q': [1, 5],
+            'metrics': ['mAcc', 'mIoU', 'mDice'], 'beta': 1.0, 'present_in': 'target', 'from_logits': False,
+            'calibration': False, 'max_images': 1000, 'worst_every': 'step', 'name': 'segmentation_report',
+            'dtype': 'float32',
+        },
+        'registered_name': 'segparity>SegmentationReport',
+    }  # fmt: skip
+    metric = keras.saving.deserialize_keras_object(saved)
+    assert metric.names() == LONG and saved['config'].items() <= metric.get_config().items()
+    assert km.SegmentationReport(3).names() == ['aAcc', 'FWIoU', 'mIoUD', 'mIoUI', 'mIoUC']
+    assert km.SegmentationReport(**FineGrained(num_classes=3).to_keras()).names() == LONG
+    assert km.SegmentationReport(3, q=(1, 5), metrics=('mAcc', 'mIoU', 'mDice')).names() == LONG
+
+
+def of_all(values):
+    """Name and class -> value."""
+    return {f'{name} {c}': value for name, row in sorted(values.items()) for c, value in enumerate(row)}
+
+
+def case_per_class_results_are_those_of_the_state():
+    preds, targets = random_images(75, 9, 4)
+    spec = FineGrained(num_classes=4, metrics=('mIoU', 'mAcc'), q=(20,))
+    state = FineGrainedState(4)
+    for pred, target in zip(preds, targets):
+        state.update(pred, target)
+    want, names = state.per_class(spec), ['a', 'b', 'c', 'd']
+    run = report(spec, eager=True, max_images=20, class_names=names)
+    got = run.over(preds, targets)
+    assert_same(of_all(run.metric.per_class()), of_all(want), FLOAT32)
+    of_classes = {f'{k}_{n}': v[i] for k, v in want.items() if k[-1] in 'DC' for i, n in enumerate(names)}
+    assert_agrees({k: v for k, v in got.items() if '_' in k}, of_classes, FLOAT32)
+    for metric, name in (
+        (km.MeanIoU(4, 'D', ignore_class=255), 'IoUD'),
+        (km.MeanAccuracy(4, 'C', ignore_class=255), 'AccC'),
+        (km.MeanIoU(4, 'C', 20, ignore_class=255), 'IoUC20'),
+    ):
+        Run(metric, eager=True).update(targets, preds)
+        assert_same(of_all(metric.per_class()), of_all({name: want[name]}), FLOAT32)
+    assert km.MeanIoU(4, 'I').per_class() == {} == km.PixelAccuracy(4, ignore_class=255).per_class()
+    for wrong in (['a', 'b', 'c'], ['a', 'b', 'c', 'a']):
+        refuses(SpecError, 'class_names must name the 4 classes', km.SegmentationReport, 4, class_names=wrong)
+
+
 def case_constructor_takes_the_parameters_of_the_spec():
     given = {
         k: p.default for k, p in inspect.signature(km.SegmentationReport.__init__).parameters.items() if k != 'self'
@@ -322,4 +385,4 @@ def case_constructor_takes_the_parameters_of_the_spec():
         default = field.metadata['keras_default']
         want = inspect.Parameter.empty if name == 'num_classes' else default
         assert given.pop(field.metadata['keras_name'] or name) == want, name
-    assert list(given) == ['from_logits', 'calibration', 'max_images', 'worst_every', 'name', 'dtype']
+    assert list(given) == ['from_logits', 'calibration', 'max_images', 'worst_every', 'class_names', 'name', 'dtype']

@@ -197,6 +197,24 @@ def case_check_metrics_of_losses_and_several_outputs():
         refuses(ValueError, wanted, two.evaluate, x, good, verbose=0, callbacks=[callback])
 
 
+def case_check_metrics_refuses_losses_that_keras_drops():
+    lost = convolution('main')
+    one = keras.Model(lost.inputs, lost.outputs[0])
+    x, y, _ = data()
+    before = one.get_weights()
+    one.compile('sgd', loss=[Strict(), quiet], run_eagerly=True)
+    sentence = 'CheckMetrics: loss=[A, B] of a model with one output trains on A alone'
+    refuses(ValueError, sentence, one.fit, x, y, verbose=0, callbacks=[km.CheckMetrics()])
+    assert all((a == b).all() for a, b in zip(before, one.get_weights()))
+    for kept, target in ((Strict(), y), ([Strict()], y)):
+        one.compile('sgd', loss=kept, run_eagerly=True)
+        one.fit(x, target, epochs=1, verbose=0, callbacks=[km.CheckMetrics()])
+    two = convolution('main', 'other')
+    both = keras.Model(two.inputs, list(two.outputs))
+    both.compile('sgd', loss=[Strict(), quiet], run_eagerly=True)
+    both.fit(x, [y, y], verbose=0, callbacks=[km.CheckMetrics()])
+
+
 def case_a_nan_metric_is_never_the_best():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'best.weights.h5')

@@ -7,7 +7,8 @@ for host in ('torch', 'mmengine', 'mmcv', 'mmseg'):
     pytest.importorskip(host, reason=f"{host} is not installed: pip install -e '.[mmseg,mmcv-lite]'")
 
 import torch
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook
+from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
 import mmseg_plugin  # noqa: F401
@@ -44,7 +45,8 @@ def evaluated(metric, data_samples, size=None):
 
 
 def as_logged(results):
-    return {name: value * (100 if name.startswith('BoundaryIoU') else 1) for name, value in results.items()}
+    fractions = 'BoundaryIoU', 'missed'
+    return {name: value * (100 if name.startswith(fractions) else 1) for name, value in results.items()}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_repeated_images_are_dropped_by_identity_only():
 def test_the_prefix_stands_before_every_name():
     preds, targets = random_pairs(26, 2, 3)
     got = evaluated(build(3, metrics=['HD'], prefix='edge'), samples(preds, targets))
-    assert list(got) == ['edge/HDI', 'edge/HDC']
+    assert list(got) == ['edge/HDI', 'edge/HDC', 'edge/missed', 'edge/HDI_rest', 'edge/HDC_rest']
 
 
 def test_only_what_is_reported_is_measured():
@@ -114,17 +116,33 @@ def test_the_table_of_classes_is_logged(monkeypatch):
     monkeypatch.setattr('mmseg_plugin.evaluation.base.print_log', lambda text, logger=None: texts.append(text))
     rule = next(rule for rule in RULES if rule.name == 'shifted_square')
     evaluated(build(2, metrics=['BoundaryIoU', 'ASSD'], levels=['D', 'C']), samples(rule.preds, rule.targets))
-    header, row = ([cell.strip() for cell in line.split('|')][1:-1] for line in texts[-1].splitlines()[2:6:3])
-    assert header == ['Class', 'BoundaryIoUD', 'BoundaryIoUC', 'ASSDC']
-    assert row[0] == 'class 1' and row[1:] == [f'{100 * 4 / 12:.2f}', f'{100 * 4 / 12:.2f}', f'{8 / 16:.2f}']
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in texts[0].splitlines() if '|' in line]
+    iou, assd = f'{100 * 4 / 12:.2f}', f'{8 / 16:.2f}'
+    assert rows[0] == ['BoundaryMetric: results, in per cent, distances in pixels']
+    assert rows[1] == ['', 'D', 'C'] and rows[2][0] == 'BoundaryIoU' and rows[3][:2] == ['ASSD', '']
+    assert rows[4] == ['BoundaryMetric: classes, in per cent, distances in pixels']
+    assert rows[5] == ['Class', 'BoundaryIoUD', 'BoundaryIoUC', 'ASSDC'] and rows[7] == ['class 1', iou, iou, assd]
+
+
+def test_missed_objects_are_said(monkeypatch):
+    texts = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', texts.append)
+    rule = next(rule for rule in RULES if rule.name == 'one_missed_of_four')
+    for params in (dict(metrics=['BoundaryIoU']), dict(empty='diagonal')):
+        evaluated(build(2, **params), samples(rule.preds, rule.targets))
+        assert not any('missed' in text for text in texts)
+    evaluated(build(2, metrics=['HD']), samples(rule.preds, rule.targets))
+    (said,) = (text for text in texts if 'missed' in text)
+    assert said.startswith("BoundaryMetric: missed in 1 of 4 (image, class), such as 'class 1' in 1 of 2 images: ")
 
 
 @pytest.mark.parametrize('name', [*BoundaryIoU(num_classes=3).names(), *SurfaceDistance(num_classes=3).names()])
-@pytest.mark.parametrize('prefix', ['', 'edge/'])
-def test_save_best_knows_what_is_better(name, prefix):
+@pytest.mark.parametrize('prefix', ['', 'desktop/'])  # 'top' says 'greater' to mmengine
+def test_the_hooks_know_what_is_better(name, prefix):
     hook = CheckpointHook(save_best=prefix + name)
     assert hook.is_better_than[prefix + name](2.0, 1.0) == name.startswith('BoundaryIoU')
     assert hook.is_better_than[prefix + name](1.0, 2.0) != name.startswith('BoundaryIoU')
+    assert EarlyStoppingHook(prefix + name).rule == hook.rules[0]
 
 
 def test_save_best_never_saves_an_infinite_distance():

@@ -86,8 +86,12 @@ def test_names():
     spec = BoundaryIoU(num_classes=4)
     assert spec.names() == ['BoundaryIoUD', 'BoundaryIoUI', 'BoundaryIoUC'] and spec.is_fraction('BoundaryIoUD')
     spec = SurfaceDistance(num_classes=4)
-    assert spec.names() == ['HDI', 'HDC', 'HD95I', 'HD95C', 'ASSDI', 'ASSDC'] and not spec.is_fraction('HDI')
-    assert SurfaceDistance(num_classes=4, metrics=['HD95', 'HD'], levels=['C']).names() == ['HD95C', 'HDC']
+    means = ['HDI', 'HDC', 'HD95I', 'HD95C', 'ASSDI', 'ASSDC']
+    assert spec.names() == [*means, 'missed', *(name + '_rest' for name in means)]
+    assert spec.is_fraction('missed') and not spec.is_fraction('HDI') and not spec.is_fraction('HDI_rest')
+    some = dict(num_classes=4, metrics=['HD95', 'HD'], levels=['C'])
+    assert SurfaceDistance(**some).names() == ['HD95C', 'HDC', 'missed', 'HD95C_rest', 'HDC_rest']
+    assert SurfaceDistance(**some, empty='diagonal').names() == ['HD95C', 'HDC']
 
 
 def test_the_evaluator_takes_the_parameters_of_both():

@@ -9,7 +9,7 @@ for host in ('torch', 'mmengine', 'mmcv', 'mmseg'):
     pytest.importorskip(host, reason=f"{host} is not installed: pip install -e '.[mmseg,mmcv-lite]'")
 
 import torch
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmseg.registry import METRICS
 
 import mmseg_plugin  # noqa: F401
@@ -181,17 +181,25 @@ def test_the_table_of_classes_is_logged(monkeypatch):
     monkeypatch.setattr('mmseg_plugin.evaluation.base.print_log', lambda text, logger=None: texts.append(text))
     probs, targets = np.array([[[[0.75]], [[0.25]], [[0.0]]]]), np.array([[[1]]])
     evaluated(build(3), samples(probs, targets))
-    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in texts[-1].splitlines() if '|' in line]
-    assert rows == [['Class', 'SCED'], ['class 0', 'nan'], ['class 1', '75.00'], ['class 2', 'nan']]
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in texts[0].splitlines() if '|' in line]
+    assert rows[:2] == [['CalibrationMetric: results, in per cent'], ['', 'D', 'I']]
+    assert rows[3] == ['SCE', '75.00', '75.00']
+    assert rows[4:] == [
+        ['CalibrationMetric: classes, in per cent'],
+        ['Class', 'SCED'],
+        ['class 0', 'nan'],
+        ['class 1', '75.00'],
+        ['class 2', 'nan'],
+    ]
     del texts[:]
     evaluated(build(3, metrics=['ECE']), samples(probs, targets))
-    assert texts == []
+    assert 'classes' not in texts[0]
 
 
 @pytest.mark.parametrize('name', Calibration(num_classes=3).names())
-def test_save_best_knows_that_less_is_better(name):
-    for key in (name, f'calibration/{name}'):
-        assert CheckpointHook(save_best=key).rules == ['less']
+def test_the_hooks_know_that_less_is_better(name):
+    for key in (name, f'accuracy/{name}'):  # a prefix that says 'greater' to mmengine
+        assert CheckpointHook(save_best=key).rules == [EarlyStoppingHook(key).rule] == ['less']
     assert CheckpointHook(save_best=['mIoUI', name]).rules == ['greater', 'less']
 
 

@@ -9,7 +9,7 @@ for host in ('torch', 'mmengine', 'mmcv', 'mmseg'):
     pytest.importorskip(host, reason=f"{host} is not installed: pip install -e '.[mmseg,mmcv-lite]'")
 
 import torch
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 from PIL import Image
@@ -56,6 +56,12 @@ def in_per_cent(results):
     return {name: 100 * value for name, value in results.items()}
 
 
+def aliases(results):
+    """What is logged twice, under the names of MMSegmentation's evaluator too."""
+    names = [name for name in ('mAcc', 'mIoU', 'mDice', 'mPrecision') if name + 'D' in results]
+    return {name: results[name + 'D'] for name in names}
+
+
 @pytest.mark.parametrize('case_id', ids('jdt', 'mmseg', 'city'))
 def test_published_in_per_cent(case_id):
     case = golden(case_id)
@@ -63,7 +69,8 @@ def test_published_in_per_cent(case_id):
     metric = build(spec.num_classes, **{k: v for k, v in spec.to_mmseg().items() if k != 'type'})
     got = evaluated(metric, samples(case.preds, case.targets))
     assert_agrees(got, in_per_cent(case.published()), 1e-9, case_id)
-    assert list(got) == spec.names()
+    assert list(got)[: len(spec.names())] == spec.names()
+    assert {name: got[name] for name in list(got)[len(spec.names()) :]} == aliases(got)
 
 
 @pytest.mark.parametrize('rule', [r for r in RULES if r.weights is None], ids=lambda rule: rule.name)
@@ -76,14 +83,16 @@ def test_by_hand(rule):
 
 def test_agrees_with_mmsegs_own_evaluator():
     preds, targets = random_images(21, 8, 5)
-    theirs = IoUMetric(iou_metrics=['mIoU', 'mDice'])
+    theirs = IoUMetric(iou_metrics=['mIoU', 'mDice', 'mFscore'])
     theirs.dataset_meta = dict(classes=list('abcde'))
     theirs.process({}, samples(preds, targets))
     want = theirs.evaluate(8)
-    got = evaluated(build(5), samples(preds, targets))
-    for name in ('mIoU', 'mAcc', 'mDice'):
-        assert round(got[name + 'D'], 2) == pytest.approx(want[name], abs=1e-5)
-    assert round(got['aAcc'], 2) == pytest.approx(want['aAcc'], abs=1e-5)
+    got = evaluated(build(5, metrics=EVERY_METRIC), samples(preds, targets))
+    assert 'mFscore' in want and 'mFscore' not in got  # that of classes which are never right differs
+    for name in ('mIoU', 'mAcc', 'mDice', 'mPrecision', 'aAcc'):
+        assert round(got[name], 2) == pytest.approx(want[name], abs=1e-5)
+        assert name == 'aAcc' or got[name] == got[name + 'D']
+    assert 'mIoU' not in evaluated(build(5, levels=['I', 'C']), samples(preds, targets))
 
 
 def test_a_head_with_one_channel_predicts_floats():
@@ -137,16 +146,36 @@ def test_two_annotations_of_one_image_are_two_images():
     assert all(len(row) == 3 and row[2].nbytes == 4 * 3 * 8 for row in metric.results)
 
 
-def test_the_table_of_classes_is_logged(monkeypatch):
+def test_the_tables_are_logged(monkeypatch):
     texts = []
     monkeypatch.setattr('mmseg_plugin.evaluation.base.print_log', lambda text, logger=None: texts.append(text))
     preds, targets = random_images(27, 4, 3)
-    evaluated(build(3, metrics=['mIoU']), samples(preds, targets))
+    got = evaluated(build(3, metrics=['mIoU', 'mAcc'], q=[5]), samples(preds, targets))
     valid = targets != 255
     both, either = ((preds == 1) & (targets == 1))[valid].sum(), ((preds == 1) | (targets == 1))[valid].sum()
-    header, row = ([cell.strip() for cell in line.split('|')] for line in texts[-1].splitlines()[2:6:3])
-    assert header[1:4] == ['Class', 'IoUD', 'IoUC']  # the worst-case columns would only make it wide
-    assert row[1:3] == ['class 1', f'{100 * both / either:.2f}']
+    (text,) = texts
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines() if '|' in line]
+    levels = ['D', 'I', 'I5', 'IQ', 'C', 'C5', 'CQ']
+    assert rows[:4] == [
+        ['FineGrainedMetric: results, in per cent'],
+        ['', *levels],
+        *([metric, *(f'{got[metric + level]:.2f}' for level in levels)] for metric in ('mIoU', 'mAcc')),
+    ]
+    assert f'\naAcc {got["aAcc"]:.2f}, FWIoU {got["FWIoU"]:.2f}\n' in text
+    assert rows[4:6] == [
+        ['FineGrainedMetric: classes, in per cent'],
+        ['Class', 'IoUD', 'IoUC', 'AccD', 'AccC'],  # the worst-case columns would only make it wide
+    ]
+    assert rows[7][:2] == ['class 1', f'{100 * both / either:.2f}']
+
+
+def test_a_prefix_tells_tables_apart_and_classes_of_one_name_have_a_row_each(monkeypatch):
+    texts = []
+    monkeypatch.setattr('mmseg_plugin.evaluation.base.print_log', lambda text, logger=None: texts.append(text))
+    metric = build(2, levels=['C'], metrics=['mIoU'], q=[], prefix='site')
+    metric.dataset_meta = dict(classes=['cell', 'cell'])
+    evaluated(metric, samples(*random_images(27, 4, 2)))
+    assert '| FineGrainedMetric (site): results, in per cent |' in texts[0] and texts[0].count('| cell ') == 2
 
 
 @pytest.mark.parametrize('shift', [0, 1])
@@ -171,9 +200,28 @@ def test_more_classes_than_a_byte_are_written_whole(tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / '0.png')), preds[0])
 
 
-def test_save_best_knows_the_names():
-    for name in FineGrained(num_classes=3, metrics=EVERY_METRIC).names():
-        assert CheckpointHook(save_best=name).rules == ['greater']
+def test_the_hooks_know_the_names():
+    for name in [*FineGrained(num_classes=3, metrics=EVERY_METRIC, q=[1, 25]).names(), 'mIoU', 'mAcc', 'mDice']:
+        for key in (name, f'loss/{name}'):  # a prefix that says 'less' to mmengine
+            assert CheckpointHook(save_best=key).rules == ['greater']
+            assert EarlyStoppingHook(key).rule == 'greater'
+
+
+def test_the_hooks_keep_to_what_they_are_given():
+    assert CheckpointHook(save_best=['mFscoreC', 'ECED'], rule=['less', 'greater']).rules == ['less', 'greater']
+    assert CheckpointHook(save_best=['mFscoreC', 'HD95I'], rule='greater').rules == ['greater', 'greater']
+    assert CheckpointHook(save_best='FWIoU', less_keys=['fwiou'], greater_keys=['x']).rules == ['less']
+    assert EarlyStoppingHook('mFscoreC', rule='less').rule == 'less'
+
+
+@pytest.mark.parametrize('name', ['xHDI', 'myFWIoU', 'HD95', 'mFscore', 'fwiou_of_someone', 'ECEDx'])
+def test_names_that_are_not_ours_are_left_to_the_hooks(name):
+    with pytest.raises(ValueError, match='Cannot infer the rule'):
+        CheckpointHook(save_best=name)
+    with pytest.raises(ValueError, match='Cannot infer the rule'):
+        EarlyStoppingHook(name)
+    assert CheckpointHook(save_best=f'{name}_loss').rules == [EarlyStoppingHook(f'{name}_loss').rule] == ['less']
+    assert CheckpointHook(save_best=f'{name}_acc').rules == [EarlyStoppingHook(f'{name}_acc').rule] == ['greater']
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The per-image table: what its rows say, and what is refused."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,59 @@ def test_a_table_survives_the_file(tmp_path, suffix):
             assert got[name].dtype == values.dtype, name
             np.testing.assert_array_equal(got[name].to_numpy(), values, err_msg=name)
     assert [path.name for path in (tmp_path / 'new').iterdir()] == [f'table{suffix}']
+
+
+ODD = (
+    '=1+1',
+    '+a',
+    '-a',
+    '@x',
+    '\tq',
+    '\rq',
+    '\nq',
+    "'=1",
+    "''@",
+    "'abc",
+    "a'b",
+    '-5',
+    'x\ry',
+    'x\ny',
+    '\x1b[31m',
+    '',
+    'NA',
+)
+
+
+def odd_table(path):
+    ones = np.ones((len(ODD), 1), int)
+    cells = {'present': ones > 0, 'tp': ones, 'fp': ones, 'fn': ones, 'HD': -0.5 * ones}
+    write_table(path, per_image_columns({'image': ODD, 'pred_file': ODD}, ['=c'], cells))
+    return path
+
+
+@pytest.mark.parametrize('suffix', ['.csv', '.parquet'])
+def test_texts_like_formulas_come_back_as_they_were(tmp_path, suffix):
+    table = read_table(odd_table(tmp_path / f't{suffix}'))
+    assert table['image'].tolist() == table['pred_file'].tolist() == list(ODD)
+    assert set(table['class_name']) == {'=c'} and table['HD'].tolist() == [-0.5] * len(ODD)
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path):
+    """As a spreadsheet reads it, which knows nothing of our apostrophes."""
+    with open(odd_table(tmp_path / 't.csv'), newline='') as stream:
+        head, *rows = csv.reader(stream)
+    assert len(rows) == len(ODD)
+    for row in rows:
+        for name, cell in zip(head, row):
+            assert not cell.startswith(tuple('=+-@\t\r\n')) or name == 'HD' and float(cell) == -0.5, cell
+
+
+def test_a_name_that_is_no_text_is_written(tmp_path):
+    for suffix in ('.csv', '.parquet'):
+        table = columns()
+        table['image'][:3] = 'a\udcff'
+        write_table(tmp_path / f't{suffix}', table)
+        assert read_table(tmp_path / f't{suffix}')['image'][0] == r'a\udcff'
 
 
 def test_a_row_for_each_class_of_each_image():

@@ -42,11 +42,12 @@ def train():
 def python():
     """Runs a fresh Python with one thread per process and the checkout in front; returns what it printed."""
 
-    def run(*arguments, fails=False, timeout=300):
-        environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
+    def run(*arguments, fails=False, timeout=300, cwd=None, path=ROOT):
+        environment = dict(os.environ, PYTHONPATH=str(path), OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
             env=environment,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import pickle
+import re
 import sys
 from pathlib import Path
 
@@ -26,6 +27,14 @@ def test_every_repair_is_made_at_most_once():
     compat.apply()
     assert compat.applied() == before
     assert set(before) <= {repair.__name__ for repair in compat.REPAIRS}
+
+
+def test_the_page_lists_every_repair():
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'install.md'
+    named = re.findall(r'^\| `(\w+)` \| .* \|$', page.read_text(encoding='utf-8'), re.MULTILINE)
+    repairs = [repair.__name__ for repair in compat.REPAIRS]
+    assert [name for name in named if name in repairs] == repairs
+    assert 'makes seven repairs' in page.read_text(encoding='utf-8') and len(repairs) == 7
 
 
 def test_importing_the_package_loads_neither_the_models_nor_another_world(python):
@@ -95,6 +104,23 @@ def test_a_package_that_is_not_there_is_not_found():
     assert Path(mmengine.utils.get_installed_path('mmsegmentation')) == Path(mmseg.__file__).parent
     with pytest.raises(Exception, match='no_such_package'):
         mmengine.utils.get_installed_path('no_such_package')
+
+
+def test_a_picture_of_planes_is_drawn_on_as_any_other():
+    import numpy as np
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+    from mmseg.visualization import SegLocalVisualizer
+
+    picture = np.random.default_rng(0).integers(256, size=(3, 32, 40), dtype=np.uint8).transpose(1, 2, 0)
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.ones(1, 32, 40, dtype=torch.long)))
+    drawn = []
+    for image in (picture, np.ascontiguousarray(picture)):
+        visualizer = SegLocalVisualizer(name=f'planes {len(drawn)}')
+        visualizer.dataset_meta = dict(classes=('ground', 'box'), palette=[[0, 0, 0], [255, 0, 0]])
+        visualizer.add_datasample('x', image, sample, draw_pred=False)
+        drawn.append(visualizer.get_image())
+    assert np.array_equal(*drawn) and not np.array_equal(drawn[0], picture)
 
 
 class TestSoundInstallation:

@@ -1,4 +1,4 @@
-"""configs/_base_/losses: one fragment for each loss, which a config takes as a base file and a head trains with."""
+"""configs/_base_/losses and loss_decode: one fragment for each loss, which a config takes as a base file."""
 
 import re
 from pathlib import Path
@@ -29,6 +29,7 @@ from tests.mmseg.heads import (
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAGMENTS = ROOT / 'configs' / '_base_' / 'losses'
+BARE = ROOT / 'configs' / '_base_' / 'loss_decode'
 PAGE = ROOT / 'docs' / 'mmsegmentation.md'
 
 
@@ -49,8 +50,9 @@ def load(folder, name):
     return Config.fromfile(folder / 'config.py')
 
 
-def test_every_loss_has_a_fragment_and_every_fragment_a_loss():
-    assert {path.name for path in FRAGMENTS.iterdir() if path.name != '__pycache__'} == {
+@pytest.mark.parametrize('folder', [FRAGMENTS, BARE], ids=['losses', 'loss_decode'])
+def test_every_loss_has_a_fragment_and_every_fragment_a_loss(folder):
+    assert {path.name for path in folder.iterdir() if path.name != '__pycache__'} == {
         f'{stem(name)}.py' for name in LOSSES
     }
 
@@ -62,6 +64,7 @@ def test_a_fragment_is_its_loss_with_255_ignored(name):
     assert fragment.custom_imports.imports == ['mmseg_plugin']
     (loss,) = fragment.loss_decode
     assert loss.type == name
+    assert Config.fromfile(BARE / f'{stem(name)}.py').to_dict() == dict(loss_decode=[loss.to_dict()])
     spec = from_dict(loss)
     assert all(part.ignore_index == 255 for part in getattr(spec, 'parts', [spec]))
 
@@ -88,18 +91,23 @@ def test_a_head_trains_a_step(name, tmp_path):
 
 
 def page_configs():
+    """Fragment -> config of the page."""
     blocks = re.findall(r'^```python\n(.*?)^```$', PAGE.read_text(encoding='utf-8'), re.DOTALL | re.MULTILINE)
-    return {re.search(r'losses/(\w+)\.py', block)[1]: block for block in blocks}
+    return {re.search(r'segparity::_base_/(\w+/\w+)\.py', block)[1]: block for block in blocks}
+
+
+PAGE_LOSSES = [fragment for fragment in page_configs() if fragment.startswith('losses/')]
 
 
 def test_the_page_shows_these_configs():
-    assert list(page_configs()) == ['focal_tversky', 'lovasz_hinge', 'robust_t']
+    assert PAGE_LOSSES == ['losses/focal_tversky', 'losses/lovasz_hinge', 'losses/robust_t']
+    assert list(page_configs())[1] == 'loss_decode/focal_tversky'
 
 
-@pytest.mark.parametrize('fragment', page_configs())
+@pytest.mark.parametrize('fragment', PAGE_LOSSES)
 def test_a_config_of_the_page_builds(fragment, tmp_path):
-    text = page_configs()[fragment].replace("'../_base_/losses", f"'{FRAGMENTS.as_posix()}")
-    (tmp_path / 'config.py').write_text(text)
+    (tmp_path / 'config.py').write_text(page_configs()[fragment])
+    fragment = fragment.removeprefix('losses/')
     config = Config.fromfile(tmp_path / 'config.py')
     config.merge_from_dict(
         dict(
@@ -145,6 +153,19 @@ def test_custom_imports_of_a_config_replace_those_of_the_fragment(tmp_path):
         f'_base_ = [{(FRAGMENTS / "soft_dice.py").as_posix()!r}]\ncustom_imports = dict(imports=["json"])\n'
     )
     assert Config.fromfile(tmp_path / 'config.py').custom_imports.imports == ['json']
+
+
+@pytest.mark.parametrize('model', ['upernet_convnext', 'fpn_poolformer_s12'])
+def test_beside_a_base_that_sets_custom_imports(model, tmp_path):
+    """Read without its imports: mmpretrain may not be installed."""
+    text = page_configs()['loss_decode/focal_tversky'].replace('upernet_convnext', model)
+    (tmp_path / 'mine.py').write_text(text)
+    config = Config.fromfile(tmp_path / 'mine.py', import_custom_modules=False)
+    assert config.custom_imports.imports == ['mmpretrain.models', 'mmseg_plugin']
+    assert config.model.decode_head.loss_decode == [dict(type='FocalTverskyLoss', ignore_index=255)]
+    (tmp_path / 'refused.py').write_text(text.replace('_base_/loss_decode', '_base_/losses'))
+    with pytest.raises(KeyError, match='Duplicate key .*custom_imports'):
+        Config.fromfile(tmp_path / 'refused.py', import_custom_modules=False)
 
 
 def test_two_fragments_are_refused_by_mmengine(tmp_path):

@@ -1,4 +1,4 @@
-"""The fused overlap operator: its gradient, its registration, what it refuses, its accuracy; parity with it forced on."""
+"""The fused overlap operator: its gradient, its registration, what it refuses, its accuracy. Parity: tests/parity/test_losses.py."""
 
 import pytest
 
@@ -10,18 +10,7 @@ from mmseg.registry import MODELS
 import mmseg_plugin  # noqa: F401
 from mmseg_plugin import fused_overlap, overlap_cpu
 from mmseg_plugin.fused_overlap import OverwritesProbabilities
-from segparity.parity.check import plan
-from segparity.parity.torch_side import value_and_gradient
-from shared_spec import LOSSES, cases
 from tests.support.same import assert_gradient, assert_same
-
-USERS = [
-    name
-    for name, spec in LOSSES.items()
-    if name.endswith(('JaccardLoss', 'DiceLoss', 'TverskyLoss', 'MetricLoss', 'SemimetricLoss'))
-    or name in ('ComboLoss', 'ExponentialLogarithmicLoss', 'SensitivitySpecificityLoss')
-    if name != 'GeneralizedWassersteinDiceLoss'
-]
 
 
 @pytest.fixture
@@ -33,28 +22,6 @@ def fused(monkeypatch):
         monkeypatch.setattr(overlap_cpu, name, lambda *a, _f=function, _n=name, **k: calls.append(_n) or _f(*a, **k))
     monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
     return calls
-
-
-TAKEN = [(n, e, c) for n in USERS for e, c in plan(n) if LOSSES[n].examples[e].params.get('norm', 1) in (1, 2)]
-
-
-@pytest.mark.parametrize(('name', 'example', 'case'), TAKEN)
-def test_parity_cases_are_those_of_the_plain_path(name, example, case, fused, monkeypatch):
-    """Which is compared with the reference in tests/parity: small logits take it by themselves."""
-    inputs = cases.build(case)
-    arrays = dict(pred=inputs.pred, target=inputs.target, weight=inputs.weight)
-    loss = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], inputs).to_dict()
-    call = dict(loss=loss, ignore_index=inputs.call_ignore_index)
-    monkeypatch.setattr(fused_overlap, 'MODE', 'plain')
-    _, want = value_and_gradient(arrays, **call, dtype='float64')
-    monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
-    for precision in ('float32', 'float64'):
-        del fused[:]
-        _, got = value_and_gradient(arrays, **call, dtype=precision)
-        assert 'forward' in fused
-        assert_same(got['value'], want['value'], precision, precision)
-        if inputs.smooth:
-            assert_gradient(got['gradient'], want['gradient'], f'{precision}_gradient', precision)
 
 
 def inputs(labels='hard', weight=None, classes=5, pixels=23, dtype=torch.float64, seed=0, activation='softmax'):

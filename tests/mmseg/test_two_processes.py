@@ -1,5 +1,6 @@
 """MMSegmentation's own training script under torchrun: two processes end with the weights of one."""
 
+import json
 from pathlib import Path
 
 import mmseg
@@ -54,7 +55,8 @@ def two(pictures, tmp_path_factory, python):
         files.append(folder / f'{name}.py')
         Config(prepared(pictures, folder, name, **changes)).dump(files[-1])
     launch = ('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2')
-    python(*launch, Path(__file__).with_name('train_scripts.py'), SCRIPT, *files)
+    commands = json.dumps([[str(SCRIPT), str(file), '--launcher', 'pytorch'] for file in files])
+    python(*launch, Path(__file__).with_name('host_scripts.py'), commands)
     return folder
 
 

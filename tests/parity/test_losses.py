@@ -6,12 +6,28 @@ import functools
 import numpy as np
 import pytest
 
-from segparity.parity.check import plan, side
-from segparity.parity.frameworks import BOTH, FRAMEWORKS
+from segparity.parity import check
+from segparity.parity.check import side
+from segparity.parity.frameworks import BOTH
+from segparity.parity.ways import OVERLAP, WAYS, large_plan, plan, precisions, replays
 from shared_spec import LOSSES, cases
 from tests.support.expected import expected, first_example
-from tests.support.frameworks import KERAS, axis
+from tests.support.frameworks import KERAS, axis, axis_of_ways
 from tests.support.same import assert_gradient, assert_same
+
+# Losses of overlap statistics, which a fused operator takes, and what it leaves to others.
+USERS = [
+    name
+    for name in LOSSES
+    if name.endswith(('JaccardLoss', 'DiceLoss', 'TverskyLoss', 'MetricLoss', 'SemimetricLoss'))
+    or name in ('ComboLoss', 'ExponentialLogarithmicLoss', 'SensitivitySpecificityLoss', 'WeightedSumLoss')
+    if name != 'GeneralizedWassersteinDiceLoss'
+]
+
+
+def is_taken(name, example):
+    return name in USERS and LOSSES[name].examples[example].params.get('norm', 1) in (1, 2)
+
 
 # JAX compiles nearly every combination. Here it meets the first example of a loss in float32 with what tries its
 # rounding and in float64 with two of those, and the other examples in float64 once; what a loss receives in all its
@@ -19,14 +35,24 @@ from tests.support.same import assert_gradient, assert_same
 # `segparity check`.
 ROUNDING = {
     'hard_label', 'soft_label', 'soft_label_at_target', 'perfect', 'disjoint', 'absent_class', 'large_logits',
-    'large_logits_soft', 'ignored_border', 'ignored_not_a_number', 'all_ignored', 'one_channel', 'one_channel_absent',
+    'large_logits_soft', 'ignored_border', 'ignored_not_a_number', 'not_a_number', 'infinite', 'huge_logits',
+    'huge_where_right', 'all_ignored', 'one_channel', 'one_channel_absent', 'one_channel_not_a_number', 'one_channel_huge_logits',
 }  # fmt: skip
 EVERY_FORM = ('JaccardMetricLoss', 'WeightedCrossEntropyLoss')
 IN_BOTH = ('ignored_border', 'one_channel')
 ONCE = ('pixel_weight_soft', 'one_image_ignored', 'one_channel')
 
 
-def marks(framework, name, example, case):
+def marks(framework, way, name, example, case):
+    if way == 'kernels':
+        return (pytest.mark.gpu,)
+    if (
+        way in ('graph', 'xla', 'eager')
+        and framework in ('keras_tensorflow', 'keras_jax')
+        and way != WAYS[framework][0]
+    ):
+        names = EVERY_FORM[1:] if framework == 'keras_jax' else EVERY_FORM
+        return () if name in names and case != 'pixel_weight_soft' else (pytest.mark.slow,)
     if not framework.startswith('keras_jax'):
         return ()
     if example == first_example(name):
@@ -41,11 +67,13 @@ def marks(framework, name, example, case):
 
 
 COMBINATIONS = [
-    pytest.param(name, example, case, f.values[0], marks=(*f.marks, *marks(f.values[0], name, example, case)))
-    for f in axis()
+    pytest.param(name, example, case, *f.values, id=f'{name}-{example}-{case}-{f.id}',
+                 marks=(*f.marks, *marks(*f.values, name, example, case)))
+    for f in axis_of_ways()
     for name in LOSSES
     for example, case in plan(name)
-]
+    if replays(*f.values, name, example, case) and (f.values[1] not in OVERLAP or is_taken(name, example))
+]  # fmt: skip
 
 
 def ask(worker, spec, case, function='value_and_gradient', **options):
@@ -63,17 +91,36 @@ def compare(got, case, value, gradient, precision, label):
     assert_same(got['value'], value, precision, label)
     if gradient is None:
         assert np.isfinite(got['gradient']).all(), label
-    else:  # pixels whose prediction is not a number are ignored: their gradient is 0
-        assert_gradient(got['gradient'], np.where(np.isfinite(case.pred), gradient, 0), f'{precision}_gradient', label)
+    else:
+        assert_gradient(got['gradient'], gradient, f'{precision}_gradient', label)
 
 
-@pytest.mark.parametrize(('name', 'example', 'case', 'framework'), COMBINATIONS)
-def test_value_and_gradient(name, example, case, framework, worker):
+@pytest.mark.parametrize(('name', 'example', 'case', 'framework', 'way'), COMBINATIONS)
+def test_value_and_gradient(name, example, case, framework, way, worker):
     spec, inputs, value, gradient = expected(name, example, case)
-    for precision in FRAMEWORKS[framework]['precisions']:
-        dtype, got = ask(worker, spec, inputs, dtype=precision)
+    needs = ask_ways(framework, worker)[way]
+    if needs:
+        pytest.skip(f'{framework} {way} needs {needs}')
+    for precision in precisions(framework, way):
+        dtype, got = ask(worker, spec, inputs, dtype=precision, way=way)
         assert dtype == precision
-        compare(got, inputs, value, gradient, precision, f'{name}, {example}, {case}, {framework}, {precision}')
+        compare(got, inputs, value, gradient, precision, f'{name}, {example}, {case}, {framework}, {way}, {precision}')
+
+
+@functools.cache
+def ask_ways(framework, worker):
+    return worker.call(f'{side(framework)}:ways')[0]
+
+
+@pytest.mark.parametrize(('framework', 'way'), [f for f in axis_of_ways() if f.values[1] == 'fused'])
+@pytest.mark.parametrize(
+    ('name', 'example', 'case'), [(n, e, c) for n in USERS for e, c in large_plan(n) if is_taken(n, e)]
+)
+def test_large_logits_in_blocks(name, example, case, framework, way, worker):
+    """By themselves, as users' logits are; what each row is compared with: ``segparity.parity.large``."""
+    job = next(job for job in check._large_jobs(name) if (job.example, job.case_name) == (example, case))
+    rows = list(check._rows(worker, way, job, {}))
+    assert len(rows) == 2 and all(row.ok for row in rows), rows
 
 
 @pytest.mark.gpu

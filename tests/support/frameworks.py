@@ -5,15 +5,8 @@ import atexit
 import pytest
 
 from segparity.parity.frameworks import FRAMEWORKS, Worker, missing
+from segparity.parity.ways import WAYS
 
-# float64 on JAX checks definitions: compiled as written, in a fifth of the time; float32 is compiled as users' is
-FAST_TO_COMPILE = (
-    '--xla_backend_optimization_level=0',
-    '--xla_cpu_use_fusion_emitters=false',
-    '--xla_llvm_disable_expensive_passes=true',
-    '--xla_cpu_parallel_codegen_split_count=1',
-)
-ENVIRONMENT = {'keras_jax_x64': dict(XLA_FLAGS=' '.join(FAST_TO_COMPILE))}
 KERAS = tuple(name for name in FRAMEWORKS if name.startswith('keras'))
 _workers = {}
 
@@ -21,6 +14,15 @@ _workers = {}
 def axis(*names):
     """Parameters for ``pytest.mark.parametrize('framework', ...)``; tests of one framework run in one xdist worker."""
     return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names or FRAMEWORKS]
+
+
+def axis_of_ways():
+    """Parameters ('framework', 'way'): every way in which a loss runs, as ``segparity check`` has them."""
+    return [
+        pytest.param(framework, way, id=f'{framework}_{way}', marks=pytest.mark.xdist_group(framework))
+        for framework in FRAMEWORKS
+        for way in WAYS[framework]
+    ]
 
 
 def need(framework, required=()):
@@ -39,7 +41,7 @@ def worker_of(framework):
             _close(other)
     if framework not in _workers or _workers[framework].process.poll() is not None:
         _workers.pop(framework, None)
-        _workers[framework] = Worker(framework, **ENVIRONMENT.get(framework, {}))
+        _workers[framework] = Worker(framework)
         atexit.register(_close, framework)
     return _workers[framework]
 

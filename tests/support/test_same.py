@@ -46,3 +46,13 @@ def test_gradient_scale_is_the_largest_entry_not_one():
     with pytest.raises(AssertionError):
         assert_gradient([2e-2 + 1e-6], [2e-2], 'float32_gradient')
     assert_gradient([2e-2 + 1e-8], [2e-2], 'float32_gradient')
+
+
+def test_the_gradient_of_a_loss_that_is_nan_is_nan_where_it_has_to_be():
+    for got in ([np.nan, 0.0], [np.nan, np.nan]):
+        assert_gradient(got, [np.nan, 0.0], 'float32_gradient')
+    for got in ([0.0, 0.0], [np.nan, 1.0], [1.0, np.nan], [np.nan, np.inf]):
+        with pytest.raises(AssertionError):
+            assert_gradient(got, [np.nan, 0.0], 'float32_gradient')
+    with pytest.raises(AssertionError):
+        assert_gradient([1.0, np.nan], [1.0, 0.0], 'float32_gradient')

@@ -1,3 +1,2 @@
-# Cross-entropy that weighs missed foreground (beta), less the Dice score; negative where all is right.
+_base_ = '../loss_decode/combo.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='ComboLoss', ignore_index=255)]

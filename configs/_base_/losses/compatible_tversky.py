@@ -1,3 +1,2 @@
-# Tversky on soft labels too: alpha weighs false positives, beta false negatives.
+_base_ = '../loss_decode/compatible_tversky.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='CompatibleTverskyLoss', ignore_index=255)]

@@ -1,3 +1,2 @@
-# Dice that is right for soft labels too.
+_base_ = '../loss_decode/dice_semimetric.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='DiceSemimetricLoss', ignore_index=255)]

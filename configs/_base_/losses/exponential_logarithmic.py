@@ -1,3 +1,2 @@
-# Powers of the logarithms of Dice and cross-entropy, for classes of very different sizes.
+_base_ = '../loss_decode/exponential_logarithmic.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='ExponentialLogarithmicLoss', ignore_index=255)]

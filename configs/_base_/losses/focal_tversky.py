@@ -1,3 +1,2 @@
-# The Tversky loss of each cell to the power 1/gamma.
+_base_ = '../loss_decode/focal_tversky.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='FocalTverskyLoss', ignore_index=255)]

@@ -1,3 +1,2 @@
-# Dice with classes weighted by their volume, for classes of very different sizes.
+_base_ = '../loss_decode/generalized_dice.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='GeneralizedDiceLoss', ignore_index=255)]

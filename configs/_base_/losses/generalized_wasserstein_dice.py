@@ -1,3 +1,2 @@
-# Dice that knows which mistakes are worse: give distance_matrix, rows are the true class. Hard labels alone.
+_base_ = '../loss_decode/generalized_wasserstein_dice.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='GeneralizedWassersteinDiceLoss', ignore_index=255)]

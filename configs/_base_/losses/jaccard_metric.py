@@ -1,3 +1,2 @@
-# Jaccard (IoU) that is right for soft labels too.
+_base_ = '../loss_decode/jaccard_metric.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='JaccardMetricLoss', ignore_index=255)]

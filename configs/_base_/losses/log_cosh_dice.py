@@ -1,3 +1,2 @@
-# Dice with a slope that falls to 0 where the prediction is right.
+_base_ = '../loss_decode/log_cosh_dice.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='LogCoshDiceLoss', ignore_index=255)]

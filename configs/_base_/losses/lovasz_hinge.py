@@ -1,3 +1,2 @@
-# Lovasz on one logit. Binary: the head needs out_channels=1, num_classes=2, threshold=0.5. Hard labels alone.
+_base_ = '../loss_decode/lovasz_hinge.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='LovaszHingeLoss', ignore_index=255)]

@@ -1,3 +1,2 @@
-# Compares regions of pixels, beside a cross-entropy. 2-D images alone.
+_base_ = '../loss_decode/region_mutual_information.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='RegionMutualInformationLoss', ignore_index=255)]

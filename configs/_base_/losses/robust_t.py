@@ -1,3 +1,2 @@
-# For labels with mistakes. The head gets a parameter, log_nu; values are of the order of an image's pixels.
+_base_ = '../loss_decode/robust_t.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='RobustTLoss', ignore_index=255)]

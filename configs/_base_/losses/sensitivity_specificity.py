@@ -1,3 +1,2 @@
-# Squared errors on a class and off it, each over its own size.
+_base_ = '../loss_decode/sensitivity_specificity.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='SensitivitySpecificityLoss', ignore_index=255)]

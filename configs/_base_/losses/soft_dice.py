@@ -1,3 +1,2 @@
-# The classic Dice loss; norm=2 is V-Net's.
+_base_ = '../loss_decode/soft_dice.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='SoftDiceLoss', ignore_index=255)]

@@ -1,3 +1,2 @@
-# The classic Jaccard loss on probabilities.
+_base_ = '../loss_decode/soft_jaccard.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='SoftJaccardLoss', ignore_index=255)]

@@ -1,3 +1,2 @@
-# The classic Tversky loss: beta above alpha finds more of small things, at the price of false alarms.
+_base_ = '../loss_decode/soft_tversky.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='SoftTverskyLoss', ignore_index=255)]

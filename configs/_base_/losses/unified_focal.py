@@ -1,3 +1,2 @@
-# Focal cross-entropy and focal Tversky under one delta and one gamma.
+_base_ = '../loss_decode/unified_focal.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='UnifiedFocalLoss', ignore_index=255)]

@@ -1,3 +1,2 @@
-# Cross-entropy with class weights and label smoothing.
+_base_ = '../loss_decode/weighted_cross_entropy.py'
 custom_imports = dict(imports=['mmseg_plugin'])
-loss_decode = [dict(type='WeightedCrossEntropyLoss', ignore_index=255)]

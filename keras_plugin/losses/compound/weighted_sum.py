@@ -11,7 +11,8 @@ from shared_spec import LOSSES, SpecError
 class WeightedSumLoss(Loss):
     """sum_i weights_i * loss_i; without losses 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss.
 
-    ``losses`` are losses of this package, their configurations ``{'type': name, ...}``, or any other Keras loss.
+    ``losses``, the one argument that needs no name, are losses of this package, their configurations
+    ``{'type': name, ...}``, or any other Keras loss.
     (A list in ``compile(loss=[...])`` trains a one-output model on the first entry alone.) Parameters, call and
     errors: ``segparity show WeightedSumLoss``.
     """
@@ -19,7 +20,7 @@ class WeightedSumLoss(Loss):
     spec_class = LOSSES['WeightedSumLoss']
 
     def __init__(
-        self, *, loss_weight=1.0, losses=None, weights=None, name=None, reduction='sum_over_batch_size', dtype=None
+        self, losses=None, *, weights=None, loss_weight=1.0, name=None, reduction='sum_over_batch_size', dtype=None
     ):
         if losses is None:
             parts = [dict(type='WeightedCrossEntropyLoss'), dict(type='JaccardMetricLoss')]

@@ -17,7 +17,7 @@ class WeightedSumLoss(Loss):
 
     spec_class = LOSSES['WeightedSumLoss']
 
-    def __init__(self, *, loss_weight=1.0, losses=None, weights=None, loss_name='loss_weighted_sum'):
+    def __init__(self, losses=None, *, weights=None, loss_weight=1.0, loss_name='loss_weighted_sum'):
         super().__init__(locals())
         self.parts = nn.ModuleList(MODELS.build(part.to_mmseg()) for part in self.spec.parts)
 

@@ -1,5 +1,6 @@
 """A weighted sum of losses: what MMSegmentation writes as a list in loss_decode, as one loss for Keras."""
 
+import dataclasses
 from collections.abc import Mapping
 
 from shared_spec.checks import Check, Each, Optional, Real
@@ -24,6 +25,11 @@ class Losses(Check):
         return [v.to_dict() for v in value]
 
 
+def positional(field):
+    """A parameter that may be given without its name."""
+    return dataclasses.field(default=field.default, metadata=field.metadata, kw_only=False)
+
+
 @loss_spec
 class WeightedSumLoss(Weighted):
     """A weighted sum of losses on the same prediction."""
@@ -36,7 +42,29 @@ class WeightedSumLoss(Weighted):
         'Without losses: 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss, the recipe of the JDT papers.'
     )
 
-    losses: tuple = param(None, Optional(Losses()), 'the losses; None is the recipe of the JDT papers')
+    mmseg_line = (
+        '# a list in loss_decode adds up as well, and each part is logged\n'
+        'weighted_sum = dict(\n'
+        "    type='WeightedSumLoss',\n"
+        '    losses=[\n'
+        "        dict(type='WeightedCrossEntropyLoss', ignore_index=255),\n"
+        "        dict(type='JaccardMetricLoss', ignore_index=255),\n"
+        '    ],\n'
+        '    weights=[0.25, 0.75],\n'
+        ')\n'
+        'model = dict(decode_head=dict(loss_decode=[weighted_sum]))'
+    )
+    keras_line = (
+        'loss = losses.WeightedSumLoss(\n'
+        '    [\n'
+        '        losses.WeightedCrossEntropyLoss(from_logits=True, ignore_class=255),\n'
+        '        losses.JaccardMetricLoss(from_logits=True, ignore_class=255),\n'
+        '    ],\n'
+        '    weights=[0.25, 0.75],\n'
+        ')'
+    )
+
+    losses: tuple = positional(param(None, Optional(Losses()), 'the losses; None is the recipe of the JDT papers'))
     weights: tuple = param(
         None, Optional(Each(Real(low=0), 'a list of numbers >= 0')), 'one for each loss; None is 1 for each'
     )

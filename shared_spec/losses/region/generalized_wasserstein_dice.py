@@ -46,8 +46,8 @@ class GeneralizedWassersteinDiceLoss(Shared):
     remarks = (
         'Mean over images. Hard labels alone: for soft ones the Wasserstein distance has no closed form. One channel is '
         "background and foreground. With weighting='default' an image of background alone costs 1 unless it is perfect, "
-        "as in the official code; 'gdl' does not have that trap. MONAI's, for more than one image, adds up pairs of "
-        'images.'
+        "as in the official code; 'gdl' does not have that trap. MONAI's is the same since its version "
+        '1.6; before, it adds up pairs of images where there is more than one.'
     )
     labels = ('hard',)
 

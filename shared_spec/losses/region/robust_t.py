@@ -20,14 +20,22 @@ class RobustTLoss(Shared):
     )
     source = 'Gonzalez-Jimenez et al.: Robust T-Loss for Medical Image Segmentation, 2023 (arXiv 2306.00753)'
     remarks = (
-        'Of the order of the number of pixels D of an image, not of 1. The maps are the one channel, or channels 1 to '
+        'The maps are the one channel, or channels 1 to '
         'C-1 (class 0 is the background), for sigmoid too. The weight of an image is its weight in the mean over images '
         'alone, an image of weight 2 is two images; weights of pixels enter D and S. An image without a valid pixel '
         'counts nowhere. epsilon enters as in the official code: nu = exp(log nu) + epsilon and '
         'precision exp(lambda + epsilon); its lambda is 1, the paper has 0. In MMSegmentation log nu is a parameter of '
         'the loss, and so of the head. In Keras it belongs to a layer of the model, because fit trains nothing else: '
-        "layer = keras_plugin.layers.DegreesOfFreedom(name='nu'), outputs = layer(logits), "
-        'RobustTLoss(learn_nu=True, layer=layer).'
+        'outputs = layer(logits).'
+    )
+    caution = (
+        'the value is of the order of the number of pixels of an image, not of 1. Beside another loss give it a '
+        'loss_weight far below 1.'
+    )
+    keras_line = (
+        'loss = losses.RobustTLoss(from_logits=True, ignore_class=255)  # nu stays 1; or, learnt:\n'
+        "layer = layers.DegreesOfFreedom(name='nu')  # model = keras.Model(inputs, layer(logits))\n"
+        'loss = losses.RobustTLoss(from_logits=True, ignore_class=255, learn_nu=True, layer=layer)'
     )
 
     nu: float = param(1.0, Real(low=0, above=True), 'degrees of freedom; at the start, where they are learnt')

@@ -1,0 +1,25 @@
+"""MMSegmentation's visualizer draws on pictures of any memory layout."""
+
+import numpy as np
+
+from mmseg_plugin.when_made import when_made
+
+
+def draw_on_any_layout():
+    """``browse_dataset`` works: it hands over pictures whose channels are planes, on which OpenCV refuses to draw.
+
+    MMSegmentation 1.2 makes the canvas in the picture's own layout.
+    """
+    from mmengine.visualization import Visualizer
+
+    when_made(Visualizer, 'mmseg.visualization.local_visualizer', 'SegLocalVisualizer', mend)
+    return True
+
+
+def mend(cls):
+    draw = cls._draw_sem_seg
+
+    def draw_sem_seg(self, image, *args, **kwargs):
+        return draw(self, np.ascontiguousarray(image), *args, **kwargs)
+
+    cls._draw_sem_seg = draw_sem_seg

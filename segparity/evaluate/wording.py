@@ -1,0 +1,37 @@
+"""What the spec and the states say, in the words of the command line: an option in place of a class and its parameter."""
+
+import contextlib
+import re
+
+from shared_spec import SpecError
+from shared_spec.files import without_owner
+
+OPTIONS = {
+    name: '--' + name.replace('_', '-')
+    for name in (
+        'num_classes', 'ignore_index', 'levels', 'q', 'metrics', 'beta', 'present_in', 'binary', 'empty', 'hit', 'ratio',
+        'spacing', 'bins',
+    )
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def in_options():
+    """A parameter that a spec refuses is the option that was typed."""
+    try:
+        yield
+    except SpecError as error:
+        raise ValueError(of_option(str(error))) from None
+
+
+def of_option(sentence):
+    """'FineGrained: q must be ..., got (0,)' -> '--q must be ..., got 0'."""
+    sentence = without_owner(sentence).replace('binary=True needs num_classes=2', '--binary needs two classes')
+    name, space, rest = sentence.partition(' ')
+    if name in OPTIONS:
+        sentence = OPTIONS[name] + space + re.sub(r'(?<=got )[\[(](.*?),?[\])]', listed, rest)
+    return sentence
+
+
+def listed(found):
+    return found[1].replace("'", '').replace(', ', ',') or 'nothing'

@@ -1,0 +1,70 @@
+"""The ways in which a loss runs in a framework, each a row of the check, and the cases that each of them replays.
+
+PyTorch: ``plain`` are its own operators, ``fused`` is the operator of overlap statistics on the CPU, which large logits
+take by themselves, ``kernels`` are those for CUDA (or in Triton's interpreter, where TRITON_INTERPRET=1 says so). Keras:
+``eager``, and compiled, ``graph`` and ``xla`` by TensorFlow, ``jit`` by JAX. The first way of a framework replays every
+case. What else compiles replays few, of one shape, so that each loss compiles once or twice.
+"""
+
+from segparity.parity.frameworks import FRAMEWORKS
+from segparity.parity.large import LARGE
+from shared_spec import LOSSES, cases
+
+WAYS = {
+    'torch': ('plain', 'fused', 'kernels'),
+    'keras_tensorflow': ('eager', 'graph', 'xla'),
+    'keras_jax': ('jit', 'eager'),
+    'keras_jax_x64': ('jit',),
+    'keras_torch': ('eager',),
+}
+OVERLAP = ('fused', 'kernels')  # of losses of overlap statistics alone
+
+# every example meets these; the default example meets every case
+CORE = ('ignored_border', 'one_image_ignored', 'pixel_weight_soft', 'one_channel')
+OF_IMAGES = 'image_weight'  # and those with a mean over images this
+# one compilation of a loss, or of a loss of one channel; beside them where soft labels are taken a second
+FEW = ('ignored_border', 'ignored_not_a_number', 'not_a_number', 'infinite', 'huge_logits', 'huge_where_right')
+FEW_ONE = ('one_channel_absent', 'one_channel_not_a_number', 'one_channel_huge_logits')
+FEW_WEIGHTED = ('pixel_weight_soft',)
+YOURS = 'your data'
+
+
+def first_example(name):
+    return next(iter(LOSSES[name].examples))
+
+
+def averages_images(example):
+    """Whether an example has a mean over images in which their weights matter."""
+    return bool(set(example.params.get('granularity', 'D')) & {'I', 'C'})
+
+
+def plan(name):
+    """(example, case) pairs that a check of ``name`` replays."""
+    examples = LOSSES[name].examples
+    return [
+        (e, c)
+        for _, e, c in cases.combinations([name])
+        if e == first_example(name) or c in CORE or (c == OF_IMAGES and averages_images(examples[e]))
+    ]
+
+
+def replays(framework, way, name, example, case):
+    """Whether a way replays a pair of ``plan(name)``, or your data."""
+    if way == WAYS[framework][0] or way == 'fused':
+        return True
+    few = FEW if 'many' in LOSSES[name].channels else FEW_ONE
+    return example == first_example(name) and case in (*few, *FEW_WEIGHTED, YOURS)
+
+
+def large_plan(name):
+    """(example, name of a large case) pairs: the first example and the first with a mean over images."""
+    loss = LOSSES[name]
+    of_images = [e for e in loss.examples if averages_images(loss.examples[e])]
+    chosen = dict.fromkeys([first_example(name), *of_images[:1]])
+    return [(e, c) for e in chosen for c in LARGE if cases.applies(loss, loss.examples[e], LARGE[c]())]
+
+
+def precisions(framework, way):
+    """Those of the framework; float32 alone where each is a compilation more."""
+    all_cases = way == WAYS[framework][0] or way in OVERLAP
+    return FRAMEWORKS[framework]['precisions'] if all_cases else ('float32',)

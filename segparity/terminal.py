@@ -1,0 +1,70 @@
+"""What every command prints goes out here: nothing from a file moves the cursor, and a reader that has gone ends no run."""
+
+import contextlib
+import os
+import sys
+
+from rich.console import Console
+
+from shared_spec.visible import visible
+
+
+class NobodyReads(Exception):
+    """The reader of the standard output has gone. No BrokenPipeError: those come from processes that died, too."""
+
+
+class Terminal(Console):
+    """rich's console, whose texts have no control characters; the lines and colours are its own."""
+
+    def print(self, *objects, **options):
+        try:
+            super().print(*objects, **options)
+        except BrokenPipeError:  # of a rich without ``on_broken_pipe``
+            self.on_broken_pipe()
+
+    def render(self, renderable, options=None):
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=lines(segment.text))
+
+    def on_broken_pipe(self):
+        """Notes nobody reads are left out; results that nobody reads end the command."""
+        if not self.stderr:
+            raise NobodyReads
+        self.quiet = True
+
+
+def standard_output():
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')  # a console of few letters shows all others by their number
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return Terminal(width=None if on_terminal else 140, soft_wrap=False)
+
+
+def standard_error(quiet=False):
+    return Terminal(stderr=True, quiet=quiet)
+
+
+def say(console, text):
+    """One line, as it is: never cut, coloured or read as markup."""
+    console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def complain(text):
+    """One line on the standard error."""
+    with contextlib.suppress(OSError, AttributeError, ValueError):
+        print(visible(text), file=sys.stderr, flush=True)
+
+
+def lines(text):
+    """Several lines without control characters."""
+    return '\n'.join(map(visible, str(text).split('\n')))
+
+
+def let_go():
+    """Drops what cannot be written any more, of which Python itself would complain at its end."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

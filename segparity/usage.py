@@ -1,0 +1,64 @@
+"""The lines that ``segparity show`` prints to be copied: they run as they stand, in a configuration and in Keras."""
+
+import re
+
+from shared_spec import LOSSES, METRICS
+
+KERAS_MODULES = 'layers', 'losses', 'metrics'
+
+
+def specs_of(name):
+    """The specs that a name stands for: that of a loss or metric, or of a class in either world; [] where unknown."""
+    known = {**LOSSES, **METRICS}
+    return [known[name]] if name in known else [spec for spec in known.values() if name in classes(spec)]
+
+
+def known_names():
+    """Every name that ``specs_of`` knows."""
+    known = {**LOSSES, **METRICS}
+    return sorted({*known, *(name for spec in known.values() for name in classes(spec))})
+
+
+def classes(spec):
+    """The names of the classes that make up a spec in both worlds."""
+    return {getattr(spec, 'mmseg_type', ''), *built_by(keras_text(spec))} - {''}
+
+
+def built_by(text):
+    """The names of the classes of ``keras_plugin`` that lines build."""
+    return re.findall(rf'\b(?:{"|".join(KERAS_MODULES)})\.(\w+)\(', text)
+
+
+def mmseg_lines(spec):
+    """A part of a configuration file."""
+    text = getattr(spec, 'mmseg_line', '')
+    if not text:
+        given = {'ignore_index': 255} if 'ignore_index' in spec.parameters() else {}
+        head = 'num_classes=2, out_channels=1, threshold=0.5, ' if spec.channels == ('one',) else ''
+        loss = call('dict', {'type': spec.__name__, **given})
+        text = f'model = dict(decode_head=dict({head}loss_decode=[{loss}]))'
+    return f"custom_imports = dict(imports=['mmseg_plugin'])\n{text}"
+
+
+def keras_lines(spec, name):
+    """What builds the class ``name``, or every class of the spec where that is none of Keras."""
+    text = keras_text(spec)
+    if name != spec.__name__ and name in built_by(text) and len(built_by(text)) > 1:
+        text = '\n'.join(line for line in text.splitlines() if name in built_by(line))
+    modules = [module for module in KERAS_MODULES if re.search(rf'\b{module}\.', text)]
+    arrays = 'import numpy as np\n\n' if 'np.' in text else ''
+    return f'{arrays}from keras_plugin import {", ".join(modules)}\n\n{text}'
+
+
+def keras_text(spec):
+    text = getattr(spec, 'keras_line', '')
+    if text:
+        return text
+    names = spec.keras_names()
+    given = {k: v for k, v in (('from_logits', True), ('ignore_class', 255)) if k in names}
+    return f'loss = {call("losses." + spec.__name__, given)}'
+
+
+def call(function, arguments):
+    """``function(a=1, b='x')`` as source text."""
+    return f'{function}({", ".join(f"{k}={v!r}" for k, v in arguments.items())})'

@@ -1,0 +1,14 @@
+"""What stands beside infinite distances: how many objects were missed."""
+
+
+def missed_sentence(state, spec, class_names):
+    """'missed in 3 of 60 (image, class), ...', naming the class with most, of a ``BoundaryState`` under a ``SurfaceDistance``; '' where none is."""
+    missed, of = state.missed(spec)
+    if not missed.any() or spec.empty == 'diagonal':
+        return ''
+    c = int(missed.argmax())
+    return (
+        f'missed in {missed.sum()} of {of.sum()} (image, class), such as {class_names[c]!r} in {missed[c]} of {of[c]} '
+        'images: one mask is empty there, so the distance is inf, and so is each mean that has it; rest is the mean of '
+        'the others'
+    )

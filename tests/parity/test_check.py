@@ -1,0 +1,210 @@
+"""``segparity check`` can fail: faults planted where losses and metrics run, and each part of the verdict by itself."""
+
+import contextlib
+import math
+import re
+
+import numpy as np
+import pytest
+
+from segparity.cli import main
+from segparity.parity import check
+from segparity.parity.check import Row
+from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError
+from segparity.parity.metrics import metric_error, metric_jobs
+from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
+from segparity.parity.ways import WAYS, large_plan, plan, replays
+from shared_spec import LOSSES
+from tests.support.expected import expected
+from tests.support.frameworks import axis, need, worker_of
+
+LOSS = 'SensitivitySpecificityLoss'  # of overlap statistics, with few examples
+
+
+def references_of_the_run(jobs, steps):
+    for job in jobs:
+        job.want.set_result(expected(job.name, job.example, job.case_name)[2:])
+
+
+@pytest.fixture
+def verdicts(monkeypatch, capsys):
+    """(code, way -> its verdicts, way -> the case that is named) of ``segparity check`` with a fault in the worker."""
+    monkeypatch.setattr(check, '_references', references_of_the_run)
+
+    def run(framework, fault, name):
+        @contextlib.contextmanager
+        def with_fault(framework):
+            found = worker_of(framework)
+            found.call('tests.support.planted:plant', fault=fault)
+            try:
+                yield found
+            finally:
+                found.call('tests.support.planted:lift')
+
+        monkeypatch.setattr(check, 'Worker', with_fault)
+        code = main(['check', name, '--framework', framework])
+        lines = re.findall(rf'^{name} +{framework} +(\w+) .* (ok|DIFFERS)(.*)$', capsys.readouterr().out, re.MULTILINE)
+        found, worst = {}, {}
+        for way, verdict, case in lines:
+            found.setdefault(way, set()).add(verdict)
+            worst.setdefault(way, set()).add(case.strip(' ()'))
+        return code, found, worst
+
+    return run
+
+
+OK, WRONG = {'ok'}, {'DIFFERS'}
+PLANTED = [
+    ('torch', 'value', LOSS, dict(plain=WRONG, fused=WRONG)),
+    ('torch', 'gradient', LOSS, dict(plain=WRONG, fused=WRONG)),
+    ('torch', 'number_for_nan', LOSS, dict(plain=WRONG, fused=WRONG)),
+    ('torch', 'fused', LOSS, dict(plain=OK, fused=WRONG)),
+    ('torch', 'fused_gradient', LOSS, dict(plain=OK, fused=WRONG)),
+    ('torch', 'fused_blocks', LOSS, dict(plain=OK, fused=WRONG)),
+    ('torch', 'fused_many_classes', 'SoftDiceLoss', dict(plain=OK, fused=WRONG)),
+    ('torch', 'fused_never', LOSS, dict(plain=OK, fused=WRONG)),
+    ('torch', 'metric', 'FineGrained', dict(plain=WRONG)),
+    ('keras_tensorflow', 'value', LOSS, dict(eager=WRONG, graph=WRONG, xla=WRONG)),
+    ('keras_tensorflow', 'gradient', LOSS, dict(eager=WRONG, graph=WRONG, xla=WRONG)),
+    ('keras_tensorflow', 'compiled', LOSS, dict(eager=OK, graph=WRONG, xla=WRONG)),
+    ('keras_tensorflow', 'metric', 'FineGrained', dict(eager=WRONG)),
+]
+SLOW = [row for row in PLANTED if row[:2] == ('keras_tensorflow', 'value')]  # compiles as much as the next
+GROUPS = {f.values[0]: f.marks for f in axis()}
+
+
+@pytest.mark.parametrize(
+    ('framework', 'fault', 'name', 'want'),
+    [
+        pytest.param(
+            *row, id=f'{row[0]}-{row[1]}', marks=(*GROUPS[row[0]], *([pytest.mark.slow] if row in SLOW else []))
+        )
+        for row in PLANTED
+    ],
+)
+def test_a_planted_fault_differs(framework, fault, name, want, verdicts, worker):
+    code, found, worst = verdicts(framework, fault, name)
+    assert (code, {way: found[way] for way in want}) == (1, want)
+    if fault == 'number_for_nan':
+        assert all('not_a_number' in case or 'infinite' in case for cases in worst.values() for case in cases)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group('triton')
+def test_kernels_agree_in_triton_s_interpreter_and_a_planted_fault_differs(tmp_path):
+    """As they run on a CUDA device, in a process whose Triton interprets."""
+    need('torch')
+    pytest.importorskip('triton', reason='Triton is not installed')
+    jobs = [job for job in check._jobs(LOSS, None) if job.case_name in ('ignored_border', 'not_a_number')]
+    references_of_the_run(jobs, None)
+    planned = [(way, job) for way, job in check._plan('torch', ['kernels'], jobs, []) if job in jobs]
+    assert {job.case_name for _, job in planned} == {'ignored_border', 'not_a_number'}
+    with Worker('torch', TRITON_INTERPRET='1', TRITON_CACHE_DIR=str(tmp_path), CUDA_VISIBLE_DEVICES='') as worker:
+        assert worker.call('segparity.parity.torch_side:ways')[0]['kernels'] == ''
+        rows = [row for way, job in planned for row in check._rows(worker, way, job, {})]
+        assert len(rows) == 4 and all(row.ok for row in rows), rows
+        worker.call('tests.support.planted:plant', fault='kernels')
+        rows = [row for way, job in planned[:1] for row in check._rows(worker, way, job, {})]
+        assert len(rows) == 2 and not any(row.ok or row.error for row in rows), rows
+
+
+def row(value=0.0, gradient=0.0, dtype='float32', cases=1, error=''):
+    return Row('SoftDiceLoss', 'torch', dtype, value, gradient, cases, f'case of {value} {gradient}', error, 'plain')
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_a_row_is_ok_where_value_and_gradient_are(dtype):
+    assert row(VALUE[dtype], GRADIENT[dtype], dtype).ok
+    assert not row(2 * VALUE[dtype], 0.0, dtype).ok
+    assert not row(0.0, 2 * GRADIENT[dtype], dtype).ok
+    assert not row(math.nan, 0.0, dtype).ok and not row(0.0, math.nan, dtype).ok
+    assert not row(dtype=dtype, cases=0).ok
+    assert not row(dtype=dtype, error='the worker ended').ok
+
+
+def test_the_worst_of_two_rows_leads():
+    small, large = row(1e-9, 1e-2, cases=2), row(1e-3, 1e-9, cases=3)
+    for first, second in ((small, large), (large, small)):
+        both = check._worse(first, second)
+        assert (both.value_error, both.grad_error, both.cases) == (1e-3, 1e-2, 5)
+    assert check._worse(row(1e-9), row(1e-3)).worst == check._worse(row(1e-3), row(1e-9)).worst == row(1e-3).worst
+    assert check._worse(row(1.0), row(error='ended')).error == check._worse(row(error='ended'), row(1.0)).error
+    assert check._worse(None, small) is small
+
+
+@pytest.mark.parametrize(
+    ('got', 'want', 'error'),
+    [
+        (1.0, 1.0, 0.0),
+        (1.5, 1.0, 0.5),
+        (150.0, 100.0, 0.5),
+        (math.nan, math.nan, 0.0),
+        (math.inf, math.inf, 0.0),
+        (math.nan, 1.0, math.inf),
+        (1.0, math.nan, math.inf),
+        (math.inf, -math.inf, math.inf),
+        (math.inf, math.nan, math.inf),
+    ],
+)
+def test_value_error(got, want, error):
+    assert value_error(got, want) == error
+
+
+@pytest.mark.parametrize(
+    ('got', 'want', 'error'),
+    [
+        ([0.5, 0.0], [0.5, 0.0], 0.0),
+        ([0.5, 0.25], [0.5, 0.0], 0.5),
+        ([0.5, math.nan], [0.5, 0.0], math.inf),
+        ([0.5], [0.5, 0.0], math.inf),
+        ([math.nan, 0.0], [math.nan, 0.0], 0.0),
+        ([math.nan, math.nan], [math.nan, 0.0], 0.0),
+        ([math.nan, 0.5], [math.nan, 0.0], math.inf),
+        ([0.5, 0.0], [math.nan, 0.0], math.inf),
+        ([0.0, math.nan], [math.nan, 0.0], math.inf),
+    ],
+)
+def test_gradient_error(got, want, error):
+    assert gradient_error(got, want) == error
+
+
+class Answers:
+    """A worker that answers what it is told to."""
+
+    def __init__(self, names, values):
+        self.names, self.values = names, np.array(values)
+
+    def call(self, *_, **__):
+        if isinstance(self.names, str):
+            raise WorkerError(self.names)
+        return self.names, dict(values=self.values)
+
+
+def test_metric_error_is_the_largest_difference():
+    _, *given, want = next(iter(metric_jobs('FineGrained')))
+    names, values = list(want), np.array(list(want.values()))
+    assert metric_error(Answers(names, values), '', *given, want) == (0.0, '')
+    off = values.copy()
+    off[np.flatnonzero(np.isfinite(values))[1]] += 0.25
+    assert metric_error(Answers(names, off), '', *given, want) == (0.25, '')
+    off[np.flatnonzero(np.isfinite(values))[1]] = np.nan
+    for answer in (Answers(names, off), Answers(names[::-1], values), Answers('refused', values)):
+        difference, sentence = metric_error(answer, '', *given, want)
+        assert (difference, bool(sentence)) == (math.inf, True)
+
+
+def test_ways_that_are_named_run_alone():
+    jobs, metrics = list(check._jobs('LovaszHingeLoss', None)), [('FineGrained',)]
+    assert {way for way, _ in check._plan('torch', ['fused'], jobs, metrics)} == {'fused'}
+    assert {way for way, _ in check._plan('keras_tensorflow', ['xla', 'graph'], jobs, metrics)} == {'xla', 'graph'}
+    assert {way for way, _ in check._plan('keras_tensorflow', None, jobs, metrics)} == {'eager', 'xla', 'graph'}
+
+
+def test_every_way_replays_inputs_that_are_no_numbers_and_huge_ones():
+    for framework in FRAMEWORKS:
+        for way in WAYS[framework]:
+            for name in LOSSES:
+                replayed = {c for e, c in plan(name) if replays(framework, way, name, e, c)}
+                found = {c.removeprefix('one_channel_') for c in replayed}
+                assert {'not_a_number', 'huge_logits'} <= found, (framework, way, name)
+    assert {'large_weighted', 'large_soft', 'large_many_classes'} <= {c for _, c in large_plan('SoftDiceLoss')}
