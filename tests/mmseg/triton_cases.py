@@ -117,7 +117,9 @@ class Case:
 
     def plan(self, shape, *how, plan=triton_overlap.plan):
         how = plan(shape, *how)
-        how = how._replace(pixels=16, rows=-(-shape[2] // 16), steps=self.steps)  # shape: also of the batch tried before
+        how = how._replace(
+            pixels=16, rows=-(-shape[2] // 16), steps=self.steps
+        )  # shape: also of the batch tried before
         return how._replace(blocks=-(-how.rows // self.steps))
 
 
