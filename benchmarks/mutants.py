@@ -1,0 +1,182 @@
+"""Plants small mistakes in the code, one at a time, and says which of them no test notices.
+
+``python -m benchmarks.mutants [--seed 0] [--count 300] [--files keras_plugin/overlap.py ...] [--out bench_out/mutants]``
+
+Mutants are drawn in proportion to the places where a mistake fits (``mutations.py``) and run against the tests that
+execute their line (``mutant_tests.py``, ``mutant_coverage.py``), until the first failure, in a copy of the tree. What
+was killed before, and is still the same text, is not run again: results.jsonl in ``--out`` keeps it. A mutant that no
+test could tell from the code stands with its reason in ``equivalent_mutants.txt`` and is not counted.
+"""
+
+import argparse
+import itertools
+import json
+import pathlib
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+
+from benchmarks.mutant_coverage import Coverage, frameworks_of
+from benchmarks.mutant_tests import Server
+from benchmarks.mutations import compiles, mutants
+
+TARGETS = ['shared_spec/**/*.py', 'segparity/parity/*.py']
+for _package in ('mmseg_plugin', 'keras_plugin'):
+    TARGETS += [f'{_package}/{_name}.py' for _name in ('inputs', 'values', '*overlap*', 'granularity', 'losses/**/*')]
+TARGETS += ['mmseg_plugin/lovasz_extension.py']
+KERNELS = {'mmseg_plugin/triton_overlap.py'}  # for GPUs: their own tests interpret them, in minutes
+EQUIVALENT = pathlib.Path(__file__).with_name('equivalent_mutants.txt')
+LIMIT = 120  # seconds of one framework's tests of one mutant
+FIRST = 25  # tests that run before the others are collected
+
+
+def main(arguments=None):
+    options = parsed(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    chosen = sample(options.files, options.seed, options.count)
+    reasons = equivalent()
+    results = {} if not (options.out / 'results.jsonl').exists() else read(options.out / 'results.jsonl')
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix='mutants-') as folder:
+        runner = Runner(pathlib.Path(folder), options.out)
+        for k, mutant in enumerate(chosen, 1):
+            if mutant.key in reasons or results.get(mutant.key, {}).get('failed'):
+                continue
+            if options.minutes and time.monotonic() - start > 60 * options.minutes:
+                break
+            result = results[mutant.key] = runner.result(mutant)
+            with open(options.out / 'results.jsonl', 'a') as file:
+                file.write(json.dumps(dict(key=mutant.key, **result)) + '\n')
+            print(
+                f'[{k}/{len(chosen)}] {result["took"]:5.1f} s  {result["failed"] or "SURVIVES"}  <- {mutant.key}',
+                flush=True,
+            )
+    print('\n'.join(summary(chosen, results, reasons)))
+
+
+def parsed(arguments):
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.mutants', description=__doc__.split('\n\n')[0])
+    parser.add_argument('--seed', type=int, default=0, help='of the choice of mutants (0)')
+    parser.add_argument('--count', type=int, default=300, help='how many mutants (300)')
+    parser.add_argument('--files', nargs='+', default=[], help='draw them from these files only')
+    parser.add_argument('--minutes', type=float, help='start no mutant after so many minutes')
+    parser.add_argument(
+        '--out', type=pathlib.Path, default=pathlib.Path('bench_out/mutants'), help='(bench_out/mutants)'
+    )
+    return parser.parse_args(arguments)
+
+
+def targets(files):
+    """The files that mutants are drawn from, sorted."""
+    found = {path.as_posix() for pattern in TARGETS for path in pathlib.Path().glob(pattern)} - KERNELS
+    return sorted(set(files) or found, key=lambda path: (path.startswith('keras_plugin'), path))
+
+
+def sample(files, seed, count):
+    """``count`` mutants, from each file in proportion to all that it has; the same for the same code and seed."""
+    rng = random.Random(seed)
+    found = {path: mutants(path, pathlib.Path(path).read_bytes()) for path in targets(files)}
+    total = sum(map(len, found.values()))
+    count = min(count, total)
+    exact = {path: count * len(each) / total for path, each in found.items()}
+    share = {path: int(x) for path, x in exact.items()}
+    for path in sorted(exact, key=lambda path: share[path] - exact[path])[: count - sum(share.values())]:
+        share[path] += 1
+    return [mutant for path, each in found.items() for mutant in some(path, each, share[path], rng)]
+
+
+def some(path, each, count, rng):
+    source = pathlib.Path(path).read_bytes()
+    shuffled = (mutant for mutant in rng.sample(each, len(each)) if compiles(mutant.applied(source)))
+    return list(itertools.islice(shuffled, count))
+
+
+def equivalent():
+    """Key -> reason of the mutants that are no mistakes; a line with the key, an indented one with the reason."""
+    lines = [line for line in EQUIVALENT.read_text().splitlines() if line.strip() and not line.startswith('#')]
+    return {key: reason.strip() for key, reason in zip(lines[::2], lines[1::2])}
+
+
+def read(path):
+    return {result['key']: result for result in map(json.loads, path.read_text().splitlines())}
+
+
+class Runner:
+    """Runs the tests of one mutant after the other in a copy of the tree."""
+
+    def __init__(self, folder, out):
+        self.tree, self.answer, self.servers = folder / 'tree', str(folder / 'answer.json'), {}
+        listed = subprocess.run(
+            ['git', 'ls-files', '-co', '--exclude-standard'], capture_output=True, text=True, check=True
+        )
+        for name in filter(lambda name: pathlib.Path(name).exists(), listed.stdout.splitlines()):
+            (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(name, self.tree / name)
+        self.references = folder / 'references'
+        self.references.mkdir()
+        self.coverage = Coverage(out / 'coverage.json', self.ask)
+
+    def ask(self, framework, **request):
+        server = self.servers.setdefault(framework, Server(framework, self.tree))
+        return server.run(out=self.answer, **request)
+
+    def result(self, mutant):
+        """{failed: the test that noticed it, or None, took: seconds, tests: how many ran, unfinished}"""
+        path, start, ran, unfinished = self.tree / mutant.path, time.monotonic(), 0, False
+        source = path.read_bytes()
+        path.write_bytes(mutant.applied(source))
+        try:
+            for framework in frameworks_of(mutant.path):
+                found = self.noticed(mutant, framework)
+                ran, unfinished = ran + len(found['seconds']), unfinished or found['unfinished']
+                if found['failed']:
+                    break
+            else:
+                found = dict(failed=None)
+        finally:
+            path.write_bytes(source)
+        return dict(failed=found['failed'], took=round(time.monotonic() - start, 1), tests=ran, unfinished=unfinished)
+
+    def noticed(self, mutant, framework):
+        """What the tests of one framework say."""
+        seconds = self.coverage.tests(mutant, framework)
+        order = quickest_of_each_first(seconds)
+        found = dict(failed=None, seconds={}, unfinished=False)
+        # the reference of our own is the same for every mutant of other code
+        references = {} if mutant.path.startswith('shared_spec') else dict(references=str(self.references))
+        for part in (order[:FIRST], order[FIRST:]):
+            if part and not found['failed']:
+                files = sorted({test.partition('::')[0] for test in part})
+                real = mutant.path in ('segparity/parity/frameworks.py', 'segparity/parity/worker.py')
+                more = dict(files=files, tests=part, seconds=seconds, limit=LIMIT, real=real, **references)
+                last, found = found, self.ask(framework, **more)
+                found['seconds'] |= last['seconds']
+        return found
+
+
+def quickest_of_each_first(seconds):
+    """Test ids: of every test function the quickest one, then all others by their time."""
+    order = sorted(seconds, key=seconds.get)
+    first = {test.partition('[')[0]: test for test in reversed(order)}.values()
+    return sorted(first, key=seconds.get) + [test for test in order if test not in set(first)]
+
+
+def summary(chosen, results, reasons):
+    """The lines of the report."""
+    same = [m for m in chosen if m.key in reasons]
+    ran = [m for m in chosen if m.key in results and m.key not in reasons]
+    survivors = [m for m in ran if not results[m.key]['failed']]
+    killed = len(ran) - len(survivors)
+    yield ''
+    for mutant in survivors:
+        result = results[mutant.key]
+        about = f'{result["tests"]} tests' + ', not all' * result['unfinished']
+        yield f'SURVIVES {mutant.path}:{mutant.line} ({about})\n    {mutant.key}'
+    share = f', {killed / len(ran):.1%}' if ran else ''
+    yield f'{len(chosen)} mutants: {len(same)} equivalent, {len(ran)} run, {killed} killed{share}'
+
+
+if __name__ == '__main__':
+    main()
