@@ -8,12 +8,15 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 HOSTS = ['numpy', 'scipy.ndimage', 'pytest', 'hypothesis', 'PIL.Image', 'torch']
 IMPORTS = {
@@ -103,8 +106,6 @@ def in_a_fork(framework, request):
 
 
 def tests(framework, request):
-    import pytest
-
     plugin = Plugin(framework, request)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(120)
@@ -150,8 +151,10 @@ class Plugin:
             shutil.rmtree(os.environ[FOLDER], ignore_errors=True)
             os.environ[FOLDER] = self.request['references']
 
-    def pytest_unconfigure(self, config):
-        os.environ.pop('SEGPARITY_TEST_FOLDER', None) if self.request.get('references') else None
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self):
+        if self.request.get('references'):
+            os.environ.pop('SEGPARITY_TEST_FOLDER')  # or tests/conftest.py would remove what is kept
 
     def pytest_collection_modifyitems(self, items):
         wanted = self.request.get('tests')
@@ -175,8 +178,6 @@ class Plugin:
     def pytest_runtest_logstart(self, nodeid):
         limit = self.request.get('limit')
         if limit and time.monotonic() - self.start > limit:
-            import pytest
-
             self.unfinished = True
             pytest.exit('no time left', 0)
         Path(self.request['out']).with_suffix('.test').write_text(nodeid)
@@ -219,8 +220,8 @@ class Plugin:
 
 
 def framework_of(item):
-    callspec = getattr(item, 'callspec', None)
-    return (callspec.params.get('framework') if callspec else None) or 'torch'
+    """The framework that a test's parameters name; all others are tests of PyTorch and NumPy."""
+    return next((word for word in re.split(r'[\[\]-]', item.nodeid) if word.startswith('keras_')), 'torch')
 
 
 def scattered(item):
