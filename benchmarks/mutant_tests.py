@@ -3,6 +3,7 @@
 A worker of the same framework is then that fork itself, so that no test starts a process and imports a host again.
 """
 
+import gc
 import hashlib
 import importlib
 import importlib.util
@@ -20,11 +21,19 @@ import pytest
 
 HOSTS = ['numpy', 'scipy.ndimage', 'pytest', 'hypothesis', 'PIL.Image', 'torch']
 IMPORTS = {
-    'torch': [*HOSTS, 'torch.utils.cpp_extension', 'mmengine.runner', 'mmengine.evaluator'],
+    'torch': [
+        *HOSTS,
+        'torch._dynamo',
+        'torch.testing',
+        'torch.utils.cpp_extension',
+        'mmengine.runner',
+        'mmengine.evaluator',
+    ],
     'keras_torch': [*HOSTS, 'keras'],
     'keras_tensorflow': [*HOSTS, 'tensorflow', 'keras'],
     'keras_jax': [*HOSTS, 'jax', 'keras'],
 }
+OPTIONS = ['-q', '--tb=line', '--assert=plain', '-p', 'no:cacheprovider', '-p', 'no:unraisableexception']
 ENOUGH = 20  # calls of a function in one test that are followed
 ENOUGH_SECONDS = 10  # of a test function with many parameters; the others are not measured, and so not run
 TEST_SECONDS = 60  # and ten times what the test took without a mistake; longer counts as found
@@ -65,6 +74,7 @@ def serve(framework):
         importlib.import_module(name)
     if framework == 'torch':
         import_mmseg()
+    gc.freeze()  # or every fork would copy what it looks at
     for line in sys.stdin:
         answers.write(json.dumps(in_a_fork(framework, json.loads(line))) + '\n')
         answers.flush()
@@ -109,7 +119,7 @@ def tests(framework, request):
     plugin = Plugin(framework, request)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(120)
-    options = ['-q', '--tb=line', '-p', 'no:cacheprovider', *['-x'] * (not request.get('measure'))]
+    options = [*OPTIONS, *['-x'] * (not request.get('measure'))]
     code = pytest.main([*options, *request['files']], plugins=[plugin])
     signal.alarm(0)
     if code not in (0, 1, 5) and not plugin.unfinished:
@@ -200,7 +210,7 @@ class Plugin:
     def pytest_runtest_logreport(self, report):
         if report.failed:
             self.broken.append(report.nodeid)
-            self.failed = self.failed or f'{report.nodeid}: {str(report.longrepr)[:200]}'
+            self.failed = self.failed or f'{report.nodeid}: {first_line(report.longrepr)}'
 
     def pytest_collectreport(self, report):
         if report.failed:
@@ -222,6 +232,11 @@ class Plugin:
 def framework_of(item):
     """The framework that a test's parameters name; all others are tests of PyTorch and NumPy."""
     return next((word for word in re.split(r'[\[\]-]', item.nodeid) if word.startswith('keras_')), 'torch')
+
+
+def first_line(longrepr):
+    crash = getattr(longrepr, 'reprcrash', None)
+    return (crash.message if crash else str(longrepr)).partition('\n')[0][:160]
 
 
 def scattered(item):

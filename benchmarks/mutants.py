@@ -9,9 +9,11 @@ test could tell from the code stands with its reason in ``equivalent_mutants.txt
 """
 
 import argparse
+import compileall
 import itertools
 import json
 import pathlib
+import py_compile
 import random
 import shutil
 import subprocess
@@ -114,6 +116,9 @@ class Runner:
         for name in filter(lambda name: pathlib.Path(name).exists(), listed.stdout.splitlines()):
             (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(name, self.tree / name)
+        # checked by its content, or a mutant of the same size and second would be taken for what it was
+        mode = py_compile.PycInvalidationMode.CHECKED_HASH
+        compileall.compile_dir(self.tree, quiet=2, invalidation_mode=mode)
         self.references = folder / 'references'
         self.references.mkdir()
         self.coverage = Coverage(out / 'coverage.json', self.ask)
