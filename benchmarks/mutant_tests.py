@@ -136,7 +136,7 @@ def tests(framework, request):
 class Plugin:
     """Chooses and orders the tests, limits their time, and measures which lines they execute when asked to.
 
-    request: out, files, tests (their ids, in order; all of the framework by default), seconds (of a test, where known),
+    request: out, files, tests (their ids, in order; by default all of the framework with one of words and not skipped), seconds (of a test, where known),
     limit (for all together), real (workers are processes), references (a folder that keeps what the reference gave),
     measure (the folders of which executed lines are wanted).
     """
@@ -169,7 +169,16 @@ class Plugin:
     def pytest_collection_modifyitems(self, items):
         wanted = self.request.get('tests')
         if wanted is None:
-            items[:] = sorted((i for i in items if framework_of(i) == self.framework), key=scattered)
+            words, skipped = self.request.get('words', ['']), set(self.request.get('skipped', ()))
+            items[:] = sorted(
+                (
+                    item
+                    for item in items
+                    if framework_of(item) == self.framework and item.nodeid not in skipped
+                    if any(word in item.nodeid for word in words)
+                ),
+                key=scattered,
+            )
             return
         place = {test: k for k, test in enumerate(wanted)}
         items[:] = sorted((i for i in items if i.nodeid in place), key=lambda item: place[item.nodeid])

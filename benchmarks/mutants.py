@@ -9,6 +9,7 @@ test could tell from the code stands with its reason in ``equivalent_mutants.txt
 """
 
 import argparse
+import ast
 import compileall
 import itertools
 import json
@@ -20,7 +21,7 @@ import subprocess
 import tempfile
 import time
 
-from benchmarks.mutant_coverage import Coverage, frameworks_of
+from benchmarks.mutant_coverage import TESTS, Coverage, frameworks_of
 from benchmarks.mutant_tests import Server
 from benchmarks.mutations import compiles, mutants
 
@@ -31,6 +32,8 @@ TARGETS += ['mmseg_plugin/lovasz_extension.py']
 KERNELS = {'mmseg_plugin/triton_overlap.py'}  # for GPUs: their own tests interpret them, in minutes
 EQUIVALENT = pathlib.Path(__file__).with_name('equivalent_mutants.txt')
 LIMIT = 120  # seconds of one framework's tests of one mutant
+UNMEASURED = ['tests/parity/test_losses.py', 'tests/parity/test_golden.py']  # some of them
+PROCESSES = {'mmseg_plugin': 'tests/distributed/test_torch.py'}  # whose lines nobody sees
 FIRST = 25  # tests that run before the others are collected
 
 
@@ -43,7 +46,7 @@ def main(arguments=None):
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix='mutants-') as folder:
         runner = Runner(pathlib.Path(folder), options.out)
-        for k, mutant in enumerate(chosen, 1):
+        for k, mutant in sorted(enumerate(chosen, 1), key=lambda each: each[1].key in results):  # survivors last
             if mutant.key in reasons or results.get(mutant.key, {}).get('failed'):
                 continue
             if options.minutes and time.monotonic() - start > 60 * options.minutes:
@@ -119,6 +122,7 @@ class Runner:
         # checked by its content, or a mutant of the same size and second would be taken for what it was
         mode = py_compile.PycInvalidationMode.CHECKED_HASH
         compileall.compile_dir(self.tree, quiet=2, invalidation_mode=mode)
+        self.sound, self.broken = set(), set()
         self.references = folder / 'references'
         self.references.mkdir()
         self.coverage = Coverage(out / 'coverage.json', self.ask)
@@ -129,36 +133,63 @@ class Runner:
 
     def result(self, mutant):
         """{failed: the test that noticed it, or None, took: seconds, tests: how many ran, unfinished}"""
-        path, start, ran, unfinished = self.tree / mutant.path, time.monotonic(), 0, False
+        path, start, ran, unfinished, found = self.tree / mutant.path, time.monotonic(), 0, False, {}
         source = path.read_bytes()
         path.write_bytes(mutant.applied(source))
         try:
-            for framework in frameworks_of(mutant.path):
-                found = self.noticed(mutant, framework)
+            for found in itertools.chain(self.of_line(mutant), self.of_name(mutant)):
                 ran, unfinished = ran + len(found['seconds']), unfinished or found['unfinished']
                 if found['failed']:
                     break
-            else:
-                found = dict(failed=None)
         finally:
             path.write_bytes(source)
-        return dict(failed=found['failed'], took=round(time.monotonic() - start, 1), tests=ran, unfinished=unfinished)
+        took = round(time.monotonic() - start, 1)
+        return dict(failed=found.get('failed'), took=took, tests=ran, unfinished=unfinished)
 
-    def noticed(self, mutant, framework):
-        """What the tests of one framework say."""
-        seconds = self.coverage.tests(mutant, framework)
-        order = quickest_of_each_first(seconds)
-        found = dict(failed=None, seconds={}, unfinished=False)
-        # the reference of our own is the same for every mutant of other code
-        references = {} if mutant.path.startswith('shared_spec') else dict(references=str(self.references))
-        for part in (order[:FIRST], order[FIRST:]):
-            if part and not found['failed']:
+    def of_line(self, mutant):
+        """What the tests say that are known to execute the mutant, one framework after the other, some of them first."""
+        real = mutant.path in ('segparity/parity/frameworks.py', 'segparity/parity/worker.py')
+        for framework in frameworks_of(mutant.path):
+            seconds = self.coverage.tests(mutant, framework)
+            order = quickest_of_each_first(seconds)
+            for part in filter(None, (order[:FIRST], order[FIRST:])):
                 files = sorted({test.partition('::')[0] for test in part})
-                real = mutant.path in ('segparity/parity/frameworks.py', 'segparity/parity/worker.py')
-                more = dict(files=files, tests=part, seconds=seconds, limit=LIMIT, real=real, **references)
-                last, found = found, self.ask(framework, **more)
-                found['seconds'] |= last['seconds']
+                more = dict(tests=part, seconds=seconds, limit=LIMIT, real=real)
+                yield self.confirmed(mutant, framework, files=files, **more, **self.shared(mutant))
+
+    def of_name(self, mutant):
+        """What the tests say that were not measured: of the file's losses (of any, if it has none), and processes."""
+        words = [node.name for node in ast.parse((self.tree / mutant.path).read_text()).body if hasattr(node, 'bases')]
+        words = [word for word in words if word.endswith('Loss')] or ['']
+        for framework in frameworks_of(mutant.path):
+            skipped = list(self.coverage.tests(mutant, framework))
+            yield self.ask(
+                framework, files=UNMEASURED, words=words, skipped=skipped, limit=LIMIT, **self.shared(mutant)
+            )
+        for package, file in PROCESSES.items():
+            if mutant.path.startswith(package):
+                yield self.ask('torch', files=[file], words=[''], skipped=[], limit=LIMIT, real=True)
+
+    def confirmed(self, mutant, framework, tests, **request):
+        """``ask``, again without the test that failed if it does without the mutant too; measured ones do not."""
+        found = self.ask(framework, tests=[t for t in tests if (framework, t) not in self.broken], **request)
+        test = (found['failed'] or '').partition(': ')[0]
+        if framework in TESTS or test not in tests:
+            return found
+        if (framework, test) not in self.sound:
+            path = self.tree / mutant.path
+            mutated = path.read_bytes()
+            path.write_bytes(pathlib.Path(mutant.path).read_bytes())
+            failed = self.ask(framework, tests=[test], **request)['failed']
+            path.write_bytes(mutated)
+            (self.broken if failed else self.sound).add((framework, test))
+            if failed:
+                return self.confirmed(mutant, framework, tests, **request)
         return found
+
+    def shared(self, mutant):
+        """The folder that keeps what the reference gave, which is the same for every mutant of other code."""
+        return {} if mutant.path.startswith('shared_spec') else dict(references=str(self.references))
 
 
 def quickest_of_each_first(seconds):
