@@ -22,7 +22,11 @@ ATTRIBUTES = NAMES | {old: new for pair in FUNCTIONS for old, new in (pair, pair
 COMMUTATIVE = {'min', 'max', 'minimum', 'maximum', 'logical_and', 'logical_or', 'logaddexp', 'promote_types'}
 TEXT = {'title', 'formula', 'source', 'remarks', 'keras_line', 'mmseg_line', '__all__'}
 INPUTS = {'examples'}  # which inputs the checks replay is a choice, and no choice is wrong
-INPUTS_OF = {'shared_spec/cases.py': {'logits', 'ids', 'soft_pair', 'simplex', 'N', 'C', 'SPACE', 'IGNORE'}}
+INPUTS_OF = {
+    'shared_spec/cases.py': {'logits', 'ids', 'soft_pair', 'simplex', 'N', 'C', 'SPACE', 'IGNORE'},
+    'segparity/parity/metrics.py': {'label_maps', 'logits_for', 'IGNORE'},
+    'shared_spec/losses/region/generalized_wasserstein_dice.py': {'TREE', 'SLANTED'},
+}
 
 
 @dataclasses.dataclass(frozen=True)
