@@ -67,6 +67,7 @@ def parsed(arguments):
     parser.add_argument('--count', type=int, default=300, help='how many mutants (300)')
     parser.add_argument('--files', nargs='+', default=[], help='draw them from these files only')
     parser.add_argument('--minutes', type=float, help='start no mutant after so many minutes')
+    parser.add_argument('--quick', action='store_true', help='only the tests that are known to execute a line')
     parser.add_argument(
         '--out', type=pathlib.Path, default=pathlib.Path('bench_out/mutants'), help='(bench_out/mutants)'
     )
