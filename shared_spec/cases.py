@@ -5,6 +5,7 @@ unless the tie is exact.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -345,12 +346,15 @@ def on_case(spec, case):
     return from_dict({**config, 'from_logits': case.from_logits, 'ignore_index': case.ignore_index})
 
 
+_built = functools.cache(build)  # for what a case is; its arrays belong to nobody
+
+
 def combinations(names=None):
     """(loss name, example name, case name) of every combination that applies."""
     for name in names or LOSSES:
         for example_name, example in LOSSES[name].examples.items():
             for case_name in CASES:
-                if applies(LOSSES[name], example, build(case_name)):
+                if applies(LOSSES[name], example, _built(case_name)):
                     yield name, example_name, case_name
 
 

@@ -4,6 +4,7 @@ Keras takes one backend per process, JAX one precision, and TensorFlow must not 
 framework gets a worker: a child that answers calls of named functions with NumPy arrays until its input ends.
 """
 
+import contextlib
 import importlib.util
 import io
 import json
@@ -98,7 +99,7 @@ class Worker:
         return answer['result'], arrays
 
     def close(self):
-        if self.process.stdin:
+        with contextlib.suppress(BrokenPipeError):  # of a worker that has ended, which its caller was told
             self.process.stdin.close()
         self.process.wait(timeout=30)
         self.process.stdout.close()

@@ -123,6 +123,9 @@ def test_reductions_of_pixel_losses(name):
     assert_same(loss(Z, Y, weight), total / weight[Y != 0].sum(), 'float32')
     assert_same(loss(Z, Y, weight, avg_factor=7.0), total / 7, 'float32')
     assert_same(build(name, ignore_index=0, reduction='sum')(Z, Y, weight), total, 'float32')
+    for call in (dict(reduction_override='sum'), {}):
+        with pytest.raises(ValueError, match="avg_factor does not go with reduction 'sum'"):
+            build(name, reduction='mean' if call else 'sum')(Z, Y, avg_factor=7.0, **call)
     with pytest.raises(SpecError, match='reduction must be one of'):
         build(name, reduction='median')
     with pytest.raises(ValueError, match='reduction_override must be one of'):

@@ -158,8 +158,11 @@ def test_soft_labels(name, soft, where):
         value, gradient = run(where, spec, pred, target, None)
         assert np.isnan(value) and np.isnan(counted_channels(spec, gradient)).all()
     else:
-        with pytest.raises(ValueError, match=r'soft labels must lie in \[0, 1\]'):
-            run(where, spec, pred, target, None)
+        other = np.ones(pred[:, 0].shape)
+        other[1] = 0
+        for weight in (None, other):
+            with pytest.raises(ValueError, match=r'soft labels must lie in \[0, 1\], got'):
+                run(where, spec, pred, target, weight)
 
 
 @IN_WORLDS
