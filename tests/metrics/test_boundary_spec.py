@@ -103,5 +103,5 @@ def test_the_evaluator_takes_the_parameters_of_both():
     ours = {name: field.default for name, field in fields.items() if name != 'num_classes'}
     ours['metrics'] = BoundaryIoU.metrics + ours['metrics']
     taken = {name: p.default for name, p in inspect.signature(BoundaryMetric.__init__).parameters.items()}
-    host = {'self', *inspect.signature(ImageMetric.__init__).parameters}
+    host = {'self', 'keep_results', *inspect.signature(ImageMetric.__init__).parameters}
     assert {k: v for k, v in taken.items() if k not in host} == ours

@@ -247,7 +247,7 @@ def test_the_evaluator_takes_the_parameters_of_the_spec():
     from mmseg_plugin.evaluation.base import ImageMetric
     from mmseg_plugin.evaluation.calibration import CalibrationMetric
 
-    host = {'self', *inspect.signature(ImageMetric.__init__).parameters}
+    host = {'self', 'keep_results', *inspect.signature(ImageMetric.__init__).parameters}
     theirs = inspect.signature(CalibrationMetric.__init__).parameters
     defaults = {n: p.default for n, p in theirs.items() if n not in host}
     ours = {name: field.default for name, field in Calibration.parameters().items() if name != 'num_classes'}
