@@ -62,7 +62,7 @@ def on_processes(settings, pairs, workers):
             f'a worker process died, probably for want of memory, at or after one of {near}; what is done is kept: '
             'the same command with fewer --workers goes on'
         ) from None
-    except BrokenPipeError:
+    except OSError:  # the pipe to them is broken, or its end here is closed already
         raise RuntimeError('the worker processes cannot be started; --workers 1 goes without them') from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -179,7 +179,7 @@ def evaluate_files():
     write_per_image(HERE / 'per_image.csv', totals)
     write_per_image(HERE / 'per_image.parquet', totals)
     (HERE / 'evaluate.json').write_text(as_json(totals, [('town/9', 'has no prediction')]))
-    with open(HERE / 'journal', 'wb') as stream:
+    with open(HERE / 'run.journal', 'wb') as stream:
         payloads = [json.dumps({'format': 1, 'key': settings.key()}).encode()]
         payloads += [packed(image, [['PRED', 0, 0], ['GT', 0, 0]], totals.rows[image]) for image in totals.images[:2]]
         for payload in payloads:

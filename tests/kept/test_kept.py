@@ -87,7 +87,7 @@ def test_a_journal_of_a_run_that_was_killed(tmp_path, capsys):
 def with_files_of(folder):
     """The journal, with paths, sizes and times of the files in ``folder``: a record is a mark, a length, a checksum and
     a payload; compressed there, a line of JSON (image, files, names of arrays), then the arrays."""
-    content, place, found = (FILES / 'journal').read_bytes(), 0, b''
+    content, place, found = (FILES / 'run.journal').read_bytes(), 0, b''
     while place < len(content):
         mark, length, _ = struct.unpack_from('<4sII', content, place)
         payload = content[place + 12 : place + 12 + length]

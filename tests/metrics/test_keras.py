@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.frameworks import FAST_TO_COMPILE
+from segparity.parity.frameworks import FAST_TO_COMPILE
 
 HERE = Path(__file__).parent
-QUICKLY = dict(XLA_FLAGS=' '.join(FAST_TO_COMPILE))  # half of the time; as users compile: -m slow
+QUICKLY = dict(XLA_FLAGS=FAST_TO_COMPILE)  # half of the time; as users compile: -m slow
 BACKENDS = {
     'keras_tensorflow': dict(KERAS_BACKEND='tensorflow'),
     'keras_jax': dict(KERAS_BACKEND='jax', **QUICKLY),
