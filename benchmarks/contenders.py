@@ -46,7 +46,7 @@ def ours(name, labels, mode='auto', **parameters):
     # isort: split
     from mmseg.registry import MODELS
 
-    from mmseg_plugin import fused_overlap
+    from mmseg_plugin.kernels.overlap import choice
     from shared_spec import LOSSES
 
     if labels == 'soft' and 'soft' not in LOSSES[name].labels:
@@ -54,11 +54,11 @@ def ours(name, labels, mode='auto', **parameters):
     loss = MODELS.build(dict(type=name, **(dict(ignore_index=IGNORED) if labels == 'hard' else {}), **parameters))
 
     def call(logits, target):
-        before, fused_overlap.MODE = fused_overlap.MODE, mode
+        before, choice.MODE = choice.MODE, mode
         try:
             return loss(logits, target)
         finally:
-            fused_overlap.MODE = before
+            choice.MODE = before
 
     return call
 

@@ -8,7 +8,7 @@ backward, ids and mask read both times) at the rate of a large copy on the same 
 in a row, in turns over ROUNDS rounds, on inputs that change with every call so that no cache holds them; medians.
 Memory: the peak of one step above its inputs, in logits. The numbers of the kernels are checked first.
 
---sweep times other tiles and numbers of warps, for whoever tunes ``triton_overlap.plan``. --dry runs all of it once on a
+--sweep times other tiles and numbers of warps, for whoever tunes ``triton_launch.plan``. --dry runs all of it once on a
 CPU, in Triton's interpreter and on a few pixels, and its times mean nothing.
 """
 
@@ -102,7 +102,7 @@ def kernels(shape):
     """Name -> function of (logits, ids): the forward kernel, and both."""
     import torch
 
-    from mmseg_plugin import triton_overlap as t
+    from mmseg_plugin.kernels.overlap import triton_launch as t
 
     grads = torch.randn(3, *shape[:2], device=DEVICE, dtype=torch.float64)
 
@@ -130,13 +130,13 @@ def losses():
     from mmseg.registry import MODELS
     from torch.nn import functional
 
-    from mmseg_plugin import fused_overlap
+    from mmseg_plugin.kernels.overlap import choice
 
     jaccard = MODELS.build(dict(type='JaccardMetricLoss', ignore_index=IGNORED))
 
     def in_mode(mode):
         def loss(logits, ids):
-            fused_overlap.MODE = mode
+            choice.MODE = mode
             return jaccard(logits, ids)
 
         return loss
@@ -191,7 +191,7 @@ def check(shape, inputs):
     """Stops where the kernels and the plain formulas in float64 differ."""
     import torch
 
-    from mmseg_plugin import triton_overlap as t
+    from mmseg_plugin.kernels.overlap import triton_launch as t
 
     logits, ids = next(inputs)
     given = [logits.detach()[:1].flatten(2), ids[:1].flatten(1), ids[:1].flatten(1) != IGNORED]
@@ -239,7 +239,7 @@ def sweep(cases):
     """Prints the times of other plans."""
     import torch
 
-    from mmseg_plugin import triton_overlap as t
+    from mmseg_plugin.kernels.overlap import triton_launch as t
 
     usual = t.plan
     print('| logits | pixels | fold | warps | steps | forward, ms | with backward, ms |\n|---|---|---|---|---|---|---|')
@@ -275,11 +275,11 @@ def main():
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import torch
 
-    from mmseg_plugin import triton_overlap
+    from mmseg_plugin.kernels.overlap import triton_launch
 
     if not options.dry and not torch.cuda.is_available():
         raise SystemExit('overlap_gpu: needs a CUDA device; --dry runs it on a CPU')
-    if not triton_overlap.available(torch.empty(1, device=DEVICE)):
+    if not triton_launch.available(torch.empty(1, device=DEVICE)):
         raise SystemExit('overlap_gpu: needs Triton')
     (sweep if options.sweep else tables)(DRY if options.dry else CASES)
 

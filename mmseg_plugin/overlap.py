@@ -2,7 +2,7 @@
 
 import torch
 
-from mmseg_plugin.fused_overlap import fused_overlap
+from mmseg_plugin.kernels.overlap.fused import fused_overlap
 
 
 def product_overlap(batch, norm=1):

@@ -8,7 +8,8 @@ import torch
 from mmseg.registry import MODELS
 
 import mmseg_plugin  # noqa: F401  registers the losses
-from mmseg_plugin import fused_overlap, overlap, overlap_cpu, triton_overlap
+from mmseg_plugin import overlap
+from mmseg_plugin.kernels.overlap import choice, cpu, fused, triton_launch
 from segparity.parity.large import BLOCK
 from segparity.parity.ways import OVERLAP
 from shared_spec import from_dict
@@ -17,11 +18,11 @@ from shared_spec import from_dict
 def ways(arrays):
     """Way -> '' where it can run here, else what it needs."""
     kernels = ''
-    if not triton_overlap.INSTALLED:
+    if not triton_launch.INSTALLED:
         kernels = 'Triton, which is not installed'
-    elif not (torch.cuda.is_available() or triton_overlap.INTERPRETED):
+    elif not (torch.cuda.is_available() or triton_launch.INTERPRETED):
         kernels = 'a CUDA device, and PyTorch sees none'
-    operators = '' if fused_overlap.HAS_OPERATORS else 'PyTorch 2.4'
+    operators = '' if choice.HAS_OPERATORS else 'PyTorch 2.4'
     return dict(plain='', fused=operators, kernels=operators or kernels), {}
 
 
@@ -43,8 +44,8 @@ def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=Non
         return None, {}
     if way in OVERLAP and not all(taken):
         raise RuntimeError(f'{way}: plain operators ran in place of the fused one')
-    if way == 'kernels' and triton_overlap.refusals:
-        raise RuntimeError(f'{way}: refused, {triton_overlap.refusals[0]}')
+    if way == 'kernels' and triton_launch.refusals:
+        raise RuntimeError(f'{way}: refused, {triton_launch.refusals[0]}')
     return str(value.dtype).removeprefix('torch.'), {
         'value': value.detach().cpu().numpy(),
         'gradient': np.zeros_like(arrays['pred']) if pred.grad is None else pred.grad.double().cpu().numpy(),
@@ -60,18 +61,18 @@ def running(way, large):
         return
 
     def asked(*call):
-        statistics = fused_overlap.fused_overlap(*call)
+        statistics = fused.fused_overlap(*call)
         taken.append(statistics is not None)
         return statistics
 
     mode = 'plain' if way == 'plain' else 'auto' if large else 'fused'
     with contextlib.ExitStack() as changes:
         changes.enter_context(mock.patch.object(overlap, 'fused_overlap', asked))
-        changes.enter_context(mock.patch.object(fused_overlap, 'MODE', mode))
+        changes.enter_context(mock.patch.object(choice, 'MODE', mode))
         if way == 'fused':
-            changes.enter_context(mock.patch.object(triton_overlap, 'INTERPRETED', False))
+            changes.enter_context(mock.patch.object(triton_launch, 'INTERPRETED', False))
             if large:
-                changes.enter_context(mock.patch.object(overlap_cpu, 'block_size', lambda: BLOCK))
+                changes.enter_context(mock.patch.object(cpu, 'block_size', lambda: BLOCK))
         yield taken
 
 

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip('torch', reason='needs PyTorch')
 pytest.importorskip('mmseg', reason='needs MMSegmentation')
 
-from mmseg_plugin import fused_overlap  # noqa: E402
+from mmseg_plugin.kernels.overlap import choice  # noqa: E402
 from tests.distributed.cases import LOCAL, SLOW, cases, of_three  # noqa: E402
 from tests.distributed.launch import torchrun  # noqa: E402
 from tests.distributed.torch_model import train  # noqa: E402
@@ -25,7 +25,7 @@ RARE = [name for name, case in CASES.items() if case.mode in SLOW]
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
     """One process takes PyTorch's own operators: two ranks take the fused one, three do not."""
-    monkeypatch.setattr(fused_overlap, 'MODE', 'plain')
+    monkeypatch.setattr(choice, 'MODE', 'plain')
 
 
 @pytest.fixture(scope='module')

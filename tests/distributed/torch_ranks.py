@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch import distributed
 
-from mmseg_plugin import fused_overlap
+from mmseg_plugin.kernels.overlap import choice
 from tests.distributed.cases import SLOW, cases, of_three
 from tests.distributed.torch_model import drift, second_derivative, train
 
@@ -30,7 +30,7 @@ def run(folder, chosen, overlap):
     found = {}
     for name, case in chosen.items():
         calls.clear()
-        fused_overlap.MODE = 'plain' if case.mode == 'twice' else overlap
+        choice.MODE = 'plain' if case.mode == 'twice' else overlap
         found[f'{name}/value'], found[f'{name}/gradients'] = train(case, world, rank)
         found[f'{name}/calls'] = np.array(calls, dtype=str)
     if world == 2:

@@ -14,7 +14,8 @@ pytest.importorskip('mmseg', reason='needs MMSegmentation')
 from mmseg.registry import MODELS
 
 import mmseg_plugin  # noqa: F401
-from mmseg_plugin import fused_overlap, inputs, values
+from mmseg_plugin import inputs, values
+from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.losses import base
 from shared_spec import LOSSES
 from tests.support.faults import AT, FAULTS, LABEL
@@ -57,11 +58,11 @@ def spec_of(name, example, channels, **params):
 def world(name):
     """PyTorch with the operators and the eyes of a world."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused_overlap, 'MODE', 'fused' if 'fused' in name else 'plain')
+        patch.setattr(choice, 'MODE', 'fused' if 'fused' in name else 'plain')
         if name.startswith('eyes_shut'):
             patch.setattr(inputs, 'can_look', lambda *tensors: False)
             patch.setattr(values, 'can_look', lambda *tensors: False)
-            patch.setattr(fused_overlap, 'keeps', lambda *call: False)  # the operator that a compiled model calls
+            patch.setattr(choice, 'overwrites', lambda *call: False)  # the operator that a compiled model calls
         yield
 
 

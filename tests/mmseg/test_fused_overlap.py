@@ -8,8 +8,10 @@ pytest.importorskip('mmseg', reason='needs MMSegmentation')
 from mmseg.registry import MODELS
 
 import mmseg_plugin  # noqa: F401
-from mmseg_plugin import fused_overlap, overlap_cpu
-from mmseg_plugin.fused_overlap import OverwritesProbabilities
+from mmseg_plugin.kernels.overlap import choice
+from mmseg_plugin.kernels.overlap import cpu as overlap_cpu
+from mmseg_plugin.kernels.overlap import fused as fused_overlap
+from mmseg_plugin.kernels.overlap.fused import OverwritesProbabilities
 from tests.support.same import assert_gradient, assert_same
 
 
@@ -20,7 +22,7 @@ def fused(monkeypatch):
     for name in ('forward', 'gradient', 'gradient_'):
         function = getattr(overlap_cpu, name)
         monkeypatch.setattr(overlap_cpu, name, lambda *a, _f=function, _n=name, **k: calls.append(_n) or _f(*a, **k))
-    monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
+    monkeypatch.setattr(choice, 'MODE', 'fused')
     return calls
 
 
@@ -90,7 +92,7 @@ CHECKED = [(o, *call) for o in OPERATORS for call in CALLS if o == 'operator' or
 def test_gradcheck(operator, labels, activation, flavour, weight):
     pred, target, w = inputs(labels, weight, classes=3, pixels=5)
     kept = (labels, activation, flavour) not in NEEDS_LOGITS
-    assert fused_overlap.keeps(pred.requires_grad_(), target, activation, flavour) == kept
+    assert choice.overwrites(pred.requires_grad_(), target, activation, flavour) == kept
     # central differences of what is absent are 0 - 0, not of something without a number
     pred = pred.detach().nan_to_num(0.3)
     call = target, w, activation, flavour
@@ -111,7 +113,7 @@ def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, sh
     z = pred.nan_to_num(0).requires_grad_()
     y = target.clamp(0, classes - 1) if labels == 'hard' else target.nan_to_num(0)
     wanted = slow_and_obvious(z, y, w, activation, flavour)
-    keeps = fused_overlap.keeps(z, target, activation, flavour)
+    keeps = choice.overwrites(z, target, activation, flavour)
     (gradient,) = torch.autograd.grad(wanted, z, grad)
     for run in (fused_overlap.overlap, *[OverwritesProbabilities.apply] * keeps):
         z = pred.clone().requires_grad_()
@@ -182,7 +184,7 @@ def test_plain_path_has_second_derivatives_and_takes_what_the_operator_does_not(
     teacher = torch.rand(z.shape, dtype=z.dtype).requires_grad_()
     loss(z, teacher).backward()
     assert teacher.grad.abs().sum() > 0
-    monkeypatch.setattr(fused_overlap, 'MODE', 'plain')
+    monkeypatch.setattr(choice, 'MODE', 'plain')
     z.requires_grad_()
     (first,) = torch.autograd.grad(loss(z, y), z, create_graph=True)
     first.square().sum().backward()
@@ -190,7 +192,7 @@ def test_plain_path_has_second_derivatives_and_takes_what_the_operator_does_not(
 
 
 def test_small_logits_take_the_plain_path_and_large_ones_do_not(fused, monkeypatch):
-    monkeypatch.setattr(fused_overlap, 'MODE', 'auto')
+    monkeypatch.setattr(choice, 'MODE', 'auto')
     loss = MODELS.build(dict(type='SoftDiceLoss'))
     loss(torch.zeros(1, 4, 8, 8), torch.zeros(1, 8, 8, dtype=torch.long))
     assert fused == []
@@ -202,9 +204,9 @@ def test_small_logits_take_the_plain_path_and_large_ones_do_not(fused, monkeypat
 
 
 def test_an_unknown_mode_is_refused_by_name():
-    assert fused_overlap.mode_of('') == 'auto'
+    assert choice.mode_of('') == 'auto'
     with pytest.raises(ValueError, match="^SEGPARITY_OVERLAP must be one of auto, fused, plain, got 'fast'$"):
-        fused_overlap.mode_of('fast')
+        choice.mode_of('fast')
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])

@@ -13,7 +13,8 @@ pytest.importorskip('mmseg')
 from mmseg.registry import MODELS  # noqa: E402
 
 import mmseg_plugin  # noqa: E402, F401
-from mmseg_plugin import lovasz_extension, lovasz_rows  # noqa: E402
+from mmseg_plugin.kernels.lovasz import extension as lovasz_extension  # noqa: E402
+from mmseg_plugin.kernels.lovasz import rows as lovasz_rows
 
 SOFTMAX, HINGE = 'LovaszSoftmaxLoss', 'LovaszHingeLoss'
 

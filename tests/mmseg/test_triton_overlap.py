@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-import mmseg_plugin
-
 # isort: split
 from mmseg.registry import MODELS
 
-from mmseg_plugin import fused_overlap, triton_overlap
+from mmseg_plugin.kernels import overlap as kernels
+from mmseg_plugin.kernels.overlap import choice
+from mmseg_plugin.kernels.overlap import triton_launch as triton_overlap
 from shared_spec import cases, overlap
 from shared_spec.inputs import Batch
 from tests.mmseg import triton_losses
@@ -203,10 +203,10 @@ def test_cuda_losses_are_those_of_the_plain_path(name, parameters, labels, way, 
     z = z.bfloat16() if way == 'autocast' else z
     loss = MODELS.build(dict(type=name, ignore_index=255, **parameters))
     exact = z.double().requires_grad_()
-    monkeypatch.setattr(fused_overlap, 'MODE', 'plain')
+    monkeypatch.setattr(choice, 'MODE', 'plain')
     want = loss(exact, y.double() if labels == 'soft' else y)
     want.backward()
-    monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
+    monkeypatch.setattr(choice, 'MODE', 'fused')
     launches, launched = [], triton_overlap.launched
     monkeypatch.setattr(triton_overlap, 'launched', lambda *a: launches.append(a) or launched(*a))
     z.requires_grad_()
@@ -227,7 +227,7 @@ PLAIN = [case for case in QUICK if not case.largest and not case.steps and case.
 def test_plain_stand_in(case, monkeypatch):
     """Where a launch fails: the same numbers, with one warning for the process."""
     monkeypatch.setattr(triton_overlap, 'refusals', [])
-    monkeypatch.setattr(mmseg_plugin, 'triton_kernels', Broken(), raising=False)
+    monkeypatch.setattr(kernels, 'triton_kernels', Broken(), raising=False)
     with pytest.warns(
         UserWarning, match='^no overlap kernels by Triton, plain PyTorch goes on: RuntimeError: no '
     ) as caught:
@@ -250,8 +250,8 @@ def broken(monkeypatch):
     monkeypatch.setattr(triton_overlap, 'refusals', [])
     monkeypatch.setattr(triton_overlap, 'INSTALLED', True)
     monkeypatch.setattr(triton_overlap, 'INTERPRETED', True)
-    monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
-    monkeypatch.setattr(mmseg_plugin, 'triton_kernels', Broken(), raising=False)
+    monkeypatch.setattr(choice, 'MODE', 'fused')
+    monkeypatch.setattr(kernels, 'triton_kernels', Broken(), raising=False)
 
 
 @pytest.mark.parametrize('name', ['JaccardMetricLoss', 'FocalTverskyLoss'])

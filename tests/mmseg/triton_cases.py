@@ -5,7 +5,7 @@ from functools import cached_property
 
 import torch
 
-from mmseg_plugin import triton_overlap
+from mmseg_plugin.kernels.overlap import triton_launch as triton_overlap
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ package = types.ModuleType('mmseg_plugin')
 package.__path__ = [str(Path(__file__).resolve().parents[2] / 'mmseg_plugin')]
 sys.modules['mmseg_plugin'] = package
 
-from mmseg_plugin import triton_kernels, triton_overlap
+from mmseg_plugin.kernels.overlap import triton_kernels
+from mmseg_plugin.kernels.overlap import triton_launch as triton_overlap
 
 CALLS = [  # capability, shape, dtype, target, weight, activation, flavour
     (90, (2, 19, 4096), torch.bfloat16, torch.int64, torch.bool, 'softmax', 'product'),

@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 
-from mmseg_plugin import overlap_cpu, triton_overlap
+from mmseg_plugin.kernels.overlap import cpu as overlap_cpu
+from mmseg_plugin.kernels.overlap import triton_launch as triton_overlap
 from tests.mmseg import triton_cases, triton_losses
 
 

@@ -36,13 +36,13 @@ def faults():
 
 
 def torch_faults():
-    from mmseg_plugin import fused_overlap, overlap_cpu, overlap_hard, triton_overlap
     from mmseg_plugin.evaluation import fine_grained
+    from mmseg_plugin.kernels.overlap import choice, cpu, hard, triton_launch
     from mmseg_plugin.losses.base import Loss, RegionLoss
 
-    forward, gradient_, blocks = overlap_cpu.forward, overlap_cpu.gradient_, overlap_cpu.blocks
-    kernels = triton_overlap.kernel_forward
-    counts, call, many = fine_grained.tensor_counts, Loss.forward, overlap_hard.ManyClasses.gradient_
+    forward, gradient_, blocks = cpu.forward, cpu.gradient_, cpu.blocks
+    kernels = triton_launch.kernel_forward
+    counts, call, many = fine_grained.tensor_counts, Loss.forward, hard.ManyClasses.gradient_
 
     def off(*call, **options):
         sums, kept = forward(*call, **options)
@@ -56,14 +56,14 @@ def torch_faults():
         'value': (RegionLoss, 'after_mean', lambda self, mean: mean + 1e-4),
         'gradient': (RegionLoss, 'after_mean', lambda self, mean: mean + 1e-3 * (mean - mean.detach())),
         'number_for_nan': (Loss, 'forward', lambda self, *a, **k: call(self, *a, **k).nan_to_num(0.5)),
-        'fused': (overlap_cpu, 'forward', off),
-        'fused_gradient': (overlap_cpu, 'gradient_', lambda *a: gradient_(*a).mul_(1.001)),
-        'fused_blocks': (overlap_cpu, 'blocks', all_but_the_last),
+        'fused': (cpu, 'forward', off),
+        'fused_gradient': (cpu, 'gradient_', lambda *a: gradient_(*a).mul_(1.001)),
+        'fused_blocks': (cpu, 'blocks', all_but_the_last),
         'fused_many_classes': (
-            overlap_hard.ManyClasses, 'gradient_', lambda self, *a: many(self, *a).mul_(1.001)
+            hard.ManyClasses, 'gradient_', lambda self, *a: many(self, *a).mul_(1.001)
         ),
-        'fused_never': (fused_overlap, 'SMALL', 10**9),
-        'kernels': (triton_overlap, 'kernel_forward', lambda *a: kernels(*a) * 1.001),
+        'fused_never': (choice, 'SMALL', 10**9),
+        'kernels': (triton_launch, 'kernel_forward', lambda *a: kernels(*a) * 1.001),
         'metric': (fine_grained, 'tensor_counts', lambda pred, *a: counts(pred * 0, *a)),
     }  # fmt: skip
 

@@ -4,8 +4,8 @@ import torch
 from torch import distributed
 from torch.nn import functional
 
-from mmseg_plugin import lovasz_rows
 from mmseg_plugin.inputs import accumulator
+from mmseg_plugin.kernels.lovasz import rows as in_numpy
 from mmseg_plugin.overlap import ratio
 
 BLOCK = 2**20  # pixels (of any class) that PyTorch sorts together: what that needs beside the logits stays small
@@ -109,7 +109,7 @@ def solve_in_numpy(rows, hinge, classes, present, softmax):
 
     cells, threads = rows.cells(classes), torch.get_num_threads()
     opposites = softmax and len(classes) == x.shape[1] == 2 and labels.ndim == 3
-    losses = lovasz_rows.solve_rows(x, inside, valid, hinge, cells, present, slope, threads, opposites)
+    losses = in_numpy.solve_rows(x, inside, valid, hinge, cells, present, slope, threads, opposites)
     return rows.x.new_tensor(losses)
 
 
@@ -127,7 +127,7 @@ class LovaszExtension(torch.autograd.Function):
         slope = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
         rows = Rows(batch, x, slope, spec.per_image)
         quick = x.device.type == 'cpu' and x.dtype == torch.float32 and ranks.number == 1
-        if quick and rows.span <= lovasz_rows.LONGEST and rows.equally_weighted():
+        if quick and rows.span <= in_numpy.LONGEST and rows.equally_weighted():
             sums = solve_in_numpy(rows, hinge, classes, spec.classes in ('auto', 'present'), activation == 'softmax')
         else:
             sums = solve_blocks(rows, hinge, classes, ranks)

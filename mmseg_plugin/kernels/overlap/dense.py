@@ -2,7 +2,7 @@
 
 import torch
 
-from mmseg_plugin.overlap_sums import from_the_others_, one_hot, softmax, softmax_gradient_
+from mmseg_plugin.kernels.overlap.sums import from_the_others_, one_hot, softmax, softmax_gradient_
 
 
 class Dense:

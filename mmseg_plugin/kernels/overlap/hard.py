@@ -6,7 +6,7 @@ those of the probabilities on and off the true class, so fn needs no 1 - p and b
 
 import torch
 
-from mmseg_plugin.overlap_sums import from_the_others_, one_hot, products, softmax, softmax_gradient_
+from mmseg_plugin.kernels.overlap.sums import from_the_others_, one_hot, products, softmax, softmax_gradient_
 
 
 class TwoClasses:

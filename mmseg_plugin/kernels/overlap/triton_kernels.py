@@ -1,4 +1,4 @@
-"""Triton kernels of the overlap statistics and their gradient; ``triton_overlap`` launches them.
+"""Triton kernels of the overlap statistics and their gradient; ``triton_launch`` launches them.
 
 A program sees CHUNKS tiles of CHUNK classes x PIXELS of one image at a time, all of them in registers: a tuple of small
 tiles wastes fewer lanes on classes that do not exist than one tile, whose sides are powers of 2. Where all classes fit
@@ -10,7 +10,7 @@ else float32.
 import triton
 import triton.language as tl
 
-from mmseg_plugin.triton_pixels import (
+from mmseg_plugin.kernels.overlap.triton_pixels import (
     fold,
     heed,
     inverse_of,

@@ -2,7 +2,7 @@
 
 Shapes: pred (N, C, P), any strides; target (N, P) class ids or (N, C, P) labels in [0, 1]; weight None or (N, P), False
 or 0 where a pixel does not count: there pred and target may hold anything. activation: 'softmax', 'sigmoid' or 'none';
-flavour: one of ``fused_overlap``; no sum cancels, so that 'exact' is 'product'.
+flavour: one of ``fused``; no sum cancels, so that 'exact' is 'product'.
 
 Blocks of pixels are added in float32 (in float64 for float64), the blocks in float64, always in the same order. Where
 Triton cannot compile or launch, or what it computes differs from PyTorch's operators on a small batch, these take over
@@ -235,7 +235,7 @@ def launched(pred, how, launches):
     try:
         import triton.language as tl
 
-        from mmseg_plugin import triton_kernels
+        from mmseg_plugin.kernels.overlap import triton_kernels
 
         number = tl.float64 if real(pred) == torch.float64 else tl.float32
         with torch.cuda.device_of(pred):

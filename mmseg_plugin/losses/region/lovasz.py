@@ -6,8 +6,8 @@ from mmseg.registry import MODELS
 from mmseg_plugin.distributed import place, sum_over_ranks
 from mmseg_plugin.granularity import counted, mean_of_sums
 from mmseg_plugin.inputs import accumulator
+from mmseg_plugin.kernels.lovasz.extension import Ranks, count_pixels, lovasz_sums
 from mmseg_plugin.losses.base import RegionLoss
-from mmseg_plugin.lovasz_extension import Ranks, count_pixels, lovasz_sums
 from shared_spec import LOSSES, shapes
 
 

@@ -2,7 +2,7 @@
 
 Shapes: pred (N, C, P); target ids (N, P) or soft labels (N, C, P); weight None or (N, P), False or 0 where a pixel
 does not count: there pred may be NaN or infinite and the target anything. How a block is treated depends on the
-labels: two classes, few, many (``overlap_hard``), everything else (``overlap_dense``). Each way has ``labels``,
+labels: two classes, few, many (``hard``), everything else (``dense``). Each way has ``labels``,
 ``probabilities``, ``sums``, ``keep_`` (what stays in the probabilities' memory until the backward pass) and
 ``gradient_`` (which turns that into d loss / d pred).
 """
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from mmseg_plugin import values
-from mmseg_plugin.overlap_dense import Dense
-from mmseg_plugin.overlap_hard import FewClasses, ManyClasses, TwoClasses
+from mmseg_plugin.kernels.overlap.dense import Dense
+from mmseg_plugin.kernels.overlap.hard import FewClasses, ManyClasses, TwoClasses
 
 SHARE = 2**18  # numbers of a block for each thread, of which there are two or more
 FEW = 12  # classes up to which a one-hot block is faster than reading and writing single entries
@@ -32,6 +32,7 @@ class Part(NamedTuple):
 class Kept(NamedTuple):
     """What the forward leaves to ``gradient_``: x (N, C, P), true (N, P) or None, part of inputs that are one block."""
 
+    way: object
     x: Tensor
     true: Tensor | None
     part: Part | None
@@ -47,7 +48,7 @@ def forward(pred, target, weight, activation, flavour, keep=False):
         sums = finite_sums(way, x, t, part) if sound(pred, target, weight, activation) else not_a_number(n, c)
         if keep:
             way.keep_(x, part)
-        return sums, Kept(x, t, part) if keep else None
+        return sums, Kept(way, x, t, part) if keep else None
     sums = torch.zeros((3, n, c), dtype=torch.float64)
     kept = torch.empty_like(pred, dtype=dtype) if keep else None
     true = torch.empty((n, p), dtype=dtype) if keep and way.takes_out else None
@@ -60,14 +61,13 @@ def forward(pred, target, weight, activation, flavour, keep=False):
             way.keep_(x, part)
         if true is not None:
             true[place] = t
-    return sums, Kept(kept, true, None) if keep else None
+    return sums, Kept(way, kept, true, None) if keep else None
 
 
-def gradient_(kept, target, weight, grad, activation, flavour):
+def gradient_(kept, target, weight, grad):
     """d loss / d pred in the memory of kept.x; grad (3, N, C) is d loss / d (tp, fp, fn)."""
-    x, t, part = kept
+    way, x, t, part = kept
     n, c, p = x.shape
-    way = way_of(target, activation, c, flavour)
     if part is not None:
         return way.gradient_(x, t, part, grad.to(x.dtype))
     for place in blocks(n, c, p):

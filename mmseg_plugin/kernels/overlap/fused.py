@@ -1,32 +1,18 @@
 """``torch.ops.segparity.overlap``: tp, fp, fn from logits in one operator whose gradient is written by hand.
 
-SEGPARITY_OVERLAP says when it runs: ``auto`` (where it is faster than the same in PyTorch's own operators), ``fused``
-(wherever it can) or ``plain`` (nowhere: for second derivatives, or several backward passes through one loss).
+When it runs: ``choice``.
 """
-
-import os
 
 import torch
 from torch import Tensor
 
-from mmseg_plugin import overlap_cpu, triton_overlap, values
+from mmseg_plugin import values
+from mmseg_plugin.kernels.overlap import cpu, triton_launch
+from mmseg_plugin.kernels.overlap.choice import HAS_OPERATORS, choose, has_kernels
 
-SMALL = 2**11  # numbers in the logits below which it gains nothing and PyTorch's own operators allow more
-HAS_OPERATORS = hasattr(torch.library, 'custom_op')  # PyTorch 2.4
 PLAIN = 'with SEGPARITY_OVERLAP=plain in the environment it can'
 ONCE = f'the gradient of fused overlap statistics cannot be taken twice, the first overwrote what it needs: {PLAIN}'
 FIRST_ORDER = f'the gradient of fused overlap statistics cannot be differentiated again: {PLAIN}'
-
-
-def mode_of(value):
-    """The mode that SEGPARITY_OVERLAP names; empty is auto."""
-    modes = ('auto', 'fused', 'plain')
-    if value and value not in modes:
-        raise ValueError(f'SEGPARITY_OVERLAP must be one of {", ".join(modes)}, got {value!r}')
-    return value or 'auto'
-
-
-MODE = mode_of(os.environ.get('SEGPARITY_OVERLAP', ''))
 
 
 def fused_overlap(pred, target, weight, activation, flavour):
@@ -42,44 +28,14 @@ def fused_overlap(pred, target, weight, activation, flavour):
         squared   p y, p^2 - p y, y^2 - p y
         errors    (p - y)^2 y, (p - y)^2 (1 - y), y
     """
-    if not takes(pred, target, weight, activation, flavour):
+    chosen = choose(pred, target, weight, activation, flavour)
+    if chosen.way == 'plain':
         return None
-    if not (on_accelerator(pred, flavour) or pred.is_contiguous() or pred.transpose(1, 2).is_contiguous()):
+    if chosen.way == 'cpu' and not (pred.is_contiguous() or pred.transpose(1, 2).is_contiguous()):
         pred = pred.contiguous()
-    if keeps(pred, target, activation, flavour):
+    if chosen.overwrites:
         return OverwritesProbabilities.apply(pred, target, weight, activation, flavour)
     return overlap(pred, target, weight, activation, flavour)
-
-
-def takes(pred, target, weight, activation, flavour):
-    """Whether the fused operator can run, and is the faster one."""
-    if MODE == 'plain' or not HAS_OPERATORS or pred.numel() == 0:
-        return False
-    if target.requires_grad or (weight is not None and weight.requires_grad):
-        return False
-    if not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None:
-        return False  # under torch.func
-    if on_accelerator(pred, flavour):
-        if target.device != pred.device or (weight is not None and weight.device != pred.device):
-            return False  # PyTorch's own operators say so
-    elif not pred.is_cpu:
-        return False
-    return MODE == 'fused' or pred.numel() >= SMALL
-
-
-def keeps(pred, target, activation, flavour):
-    """Whether the forward's probabilities become the gradient: not in a traced graph, which overwrites nothing."""
-    if torch.compiler.is_compiling() or type(pred) not in (Tensor, torch.nn.Parameter):
-        return False
-    same_dtype = pred.dtype in (torch.float32, torch.float64) and activation != 'none'
-    suffice = flavour != 'exact' or (activation == 'softmax' and target.dim() == 2)  # without the logits
-    by_cpu = pred.is_cpu and not on_accelerator(pred, flavour)
-    return by_cpu and same_dtype and suffice and pred.requires_grad and torch.is_grad_enabled()
-
-
-def on_accelerator(pred, flavour):
-    """Whether a kernel for pred's device is at hand: Triton's for CUDA, and for the CPU in Triton's interpreter."""
-    return triton_overlap.available(pred, flavour)
 
 
 class OverwritesProbabilities(torch.autograd.Function):
@@ -87,9 +43,8 @@ class OverwritesProbabilities(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, pred, target, weight, activation, flavour):
-        statistics, ctx.kept = overlap_cpu.forward(pred, target, weight, activation, flavour, keep=True)
+        statistics, ctx.kept = cpu.forward(pred, target, weight, activation, flavour, keep=True)
         ctx.save_for_backward(target, weight)
-        ctx.call = activation, flavour
         return statistics
 
     @staticmethod
@@ -100,7 +55,7 @@ class OverwritesProbabilities(torch.autograd.Function):
             raise RuntimeError(ONCE)
         kept, ctx.kept = ctx.kept, None
         with torch.autocast('cpu', enabled=False):
-            gradient = overlap_cpu.gradient_(kept, *ctx.saved_tensors, grad, *ctx.call)
+            gradient = cpu.gradient_(kept, *ctx.saved_tensors, grad)
         return gradient, None, None, None, None
 
 
@@ -109,20 +64,20 @@ if HAS_OPERATORS:
     @torch.library.custom_op('segparity::overlap', mutates_args=())
     def overlap(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
         with torch.autocast(pred.device.type, enabled=False):
-            if pred.is_cpu and not on_accelerator(pred, flavour):
-                sums = overlap_cpu.forward(pred, target, weight, activation, flavour)[0]
+            if pred.is_cpu and not has_kernels(pred, flavour):
+                sums = cpu.forward(pred, target, weight, activation, flavour)[0]
                 labelled = target.dim() == 3 or values.are_sound(target, weight, pred.shape[1])
                 return sums if labelled else sums.fill_(torch.nan)  # in a compiled model nobody has looked
-            return triton_overlap.forward(pred, target, weight, activation, flavour)
+            return triton_launch.forward(pred, target, weight, activation, flavour)
 
     @torch.library.custom_op('segparity::overlap_gradient', mutates_args=())
     def overlap_gradient(
         pred: Tensor, target: Tensor, weight: Tensor | None, grad: Tensor, activation: str, flavour: str
     ) -> Tensor:
         with torch.autocast(pred.device.type, enabled=False):
-            if pred.is_cpu and not on_accelerator(pred, flavour):
-                return overlap_cpu.gradient(pred, target, weight, grad, activation, flavour)
-            return triton_overlap.backward(pred, target, weight, grad, activation, flavour)
+            if pred.is_cpu and not has_kernels(pred, flavour):
+                return cpu.gradient(pred, target, weight, grad, activation, flavour)
+            return triton_launch.backward(pred, target, weight, grad, activation, flavour)
 
     @overlap.register_fake
     def _(pred, target, weight, activation, flavour):

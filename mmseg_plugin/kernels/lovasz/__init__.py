@@ -1,0 +1,1 @@
+"""The Lovasz extension: ``extension`` is the operator, ``rows`` sorts on the CPU."""
