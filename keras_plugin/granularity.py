@@ -1,54 +1,65 @@
 """The D, I and C means over (image, class) cells in Keras, of the global batch under data parallelism."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from keras import backend, ops
 
+from keras_plugin.arithmetic import largest, ratio
 from keras_plugin.distributed import sum_over_replicas
-from keras_plugin.overlap import largest, ratio
 from shared_spec import shapes
 from shared_spec.granularity import as_weights
 
 
-def counted(spec, batch):
-    """(N, C) which cells count."""
+class CellSums(NamedTuple):
+    """What a loss adds up over the pixels of each (image, class) cell: ``sums``, such as tp, fp and fn, each (N, C).
+
+    size (N, C): for class ids the weight of a class's pixels, which says where it is present; None if it is not known.
+    """
+
+    sums: tuple
+    size: Any = None
+
+
+def counted(spec, batch, size=None):
+    """(N, C) which cells count; size: that of ``CellSums``."""
     c = batch.channels
     chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
     classes = spec.classes
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
     if classes == 'present':
-        cells = batch.present(spec.presence_threshold)
+        cells = batch.present(spec.presence_threshold, size)
     else:
         cells = ops.convert_to_tensor(np.array([[k in chosen for k in range(c)]]), dtype='bool')
     return ops.logical_and(cells, batch.has_pixel[:, None])
 
 
-def mean_over_cells(spec, batch, statistics, cell_loss, class_weight=None):
-    """A scalar: ``cell_loss`` of the statistics, each (N, C), averaged as the granularity of ``spec`` says.
+def mean_over_cells(spec, batch, cells, cell_loss, class_weight=None):
+    """A scalar: ``cell_loss`` of the ``CellSums``, averaged as the granularity of ``spec`` says.
 
     D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
     the images in which a class counts, then classes. Everything that replicas add up travels in one vector.
     """
-    parts = sum_over_replicas(cell_sums(spec, batch, statistics, cell_loss, class_weight), spec.sync)
+    parts = sum_over_replicas(parts_of_mean(spec, batch, cells, cell_loss, class_weight), spec.sync)
     return mean_of_sums(spec, parts, cell_loss, class_weight)
 
 
-def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
+def parts_of_mean(spec, batch, cells, cell_loss, class_weight=None):
     """What replicas add up for the mean over cells: name -> tensor."""
     c = batch.channels
-    dtype = backend.standardize_dtype(statistics[0].dtype)
+    dtype = backend.standardize_dtype(cells.sums[0].dtype)
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
-    cells = counted(spec, batch)
-    count = ops.cast(cells, dtype)
+    count = ops.cast(counted(spec, batch, cells.size), dtype)
     class_weight = ops.convert_to_tensor(class_weight or [1.0] * c, dtype=dtype)
     image_weight = ops.cast(batch.image_weight, dtype)
     levels = as_weights(spec.granularity)
     parts = {}
     if 'D' in levels:
-        parts['D'] = ops.stack([ops.sum(s, axis=0) for s in statistics])
+        parts['D'] = ops.stack([ops.sum(s, axis=0) for s in cells.sums])
         parts['counts'] = ops.sum(count, axis=0)
     if 'I' in levels or 'C' in levels:
-        loss = count * cell_loss(*statistics) * class_weight
+        loss = count * cell_loss(*cells.sums) * class_weight
     if 'I' in levels:
         image_loss = ratio(ops.sum(loss, axis=1), ops.sum(count, axis=1), 0.0)
         w = image_weight * largest(count, axis=1)
@@ -56,7 +67,6 @@ def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
     if 'C' in levels:
         w = image_weight[:, None] * count
         parts['C'] = ops.stack([ops.sum(w * loss, axis=0), ops.sum(w, axis=0)])
-
     return parts
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras import backend, ops
 
 from keras_plugin import values
-from keras_plugin.overlap import floor, largest
+from keras_plugin.arithmetic import accumulator, floor, largest, log1m_exp
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
 
@@ -36,8 +36,7 @@ class Batch:
     labels_weight (N, P) is the weight without what predictions make NaN of, unpredicted (N, P) where those do, or None;
     doubted: whether any weight may be NaN.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
-    dtype, channels, space, line: the length of its last axis, a tensor where it is not known, and size (N, C): for class
-    ids the weight of a class's pixels, once a loss has it.
+    dtype, channels, space, and line: the length of its last axis, a tensor where it is not known.
     """
 
     def __init__(self, given, labels, weight, unpredicted, image_weight, hard, softmax, logits, space, line, doubted):
@@ -45,13 +44,13 @@ class Batch:
         self.labels_weight, self.unpredicted, self.doubted = weight, unpredicted, doubted
         self.hard, self.softmax, self.logits = hard, softmax, logits
         self.space, self.line = space, line
-        self.dtype, self.channels, self.size = backend.standardize_dtype(given.dtype), given.shape[-1], None
+        self.dtype, self.channels = backend.standardize_dtype(given.dtype), given.shape[-1]
 
     def with_target(self, target):
         """The same batch with another dense target."""
         other = copy.copy(self)
         other.labels = other.target = target
-        other.channels, other.size = target.shape[-1], None
+        other.channels = target.shape[-1]
         return other
 
     @made_once
@@ -145,13 +144,14 @@ class Batch:
         """(N,) whether an image has any pixel that counts."""
         return ops.any(self.counts, axis=1)
 
-    def present(self, threshold):
+    def present(self, threshold, size=None):
         """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1.
 
         Every class of an image with a weight that is not a number: XLA makes ``0 * NaN`` 0 where the 0 was a boolean.
+        size (N, C): for class ids the weight of a class's pixels, where it is known already.
         """
-        if self.size is not None:
-            return values.negated(self.size <= 0)
+        if size is not None:
+            return values.negated(size <= 0)
         nowhere = ops.isnan(self.weight)
         if self.softmax and self.logits and self.unpredicted is None and not values.seen_finite(self.given):
             spoiled = ops.isnan(self.prob[..., 0])  # a softmax is NaN in all classes or in none
@@ -185,26 +185,6 @@ class Batch:
 def only(pixels, x):
     """x (N, P, C) with 0 at other ``pixels`` (N, P)."""
     return ops.where(pixels[..., None], x, ops.zeros_like(x))
-
-
-def log1m_exp(x):
-    """log(1 - exp(x)) for x < 0 that is not near 0."""
-    return ops.log1p(-ops.exp(x))
-
-
-def accumulator(x):
-    """The dtype in which statistics are added: TensorFlow's own float32 sums are too coarse (1e-5 on a large image)."""
-    return 'float64' if backend.backend() == 'tensorflow' else backend.standardize_dtype(x.dtype)
-
-
-def widest(x):
-    """The dtype for sums of unlike terms: float64 where the backend has it (JAX without x64, Apple's GPUs have not)."""
-    if backend.backend() == 'jax':
-        import jax
-
-        return 'float64' if jax.config.jax_enable_x64 else backend.standardize_dtype(x.dtype)
-    apple = getattr(getattr(x, 'device', None), 'type', '') == 'mps'
-    return backend.standardize_dtype(x.dtype) if apple else 'float64'
 
 
 def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):

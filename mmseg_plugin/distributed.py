@@ -1,4 +1,4 @@
-"""Sums over the ranks of a data-parallel job that keep their gradients."""
+"""Sums over the ranks of a data-parallel job that keep their gradients, and what ranks gather without one."""
 
 import torch
 from torch import distributed
@@ -44,3 +44,10 @@ def sum_over_ranks(parts, sync):
     vector = _SumOverRanks.apply(torch.cat([x.reshape(-1) for x in parts.values()]))
     pieces = vector.split([x.numel() for x in parts.values()])
     return {name: piece.reshape(x.shape) for (name, x), piece in zip(parts.items(), pieces)}
+
+
+def gather(x):
+    """What each rank has as ``x``, of one shape everywhere, in the order of the ranks; without a gradient."""
+    parts = [torch.empty_like(x) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, x)
+    return parts

@@ -1,60 +1,76 @@
 """The D, I and C means over (image, class) cells in PyTorch, of the global batch under data parallelism."""
 
 import functools
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
+from mmseg_plugin.arithmetic import ratio, times
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.overlap import as_tensor, ratio, times
 from shared_spec import shapes
 from shared_spec.granularity import as_weights
 
 
-def counted(spec, batch):
-    """(N, C) which cells count."""
+class CellSums(NamedTuple):
+    """What a loss adds up over the pixels of each (image, class) cell: ``sums`` (K, N, C), such as tp, fp and fn.
+
+    size (N, C): for class ids the weight of a class's pixels, which says where it is present; None if it is not known.
+    """
+
+    sums: Tensor
+    size: Tensor | None = None
+
+    @classmethod
+    def of(cls, *sums, size=None):
+        """From K tensors (N, C)."""
+        return cls(torch.stack(sums), size)
+
+
+def counted(spec, batch, size=None):
+    """(N, C) which cells count; size: that of ``CellSums``."""
     n, c = len(batch.image_weight), batch.channels
     chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
     classes = spec.classes
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
     if classes == 'present':
-        return batch.present(spec.presence_threshold)  # in a pixel that counts
+        return batch.present(spec.presence_threshold, size)  # in a pixel that counts
     cells = batch.has_pixel[:, None].expand(n, c)
     return cells if len(chosen) == c else cells & torch.tensor([k in chosen for k in range(c)], device=cells.device)
 
 
-def mean_over_cells(spec, batch, statistics, cell_loss, class_weight=None):
-    """A scalar: ``cell_loss`` of the statistics, each (N, C), averaged as the granularity of ``spec`` says.
+def mean_over_cells(spec, batch, cells, cell_loss, class_weight=None):
+    """A scalar: ``cell_loss`` of the ``CellSums``, averaged as the granularity of ``spec`` says.
 
     D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
     the images in which a class counts, then classes. Everything that ranks add up travels in one vector.
     """
-    parts = sum_over_ranks(cell_sums(spec, batch, statistics, cell_loss, class_weight), spec.sync)
+    parts = sum_over_ranks(parts_of_mean(spec, batch, cells, cell_loss, class_weight), spec.sync)
     return mean_of_sums(spec, parts, cell_loss, class_weight)
 
 
-def cell_sums(spec, batch, statistics, cell_loss, class_weight=None):
+def parts_of_mean(spec, batch, cells, cell_loss, class_weight=None):
     """What ranks add up for the mean over cells: name -> tensor."""
     c = batch.channels
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
-    cells = counted(spec, batch)
+    counts = counted(spec, batch, cells.size)
     levels = as_weights(spec.granularity)
     parts = {}
     if 'D' in levels:
-        parts['D'] = as_tensor(statistics).sum(1)
-        parts['counts'] = cells.sum(0, dtype=parts['D'].dtype)
+        parts['D'] = cells.sums.sum(1)
+        parts['counts'] = counts.sum(0, dtype=parts['D'].dtype)
     if 'I' in levels or 'C' in levels:
-        loss = cell_loss(*statistics)
+        loss = cell_loss(*cells.sums)
         image_weight = batch.image_weight.to(loss.dtype)
-        loss = torch.where(cells, loss if class_weight is None else loss * loss.new_tensor(class_weight), 0)
+        loss = torch.where(counts, loss if class_weight is None else loss * loss.new_tensor(class_weight), 0)
     if 'I' in levels:
-        image_loss = ratio(loss.sum(1), cells.sum(1), 0.0)
-        w = image_weight * cells.any(1)
+        image_loss = ratio(loss.sum(1), counts.sum(1), 0.0)
+        w = image_weight * counts.any(1)
         parts['I'] = torch.stack([(w * image_loss).sum(), w.sum()])
     if 'C' in levels:
-        w = image_weight[:, None] * cells
+        w = image_weight[:, None] * counts
         parts['C'] = torch.stack([(w * loss).sum(0), w.sum(0)])
-
     return parts
 
 

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from mmseg_plugin import values
+from mmseg_plugin.arithmetic import accumulator, log1m_exp
 from mmseg_plugin.values import NARROW, can_look, is_compiling
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
@@ -39,8 +40,7 @@ class Batch:
     As losses see them, made when first asked for, in dtype, the wider of float32 and pred's: pred, target (N, C, P) in
     [0, 1] and weight (N, P), all of them 0 where a pixel is absent.
     Besides: image_weight (N,), hard: whether the target came as class ids, activation: softmax, sigmoid, or none for
-    probabilities; softmax: whether classes exclude each other, channels, space, and size (N, C): for hard labels the
-    weight of a class's pixels, once a loss has it.
+    probabilities; softmax: whether classes exclude each other, channels and space.
     """
 
     def __init__(self, owner, given, labels, pixel_weight, image_weight, hard, softmax, activation, space, visible):
@@ -48,12 +48,12 @@ class Batch:
         self.given, self.labels, self.pixel_weight, self.image_weight = given, labels, pixel_weight, image_weight
         self.hard, self.softmax, self.activation, self.space = hard, softmax, activation, space
         self.logits = activation != 'none'
-        self.dtype, self.channels, self.size = image_weight.dtype, given.shape[1], None
+        self.dtype, self.channels = image_weight.dtype, given.shape[1]
 
     def with_target(self, target):
         """The same batch with another dense target."""
         other = copy.copy(self)
-        other.target, other.channels, other.size = target, target.shape[1], None
+        other.target, other.channels = target, target.shape[1]
         return other
 
     def look(self):
@@ -155,13 +155,14 @@ class Batch:
             return torch.full_like(self.image_weight, self.given.shape[2], dtype=accumulator(self.image_weight))
         return w.sum(1, dtype=accumulator(self.image_weight))
 
-    def present(self, threshold):
+    def present(self, threshold, size=None):
         """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1.
 
-        Every class of an image with a weight that is not a number, so that nothing hides it.
+        Every class of an image with a weight that is not a number, so that nothing hides it. size (N, C): for class ids
+        the weight of a class's pixels, where it is known already.
         """
-        if self.size is not None:
-            return ~(self.size <= 0)
+        if size is not None:
+            return ~(size <= 0)
         return (self.largest_target > threshold) | self.weight.isnan().any(1, keepdim=True)
 
     @property
@@ -174,23 +175,6 @@ class Batch:
         x = x * self.weight[:, None]
         x = x.unflatten(2, (-1, self.space[-1])).sum(3) if x.shape[2] else x
         return x.to(accumulator(x)).sum(2)
-
-
-def times_log(share, log):
-    """share * log of a probability, in which 0 * log 0 is 0."""
-    if can_look(log) and (not log.numel() or log.detach().amin().item() > -torch.inf):
-        return share * log
-    return torch.where(log.isneginf() & (share == 0), 0, share * log)
-
-
-def log1m_exp(x):
-    """log(1 - exp(x)) for x < 0 that is not near 0."""
-    return torch.log1p(-x.exp())
-
-
-def accumulator(x):
-    """The dtype in which statistics are added and compared: float64 where the device has it."""
-    return x.dtype if x.device.type == 'mps' else torch.float64
 
 
 def prepare(spec, pred, target, weight=None, ignore_index=None):

@@ -57,7 +57,7 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
 
 
 class RegionLoss(Loss):
-    """A loss of overlap statistics: ``statistics(batch)`` gives (N, C) tensors, ``cell_loss`` turns them into losses."""
+    """A loss of sums over (image, class) cells: ``statistics(batch)`` gives ``CellSums``, ``cell_loss`` losses of them."""
 
     def compute(self, batch):
         mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_plugin.overlap import ratio
+from keras_plugin.arithmetic import ratio
 from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class, known_shape
 from keras_plugin.values import spoiled
 from shared_spec import shapes

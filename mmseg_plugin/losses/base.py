@@ -5,9 +5,9 @@ from numbers import Real
 import torch
 from torch import nn
 
+from mmseg_plugin.arithmetic import ratio, times
 from mmseg_plugin.granularity import mean_over_cells
 from mmseg_plugin.inputs import prepare
-from mmseg_plugin.overlap import ratio, times
 from mmseg_plugin.values import can_look
 from shared_spec.spec import NamedParameters, SpecError
 
@@ -68,7 +68,7 @@ def not_a_number_throughout(loss):
 
 
 class RegionLoss(Loss):
-    """A loss of overlap statistics: ``statistics(batch)`` gives (N, C) tensors, ``cell_loss`` turns them into losses."""
+    """A loss of sums over (image, class) cells: ``statistics(batch)`` gives ``CellSums``, ``cell_loss`` losses of them."""
 
     def compute(self, batch):
         mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)

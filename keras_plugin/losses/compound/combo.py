@@ -3,10 +3,11 @@
 import keras
 from keras import ops
 
+from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
-from keras_plugin.granularity import cell_sums, mean_of_sums
+from keras_plugin.granularity import mean_of_sums, parts_of_mean
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import product_overlap, ratio, score
+from keras_plugin.overlap import product_overlap, score
 from shared_spec import LOSSES
 
 
@@ -36,7 +37,7 @@ class ComboLoss(Loss):
         loss = -spec.beta * batch.times_log(y, log_p) - (1 - spec.beta) * batch.times_log(1 - y, log_q)
         loss = batch.sum(loss if y.shape[-1] == 1 else loss[..., 1:]) / max(1, y.shape[-1] - 1)
         mass = batch.sum(ops.ones_like(y[..., :1]))
-        parts = cell_sums(spec, batch, product_overlap(batch), self.cell_loss)
+        parts = parts_of_mean(spec, batch, product_overlap(batch), self.cell_loss)
         parts['ce'] = ops.stack([ops.sum(loss), ops.sum(mass)])
 
         parts = sum_over_replicas(parts, spec.sync)

@@ -5,10 +5,11 @@ import math
 import keras
 from keras import ops
 
+from keras_plugin.arithmetic import clip, floor, ratio
 from keras_plugin.distributed import sum_over_replicas
-from keras_plugin.granularity import cell_sums, mean_of_sums
+from keras_plugin.granularity import mean_of_sums, parts_of_mean
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import clip, exact_overlap, floor, ratio
+from keras_plugin.overlap import exact_overlap
 from shared_spec import LOSSES
 
 
@@ -44,7 +45,7 @@ class ExponentialLogarithmicLoss(Loss):
         low, high = -math.log1p(-spec.clip), -math.log(spec.clip)
         loss = [batch.sum(share * clip(-log, low, high) ** spec.gamma_ce) for share, log in sides]
         size = [batch.sum(share) for share, _ in sides]
-        parts = cell_sums(spec, batch, exact_overlap(batch), self.cell_loss)
+        parts = parts_of_mean(spec, batch, exact_overlap(batch), self.cell_loss)
         parts['ce'], parts['size'] = ops.sum(ops.stack(loss), axis=1), ops.sum(ops.stack(size), axis=1)
         parts['mass'] = ops.sum(batch.sum(ops.ones_like(y[..., :1]))) * (1 if batch.softmax else c)
 

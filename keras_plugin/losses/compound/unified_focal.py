@@ -5,11 +5,11 @@ import math
 import keras
 from keras import ops
 
+from keras_plugin.arithmetic import clip, power, ratio
 from keras_plugin.distributed import sum_over_replicas
-from keras_plugin.granularity import cell_sums, mean_of_sums
+from keras_plugin.granularity import CellSums, mean_of_sums, parts_of_mean
 from keras_plugin.inputs import only
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import clip, power, ratio
 from shared_spec import LOSSES
 from shared_spec.inputs import FLOOR
 
@@ -48,8 +48,8 @@ class UnifiedFocalLoss(Loss):
             return power(ratio(wrong, tp + wrong + spec.smooth, 0.0), ops.cast(tversky, tp.dtype))
 
         focal = batch.sum(weights * q**focus * y * nll)
-        statistics = batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
-        parts = cell_sums(cells, batch.with_target(y), statistics, cell_loss)
+        sums = CellSums((batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)))
+        parts = parts_of_mean(cells, batch.with_target(y), sums, cell_loss)
         mass = batch.sum(ops.ones_like(y[..., :1])) * (1 if batch.softmax else c)
         parts['focal'] = ops.stack([ops.sum(focal), ops.sum(mass)])
 

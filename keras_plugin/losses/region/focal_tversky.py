@@ -2,8 +2,9 @@
 
 import keras
 
+from keras_plugin.arithmetic import power, ratio
 from keras_plugin.losses.base import RegionLoss
-from keras_plugin.overlap import exact_overlap, power, ratio
+from keras_plugin.overlap import exact_overlap
 from shared_spec import LOSSES
 
 

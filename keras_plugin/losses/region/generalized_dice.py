@@ -3,9 +3,10 @@
 import keras
 from keras import backend, ops
 
+from keras_plugin.arithmetic import largest, ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import largest, metric_overlap, product_overlap, ratio
+from keras_plugin.overlap import metric_overlap, product_overlap
 from shared_spec import LOSSES, shapes
 from shared_spec.granularity import as_weights
 from shared_spec.losses.region.generalized_dice import EXPONENT
@@ -31,17 +32,17 @@ class GeneralizedDiceLoss(Loss):
     def compute(self, batch):
         spec, c = self.spec, batch.channels
         chosen = ops.convert_to_tensor(shapes.chosen(type(spec).__name__, spec.classes, c), dtype='int32')
-        statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
-        statistics = [ops.take(s, chosen, axis=1) for s in statistics]
-        dtype = backend.standardize_dtype(statistics[0].dtype)
-        present = ops.take(batch.present(spec.presence_threshold), chosen, axis=1)
+        sums, size = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
+        sums = [ops.take(s, chosen, axis=1) for s in sums]
+        dtype = backend.standardize_dtype(sums[0].dtype)
+        present = ops.take(batch.present(spec.presence_threshold, size), chosen, axis=1)
         levels = as_weights(spec.granularity)
         parts = {}
         if 'D' in levels:
-            parts['D'] = ops.stack([ops.sum(s, axis=0) for s in (*statistics, ops.cast(present, dtype))])
+            parts['D'] = ops.stack([ops.sum(s, axis=0) for s in (*sums, ops.cast(present, dtype))])
         if 'I' in levels:
             w = ops.cast(batch.image_weight, dtype) * ops.cast(batch.has_pixel, dtype)
-            parts['I'] = ops.stack([ops.sum(w * self.ratio_loss(*statistics, present)), ops.sum(w)])
+            parts['I'] = ops.stack([ops.sum(w * self.ratio_loss(*sums, present)), ops.sum(w)])
 
         parts = sum_over_replicas(parts, spec.sync)
         result = 0.0

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
+from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import ratio
 from shared_spec import LOSSES
 
 

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from keras_plugin.arithmetic import floor
 from keras_plugin.losses.base import RegionLoss
-from keras_plugin.overlap import floor, metric_overlap, score
+from keras_plugin.overlap import metric_overlap, score
 from shared_spec import LOSSES
 from shared_spec.losses.region.jdt import TINY
 

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
+from keras_plugin.arithmetic import floor, ratio, running_sum, widest
 from keras_plugin.distributed import all_replicas
-from keras_plugin.inputs import widest
+from keras_plugin.granularity import CellSums
 from keras_plugin.losses.base import RegionLoss
-from keras_plugin.overlap import floor, ratio, running_sum
 from shared_spec import LOSSES
 
 
@@ -33,7 +33,7 @@ class Lovasz(RegionLoss):
     """What the two share: the sums of an (image, class) cell, whose means are those of the other region losses."""
 
     def statistics(self, batch):
-        """((N, C) sums of error times increment,), or (1, C) of the batch where its pixels are sorted together."""
+        """(N, C) sums of error times increment, or (1, C) of the batch where its pixels are sorted together."""
         c = batch.channels
         errors = self.errors(batch)
         signed = batch.weight[..., None] * ops.where(batch.target > 0, ops.ones_like(errors), -ops.ones_like(errors))
@@ -48,7 +48,7 @@ class Lovasz(RegionLoss):
             (constant, signed), own = all_replicas([constant, signed], self.spec.sync)
             increments = own(jaccard_increments(constant, signed))
         sums = ops.sum(ops.cast(errors, increments.dtype) * increments, axis=1)
-        return (ops.reshape(sums, (-1, c)),)
+        return CellSums((ops.reshape(sums, (-1, c)),))
 
     def cell_loss(self, sums):
         return sums

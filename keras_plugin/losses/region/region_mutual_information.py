@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import backend, ops
 
+from keras_plugin.arithmetic import floor, largest, ratio, widest
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
-from keras_plugin.inputs import only, widest
+from keras_plugin.inputs import only
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import floor, largest, ratio
 from shared_spec import LOSSES
 from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
 

@@ -6,11 +6,11 @@ import math
 import keras
 from keras import backend, ops
 
+from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
 from keras_plugin.layers.degrees_of_freedom import DegreesOfFreedom, newest
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import ratio
 from shared_spec import LOSSES, SpecError
 
 # of 1/z, 1/z^3, ...: what lgamma(z) is above (z - 1/2)*log(z) - z + log(2*pi)/2

@@ -2,8 +2,9 @@
 
 import keras
 
+from keras_plugin.arithmetic import ratio
+from keras_plugin.granularity import CellSums
 from keras_plugin.losses.base import RegionLoss
-from keras_plugin.overlap import ratio
 from shared_spec import LOSSES
 
 
@@ -26,7 +27,7 @@ class SensitivitySpecificityLoss(RegionLoss):
 
     def statistics(self, batch):
         y, error = batch.target, (batch.target - batch.prob) ** 2
-        return batch.sum(error * y), batch.sum(y), batch.sum(error * (1 - y)), batch.sum(1 - y)
+        return CellSums((batch.sum(error * y), batch.sum(y), batch.sum(error * (1 - y)), batch.sum(1 - y)))
 
     def cell_loss(self, missed, size, false, rest):
         sensitivity = ratio(missed, size + self.spec.smooth, 0.0)

@@ -1,12 +1,11 @@
 """The Lovasz extension of the Jaccard loss in PyTorch: sums of sorted errors times increments, and their gradient."""
 
 import torch
-from torch import distributed
 from torch.nn import functional
 
-from mmseg_plugin.inputs import accumulator
+from mmseg_plugin.arithmetic import accumulator, ratio
+from mmseg_plugin.distributed import gather
 from mmseg_plugin.kernels.lovasz import rows as in_numpy
-from mmseg_plugin.overlap import ratio
 
 BLOCK = 2**20  # pixels (of any class) that PyTorch sorts together: what that needs beside the logits stays small
 CHUNK = 2**20  # numbers of the gradient that are computed together, or a sixteenth of them
@@ -44,9 +43,7 @@ class Ranks:
         if self.number == 1:
             return rows
         own = functional.pad(torch.stack(rows), (0, self.largest - self.sizes[self.rank]))
-        parts = [torch.empty_like(own) for _ in self.sizes]
-        distributed.all_gather(parts, own)
-        return torch.cat(parts, 2).unbind()
+        return torch.cat(gather(own), 2).unbind()
 
     def own(self, rows):
         return rows[:, self.rank * self.largest :][:, : self.sizes[self.rank]]
@@ -160,10 +157,11 @@ def lovasz_sums(batch, hinge, spec, classes, ranks):
     return LovaszExtension.apply(batch.given, batch, activation, hinge, spec, classes, ranks)
 
 
-def count_pixels(batch):
-    """Gives a batch with class ids its ``size``, the weight of the pixels of each class of each image."""
-    if batch.labels.dim() == 2:
-        ids = batch.labels.long()
-        ids = torch.where((batch.weight != 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
-        size = batch.weight.new_zeros(len(ids), batch.channels + 1).scatter_add_(1, ids, batch.weight.clamp(min=0))
-        batch.size = torch.where(size.isnan().any(1, keepdim=True), torch.nan, size[:, :-1])  # which hides nothing
+def pixels_of_classes(batch):
+    """(N, C) the weight of the pixels of each class of each image; None without class ids."""
+    if batch.labels.dim() != 2:
+        return None
+    ids = batch.labels.long()
+    ids = torch.where((batch.weight != 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
+    size = batch.weight.new_zeros(len(ids), batch.channels + 1).scatter_add_(1, ids, batch.weight.clamp(min=0))
+    return torch.where(size.isnan().any(1, keepdim=True), torch.nan, size[:, :-1])  # which hides nothing

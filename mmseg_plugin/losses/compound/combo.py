@@ -3,11 +3,11 @@
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_plugin.arithmetic import ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.granularity import cell_sums, mean_of_sums
-from mmseg_plugin.inputs import times_log
+from mmseg_plugin.granularity import mean_of_sums, parts_of_mean
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import product_overlap, ratio, score
+from mmseg_plugin.overlap import product_overlap, score
 from shared_spec import LOSSES
 
 
@@ -37,7 +37,7 @@ class ComboLoss(Loss):
         loss = -spec.beta * times_log(y, log_p) - (1 - spec.beta) * times_log(1 - y, log_q)
         loss = batch.sum(loss if y.shape[1] == 1 else loss[:, 1:]) / max(1, y.shape[1] - 1)
         mass = batch.sum(torch.ones_like(y[:, :1]))
-        parts = cell_sums(spec, batch, product_overlap(batch), self.cell_loss)
+        parts = parts_of_mean(spec, batch, product_overlap(batch), self.cell_loss)
         parts['ce'] = torch.stack([loss.sum(), mass.sum()])
 
         parts = sum_over_ranks(parts, spec.sync)

@@ -5,10 +5,11 @@ import math
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.granularity import cell_sums, mean_of_sums
+from mmseg_plugin.granularity import mean_of_sums, parts_of_mean
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import exact_overlap, ratio
+from mmseg_plugin.overlap import exact_overlap
 from shared_spec import LOSSES
 
 
@@ -43,7 +44,7 @@ class ExponentialLogarithmicLoss(Loss):
         low, high = -math.log1p(-spec.clip), -math.log(spec.clip)
         loss = [batch.sum(share * (-log).clamp(low, high) ** spec.gamma_ce) for share, log in sides]
         size = [batch.sum(share) for share, _ in sides]
-        parts = cell_sums(spec, batch, exact_overlap(batch), self.cell_loss)
+        parts = parts_of_mean(spec, batch, exact_overlap(batch), self.cell_loss)
         parts['ce'], parts['size'] = torch.stack(loss).sum(1), torch.stack(size).sum(1)
         parts['mass'] = batch.sum(torch.ones_like(y[:, :1])).sum() * (1 if batch.softmax else c)
 

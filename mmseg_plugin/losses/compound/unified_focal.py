@@ -5,10 +5,10 @@ import math
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_plugin.arithmetic import power, ratio
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.granularity import cell_sums, mean_of_sums
+from mmseg_plugin.granularity import CellSums, mean_of_sums, parts_of_mean
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import power, ratio
 from shared_spec import LOSSES
 from shared_spec.inputs import FLOOR
 
@@ -46,8 +46,8 @@ class UnifiedFocalLoss(Loss):
             return power(ratio(wrong, tp + wrong + spec.smooth, 0.0), tversky)
 
         focal = batch.sum(weights[:, None] * q ** focus[:, None] * y * nll)
-        statistics = batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)
-        parts = cell_sums(cells, batch.with_target(y), statistics, cell_loss)
+        sums = CellSums.of(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
+        parts = parts_of_mean(cells, batch.with_target(y), sums, cell_loss)
         mass = batch.sum(torch.ones_like(y[:, :1])) * (1 if batch.softmax else c)
         parts['focal'] = torch.stack([focal.sum(), mass.sum()])
 

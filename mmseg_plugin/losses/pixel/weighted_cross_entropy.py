@@ -3,10 +3,9 @@
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_plugin.arithmetic import ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.inputs import times_log
 from mmseg_plugin.losses.base import PixelLoss
-from mmseg_plugin.overlap import ratio
 from shared_spec import LOSSES, shapes
 
 

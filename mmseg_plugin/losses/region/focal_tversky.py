@@ -2,8 +2,9 @@
 
 from mmseg.registry import MODELS
 
+from mmseg_plugin.arithmetic import power, ratio
 from mmseg_plugin.losses.base import RegionLoss
-from mmseg_plugin.overlap import exact_overlap, power, ratio
+from mmseg_plugin.overlap import exact_overlap
 from shared_spec import LOSSES
 
 

@@ -3,9 +3,10 @@
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import as_tensor, metric_overlap, product_overlap, ratio
+from mmseg_plugin.overlap import metric_overlap, product_overlap
 from shared_spec import LOSSES, shapes
 from shared_spec.granularity import as_weights
 from shared_spec.losses.region.generalized_dice import EXPONENT
@@ -31,16 +32,15 @@ class GeneralizedDiceLoss(Loss):
     def compute(self, batch):
         spec, c = self.spec, batch.channels
         chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
-        statistics = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
-        statistics = as_tensor(statistics)[:, :, chosen]
-        present = batch.present(spec.presence_threshold)[:, chosen]
+        sums, size = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
+        sums, present = sums[:, :, chosen], batch.present(spec.presence_threshold, size)[:, chosen]
         levels = as_weights(spec.granularity)
         parts = {}
         if 'D' in levels:
-            parts['D'] = torch.cat([statistics.sum(1), present.sum(0, keepdim=True)])
+            parts['D'] = torch.cat([sums.sum(1), present.sum(0, keepdim=True)])
         if 'I' in levels:
-            w = batch.image_weight.to(statistics.dtype) * batch.has_pixel
-            parts['I'] = torch.stack([(w * self.ratio_loss(*statistics, present)).sum(), w.sum()])
+            w = batch.image_weight.to(sums.dtype) * batch.has_pixel
+            parts['I'] = torch.stack([(w * self.ratio_loss(*sums, present)).sum(), w.sum()])
 
         parts = sum_over_ranks(parts, spec.sync)
         result = 0

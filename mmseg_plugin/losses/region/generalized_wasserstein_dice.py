@@ -3,10 +3,10 @@
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import ratio
 from shared_spec import LOSSES
 
 

@@ -3,10 +3,10 @@
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_plugin.arithmetic import accumulator
 from mmseg_plugin.distributed import place, sum_over_ranks
-from mmseg_plugin.granularity import counted, mean_of_sums
-from mmseg_plugin.inputs import accumulator
-from mmseg_plugin.kernels.lovasz.extension import Ranks, count_pixels, lovasz_sums
+from mmseg_plugin.granularity import CellSums, counted, mean_of_sums
+from mmseg_plugin.kernels.lovasz.extension import Ranks, lovasz_sums, pixels_of_classes
 from mmseg_plugin.losses.base import RegionLoss
 from shared_spec import LOSSES, shapes
 
@@ -15,7 +15,6 @@ class Lovasz(RegionLoss):
     """What the two share: the sums of an (image, class) cell, whose means are those of the other region losses."""
 
     def compute(self, batch):
-        count_pixels(batch)
         if self.spec.per_image:
             return super().compute(batch)
         return (self.spec.loss_weight * self.of_all_pixels(batch)).to(batch.dtype)
@@ -26,17 +25,21 @@ class Lovasz(RegionLoss):
         shapes.check_class_weight(type(spec).__name__, spec.class_weight, (batch.channels,))
         rank, world = place(spec.sync)
         pixels = torch.eye(world, dtype=dtype, device=batch.weight.device)[rank] * own
-        counts = counted(spec, batch).sum(0, dtype=dtype)
+        counts = counted(spec, batch, pixels_of_classes(batch)).sum(0, dtype=dtype)
         parts = sum_over_ranks(dict(pixels=pixels, counts=counts), spec.sync)
         sizes = [own] if world == 1 else [round(p) for p in parts['pixels'].tolist()]
-        (parts['D'],) = self.statistics(batch, Ranks(sizes, rank))
+        parts['D'] = self.sums(batch, Ranks(sizes, rank))
         return mean_of_sums(spec, parts, self.cell_loss, spec.class_weight)
 
-    def statistics(self, batch, ranks=None):
+    def statistics(self, batch):
+        sums = self.sums(batch, Ranks([batch.weight.shape[1]]))
+        return CellSums(sums[None], pixels_of_classes(batch))
+
+    def sums(self, batch, ranks):
+        """(G, C) of the images, or of the one group of all pixels."""
         classes = shapes.chosen(type(self.spec).__name__, self.spec.classes, batch.channels)
-        ranks = ranks or Ranks([batch.weight.shape[1]])
         sums = lovasz_sums(batch, self.hinge, self.spec, classes, ranks)
-        return (sums.to(accumulator(sums)),)
+        return sums.to(accumulator(sums))
 
     def cell_loss(self, sums):
         return sums

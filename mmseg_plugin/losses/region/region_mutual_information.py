@@ -4,11 +4,10 @@ import torch
 from mmseg.registry import MODELS
 from torch.nn import functional
 
+from mmseg_plugin.arithmetic import accumulator, ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
-from mmseg_plugin.inputs import accumulator, times_log
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import ratio
 from shared_spec import LOSSES
 from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
 

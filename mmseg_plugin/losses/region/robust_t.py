@@ -6,10 +6,10 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
+from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import ratio
 from shared_spec import LOSSES
 
 # of 1/z, 1/z^3, ...: what lgamma(z) is above (z - 1/2)*log(z) - z + log(2*pi)/2

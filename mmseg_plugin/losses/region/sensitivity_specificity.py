@@ -2,8 +2,10 @@
 
 from mmseg.registry import MODELS
 
+from mmseg_plugin.arithmetic import ratio
+from mmseg_plugin.granularity import CellSums
 from mmseg_plugin.losses.base import RegionLoss
-from mmseg_plugin.overlap import ratio, squared_errors
+from mmseg_plugin.overlap import squared_errors
 from shared_spec import LOSSES
 
 
@@ -25,8 +27,8 @@ class SensitivitySpecificityLoss(RegionLoss):
         super().__init__(locals())
 
     def statistics(self, batch):
-        missed, false, size = squared_errors(batch)
-        return missed, size, false, batch.mass[:, None] - size
+        (missed, false, labelled), size = squared_errors(batch)
+        return CellSums.of(missed, labelled, false, batch.mass[:, None] - labelled, size=size)
 
     def cell_loss(self, missed, size, false, rest):
         sensitivity = ratio(missed, size + self.spec.smooth, 0.0)
