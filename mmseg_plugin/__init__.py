@@ -1,16 +1,21 @@
-"""segparity for MMSegmentation: importing this package registers every loss and evaluator.
+"""segparity for PyTorch: losses, metrics and soft labels; and for MMSegmentation, where that is installed.
 
-In a config: ``custom_imports = dict(imports=['mmseg_plugin'])``.
+``from mmseg_plugin.losses import JaccardMetricLoss`` needs PyTorch alone. In a config of MMSegmentation
+``custom_imports = dict(imports=['mmseg_plugin'])`` registers every loss and evaluator.
 """
 
-from mmseg_plugin import compat
+import importlib
 
-compat.apply()
+from mmseg_plugin import compat, host, losses, metrics, soft_labels
+from mmseg_plugin.own_configs import bases
 
-from mmseg_plugin import evaluation, losses, soft_labels  # noqa: E402
-from mmseg_plugin.own_configs import bases  # noqa: E402
-from shared_spec._discover import import_all  # noqa: E402
+host.join()
 
-import_all(losses)
 
-__all__ = ['bases', 'compat', 'evaluation', 'losses', 'soft_labels']
+def __getattr__(name):
+    if name != 'evaluation':
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return importlib.import_module('mmseg_plugin.evaluation')
+
+
+__all__ = ['bases', 'compat', 'evaluation', 'host', 'losses', 'metrics', 'soft_labels']

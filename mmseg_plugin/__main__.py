@@ -4,9 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 
-import mmseg
-
-import mmseg_plugin  # noqa: F401  the repairs
+from mmseg_plugin import host
 from shared_spec.checks import nearest
 
 PROGRAM = 'python -m mmseg_plugin'
@@ -17,6 +15,8 @@ def tools():
 
     A script goes by its name, and by its folder and name; of two with one name the first folder's has it.
     """
+    import mmseg
+
     package = Path(mmseg.__file__).resolve().parent
     folder = next((p for p in (package / '.mim' / 'tools', package.parent / 'tools') if p.is_dir()), None)
     found = {}
@@ -28,6 +28,7 @@ def tools():
 
 def main(arguments):
     """Runs the script, whose exit code is that of the process; returns 2, after a sentence, where there is none."""
+    host.require()
     scripts = tools()
     names = ', '.join(sorted({path.stem for path in scripts.values()}))
     name = arguments[0] if arguments else None

@@ -31,8 +31,12 @@ def applied():
     return list(_applied)
 
 
+class MissingHost(ImportError):
+    """A package that MMSegmentation needs is not installed."""
+
+
 def require_hosts():
-    """ImportError in one sentence for the first host package that is not installed."""
+    """MissingHost, an ImportError, in one sentence for the first host package that is not installed."""
     for name, package, extra in (
         ('torch', 'PyTorch', 'mmseg,mmcv-lite'),
         ('mmengine', 'MMEngine', 'mmseg,mmcv-lite'),
@@ -40,7 +44,7 @@ def require_hosts():
         ('mmseg', 'MMSegmentation', 'mmseg,mmcv-lite'),
     ):
         if importlib.util.find_spec(name) is None:
-            raise ImportError(
+            raise MissingHost(
                 f"mmseg_plugin needs {package}, which is not installed: pip install 'segparity[{extra}]'", name=name
             )
 

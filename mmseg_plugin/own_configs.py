@@ -13,6 +13,9 @@ def bases(*files):
     MMEngine reads ``_base_`` before it imports what ``custom_imports`` names. Called there, this imports the plugin in
     time, so that both kinds of name are found whatever script reads the config.
     """
+    from mmseg_plugin import host
+
+    host.require()
     return list(files)
 
 

@@ -3,5 +3,9 @@
 import importlib
 import pkgutil
 
+from mmseg_plugin import host
+
+host.require()
+
 for _found in pkgutil.iter_modules(__path__, __name__ + '.'):
     importlib.import_module(_found.name)

@@ -11,9 +11,9 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.utils import mkdir_or_exist
 from PIL import Image
 
-from mmseg_plugin.evaluation.device_counts import whole
-from mmseg_plugin.evaluation.soundness import check_channels, counts_of, fetch, sentences
 from mmseg_plugin.evaluation.tables import tables
+from mmseg_plugin.metrics.device_counts import whole
+from mmseg_plugin.metrics.soundness import check_channels, counts_of, fetch, sentences
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 from shared_spec.spec import NamedParameters, SpecError
 

@@ -3,7 +3,7 @@
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
-from mmseg_plugin.evaluation.device_counts import whole
+from mmseg_plugin.metrics.device_counts import whole
 from shared_spec.checks import Choice, Each
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
 from shared_spec.metrics.boundary_state import BoundaryState

@@ -4,9 +4,9 @@ import torch
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
-from mmseg_plugin.evaluation.device_cells import tensor_cells
-from mmseg_plugin.evaluation.device_counts import whole
-from mmseg_plugin.evaluation.soundness import augmentations, not_ignored, predicted_from
+from mmseg_plugin.metrics.device_cells import tensor_cells
+from mmseg_plugin.metrics.device_counts import whole
+from mmseg_plugin.metrics.soundness import augmentations, not_ignored, predicted_from
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.calibration_state import CalibrationState, check_shape
 

@@ -3,7 +3,7 @@
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
-from mmseg_plugin.evaluation.device_counts import tensor_counts
+from mmseg_plugin.metrics.device_counts import tensor_counts
 from shared_spec.metrics.counts import FineGrainedState
 from shared_spec.metrics.fine_grained import FineGrained
 

@@ -13,7 +13,7 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmseg.registry import METRICS
 
 import mmseg_plugin  # noqa: F401
-from mmseg_plugin.evaluation.device_cells import on_device
+from mmseg_plugin.metrics.device_cells import on_device
 from shared_spec import SpecError
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.calibration_state import image_cells

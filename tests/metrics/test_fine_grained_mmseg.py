@@ -15,7 +15,7 @@ from mmseg.registry import METRICS
 from PIL import Image
 
 import mmseg_plugin  # noqa: F401
-from mmseg_plugin.evaluation.device_counts import on_device
+from mmseg_plugin.metrics.device_counts import on_device
 from shared_spec import SpecError
 from shared_spec.metrics.counts import image_counts
 from shared_spec.metrics.fine_grained import FineGrained

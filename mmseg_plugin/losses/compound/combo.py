@@ -1,17 +1,17 @@
 """Combo: cross-entropy that weighs missed foreground, less the Dice score."""
 
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_plugin.arithmetic import ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import mean_of_sums, parts_of_mean
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import product_overlap, score
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 
 
-@MODELS.register_module()
+@register
 class ComboLoss(Loss):
     """Combo: alpha * CE - (1 - alpha) * Dice score, CE with weight beta on missed foreground.
 

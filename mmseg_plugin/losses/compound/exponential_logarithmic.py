@@ -3,17 +3,17 @@
 import math
 
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import mean_of_sums, parts_of_mean
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import exact_overlap
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 
 
-@MODELS.register_module()
+@register
 class ExponentialLogarithmicLoss(Loss):
     """Exponential logarithmic: w_d * mean (-log Dice)^gamma_dice + w_c * mean w_y (-log p_y)^gamma_ce, clipped.
 

@@ -3,17 +3,17 @@
 import math
 
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_plugin.arithmetic import power, ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import CellSums, mean_of_sums, parts_of_mean
 from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 from shared_spec.inputs import FLOOR
 
 
-@MODELS.register_module()
+@register
 class UnifiedFocalLoss(Loss):
     """Unified focal: weight * focal cross-entropy + (1 - weight) * focal Tversky, symmetric or asymmetric.
 

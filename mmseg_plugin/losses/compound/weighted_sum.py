@@ -1,13 +1,13 @@
 """A weighted sum of losses on the same prediction."""
 
-from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.registry import build, register
 from shared_spec import LOSSES
 
 
-@MODELS.register_module()
+@register
 class WeightedSumLoss(Loss):
     """sum_i weights_i * loss_i; without losses 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss.
 
@@ -19,7 +19,7 @@ class WeightedSumLoss(Loss):
 
     def __init__(self, losses=None, *, weights=None, loss_weight=1.0, loss_name='loss_weighted_sum'):
         super().__init__(locals())
-        self.parts = nn.ModuleList(MODELS.build(part.to_mmseg()) for part in self.spec.parts)
+        self.parts = nn.ModuleList(build(part.to_mmseg()) for part in self.spec.parts)
 
     def forward(self, pred, target, weight=None, ignore_index=None, avg_factor=None, reduction_override=None, **kwargs):
         """The weighted sum; every part receives the call's arguments as they are."""

@@ -1,15 +1,15 @@
 """Cross-entropy with class weights of every kind, hard and soft labels, label smoothing."""
 
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_plugin.arithmetic import ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.losses.base import PixelLoss
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES, shapes
 
 
-@MODELS.register_module()
+@register
 class WeightedCrossEntropyLoss(PixelLoss):
     """Cross-entropy with class weights of every kind, hard or soft labels, label smoothing; softmax or sigmoid.
 

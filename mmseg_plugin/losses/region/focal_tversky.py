@@ -1,14 +1,13 @@
 """Focal Tversky: the Tversky loss of each cell to the power 1/gamma."""
 
-from mmseg.registry import MODELS
-
 from mmseg_plugin.arithmetic import power, ratio
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.overlap import exact_overlap
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 
 
-@MODELS.register_module()
+@register
 class FocalTverskyLoss(RegionLoss):
     """Focal Tversky loss: (1 - s)^(1/gamma), s = (tp + smooth) / (tp + alpha*fp + beta*fn + smooth), product overlap.
 

@@ -1,18 +1,18 @@
 """Generalized Dice with weights that absent classes do not blow up and the image's size does not change."""
 
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import metric_overlap, product_overlap
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES, shapes
 from shared_spec.granularity import as_weights
 from shared_spec.losses.region.generalized_dice import EXPONENT
 
 
-@MODELS.register_module()
+@register
 class GeneralizedDiceLoss(Loss):
     """Generalized Dice: 1 - sum_c w_c*tp_c / sum_c w_c*(|p_c| + |y_c|)/2 with w_c = 1/|y_c|^2, scaled to sum 1.
 

@@ -1,16 +1,16 @@
 """Generalized Wasserstein Dice: mistakes cost the distance between the classes that they mix up."""
 
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 
 
-@MODELS.register_module()
+@register
 class GeneralizedWassersteinDiceLoss(Loss):
     """Generalized Wasserstein Dice: 1 - (2 tp + smooth) / (2 tp + sum d + smooth), d the cost of a pixel's mistake.
 

@@ -1,9 +1,8 @@
 """The JDT losses: Jaccard metric, Dice semimetric, compatible Tversky."""
 
-from mmseg.registry import MODELS
-
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.overlap import metric_overlap, score
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 from shared_spec.losses.region.jdt import TINY
 
@@ -20,7 +19,7 @@ class JDT(RegionLoss):
         return loss if self.spec.gamma == 1 else loss.clamp(min=0) ** self.spec.gamma
 
 
-@MODELS.register_module()
+@register
 class JaccardMetricLoss(JDT):
     """Jaccard loss that is a metric on soft labels too: 1 - (tp + smooth) / (tp + fp + fn + smooth), metric overlap.
 
@@ -38,7 +37,7 @@ class JaccardMetricLoss(JDT):
         super().__init__(locals())
 
 
-@MODELS.register_module()
+@register
 class DiceSemimetricLoss(JDT):
     """Dice loss that is a semimetric on soft labels too: 1 - (tp + smooth) / (tp + fp/2 + fn/2 + smooth).
 
@@ -56,7 +55,7 @@ class DiceSemimetricLoss(JDT):
         super().__init__(locals())
 
 
-@MODELS.register_module()
+@register
 class CompatibleTverskyLoss(JDT):
     """Tversky loss, minimal at p = y on soft labels too: 1 - (tp + smooth) / (tp + alpha*fp + beta*fn + smooth).
 

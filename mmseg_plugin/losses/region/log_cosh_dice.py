@@ -1,13 +1,13 @@
 """Log-cosh Dice: a Dice loss with a bounded, smooth slope."""
 
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_plugin.losses.region.soft_overlap import SoftOverlap
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 
 
-@MODELS.register_module()
+@register
 class LogCoshDiceLoss(SoftOverlap):
     """Log-cosh Dice loss: log cosh x with x the soft Dice loss after its mean.
 

@@ -1,13 +1,13 @@
 """The Lovasz losses: Lovasz softmax on probabilities, Lovasz hinge on logits."""
 
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_plugin.arithmetic import accumulator
 from mmseg_plugin.distributed import place, sum_over_ranks
 from mmseg_plugin.granularity import CellSums, counted, mean_of_sums
 from mmseg_plugin.kernels.lovasz.extension import Ranks, lovasz_sums, pixels_of_classes
 from mmseg_plugin.losses.base import RegionLoss
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES, shapes
 
 
@@ -45,7 +45,7 @@ class Lovasz(RegionLoss):
         return sums
 
 
-@MODELS.register_module()
+@register
 class LovaszSoftmaxLoss(Lovasz):
     """Lovasz extension of the Jaccard loss: errors 1 - p_c at pixels of class c and p_c elsewhere, sorted.
 
@@ -65,7 +65,7 @@ class LovaszSoftmaxLoss(Lovasz):
         super().__init__(locals())
 
 
-@MODELS.register_module()
+@register
 class LovaszHingeLoss(Lovasz):
     """Lovasz extension of the Jaccard loss on hinge errors max(1 - z*(2*y - 1), 0); one channel of logits.
 

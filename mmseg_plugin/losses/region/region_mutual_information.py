@@ -1,18 +1,18 @@
 """Region mutual information: pixels are compared together with their neighbours, beside a cross-entropy."""
 
 import torch
-from mmseg.registry import MODELS
 from torch.nn import functional
 
 from mmseg_plugin.arithmetic import accumulator, ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
 
 
-@MODELS.register_module()
+@register
 class RegionMutualInformationLoss(Loss):
     """ce_weight * cross-entropy + (1 - ce_weight) * region mutual information, of regions of the pooled maps.
 

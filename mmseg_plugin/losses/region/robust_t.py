@@ -3,20 +3,20 @@
 import math
 
 import torch
-from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 
 # of 1/z, 1/z^3, ...: what lgamma(z) is above (z - 1/2)*log(z) - z + log(2*pi)/2
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 
 
-@MODELS.register_module()
+@register
 class RobustTLoss(Loss):
     """Robust T: -log of a Student t density in the residual of a whole image; mean over foreground maps, then images.
 

@@ -1,15 +1,14 @@
 """Sensitivity-specificity: squared errors on the structure and off it, each over its own size."""
 
-from mmseg.registry import MODELS
-
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.granularity import CellSums
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.overlap import squared_errors
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 
 
-@MODELS.register_module()
+@register
 class SensitivitySpecificityLoss(RegionLoss):
     """Sensitivity-specificity: w * sum (y-p)^2 y / (sum y + smooth) + (1-w) * sum (y-p)^2 (1-y) / (sum (1-y) + smooth).
 

@@ -1,9 +1,8 @@
 """The classic soft losses on the product overlap: Jaccard, Dice, Tversky."""
 
-from mmseg.registry import MODELS
-
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.overlap import product_overlap, score
+from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 
 
@@ -17,7 +16,7 @@ class SoftOverlap(RegionLoss):
         return 1 - score(tp, fp, fn, *self.spec.tversky_weights, self.spec.smooth)
 
 
-@MODELS.register_module()
+@register
 class SoftJaccardLoss(SoftOverlap):
     """Soft Jaccard loss: 1 - (tp + smooth) / (tp + fp + fn + smooth), product overlap.
 
@@ -35,7 +34,7 @@ class SoftJaccardLoss(SoftOverlap):
         super().__init__(locals())
 
 
-@MODELS.register_module()
+@register
 class SoftDiceLoss(SoftOverlap):
     """Soft Dice loss: 1 - (tp + smooth) / (tp + fp/2 + fn/2 + smooth), product overlap; ``norm=2`` is V-Net's.
 
@@ -53,7 +52,7 @@ class SoftDiceLoss(SoftOverlap):
         super().__init__(locals())
 
 
-@MODELS.register_module()
+@register
 class SoftTverskyLoss(SoftOverlap):
     """Soft Tversky loss: 1 - (tp + smooth) / (tp + alpha*fp + beta*fn + smooth), product overlap.
 

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from mmseg_plugin.evaluation.device_counts import whole
+from mmseg_plugin.metrics.device_counts import whole
 from shared_spec.visible import visible
 
 

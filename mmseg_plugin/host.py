@@ -1,0 +1,48 @@
+"""MMSegmentation where it is installed: the repairs, and its registries with our losses and evaluators.
+
+PyTorch alone is enough for everything else, so that a host which is missing or broken stops nobody who does not ask for
+it; who does gets the reason.
+"""
+
+import importlib
+import sys
+import warnings
+
+from mmseg_plugin import compat
+from mmseg_plugin.registry import LOSSES
+
+reason = None  # why the registries have nothing of ours: an exception
+
+
+def join():
+    """Repairs MMSegmentation and registers the losses and evaluators in it; keeps the reason where that fails."""
+    global reason
+    try:
+        compat.apply()
+        from mmseg.registry import MODELS
+
+        for cls in LOSSES.values():
+            MODELS.register_module(module=cls)
+        importlib.import_module('mmseg_plugin.evaluation')
+    except Exception as error:  # whatever an installation of theirs raises
+        reason = error
+        if not missing(error) and 'mmengine' in sys.modules:
+            warnings.warn(f'mmseg_plugin: nothing is registered in MMSegmentation, {told(error)}', stacklevel=3)
+
+
+def require():
+    """ImportError, with the reason, where the registries have nothing of ours."""
+    if reason is None:
+        return
+    if missing(reason):
+        raise reason
+    raise ImportError(f'mmseg_plugin: MMSegmentation cannot be used, {told(reason)}') from reason
+
+
+def missing(error):
+    """Whether a package is not installed, rather than broken."""
+    return isinstance(error, compat.MissingHost)
+
+
+def told(error):
+    return f'{type(error).__name__}: {str(error).strip() or "no reason given"}'.splitlines()[0]
