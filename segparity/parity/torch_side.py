@@ -90,4 +90,6 @@ def metric_results(arrays, metric):
         sample = {name: {'data': torch.tensor(value)} for name, value in maps.items()}
         evaluator.process({}, [{**sample, 'sample_idx': i}])
     results = evaluator.evaluate(size=len(arrays['pred']))
+    second_names = evaluator.aliases(results)
+    results = {name: value for name, value in results.items() if name not in second_names}
     return list(results), {'values': np.array([v / 100 if spec.is_fraction(k) else v for k, v in results.items()])}
