@@ -12,7 +12,7 @@ BENCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
-EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,evaluate,dask,audit,test
+EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,evaluate,dask,audit,test,loops
 STAMP := $(VENV)/.installed-$(TENSORFLOW)
 PEERS := $(VENV)/.peers-$(TENSORFLOW)
 # one thread per worker and framework, or they fight over the cores

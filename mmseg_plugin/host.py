@@ -35,7 +35,7 @@ def require():
     if reason is None:
         return
     if missing(reason):
-        raise reason
+        raise ImportError(str(reason), name=reason.name) from None
     raise ImportError(f'mmseg_plugin: MMSegmentation cannot be used, {told(reason)}') from reason
 
 

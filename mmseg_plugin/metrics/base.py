@@ -1,5 +1,6 @@
 """What the metrics share: batches of images in, the results of the images of all ranks out."""
 
+import contextlib
 import math
 import warnings
 
@@ -68,10 +69,8 @@ class Metric(metaclass=NamedParameters):
             )
         rows = []
         for scores, labels, image in zip(pred, target, images):
-            try:
+            with in_the_name_of(owner):
                 rows.append((self.found(scores, labels), self.row(self.prepared(scores, labels), labels), image))
-            except (TypeError, ValueError) as error:
-                raise type(error)(f'{owner}: {str(error).partition(": ")[2] or error}') from None
         for faults, row, image in rows:
             if self.state.add(*row, image):
                 self.count(faults)
@@ -83,10 +82,10 @@ class Metric(metaclass=NamedParameters):
             raise ValueError(f'{owner}: target must be (N, *space), got shape {tuple(target.shape)}')
         if ids and self.spec.takes == 'probabilities':
             raise TypeError(f'{owner}: pred must be floating point logits or probabilities, got {pred.dtype}')
-        if target.dim() == pred.dim() and target.shape[1] == 1 and (not ids or pred.shape[1] == 1):
-            target = target[:, 0]
-            pred = pred[:, 0] if ids else pred
+        channels = max(pred.dim(), target.dim(), 4) if ids else pred.dim()  # axes of what has an axis of channels
+        target = without_channel(target, channels)
         if ids:
+            pred = without_channel(pred, channels)
             wanted = tuple(target.shape)
         else:
             channels = self.spec.num_classes
@@ -98,7 +97,8 @@ class Metric(metaclass=NamedParameters):
                 f'{owner}: pred must be {wanted} to match target {tuple(target.shape)} and num_classes='
                 f'{self.spec.num_classes}, got {tuple(pred.shape)}'
             )
-        return pred, whole(target)
+        with in_the_name_of(owner):
+            return pred, whole(target)
 
     def found(self, scores, labels):
         """What is wrong with an image: pixels whose scores are no numbers, and whose labels are no classes."""
@@ -166,6 +166,20 @@ class Metric(metaclass=NamedParameters):
 
     def __repr__(self):
         return f'{type(self).__name__}({len(self.state)} images, {self.spec!r})'
+
+
+def without_channel(x, axes):
+    """x (N, *space) of (N, 1, *space), which has so many axes."""
+    return x[:, 0] if x.dim() == axes and x.shape[1] == 1 else x
+
+
+@contextlib.contextmanager
+def in_the_name_of(owner):
+    """What is refused inside is so by ``owner``."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f'{owner}: {str(error).partition(": ")[2] or error}') from None
 
 
 def in_float32(scores):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = {'soft_labels.md': 'tests/soft_labels/test_page.py'}  # which runs every block
 PAGES = (ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')))
-WORLDS = 'plain', 'config', 'torch', 'keras', 'tensorflow', 'jax'  # keras: on any backend
+WORLDS = 'plain', 'config', 'torch', 'keras', 'tensorflow', 'jax', 'lightning', 'monai', 'smp'  # keras: on any backend
 SHOWN_BY = {
     'config': r'^(custom_imports|_base_|model_wrapper_cfg|val_evaluator|default_hooks) =',
     'keras': r'\b(keras|keras_plugin|tensorflow)\b',

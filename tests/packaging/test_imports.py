@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+needs_torch = pytest.mark.skipif(importlib.util.find_spec('torch') is None, reason='needs PyTorch')
 FRAMEWORKS = {
     'torch',
     'mmengine',
@@ -51,6 +52,47 @@ def test_the_reference_computes_without_a_framework():
         '        spec().reference(np.zeros((1, channels, 9, 9)), np.ones((1, 9, 9), int))'
     )
     assert not loaded(statement) & FRAMEWORKS
+
+
+@needs_torch
+def test_losses_metrics_and_soft_labels_need_pytorch_alone():
+    hosts = 'mmengine', 'mmcv', 'mmseg', 'keras', 'scipy', 'pandas', 'PIL'
+    statement = (
+        f'import sys\nfor name in {hosts}: sys.modules[name] = None\n'
+        'import torch\n'
+        'from mmseg_plugin import losses, metrics, soft_labels\n'
+        'z, y = torch.randn(2, 2, 9, 9, requires_grad=True), torch.randint(2, (2, 9, 9))\n'
+        'for name in losses.__all__:\n'
+        '    one = name == "LovaszHingeLoss"\n'
+        '    loss = getattr(losses, name)()\n'
+        '    loss(z[:, :1] if one else z, y).backward()\n'
+        'for name in set(metrics.__all__) - {"SurfaceDistance"}:\n'
+        '    metric = getattr(metrics, name)(2)\n'
+        '    metric.update(z, y)\n'
+        '    assert metric.compute()\n'
+        'assert soft_labels.label_smoothing(y, 0.1, num_classes=2).shape == z.shape\n'
+        f'for name in {hosts}: del sys.modules[name]'
+    )
+    assert not loaded(statement) & {'mmengine', 'mmseg', 'keras'}
+
+
+@needs_torch
+def test_a_broken_mmsegmentation_stops_nobody(tmp_path):
+    (tmp_path / 'mmseg').mkdir()
+    (tmp_path / 'mmseg' / '__init__.py').write_text('raise AssertionError("MMCV==9.9 is used but incompatible")')
+    for name in ('mmengine', 'mmcv'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / '__init__.py').write_text('')
+    statement = (
+        f'import sys; sys.path.insert(0, {str(tmp_path)!r})\n'
+        'import warnings; warnings.simplefilter("error")\n'
+        'from mmseg_plugin.losses import JaccardMetricLoss\n'
+        'import mmseg_plugin\n'
+        'try: mmseg_plugin.bases()\n'
+        'except ImportError as error: assert "MMSegmentation cannot be used, " in str(error), error\n'
+        'else: raise SystemExit("nothing was said")'
+    )
+    assert 'torch' in loaded(statement)
 
 
 @pytest.mark.skipif(

@@ -60,6 +60,14 @@ def test_keras_on_tensorflow_loads_no_pytorch():
     assert 'torch' not in loaded and 'mmseg' not in loaded
 
 
+def test_loops_of_lightning_and_monai():
+    execute('lightning,monai', ('torch', 'pytorch_lightning', 'monai'))
+
+
+def test_a_network_of_segmentation_models_pytorch():
+    execute('smp', ('torch', 'segmentation_models_pytorch', 'torchvision'))
+
+
 @SLOW
 def test_keras_on_jax():
     execute('jax', ('keras', 'jax'), KERAS_BACKEND='jax')
