@@ -3,6 +3,8 @@
 A result that would be wrong is NaN or a sentence, never a number. In the pixels that count:
 
 - A prediction of NaN or +inf, or for softmax of nothing but -inf, makes value and gradient NaN and is never an error.
+- A part of a loss whose factor is 0 is absent, in value and gradient, where it would be infinite as well; it does not
+  hide a prediction that is no number, nor a label, a weight or a probability that is none.
 - A label that is no label, a weight that is no weight and a probability that is none are refused with a sentence where
   values can be seen without waiting for a device; elsewhere they make value and gradient NaN.
 

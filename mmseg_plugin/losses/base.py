@@ -41,11 +41,20 @@ class Loss(nn.Module, metaclass=NamedParameters):
         pixel (N, *space) or per image (N,); ignore_index as heads pass it, beside the constructor's. ValueError for
         shapes, TypeError for dtypes. The other arguments are MMSegmentation's; pixel losses use them.
         """
-        if kwargs:
-            raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(kwargs))!r}')
+        call = dict(avg_factor=avg_factor, reduction_override=reduction_override, **kwargs)
+        return self.of_call(pred, target, weight, ignore_index, call, absent=self.spec.loss_weight == 0)
+
+    def of_call(self, pred, target, weight, ignore_index, call, absent):
+        """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
+        avg_factor, reduction_override = call.pop('avg_factor'), call.pop('reduction_override')
+        if call:
+            raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
         with torch.autocast(pred.device.type, enabled=False):
             batch = prepare(self.spec, pred, target, weight, ignore_index)
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
+            if absent:
+                own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
+                loss = (batch.nothing.view_as(loss) if loss.dim() else batch.nothing.sum()) + own
             return loss if loss.dim() else not_a_number_throughout(loss)
 
     def reduction_of_call(self, avg_factor, reduction_override):
