@@ -68,9 +68,14 @@ def check_one_channel(owner, target, counts):
     wrong = np.broadcast_to(counts, target.shape) & ~((target >= -slack) & (target <= 1 + slack))
     if wrong.any():
         value = target[wrong].flat[0]
-        hint = '; divide masks of 0 and 255 by 255' if value == 255 else ''
-        if not hint and value == np.floor(value) and value > 1:
-            hint = '; more than two classes need a channel for each'
+        seen = target[np.broadcast_to(counts, target.shape)]
+        soft = (seen != np.floor(seen)).any() or seen.max() == 100
+        if value == 255:
+            hint = '; divide masks of 0 and 255 by 255'
+        elif soft:
+            hint = likely_soft(seen)
+        else:
+            hint = '; more than two classes need a channel for each' if value > 1 else ''
         raise ValueError(f'{owner}: a one-channel target must lie in [0, 1], got {value:g}{hint}')
 
 
