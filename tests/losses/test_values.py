@@ -4,6 +4,7 @@ Keras: test_values_keras.py. A GPU, whose values nobody waits for, is the CPU wi
 """
 
 import contextlib
+import importlib.util
 
 import numpy as np
 import pytest
@@ -199,6 +200,36 @@ def test_rounding_is_no_fault(where):
     assert np.isfinite(run(where, LOSSES['SoftDiceLoss'](), pred, prob, None)[0])
 
 
+def test_what_is_right_is_looked_at_once(monkeypatch):
+    """Labels, weights and probabilities at the very ends of their range need no second look, which takes longer."""
+
+    def second(*_):
+        pytest.fail('looked at again')
+
+    for name in ('check_weights', 'check_ids', 'check_one_channel', 'check_maps', 'check_probabilities'):
+        monkeypatch.setattr(values.values, name, second)
+    monkeypatch.setattr(values, 'faulty_prediction', second)
+    monkeypatch.setattr(values, 'faulty_labels', second)
+    slack = values.TOLERANCE
+    ids, soft = torch.tensor([[0, 3]]), torch.tensor([[[-slack, 1 + slack]]])
+    weight = torch.tensor([[0.0, torch.finfo(torch.float32).max]])
+    values.check_weights('loss', weight)
+    for given in (ids, ids.byte(), soft.expand(1, 4, 2), torch.tensor([[[0, 1]]]).expand(1, 4, 2)):
+        values.check_labels('loss', given, None, 4)
+        values.check_labels('loss', given.where(weight > 0, 77), weight, 4)
+    assert values.check_prediction('loss', soft, None, 'none') and values.is_sound(soft, None, 'none')
+    assert values.check_prediction('loss', torch.tensor([[[-torch.inf, 3e38]]]), None, 'softmax')
+    assert values.are_sound(ids, None, 4) and values.are_sound(soft.clamp(0, 1), None, 4)
+
+
+def test_an_older_pytorch_is_not_compiling(monkeypatch):
+    monkeypatch.delattr(torch.compiler, 'is_compiling', raising=False)
+    found = importlib.util.spec_from_file_location('values_of_older_pytorch', values.__file__)
+    older = importlib.util.module_from_spec(found)
+    found.loader.exec_module(older)
+    assert older.is_compiling() is False
+
+
 @IN_WORLDS
 @USES
 def test_a_masked_class(name, example, where):
@@ -242,6 +273,10 @@ SENTENCES = [  # what is wrong with ids of 4 classes or with the masks of one ch
     ('many', lambda y: np.stack([y - 0.5] * 4, 1), 'soft labels must lie in [0, 1], got -0.5; are these logits?'),
     ('two', lambda y: y * 255, 'target labels must be below 2, got 255; ignore_index=255 leaves such pixels out, or divide masks of 0 and 255 by 255'),
     ('one', lambda y: y + 1, 'a one-channel target must lie in [0, 1], got 2; more than two classes need a channel for each'),
+    ('one', lambda y: y * 62.5, 'a one-channel target must lie in [0, 1], got 62.5; are these per cent, to be divided by 100?'),
+    ('one', lambda y: y * 100.0, 'a one-channel target must lie in [0, 1], got 100; are these per cent, to be divided by 100?'),
+    ('one', lambda y: y * 100, 'a one-channel target must lie in [0, 1], got 100; are these per cent, to be divided by 100?'),
+    ('one', lambda y: y * 3 - 0.5, 'a one-channel target must lie in [0, 1], got 2.5; are these logits?'),
     ('one', lambda y: y * 255, 'a one-channel target must lie in [0, 1], got 255; divide masks of 0 and 255 by 255'),
     ('one', lambda y: (y * 255).astype(np.uint8), 'a one-channel target must lie in [0, 1], got 255; divide masks of 0 and 255 by 255'),
 ]  # fmt: skip
@@ -287,25 +322,32 @@ def test_several_channels_of_sigmoid_may_be_labelled():
 
 
 @IN_TORCH
-@pytest.mark.parametrize('avg_factor', [0, -2.0, float('nan'), float('inf')])
-def test_avg_factor_is_a_divisor(avg_factor, where):
+@pytest.mark.parametrize('reduction', ['mean', 'none'])
+@pytest.mark.parametrize(
+    'avg_factor', [0, -2.0, float('nan'), float('inf'), 10**400, -(10**5000)], ids='0 -2 nan inf huge -huge'.split()
+)
+def test_avg_factor_is_a_divisor(avg_factor, reduction, where):
+    """One that 'none' does not divide by as well."""
     pred, target, weight = case('divisor', 'many')
-    spec = LOSSES['WeightedCrossEntropyLoss']()
-    for given in (avg_factor, torch.tensor(avg_factor)):
+    spec, options = LOSSES['WeightedCrossEntropyLoss'](), dict(reduction_override=reduction)
+    beyond = isinstance(avg_factor, int) and avg_factor != 0  # what no tensor holds
+    for given in (avg_factor,) if beyond else (avg_factor, torch.tensor(avg_factor)):
         if where.startswith('eyes_shut'):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(base, 'can_look', lambda *tensors: False)
-                value, gradient = run(where, spec, pred, target, weight, avg_factor=given)
-            assert np.isnan(value) and np.isnan(gradient).all()
+                value, gradient = run(where, spec, pred, target, weight, avg_factor=given, **options)
+            assert np.isnan(value).all() and (reduction == 'none' or np.isnan(gradient).all())
         else:
             with pytest.raises(ValueError, match='avg_factor must be a finite number above 0'):
-                run(where, spec, pred, target, weight, avg_factor=given)
+                run(where, spec, pred, target, weight, avg_factor=given, **options)
 
 
 def test_avg_factor_of_a_rank_without_pixels_may_be_0():
     pred, target, weight = case('divisor', 'many')
-    with pytest.raises(TypeError, match="avg_factor must be a number, got '7'"):
-        run('torch', LOSSES['WeightedCrossEntropyLoss'](), pred, target, weight, avg_factor='7')
+    for reduction in ('mean', 'none'):
+        with pytest.raises(TypeError, match="avg_factor must be a number, got '7'"):
+            spec = LOSSES['WeightedCrossEntropyLoss']()
+            run('torch', spec, pred, target, weight, avg_factor='7', reduction_override=reduction)
     value, gradient = run('torch', LOSSES['WeightedCrossEntropyLoss'](), pred, target, 0 * target, avg_factor=0)
     assert value == 0 and not gradient.any()
 
