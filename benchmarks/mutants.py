@@ -27,9 +27,14 @@ from benchmarks.mutations import compiles, mutants
 
 TARGETS = ['shared_spec/**/*.py', 'segparity/parity/*.py']
 for _package in ('mmseg_plugin', 'keras_plugin'):
-    TARGETS += [f'{_package}/{_name}.py' for _name in ('inputs', 'values', '*overlap*', 'granularity', 'losses/**/*')]
-TARGETS += ['mmseg_plugin/kernels/lovasz/extension.py']
-KERNELS = {'mmseg_plugin/kernels/overlap/triton_launch.py'}  # for GPUs: their own tests interpret them, in minutes
+    TARGETS += [
+        f'{_package}/{_name}.py'
+        for _name in ('inputs', 'values', 'arithmetic', '*overlap*', 'granularity', 'losses/**/*')
+    ]
+TARGETS += ['mmseg_plugin/kernels/overlap/*.py', 'mmseg_plugin/kernels/lovasz/extension.py']
+KERNELS = {  # for GPUs: their own tests interpret them, in minutes
+    f'mmseg_plugin/kernels/overlap/triton_{_name}.py' for _name in ('launch', 'kernels', 'pixels')
+}
 EQUIVALENT = pathlib.Path(__file__).with_name('equivalent_mutants.txt')
 LIMIT = 60  # seconds of one framework's tests of one mutant
 UNMEASURED = ['tests/parity/test_losses.py', 'tests/parity/test_golden.py']  # some of them

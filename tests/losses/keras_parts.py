@@ -8,7 +8,7 @@ import numpy as np
 from keras import backend, ops
 
 import keras_plugin
-from keras_plugin import overlap, values
+from keras_plugin import arithmetic, values
 from shared_spec import LOSSES
 from tests.losses.keras_calls import data, from_logits
 
@@ -42,17 +42,17 @@ def helpers(arrays):
     x = ops.convert_to_tensor(np.array([-1, 0.1, 0.2, 0.5, 0.75, 2], 'float32'))
     none = ops.zeros((2, 0, 3))
     got = dict(
-        floor=overlap.floor(x, 0.2),
-        clip=overlap.clip(x, 0.2, 0.75),
-        power=overlap.power(x, 0.5),
-        largest=overlap.largest(ops.stack([x, -x]), axis=1),
-        largest_kept=overlap.largest(ops.stack([x, x]), axis=1, keepdims=True),
-        largest_below=overlap.largest(-2.0 - ops.abs(x), axis=0, least=-1e30),
-        largest_of_none=overlap.largest(none, axis=1),
-        largest_of_none_kept=overlap.largest(none, axis=1, keepdims=True),
-        ratio=overlap.ratio(x, ops.where(x < 0.3, ops.zeros_like(x), x)),
-        ratio_empty=overlap.ratio(x * np.nan, ops.zeros_like(x), 0.0),
-        minimum=overlap.minimum(x, ops.flip(x, axis=0)),
+        floor=arithmetic.floor(x, 0.2),
+        clip=arithmetic.clip(x, 0.2, 0.75),
+        power=arithmetic.power(x, 0.5),
+        largest=arithmetic.largest(ops.stack([x, -x]), axis=1),
+        largest_kept=arithmetic.largest(ops.stack([x, x]), axis=1, keepdims=True),
+        largest_below=arithmetic.largest(-2.0 - ops.abs(x), axis=0, least=-1e30),
+        largest_of_none=arithmetic.largest(none, axis=1),
+        largest_of_none_kept=arithmetic.largest(none, axis=1, keepdims=True),
+        ratio=arithmetic.ratio(x, ops.where(x < 0.3, ops.zeros_like(x), x)),
+        ratio_empty=arithmetic.ratio(x * np.nan, ops.zeros_like(x), 0.0),
+        minimum=arithmetic.minimum(x, ops.flip(x, axis=0)),
     )
     arrays = {name: np.asarray(ops.convert_to_numpy(value)) for name, value in got.items()}
     return {name: str(value.dtype) for name, value in arrays.items()}, arrays
