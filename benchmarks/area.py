@@ -15,7 +15,7 @@ from benchmarks import tables
 def parser(doc):
     """The options of every area; doc is the file's own documentation."""
     parser = argparse.ArgumentParser(description=doc.split('\n\n')[0])
-    parser.add_argument('--rounds', type=int, default=5, help='how often each contender is timed (5)')
+    parser.add_argument('--rounds', type=rounds, default=5, help='how often each contender is timed (5)')
     parser.add_argument('--threads', type=int, default=None, help='how many cores to use (all that are allowed)')
     parser.add_argument('--quick', action='store_true', help='tiny shapes: whether it runs, not what it costs')
     parser.add_argument('--json', type=pathlib.Path, help=argparse.SUPPRESS)
@@ -48,6 +48,13 @@ def checked(threads):
     if threads is not None and not 1 <= threads <= most:
         raise SystemExit(f'benchmarks: --threads must be from 1 to {most}, the cores at hand, got {threads}')
     return threads or most
+
+
+def rounds(text):
+    """How often --rounds says."""
+    if not text.isdecimal() or int(text) < 1:
+        raise SystemExit(f'benchmarks: --rounds must be a whole number above 0, got {text}')
+    return int(text)
 
 
 def use(cores):

@@ -68,6 +68,8 @@ def unit_bytes(shape, dtype='float32'):
 def measure(options):
     labels = 'soft' if options.soft else 'hard'
     shapes = QUICK if options.quick else SHAPES
+    if not all(0 <= k < len(shapes) for k in options.shapes or ()):
+        raise SystemExit(f'benchmarks: --shapes must be from 0 to {len(shapes) - 1}, got {options.shapes}')
     shapes = shapes[:1] if options.all else [shapes[k] for k in options.shapes or range(len(shapes))]
     names = CATALOGUE if options.all else NAMES
     cases = {str(shape): compared(names, shape, labels, options.dtype, None, options.rounds) for shape in shapes}
@@ -75,13 +77,17 @@ def measure(options):
     yield results.comparison(f'{title}, {labels} labels, {options.dtype}', cases, REFERENCE)
 
 
-def main():
+def parser():
     parser = area.parser(__doc__)
     parser.add_argument('--soft', action='store_true', help='soft labels')
     parser.add_argument('--all', action='store_true', help='every region loss, at the first shape')
     parser.add_argument('--dtype', default='float32', choices=('float32', 'bfloat16', 'float16'), help='of the logits')
     parser.add_argument('--shapes', type=int, nargs='+', help='which of the shapes, from 0')
-    area.run(measure, parser.parse_args())
+    return parser
+
+
+def main():
+    area.run(measure, parser().parse_args())
 
 
 if __name__ == '__main__':

@@ -91,6 +91,16 @@ class Batch:
         return ops.softmax(self.pred, axis=-1) if self.softmax else ops.sigmoid(self.pred)
 
     @property
+    def nothing(self):
+        """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is NaN: what a loss is whose factor is 0.
+
+        By a factor that is not seen to be 0, by which optimizers of graphs would drop NaN.
+        """
+        wrong = ops.isnan(ops.sum(ops.stop_gradient(self.prob), axis=-1, keepdims=True))
+        zero = ops.zeros_like(self.prob)
+        return ops.sum(self.prob * ops.where(wrong, zero + np.nan, zero), axis=-1)
+
+    @property
     def log_prob(self):
         """(N, P, C) log-probabilities, and for sigmoid also those of the complement (None for softmax)."""
         if self.logits:

@@ -103,6 +103,11 @@ class Batch:
         return self.pred.softmax(1) if self.softmax else self.pred.sigmoid()
 
     @property
+    def nothing(self):
+        """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is NaN: what a loss is whose factor is 0."""
+        return (0 * self.prob).sum(1)
+
+    @property
     def log_prob(self):
         """(N, C, P) log-probabilities, and for sigmoid also those of the complement (None for softmax)."""
         if self.logits:

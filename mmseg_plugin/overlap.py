@@ -91,6 +91,11 @@ def times(weight, x):
     return x if weight == 1 else weight * x
 
 
+def part(weight, x):
+    """weight * x for a number; 0 leaves x out, infinite or not, which another part tells of NaN."""
+    return weight * x if weight > 0 else 0
+
+
 def power(x, exponent):
     """x ** exponent for x >= 0, with zero gradient at 0, where a power below 1 is infinitely steep."""
     some = ~(x <= 0)

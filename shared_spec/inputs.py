@@ -1,5 +1,6 @@
 """What a loss receives, in NumPy float64: logits or probabilities, hard or soft labels, ignored pixels, weights."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +71,11 @@ def times_log(share, log):
     """share * log of a probability, in which 0 * log 0 is 0."""
     with np.errstate(invalid='ignore'):
         return np.where(share == 0, 0, share * log)
+
+
+def times(weight, x):
+    """weight * x, a part of a loss, which a weight of 0 leaves out, infinite or not; NaN stays."""
+    return weight * x if weight > 0 or math.isnan(x) else 0.0
 
 
 def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):

@@ -202,10 +202,12 @@ class LossSpec(Spec):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float.
 
         A prediction that is no number where it counts gives NaN; labels, weights and probabilities outside their range
-        are a ValueError (``shared_spec.values``).
+        are a ValueError (``shared_spec.values``). A part whose factor is 0 is absent, infinite or not.
         """
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
-        loss = self.of_batch(batch, **extras)
+        with np.errstate(**({} if self.loss_weight else {'invalid': 'ignore'})):
+            loss = self.of_batch(batch, **extras)
+        loss = loss if self.loss_weight else np.zeros_like(loss)  # an infinite loss as well
         if np.ndim(loss):  # a map
             return np.where(batch.sound.reshape(loss.shape), loss, np.nan)
         return float(loss) if batch.sound.all() else math.nan

@@ -3,6 +3,8 @@
 A result that would be wrong is NaN or a sentence, never a number. In the pixels that count:
 
 - A prediction of NaN or +inf, or for softmax of nothing but -inf, makes value and gradient NaN and is never an error.
+- A part of a loss whose factor is 0 is absent, in value and gradient, where it would be infinite as well; it does not
+  hide a prediction that is no number, nor a label, a weight or a probability that is none.
 - A label that is no label, a weight that is no weight and a probability that is none are refused with a sentence where
   values can be seen without waiting for a device; elsewhere they make value and gradient NaN.
 
@@ -66,9 +68,14 @@ def check_one_channel(owner, target, counts):
     wrong = np.broadcast_to(counts, target.shape) & ~((target >= -slack) & (target <= 1 + slack))
     if wrong.any():
         value = target[wrong].flat[0]
-        hint = '; divide masks of 0 and 255 by 255' if value == 255 else ''
-        if not hint and value == np.floor(value) and value > 1:
-            hint = '; more than two classes need a channel for each'
+        seen = target[np.broadcast_to(counts, target.shape)]
+        soft = (seen != np.floor(seen)).any() or seen.max() == 100
+        if value == 255:
+            hint = '; divide masks of 0 and 255 by 255'
+        elif soft:
+            hint = likely_soft(seen)
+        else:
+            hint = '; more than two classes need a channel for each' if value > 1 else ''
         raise ValueError(f'{owner}: a one-channel target must lie in [0, 1], got {value:g}{hint}')
 
 

@@ -38,8 +38,15 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         sample_weight per image (N,) or per pixel (N, *space), acting on the pixels. ValueError for shapes, TypeError
         for dtypes. Labels are never cast to the loss's dtype, which would round class ids in half precision.
         """
+        return self.of_call(y_true, y_pred, sample_weight, absent=self.spec.loss_weight == 0)
+
+    def of_call(self, y_true, y_pred, sample_weight, absent):
+        """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
         with keras.name_scope(self.name):
-            loss = self.compute(prepare(self.spec, y_true, y_pred, sample_weight, self.dtype))
+            batch = prepare(self.spec, y_true, y_pred, sample_weight, self.dtype)
+            loss = self.compute(batch)
+            if absent:
+                loss = ops.reshape(batch.nothing, ops.shape(loss)) if len(loss.shape) else ops.sum(batch.nothing)
             if self.reduction != 'none':
                 loss = loss * ops.where(
                     ops.isnan(loss), np.nan * ops.ones_like(loss), ops.ones_like(loss)

@@ -12,7 +12,7 @@ from mmengine.utils import mkdir_or_exist
 from PIL import Image
 
 from mmseg_plugin.evaluation.device_counts import whole
-from mmseg_plugin.evaluation.soundness import check_channels, counts_of, fetch, sentences
+from mmseg_plugin.evaluation.soundness import check_channels, counts_of, fetch, sentences, unknown_images
 from mmseg_plugin.evaluation.tables import tables
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 from shared_spec.spec import NamedParameters, SpecError
@@ -31,8 +31,8 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
     each class of each image at every evaluation. ``keep_results`` says nothing: ``test.py --out`` passes it beside
     ``output_dir``, and IoUMetric takes it as silently.
 
-    ``about`` names the files of an image and counts what is wrong with it: logits that are not finite make every result
-    NaN, labels that are no class are warned of, once in an evaluation.
+    ``about`` names the files of an image and counts what is wrong with it: logits that are not finite, and masks of 0
+    and 255 alone, make every result NaN, labels that are no class are warned of, once in an evaluation.
     """
 
     def __init__(self, collect_device, prefix, output_dir, format_only, per_image_file):
@@ -164,7 +164,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
             write_table(self.per_image_file, self.per_image(state, abouts))
             logger.info(f'the table of images is saved to {self.per_image_file}')
         columns, found = {}, {}
-        known = math.nan if any(about['not_finite'][0] for about in abouts) else 1
+        known = math.nan if any(unknown_images(abouts)) else 1
         for spec in self.specs:
             columns.update(
                 (name, known * shown(spec, name, v)) for name, v in state.per_class(spec).items() if name[-1] in 'DC'
@@ -189,7 +189,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
     def per_image(self, state, abouts):
         """The columns of the per-image table, sorted by image, so that the order of arrival leaves no trace.
 
-        An image whose logits are not finite has no counts and no scores.
+        An image of which nothing is known has no counts and no scores.
         """
         names = [
             about['image_file'] or image_id or str(i)
@@ -200,7 +200,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         for key in ('image_file', 'target_file', 'pred_file'):
             if any(about.get(key) for about in abouts):
                 images[key] = [abouts[i].get(key) or '' for i in order]
-        unknown = np.array([abouts[i]['not_finite'][0] > 0 for i in order], bool)
+        unknown = np.array(unknown_images(abouts), bool)[order]
         cells = {}
         for spec in self.specs:
             for name, values in state.cells(spec).items():

@@ -12,11 +12,13 @@ from shared_spec.visible import visible
 
 
 def counts_of(sample, num_classes, ignore_index):
-    """What can be wrong with a data sample, as tensors of integers: see ``not_finite`` and ``no_class``."""
+    """What can be wrong with a data sample, as tensors of integers: see the functions of these names."""
     found = {'not_finite': torch.zeros(1, dtype=torch.int64), 'no_class': torch.zeros(2, dtype=torch.int64)}
     target = whole(sample['gt_sem_seg']['data']) if 'gt_sem_seg' in sample else None
     if target is not None:
         found['no_class'] = no_class(target, num_classes, ignore_index)
+        if num_classes == 2 and ignore_index == 255:
+            found['foreground'] = foreground(target)
     if 'seg_logits' in sample:
         logits, pred = sample['seg_logits']['data'], sample.get('pred_sem_seg', {}).get('data')
         if target is None or logits.shape[-2:] == target.shape[-2:]:
@@ -66,6 +68,11 @@ def no_class(target, num_classes, ignore_index):
     return torch.stack([strange.sum(), target.masked_fill(~strange, torch.iinfo(torch.int64).min).amax()])
 
 
+def foreground(target):
+    """(2,): the pixels of 255, which are ignored, and those of class 1 of two; a mask of 0 and 255 has the first alone."""
+    return torch.stack([(target == 255).sum(), (target == 1).sum()])
+
+
 def all_classes(ids, num_classes):
     low, high = ids.aminmax()
     return low >= 0 and high < num_classes
@@ -73,23 +80,51 @@ def all_classes(ids, num_classes):
 
 def fetch(abouts):
     """Makes the counts of all images lists of numbers: one transfer for each kind of count."""
-    for key in ('not_finite', 'no_class'):
-        counts = [about[key] for about in abouts]
+    for key in ('not_finite', 'no_class', 'foreground'):
+        counted = [about for about in abouts if key in about]
+        counts = [about[key] for about in counted]
         device = next((count.device for count in counts if count.device.type != 'cpu'), 'cpu')
         numbers = torch.stack([count.to(device) for count in counts]).tolist() if counts else []
-        for about, of_image in zip(abouts, numbers):
+        for about, of_image in zip(counted, numbers):
             about[key] = of_image
 
 
+def unknown_images(abouts):
+    """bool for each image: logits that are not finite; or where no image has a foreground, one that hides its own."""
+    none = not any(about['foreground'][1] for about in abouts if 'foreground' in about)
+    return [about['not_finite'][0] > 0 or (none and hides_foreground(about)) for about in abouts]
+
+
+def hides_foreground(about):
+    """Whether an image of two classes holds the ignored 255 and no 1, as a mask of 0 and 255 does."""
+    ignored, labelled = about.get('foreground', (0, 0))
+    return ignored > 0 and labelled == 0
+
+
 def sentences(owner, abouts, class_names, ignore_index):
-    """What to warn of at the end of an evaluation: one sentence for logits that are not finite, one for labels."""
+    """What to warn of at the end of an evaluation: a sentence for logits that are not finite, for labels, for masks."""
+    hidden = [about for about in abouts if hides_foreground(about)]
+    if hidden:
+        yield f'{owner}: {of_masks(hidden, abouts)}'
     for key, text in (('not_finite', of_logits), ('no_class', of_labels)):
         found = [about for about in abouts if about[key][0]]
         if found:
-            pixels, example = sum(about[key][0] for about in found), min(about['image_file'] or '' for about in found)
-            where = f'{pixels} pixels in {len(found)} of {len(abouts)} images'
-            where += f' (such as {visible(example)})' if example else ''
+            where = f'{sum(about[key][0] for about in found)} pixels in {some_of(found, abouts)}'
             yield f'{owner}: ' + text(where, [about[key] for about in found], class_names, ignore_index)
+
+
+def some_of(found, abouts):
+    """'2 of 4 images (such as images/1.jpg)'."""
+    example = min(about['image_file'] or '' for about in found)
+    return f'{len(found)} of {len(abouts)} images' + (f' (such as {visible(example)})' if example else '')
+
+
+def of_masks(hidden, abouts):
+    result = ', so no result is known: all of them are NaN' if any(unknown_images(abouts)) else ''
+    return (
+        f'the labels of {some_of(hidden, abouts)} hold 255, which is ignored, and no 1, so none of their foreground '
+        f'counts{result}; if these are masks of 0 and 255, divide them by 255'
+    )
 
 
 def of_logits(where, counts, class_names, ignore_index):

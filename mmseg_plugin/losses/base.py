@@ -1,5 +1,6 @@
 """What every loss module shares: parameters checked by the spec, the call that MMSegmentation's heads make."""
 
+import math
 from numbers import Real
 
 import torch
@@ -41,11 +42,20 @@ class Loss(nn.Module, metaclass=NamedParameters):
         pixel (N, *space) or per image (N,); ignore_index as heads pass it, beside the constructor's. ValueError for
         shapes, TypeError for dtypes. The other arguments are MMSegmentation's; pixel losses use them.
         """
-        if kwargs:
-            raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(kwargs))!r}')
+        call = dict(avg_factor=avg_factor, reduction_override=reduction_override, **kwargs)
+        return self.of_call(pred, target, weight, ignore_index, call, absent=self.spec.loss_weight == 0)
+
+    def of_call(self, pred, target, weight, ignore_index, call, absent):
+        """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
+        avg_factor, reduction_override = call.pop('avg_factor'), call.pop('reduction_override')
+        if call:
+            raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
         with torch.autocast(pred.device.type, enabled=False):
             batch = prepare(self.spec, pred, target, weight, ignore_index)
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
+            if absent:
+                own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
+                loss = (batch.nothing.view_as(loss) if loss.dim() else batch.nothing.sum()) + own
             return loss if loss.dim() else not_a_number_throughout(loss)
 
     def reduction_of_call(self, avg_factor, reduction_override):
@@ -80,7 +90,11 @@ class RegionLoss(Loss):
 
 
 class PixelLoss(Loss):
-    """A loss that is a weighted mean over pixels; ``compute(batch, reduction, avg_factor)``."""
+    """A loss that is a weighted mean over pixels; ``compute(batch, reduction, avg_factor)``.
+
+    As in MMSegmentation avg_factor divides in place of the mean's divisor, is refused with 'sum' and divides nothing with
+    'none'; one that is no divisor is refused, or makes NaN, with both 'mean' and 'none'.
+    """
 
     def __init__(self, arguments):
         self_reduction = arguments['reduction']
@@ -102,13 +116,26 @@ class PixelLoss(Loss):
         return reduction, avg_factor
 
     def divided(self, total, avg_factor, mass):
-        """total / avg_factor, which may be 0 where no pixel counts; refuses what is no divisor, or gives NaN."""
+        """total / avg_factor, which may be 0 where no pixel counts."""
+        return ratio(total, self.divisor(avg_factor, mass, total), 0.0)
+
+    def divisor(self, avg_factor, mass, like):
+        """avg_factor as a tensor; refuses what is no divisor, or makes it NaN."""
+        owner = self.spec_class.__name__
         if not isinstance(avg_factor, (Real, torch.Tensor)):
-            raise TypeError(f'{self.spec_class.__name__}: avg_factor must be a number, got {avg_factor!r}')
-        divisor = torch.as_tensor(avg_factor, dtype=total.dtype, device=total.device)
+            raise TypeError(f'{owner}: avg_factor must be a number, got {avg_factor!r}')
+        if isinstance(avg_factor, Real):
+            avg_factor = finite_or_infinite(avg_factor)
+        divisor = torch.as_tensor(avg_factor, dtype=like.dtype, device=like.device)
         sound = ((divisor > 0) | ((divisor == 0) & (mass == 0))) & (divisor < torch.inf)
         if divisor.numel() != 1 or (can_look(divisor) and not sound):
-            raise ValueError(
-                f'{self.spec_class.__name__}: avg_factor must be a finite number above 0, got {avg_factor!r}'
-            )
-        return ratio(total, torch.where(sound, divisor, torch.nan), 0.0)
+            raise ValueError(f'{owner}: avg_factor must be a finite number above 0, got {avg_factor!r}')
+        return torch.where(sound, divisor, torch.nan)
+
+
+def finite_or_infinite(number):
+    """A number as a float, infinite where it is larger than any."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf

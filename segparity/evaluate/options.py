@@ -6,6 +6,7 @@ from pathlib import Path
 
 from segparity.arguments import number, positive, whole_or_none
 
+BY_DEFAULT = object()  # --ignore-index was not given, which is 255
 MOST_CLASSES = 1 << 16  # what 16 bits tell apart; a table of all pairs of more does not fit into memory
 
 
@@ -28,9 +29,9 @@ def add_evaluate_arguments(parser):
     group.add_argument(
         '--ignore-index',
         type=whole_or_none,
-        default=255,
+        default=BY_DEFAULT,
         metavar='ID',
-        help='label that counts nowhere, or none [255]',
+        help='label that counts nowhere, or none [255]; 255 given says that it is no foreground of two classes',
     )
     group.add_argument(
         '--reduce-zero-label',
@@ -160,7 +161,8 @@ def settings_of(options, calibration):
     with in_options():
         return Settings(
             classes=class_names(options, palettes['gt_palette'] or palettes['pred_palette']),
-            ignore_index=options.ignore_index,
+            ignore_index=255 if options.ignore_index is BY_DEFAULT else options.ignore_index,
+            ignored_by_default=options.ignore_index is BY_DEFAULT,
             reduce_zero_label=options.reduce_zero_label,
             reduce_zero_label_pred=options.reduce_zero_label_pred,
             unknown=options.unknown,

@@ -13,7 +13,7 @@ UNKNOWN_LABELS = ('error', 'ignore', 'count')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The fields under ``REPORTED`` say what is made of the counts; all others what is counted."""
+    """The fields under ``REPORTED`` say what is made of the counts; all others what is counted, or what is refused."""
 
     classes: tuple
     ignore_index: int = 255
@@ -36,6 +36,8 @@ class Settings:
     binary: bool = False
     empty: str = 'inf'
     hit: str = 'label'
+    # whether 255 is ignored because nobody said otherwise; of a run alone, its state file is that of any other
+    ignored_by_default: bool = dataclasses.field(default=False, compare=False)
 
     def __post_init__(self):
         """Raises SpecError for what a spec refuses, ValueError for what contradicts itself."""
@@ -61,6 +63,15 @@ class Settings:
     @property
     def num_classes(self):
         return len(self.classes)
+
+    @property
+    def may_hide_foreground(self):
+        """Whether masks of 0 and 255 would lose their foreground to the label that is ignored."""
+        return self.num_classes == 2 and self.ignore_index == 255 and not self.reduce_zero_label
+
+    @property
+    def refuses_hidden_foreground(self):
+        return self.ignored_by_default and self.may_hide_foreground
 
     def specs(self):
         """Part -> the spec of what it reports, of the parts that are measured."""
@@ -93,13 +104,14 @@ class Settings:
         return levels
 
     def to_dict(self):
-        """JSON-able."""
-        return json.loads(json.dumps(dataclasses.asdict(self), default=list))
+        """JSON-able; without ``ignored_by_default``, which changes no number."""
+        found = {k: v for k, v in dataclasses.asdict(self).items() if k != 'ignored_by_default'}
+        return json.loads(json.dumps(found, default=list))
 
     @classmethod
     def from_dict(cls, found):
         """Raises ValueError where the dict is not one that ``to_dict`` wrote."""
-        names = {field.name for field in dataclasses.fields(cls)}
+        names = {field.name for field in dataclasses.fields(cls)} - {'ignored_by_default'}
         for name in sorted(names ^ found.keys()):
             raise ValueError(f'its settings {"lack" if name in names else "have an unknown"} {name!r}')
         found = {key: frozen(value) for key, value in found.items()}
@@ -113,8 +125,9 @@ class Settings:
         return {key: value for key, value in self.to_dict().items() if key not in REPORTED}
 
     def key(self):
-        """A hash of ``counted``: the rows of an earlier run may be used again where it is the same."""
-        return hashlib.sha256(json.dumps(self.counted(), sort_keys=True).encode()).hexdigest()
+        """A hash of what is counted and refused: the rows of an earlier run may be used again where it is the same."""
+        found = self.counted() | ({'refused': 'hidden foreground'} if self.refuses_hidden_foreground else {})
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
     def replace(self, **changes):
         return dataclasses.replace(self, **changes)

@@ -6,6 +6,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from segparity.evaluate.wording import masks_of_255
 from segparity.terminal import say
 from shared_spec.metrics.levels import level_of
 from shared_spec.metrics.missed import missed_sentence
@@ -120,11 +121,10 @@ def sentences(results, totals):
 def warnings(totals):
     """Masks of 0 and 255 whose foreground is ignored."""
     settings = totals.settings
-    by_id = settings.num_classes == 2 and settings.ignore_index == 255 and not settings.gt_palette
-    if by_id and not totals.labelled()[1]:
+    if settings.may_hide_foreground and not settings.gt_palette and not totals.labelled()[1]:
         yield (
             f'No ground truth has the class {settings.classes[1]!r}. In masks of 0 and 255 it is 255, which is ignored '
-            'here: a --gt-palette FILE with the lines "0 0 0" and "255 255 255" makes classes of both'
+            f'here: {masks_of_255("gt")}'
         )
 
 

@@ -35,3 +35,8 @@ def of_option(sentence):
 
 def listed(found):
     return found[1].replace("'", '').replace(', ', ',') or 'nothing'
+
+
+def masks_of_255(side):
+    """What to do with masks of 0 and 255 on a side, pred or gt."""
+    return f'divide masks by 255, or give --{side}-palette FILE with the lines "0 0 0" and "255 255 255" for pictures'

@@ -6,7 +6,7 @@ from segparity.evaluate import maps
 from segparity.evaluate.maps import MapError
 from segparity.evaluate.pairs import PROBABILITIES
 from segparity.evaluate.palette import UNKNOWN
-from segparity.evaluate.wording import of_option
+from segparity.evaluate.wording import masks_of_255, of_option
 from shared_spec.metrics.boundary_state import BoundaryState
 from shared_spec.metrics.calibration_state import image_cells
 from shared_spec.metrics.counts import FN, FP, image_counts
@@ -29,8 +29,11 @@ def measure(settings, specs, pair):
     """Name -> array of one pair: ``counts``, and of the measured parts ``boundary``, ``distances``, ``diagonal``,
     ``cells``. Raises MapError."""
     target = maps.read_labels(pair.target, settings.gt_palette, settings.ignore_index)
-    if target.dtype == np.int16 and settings.gt_palette and settings.unknown == 'error':
+    by_colour = target.dtype == np.int16 and settings.gt_palette  # which .npy files and wide pictures are not
+    if by_colour and settings.unknown == 'error':
         refuse_unknown_colour(pair.target, target, ' (--unknown ignore ignores such pixels)')
+    if settings.refuses_hidden_foreground and not by_colour:
+        refuse_hidden_foreground(settings, pair.target, target)
     if settings.reduce_zero_label:
         target = maps.reduce_zero_label(target, settings.ignore_index, zero=settings.ignore_index)
     pred, prob = read_prediction(settings, pair.pred, target)
@@ -77,6 +80,16 @@ def refuse_unknown_colour(path, ids, advice):
         raise MapError(f'{path}: the colour {maps.colour_at(path, place)} at {place} is not in the palette{advice}')
 
 
+def refuse_hidden_foreground(settings, path, target):
+    """A mask of 0 and 255, whose foreground would count nowhere: nothing predicted there would be a perfect score."""
+    hidden = target == settings.ignore_index
+    if hidden.any() and not (target == 1).any():
+        raise MapError(
+            f'{path}: the label 255 at {first(hidden)} is ignored and no pixel is 1, so no foreground would count; '
+            f'{masks_of_255("gt")}; --ignore-index 255 says that 255 is no foreground'
+        )
+
+
 def strangers(settings, target):
     """Where a label is neither a class nor ignored."""
     stray = (target < 0) | (target >= settings.num_classes)
@@ -86,10 +99,11 @@ def strangers(settings, target):
 def refuse_label(settings, path, target, stray):
     place = first(stray)
     reduced = ' (after --reduce-zero-label)' if settings.reduce_zero_label else ''
+    mask = f'; {masks_of_255("gt")}' if settings.num_classes == 2 and target[place] == 255 else ''
     raise MapError(
         f'{path}: the label {target[place]} at {place}{reduced} is neither one of the {settings.num_classes} classes '
         f'nor ignored ({"none" if settings.ignore_index is None else settings.ignore_index}); '
-        '--unknown ignore or count lets it pass'
+        f'--unknown ignore or count lets it pass{mask}'
     )
 
 
@@ -101,9 +115,11 @@ def refuse_prediction(settings, path, pred, target):
     if wrong.any():
         place = first(wrong)
         reduced = ' (after --reduce-zero-label-pred)' if settings.reduce_zero_label_pred else ''
+        mask = settings.num_classes == 2 and pred[place] == 255
+        advice = f'; foreground is 1, so {masks_of_255("pred")}' if mask else ''
         raise MapError(
             f'{path}: the prediction {pred[place]} at {place}{reduced} is not one of the {settings.num_classes} '
-            f'classes 0 to {settings.num_classes - 1}'
+            f'classes 0 to {settings.num_classes - 1}{advice}'
         )
 
 

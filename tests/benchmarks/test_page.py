@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import overlap, page, peers, publish, results, tables
+from benchmarks import area, overlap, page, peers, publish, results, tables
 from benchmarks.areas import AREAS, Run
 from benchmarks.contenders import PEERS
 from shared_spec import LOSSES
@@ -197,3 +197,19 @@ def test_more_cores_than_there_are_is_one_sentence(tmp_path):
         SystemExit, match='^benchmarks: --threads must be from 1 to [0-9]+, the cores at hand, got 5000$'
     ):
         main(['--threads', '5000', '--out', str(tmp_path)])
+
+
+@pytest.mark.parametrize('rounds', ['0', '-3', '1.5', 'two'])
+def test_a_number_of_rounds_that_is_none_is_one_sentence(rounds, tmp_path):
+    for read in (lambda words: main([*words, '--out', str(tmp_path)]), area.parser('An area.').parse_args):
+        with pytest.raises(
+            SystemExit, match=f'^benchmarks: --rounds must be a whole number above 0, got {re.escape(rounds)}$'
+        ):
+            read(['--rounds', rounds])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shape_that_is_none_is_one_sentence():
+    options = overlap.parser().parse_args(['--quick', '--shapes', '0', '2'])
+    with pytest.raises(SystemExit, match=r'^benchmarks: --shapes must be from 0 to 1, got \[0, 2\]$'):
+        next(overlap.measure(options))

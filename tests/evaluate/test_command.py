@@ -76,23 +76,6 @@ def test_probabilities_add_calibration_and_are_their_argmax(tmp_path, capsys):
     assert 'ECED' not in without['results'] and without['results']['mIoUD'] == results['mIoUD']
 
 
-def test_masks_of_0_and_255_do_not_go_unnoticed(tmp_path, capsys):
-    """255 is ignored, so their foreground is nowhere; the palette of the remark reads them."""
-    preds, targets = ([ids % 2 for ids in maps] for maps in label_maps(3, classes=3))
-    folders = data_set(tmp_path, preds, [ids * 255 for ids in targets])
-    palette = tmp_path / 'palette.txt'
-    palette.write_text('0 0 0\n255 255 255\n')
-    options = '--workers', '1', '--binary'
-    for where in ((), ('--json', '-')):
-        code, out, err = run(capsys, 'evaluate', *folders, *options, *where)
-        assert code == 0 and "No ground truth has the class 'foreground'" in (err if where else out)
-    code, out, err = run(capsys, 'evaluate', *folders, *options, '--gt-palette', str(palette))
-    assert code == 0 and 'No ground truth' not in out + err
-    found = evaluated(capsys, *folders, *options, '--gt-palette', str(palette))
-    want = reference('FineGrained', preds, targets, metrics=OVERLAP, num_classes=2, binary=True)
-    assert_results(found['results'], want)
-
-
 @pytest.mark.parametrize('suffix', ['.png', '.tif', '.npy'])
 @pytest.mark.parametrize('which', ['pred', 'gt', 'both'])
 @pytest.mark.parametrize(

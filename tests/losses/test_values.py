@@ -241,6 +241,10 @@ SENTENCES = [  # what is wrong with ids of 4 classes or with the masks of one ch
     ('many', lambda y: np.stack([y - 0.5] * 4, 1), 'soft labels must lie in [0, 1], got -0.5; are these logits?'),
     ('two', lambda y: y * 255, 'target labels must be below 2, got 255; ignore_index=255 leaves such pixels out, or divide masks of 0 and 255 by 255'),
     ('one', lambda y: y + 1, 'a one-channel target must lie in [0, 1], got 2; more than two classes need a channel for each'),
+    ('one', lambda y: y * 62.5, 'a one-channel target must lie in [0, 1], got 62.5; are these per cent, to be divided by 100?'),
+    ('one', lambda y: y * 100.0, 'a one-channel target must lie in [0, 1], got 100; are these per cent, to be divided by 100?'),
+    ('one', lambda y: y * 100, 'a one-channel target must lie in [0, 1], got 100; are these per cent, to be divided by 100?'),
+    ('one', lambda y: y * 3 - 0.5, 'a one-channel target must lie in [0, 1], got 2.5; are these logits?'),
     ('one', lambda y: y * 255, 'a one-channel target must lie in [0, 1], got 255; divide masks of 0 and 255 by 255'),
     ('one', lambda y: (y * 255).astype(np.uint8), 'a one-channel target must lie in [0, 1], got 255; divide masks of 0 and 255 by 255'),
 ]  # fmt: skip
@@ -286,25 +290,32 @@ def test_several_channels_of_sigmoid_may_be_labelled():
 
 
 @IN_TORCH
-@pytest.mark.parametrize('avg_factor', [0, -2.0, float('nan'), float('inf')])
-def test_avg_factor_is_a_divisor(avg_factor, where):
+@pytest.mark.parametrize('reduction', ['mean', 'none'])
+@pytest.mark.parametrize(
+    'avg_factor', [0, -2.0, float('nan'), float('inf'), 10**400, -(10**5000)], ids='0 -2 nan inf huge -huge'.split()
+)
+def test_avg_factor_is_a_divisor(avg_factor, reduction, where):
+    """One that 'none' does not divide by as well."""
     pred, target, weight = case('divisor', 'many')
-    spec = LOSSES['WeightedCrossEntropyLoss']()
-    for given in (avg_factor, torch.tensor(avg_factor)):
+    spec, options = LOSSES['WeightedCrossEntropyLoss'](), dict(reduction_override=reduction)
+    beyond = isinstance(avg_factor, int) and avg_factor != 0  # what no tensor holds
+    for given in (avg_factor,) if beyond else (avg_factor, torch.tensor(avg_factor)):
         if where.startswith('eyes_shut'):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(base, 'can_look', lambda *tensors: False)
-                value, gradient = run(where, spec, pred, target, weight, avg_factor=given)
-            assert np.isnan(value) and np.isnan(gradient).all()
+                value, gradient = run(where, spec, pred, target, weight, avg_factor=given, **options)
+            assert np.isnan(value).all() and (reduction == 'none' or np.isnan(gradient).all())
         else:
             with pytest.raises(ValueError, match='avg_factor must be a finite number above 0'):
-                run(where, spec, pred, target, weight, avg_factor=given)
+                run(where, spec, pred, target, weight, avg_factor=given, **options)
 
 
 def test_avg_factor_of_a_rank_without_pixels_may_be_0():
     pred, target, weight = case('divisor', 'many')
-    with pytest.raises(TypeError, match="avg_factor must be a number, got '7'"):
-        run('torch', LOSSES['WeightedCrossEntropyLoss'](), pred, target, weight, avg_factor='7')
+    for reduction in ('mean', 'none'):
+        with pytest.raises(TypeError, match="avg_factor must be a number, got '7'"):
+            spec = LOSSES['WeightedCrossEntropyLoss']()
+            run('torch', spec, pred, target, weight, avg_factor='7', reduction_override=reduction)
     value, gradient = run('torch', LOSSES['WeightedCrossEntropyLoss'](), pred, target, 0 * target, avg_factor=0)
     assert value == 0 and not gradient.any()
 

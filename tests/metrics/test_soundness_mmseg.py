@@ -4,6 +4,7 @@ import logging
 import math
 
 import numpy as np
+import pandas
 import pytest
 
 for host in ('torch', 'mmengine', 'mmcv', 'mmseg'):
@@ -216,6 +217,37 @@ def test_the_likely_cause_of_such_labels(label, likely, warned):
     targets[:, 0] = label
     evaluated(build('FineGrainedMetric', ignore_index=None), samples(logits, targets))
     assert len(warned) == 1 and f'the largest is {label}' in warned[0] and likely in warned[0]
+
+
+@every
+@pytest.mark.parametrize('arguments', [{}, dict(binary=True)], ids=['two', 'binary'])
+def test_masks_of_0_and_255_are_no_perfect_score(kind, arguments, warned, tmp_path):
+    """255 is ignored, so of such masks nothing counts but the background; one mask of 0 and 1 leaves the warning."""
+    logits, targets = images(channels=2)
+    logits[:, 0] = 9
+    masks = np.where(targets == 1, 255, targets)
+    masks[0] = 0
+    table = tmp_path / 'table.csv'
+    got = evaluated(build(kind, 2, per_image_file=str(table), **arguments), samples(logits, masks))
+    assert got and all(math.isnan(value) for value in got.values())
+    assert warned == [
+        f'{kind}: the labels of 3 of 4 images (such as images/1.jpg) hold 255, which is ignored, and no 1, so none of '
+        'their foreground counts, so no result is known: all of them are NaN; if these are masks of 0 and 255, divide '
+        'them by 255'
+    ]
+    frame = pandas.read_csv(table)
+    score = {'FineGrainedMetric': 'IoU', 'CalibrationMetric': 'SCE', 'BoundaryMetric': 'BoundaryIoU'}[kind]
+    assert frame[frame.image != 'images/0.jpg'][score].isna().all()
+
+    warned.clear()
+    got = evaluated(build(kind, 2, **arguments), samples(logits, [targets[0], *masks[1:]]))
+    assert not all(math.isnan(value) for value in got.values())
+    assert len(warned) == 1 and '3 of 4 images' in warned[0] and 'NaN' not in warned[0]
+
+    warned.clear()
+    evaluated(build(kind, 2, **arguments), samples(logits, np.where(targets == 255, 255, 1)))
+    evaluated(build(kind, 2, ignore_index=254, **arguments), samples(logits, targets % 2))
+    assert not warned
 
 
 def test_labels_that_are_no_class_keep_the_rule_of_the_host(warned):

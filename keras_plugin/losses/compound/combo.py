@@ -6,7 +6,7 @@ from keras import ops
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import cell_sums, mean_of_sums
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import product_overlap, ratio, score
+from keras_plugin.overlap import part, product_overlap, ratio, score
 from shared_spec import LOSSES
 
 
@@ -33,7 +33,7 @@ class ComboLoss(Loss):
     def compute(self, batch):
         spec, y = self.spec, batch.target
         log_p, log_q = batch.log_both
-        loss = -spec.beta * batch.times_log(y, log_p) - (1 - spec.beta) * batch.times_log(1 - y, log_q)
+        loss = -batch.times_log(spec.beta * y, log_p) - batch.times_log((1 - spec.beta) * (1 - y), log_q)
         loss = batch.sum(loss if y.shape[-1] == 1 else loss[..., 1:]) / max(1, y.shape[-1] - 1)
         mass = batch.sum(ops.ones_like(y[..., :1]))
         parts = cell_sums(spec, batch, product_overlap(batch), self.cell_loss)
@@ -41,4 +41,4 @@ class ComboLoss(Loss):
 
         parts = sum_over_replicas(parts, spec.sync)
         ce, dice = ratio(parts['ce'][0], parts['ce'][1], 0.0), mean_of_sums(spec, parts, self.cell_loss)
-        return ops.cast(spec.loss_weight * (spec.alpha * ce - (1 - spec.alpha) * dice), batch.dtype)
+        return ops.cast(spec.loss_weight * (part(spec.alpha, ce) - (1 - spec.alpha) * dice), batch.dtype)

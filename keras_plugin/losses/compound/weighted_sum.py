@@ -1,6 +1,7 @@
 """A weighted sum of losses on the same prediction: Keras' counterpart of MMSegmentation's list in loss_decode."""
 
 import keras
+from keras import ops
 
 import keras_plugin.losses
 from keras_plugin.losses.base import Loss
@@ -46,9 +47,17 @@ class WeightedSumLoss(Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """The weighted sum; every part receives the labels and the weights as they are."""
+        return self.of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0)
+
+    def of_call(self, y_true, y_pred, sample_weight, absent):
         with keras.name_scope(self.name):
-            values = (w * part(y_true, y_pred, sample_weight) for w, part in zip(self.shares, self.parts))
-            return self.loss_weight * sum(values)
+            total = 0
+            for share, part in zip(self.shares, self.parts):
+                if share > 0 and not absent:
+                    total = total + share * part(y_true, y_pred, sample_weight)
+                else:
+                    total = total + absent_part(part, y_true, y_pred, sample_weight)
+            return self.loss_weight * total
 
     def get_config(self):
         losses = [
@@ -61,6 +70,14 @@ class WeightedSumLoss(Loss):
             loss_weight=self.loss_weight, losses=losses, weights=list(self.shares), name=self.name,
             reduction=self.reduction, dtype=self.dtype,
         )  # fmt: skip
+
+
+def absent_part(part, y_true, y_pred, sample_weight):
+    """What a part of weight 0 adds: 0, or NaN if the loss is; one from elsewhere then has no gradient."""
+    if isinstance(part, Loss):
+        return part.of_call(y_true, y_pred, sample_weight, absent=True)
+    value = ops.stop_gradient(part(y_true, y_pred, sample_weight))
+    return ops.where(ops.isnan(value), value, ops.zeros_like(value))
 
 
 def as_loss(part):

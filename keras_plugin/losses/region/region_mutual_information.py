@@ -8,7 +8,7 @@ from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
 from keras_plugin.inputs import only, widest
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import floor, largest, ratio
+from keras_plugin.overlap import floor, largest, part, ratio
 from shared_spec import LOSSES
 from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
 
@@ -48,7 +48,7 @@ class RegionMutualInformationLoss(Loss):
         ce, mass = parts['ce'][0], parts['ce'][1]
         ce = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0)
         rmi = ratio(parts['rmi'][0], parts['rmi'][1], 0.0)
-        return ops.cast(spec.loss_weight * (spec.ce_weight * ce + (1 - spec.ce_weight) * rmi), batch.dtype)
+        return ops.cast(spec.loss_weight * (part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi), batch.dtype)
 
     def maps(self, x, space):
         """(N, H, W, C) from (N, P, C)."""

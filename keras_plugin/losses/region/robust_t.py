@@ -1,9 +1,11 @@
 """The negative log-likelihood of an image's residuals under a Student t distribution, whose heavy tails forgive."""
 
 import dataclasses
+import functools
 import math
 
 import keras
+import numpy as np
 from keras import backend, ops
 
 from keras_plugin.distributed import sum_over_replicas
@@ -15,6 +17,7 @@ from shared_spec import LOSSES, SpecError
 
 # of 1/z, 1/z^3, ...: what lgamma(z) is above (z - 1/2)*log(z) - z + log(2*pi)/2
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+MODERATE = 1e17  # squares of what is below are float32
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -91,12 +94,30 @@ class RobustTLoss(Loss):
         return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.dtype)
 
     def negative_log_likelihood(self, count, square, log_nu):
-        """The loss of each map, with lgamma in Stirling's form: its large terms cancel before they are rounded."""
-        precision = math.exp(self.spec.log_precision + self.spec.epsilon)
-        a, h, t = (ops.exp(log_nu) + self.spec.epsilon) / 2, count / 2, precision * square / 2
-        scale = 1 + math.log(2 * math.pi) - self.spec.log_precision - ops.log1p(self.spec.epsilon * ops.exp(-log_nu))
+        """The loss of each map, with lgamma in Stirling's form.
+
+        Large terms cancel before they are rounded, in the value and in the slope along log nu, which falls as 1 / nu. So
+        nu is m / r, m the smaller of nu and MODERATE, and a = nu/2 itself is asked for only where nothing cancels.
+        """
+        eps, high = self.spec.epsilon, math.log(np.finfo(backend.standardize_dtype(log_nu.dtype)).max) - 1
+        h, t = count / 2, math.exp(self.spec.log_precision + eps) * square / 2
+        one, top = ops.ones_like(log_nu), math.log(MODERATE) * ops.ones_like(log_nu)
+        large, small = log_nu > top, log_nu < 0
+        m, r = ops.exp(ops.where(large, top, log_nu)), ops.exp(top - ops.where(large, log_nu, top))
+        ra, rah, rat = m + eps * r, m + (eps + 2 * h) * r, m + (eps + 2 * t) * r  # 2r times a, a + h and a + t
+        a = (ops.exp(ops.where(log_nu < high, log_nu, high * one)) + eps) / 2
+        scale = 1 + math.log(2 * math.pi) - self.spec.log_precision - ops.log1p(eps * ops.exp(-log_nu))
+        u = 2 * r * (t - h) / rah
+        near_one = ops.abs(u) < 0.25
+        near = (t - h) * log1p_share(ops.where(near_one, u, ops.zeros_like(u)))
+        inverse = 2 * r / ops.where(small, one, ra)  # of a, where it is not below 1/2
+        rise = ops.where(small, ops.log(rah) - ops.log(ra), ops.log1p(h * inverse))
         return (
-            (a + h) * log_ratio(a, t, h) + h * scale + ops.log1p(h / a) / 2 + above_stirling(a) - above_stirling(a + h)
+            ops.where(near_one, near, (a + h) * ops.log(rat / rah))
+            + h * scale
+            + rise / 2
+            + above_stirling(a, inverse)
+            - above_stirling(a + h, 2 * r / rah)
         )
 
     def get_config(self):
@@ -107,14 +128,22 @@ class RobustTLoss(Loss):
         return [name for name in super().__dir__() if name != 'layer']
 
 
-def log_ratio(a, t, h):
-    """log((a + t) / (a + h)), accurate near 1 and near 0."""
-    u = (t - h) / (a + h)
-    near_one = ops.abs(u) < 0.5
-    return ops.where(near_one, ops.log1p(ops.where(near_one, u, ops.zeros_like(u))), ops.log((a + t) / (a + h)))
+def log1p_share(u):
+    """log(1 + u) / u for |u| below 1/4, from the series of atanh; so its slope is exact as well."""
+    w = u / (2 + u)
+    return 1 - w + 2 * w * w / (2 + u) * in_squares(w, [1 / (2 * k + 3) for k in range(10)])
 
 
-def above_stirling(x):
-    """lgamma(x) - Stirling's formula for it, from the series at x + 8 and the recurrence down to x > 0."""
-    steps = sum((x + k + 0.5) * ops.log1p(1 / (x + k)) - 1 for k in range(8))
-    return steps + sum(b / (x + 8) ** (2 * k + 1) for k, b in enumerate(STIRLING))
+def above_stirling(x, inverse):
+    """lgamma(x) - Stirling's formula for it: the series at x above 8, at x + 8 and the recurrence down to x > 0 below."""
+    series, one = inverse < 1 / 8, ops.ones_like(x)
+    x = ops.where(series, one, x)
+    steps = sum((x + k + 0.5) * ops.log1p(1 / (x + k)) for k in range(1, 8)) - 8
+    steps = steps + (x + 0.5) * (ops.log1p(x) - ops.log(x))
+    v = ops.where(series, inverse, 1 / (x + 8))
+    return ops.where(series, 0 * one, steps) + v * in_squares(v, STIRLING)
+
+
+def in_squares(x, factors):
+    """factors[0] + factors[1]*x^2 + factors[2]*x^4 + ..."""
+    return functools.reduce(lambda found, factor: found * x * x + factor, reversed(factors))

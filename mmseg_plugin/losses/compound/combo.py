@@ -7,7 +7,7 @@ from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import cell_sums, mean_of_sums
 from mmseg_plugin.inputs import times_log
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import product_overlap, ratio, score
+from mmseg_plugin.overlap import part, product_overlap, ratio, score
 from shared_spec import LOSSES
 
 
@@ -34,7 +34,7 @@ class ComboLoss(Loss):
     def compute(self, batch):
         spec, y = self.spec, batch.target
         log_p, log_q = batch.log_both
-        loss = -spec.beta * times_log(y, log_p) - (1 - spec.beta) * times_log(1 - y, log_q)
+        loss = -times_log(spec.beta * y, log_p) - times_log((1 - spec.beta) * (1 - y), log_q)
         loss = batch.sum(loss if y.shape[1] == 1 else loss[:, 1:]) / max(1, y.shape[1] - 1)
         mass = batch.sum(torch.ones_like(y[:, :1]))
         parts = cell_sums(spec, batch, product_overlap(batch), self.cell_loss)
@@ -42,4 +42,4 @@ class ComboLoss(Loss):
 
         parts = sum_over_ranks(parts, spec.sync)
         ce, dice = ratio(*parts['ce'], 0.0), mean_of_sums(spec, parts, self.cell_loss)
-        return (spec.loss_weight * (spec.alpha * ce - (1 - spec.alpha) * dice)).to(batch.dtype)
+        return (spec.loss_weight * (part(spec.alpha, ce) - (1 - spec.alpha) * dice)).to(batch.dtype)

@@ -21,8 +21,12 @@ class WeightedSumLoss(Loss):
         super().__init__(locals())
         self.parts = nn.ModuleList(MODELS.build(part.to_mmseg()) for part in self.spec.parts)
 
-    def forward(self, pred, target, weight=None, ignore_index=None, avg_factor=None, reduction_override=None, **kwargs):
+    def of_call(self, pred, target, weight, ignore_index, call, absent):
         """The weighted sum; every part receives the call's arguments as they are."""
-        call = dict(avg_factor=avg_factor, reduction_override=reduction_override, **kwargs)
-        losses = (part(pred, target, weight, ignore_index, **call) for part in self.parts)
-        return self.spec.loss_weight * sum(w * loss for w, loss in zip(self.spec.shares, losses))
+        total = 0
+        for share, part in zip(self.spec.shares, self.parts):
+            if absent or share == 0:
+                total = total + part.of_call(pred, target, weight, ignore_index, dict(call), absent=True)
+            else:
+                total = total + share * part(pred, target, weight, ignore_index, **call)
+        return self.spec.loss_weight * total

@@ -39,7 +39,11 @@ class WeightedCrossEntropyLoss(PixelLoss):
         negative = None if softmax else -times_log(1 - smoothed, log_not_p)
         size, mass = batch.sum(y), batch.sum(torch.ones_like(y[:, :1]))
         if reduction == 'none':
-            return self.pixel_map(batch, positive, negative, size, mass)
+            loss = self.pixel_map(batch, positive, negative, size, mass)
+            # nothing is divided, as in MMSegmentation; what is no divisor is wrong all the same
+            return (
+                loss if avg_factor is None else loss.where(self.divisor(avg_factor, mass.sum(), loss) >= 0, torch.nan)
+            )
 
         parts = {'size': size.sum(0), 'mass': mass.sum(0)}
         if spec.class_weight == 'balanced':

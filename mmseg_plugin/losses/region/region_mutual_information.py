@@ -8,7 +8,7 @@ from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.inputs import accumulator, times_log
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.overlap import ratio
+from mmseg_plugin.overlap import part, ratio
 from shared_spec import LOSSES
 from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
 
@@ -44,7 +44,7 @@ class RegionMutualInformationLoss(Loss):
         parts = sum_over_ranks(parts, spec.sync)
         ce, mass = parts['ce']
         ce, rmi = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0), ratio(*parts['rmi'], 0.0)
-        return (spec.loss_weight * (spec.ce_weight * ce + (1 - spec.ce_weight) * rmi)).to(batch.dtype)
+        return (spec.loss_weight * (part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi)).to(batch.dtype)
 
     def pooled(self, x, nearest=False):
         """(N, C, h, w) the maps after pooling; equal maxima share the gradient."""

@@ -1,5 +1,6 @@
 """The negative log-likelihood of an image's residuals under a Student t distribution, whose heavy tails forgive."""
 
+import functools
 import math
 
 import torch
@@ -14,6 +15,7 @@ from shared_spec import LOSSES
 
 # of 1/z, 1/z^3, ...: what lgamma(z) is above (z - 1/2)*log(z) - z + log(2*pi)/2
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+MODERATE = 1e17  # squares of what is below are float32
 
 
 @MODELS.register_module()
@@ -51,23 +53,48 @@ class RobustTLoss(Loss):
         return (spec.loss_weight * ratio(*parts['mean'], 0.0)).to(batch.dtype)
 
     def negative_log_likelihood(self, count, square, log_nu):
-        """The loss of each map, with lgamma in Stirling's form: its large terms cancel before they are rounded."""
-        precision = math.exp(self.spec.log_precision + self.spec.epsilon)
-        a, h, t = (log_nu.exp() + self.spec.epsilon) / 2, count / 2, precision * square / 2
-        scale = 1 + math.log(2 * math.pi) - self.spec.log_precision - (self.spec.epsilon * (-log_nu).exp()).log1p()
+        """The loss of each map, with lgamma in Stirling's form.
+
+        Large terms cancel before they are rounded, in the value and in the slope along log nu, which falls as 1 / nu. So
+        nu is m / r, m the smaller of nu and MODERATE, and a = nu/2 itself is asked for only where nothing cancels.
+        """
+        eps, high = self.spec.epsilon, math.log(torch.finfo(log_nu.dtype).max) - 1
+        h, t = count / 2, math.exp(self.spec.log_precision + eps) * square / 2
+        top = math.log(MODERATE)
+        large, small = log_nu > top, log_nu < 0
+        m, r = torch.where(large, top, log_nu).exp(), (top - torch.where(large, log_nu, top)).exp()
+        ra, rah, rat = m + eps * r, m + (eps + 2 * h) * r, m + (eps + 2 * t) * r  # 2r times a, a + h and a + t
+        a = (log_nu.clamp(max=high).exp() + eps) / 2
+        scale = 1 + math.log(2 * math.pi) - self.spec.log_precision - (eps * (-log_nu).exp()).log1p()
+        u = 2 * r * (t - h) / rah
+        near_one = u.abs() < 0.25
+        near = (t - h) * log1p_share(torch.where(near_one, u, 0))
+        inverse = 2 * r / torch.where(small, 1, ra)  # of a, where it is not below 1/2
+        rise = torch.where(small, rah.log() - ra.log(), (h * inverse).log1p())
         return (
-            (a + h) * log_ratio(a, t, h) + h * scale + (h / a).log1p() / 2 + above_stirling(a) - above_stirling(a + h)
+            torch.where(near_one, near, (a + h) * (rat / rah).log())
+            + h * scale
+            + rise / 2
+            + above_stirling(a, inverse)
+            - above_stirling(a + h, 2 * r / rah)
         )
 
 
-def log_ratio(a, t, h):
-    """log((a + t) / (a + h)), accurate near 1 and near 0."""
-    u = (t - h) / (a + h)
-    near_one = u.abs() < 0.5
-    return torch.where(near_one, torch.where(near_one, u, 0).log1p(), ((a + t) / (a + h)).log())
+def log1p_share(u):
+    """log(1 + u) / u for |u| below 1/4, from the series of atanh; so its slope is exact as well."""
+    w = u / (2 + u)
+    return 1 - w + 2 * w * w / (2 + u) * in_squares(w, [1 / (2 * k + 3) for k in range(10)])
 
 
-def above_stirling(x):
-    """lgamma(x) - Stirling's formula for it, from the series at x + 8 and the recurrence down to x > 0."""
-    steps = sum((x + k + 0.5) * (1 / (x + k)).log1p() - 1 for k in range(8))
-    return steps + sum(b / (x + 8) ** (2 * k + 1) for k, b in enumerate(STIRLING))
+def above_stirling(x, inverse):
+    """lgamma(x) - Stirling's formula for it: the series at x above 8, at x + 8 and the recurrence down to x > 0 below."""
+    series = inverse < 1 / 8
+    x = torch.where(series, 1, x)
+    steps = sum((x + k + 0.5) * (1 / (x + k)).log1p() for k in range(1, 8)) + (x + 0.5) * (x.log1p() - x.log()) - 8
+    v = torch.where(series, inverse, 1 / (x + 8))
+    return torch.where(series, 0, steps) + v * in_squares(v, STIRLING)
+
+
+def in_squares(x, factors):
+    """factors[0] + factors[1]*x^2 + factors[2]*x^4 + ..."""
+    return functools.reduce(lambda found, factor: found * x * x + factor, reversed(factors))

@@ -2,7 +2,7 @@
 
 from shared_spec.checks import Real
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import times_log
+from shared_spec.inputs import times, times_log
 from shared_spec.overlap import product_overlap, score
 from shared_spec.spec import Compound, Example, loss_spec, param
 
@@ -39,8 +39,8 @@ class ComboLoss(Compound):
         """The loss of a ``Batch``."""
         y, v = batch.target, batch.weight
         log_p, log_q = batch.log_both()
-        loss = -self.beta * times_log(y, log_p) - (1 - self.beta) * times_log(1 - y, log_q)
+        loss = -times_log(self.beta * y, log_p) - times_log((1 - self.beta) * (1 - y), log_q)
         foreground = loss if y.shape[1] == 1 else loss[:, 1:]
         ce = (v * foreground.mean(1)).sum() / v.sum() if v.sum() > 0 else 0.0
         dice = mean_over_cells(self, batch, product_overlap(batch), self.cell_loss)
-        return float(self.loss_weight * (self.alpha * ce - (1 - self.alpha) * dice))
+        return float(self.loss_weight * (times(self.alpha, ce) - (1 - self.alpha) * dice))

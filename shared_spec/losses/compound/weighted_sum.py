@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from shared_spec.checks import Check, Each, Optional, Real
+from shared_spec.inputs import times
 from shared_spec.spec import LOSSES, Example, LossSpec, SpecError, Weighted, from_dict, loss_spec, param
 
 
@@ -139,7 +140,8 @@ class WeightedSumLoss(Weighted):
     def reference(self, pred, target, pixel_weight=None, ignore_index=None):
         """The loss in NumPy float64: ``pred`` (N, C, *space) as the parts' ``from_logits`` says -> float."""
         parts = zip(self.shares, self.parts)
-        return self.loss_weight * sum(w * p.reference(pred, target, pixel_weight, ignore_index) for w, p in parts)
+        total = sum(times(w, p.reference(pred, target, pixel_weight, ignore_index)) for w, p in parts)
+        return float(times(self.loss_weight, total))
 
     def near(self, pred, target, pixel_weight=None, **extras):
         parts = [part.near(pred, target, pixel_weight, **extras) for part in self.parts]

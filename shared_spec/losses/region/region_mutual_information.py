@@ -3,7 +3,7 @@
 import numpy as np
 
 from shared_spec.checks import Choice, Integer, Real
-from shared_spec.inputs import prepare, times_log
+from shared_spec.inputs import prepare, times, times_log
 from shared_spec.spec import Example, SpecError, Weighted, as_shared, loss_spec, param
 
 ALPHA = 5e-4  # on the diagonals of the covariance matrices
@@ -110,7 +110,7 @@ class RegionMutualInformationLoss(Weighted):
 
         rmi = np.log(self.diagonal(batch, shares) / origin).sum(2) / self.radius**2
         rmi = (w * rmi.sum(1)).sum() / w.sum()
-        return float(self.loss_weight * (self.ce_weight * ce + (1 - self.ce_weight) * rmi))
+        return float(self.loss_weight * (times(self.ce_weight, ce) + (1 - self.ce_weight) * rmi))
 
     def near(self, pred, target, pixel_weight=None, **extras):
         """The reference less its logarithms at ``pred``, which would be most of its size and so of its rounding.
