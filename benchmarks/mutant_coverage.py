@@ -21,7 +21,13 @@ TESTS = {
 }
 MEASURED = ('shared_spec', 'mmseg_plugin', 'keras_plugin', 'segparity/parity')
 KERAS = ('keras_torch', 'keras_tensorflow', 'keras_jax')
-DECLARATIONS = ('tests/spec/test_spec.py', 'tests/losses/test_mmseg.py', 'tests/losses/test_keras.py', 'tests/cli/')
+DECLARATIONS = (
+    'tests/spec/test_spec.py',
+    'tests/spec/test_ranges.py',
+    'tests/losses/test_mmseg.py',
+    'tests/losses/test_keras.py',
+    'tests/cli/',
+)
 OTHERS = 60  # tests of a file that run where none is known to execute the line
 
 

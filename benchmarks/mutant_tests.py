@@ -90,9 +90,10 @@ def import_mmseg():
 
 
 def in_a_fork(framework, request):
-    """What the tests of ``request`` say: {failed: first test that failed or None, seconds, ...}."""
+    """What the tests of ``request`` say: {failed: first test that failed or None, seconds, ..., ended: where it stopped answering}."""
     answer, log = Path(request['out']), Path(request['out']).with_suffix('.log')
     answer.unlink(missing_ok=True)
+    log.with_suffix('.test').unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
@@ -110,9 +111,12 @@ def in_a_fork(framework, request):
         pass
     if answer.exists():
         return json.loads(answer.read_text())
-    ended = 'took too long' if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else 'the process ended'
     last = log.with_suffix('.test')
-    return dict(failed=f'{last.read_text() if last.exists() else "collection"}: {ended}', seconds={}, unfinished=False)
+    last = last.read_text() if last.exists() else 'collection'
+    none = dict(seconds={}, lines={}, broken=[], unfinished=True)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        return dict(none, failed=f'{last}: took too long')
+    return dict(none, failed=None, ended=last)  # a crash, or no memory left: nothing was said
 
 
 def tests(framework, request):

@@ -55,7 +55,7 @@ def main(arguments=None):
             with open(options.out / 'results.jsonl', 'a') as file:
                 file.write(json.dumps(dict(key=mutant.key, **result)) + '\n')
             print(
-                f'[{k}/{len(chosen)}] {result["took"]:5.1f} s  {result["failed"] or "SURVIVES"}  <- {mutant.key}',
+                f'[{k}/{len(chosen)}] {result["took"]:5.1f} s  {verdict(result)}  <- {mutant.key}',
                 flush=True,
             )
     print('\n'.join(summary(chosen, results, reasons)))
@@ -130,23 +130,32 @@ class Runner:
         self.coverage = Coverage(out / 'coverage.json', self.ask)
 
     def ask(self, framework, **request):
+        """What the tests say; asked again without the one at which the process ended without an answer."""
         server = self.servers.setdefault(framework, Server(framework, self.tree))
-        return server.run(out=self.answer, **request)
+        found = server.run(out=self.answer, **request)
+        if ended := found.get('ended'):
+            found = dict(server.run(out=self.answer, **without(request, [ended])), ended=ended)
+        return found
 
     def result(self, mutant):
-        """{failed: the test that noticed it, or None, took: seconds, tests: how many ran, unfinished}"""
-        path, start, ran, unfinished, found = self.tree / mutant.path, time.monotonic(), 0, False, {}
+        """{failed: the test that noticed it, or None, took: seconds, tests: how many ran, unfinished, undecided}
+
+        undecided: the test at which a process ended without an answer, where no other test failed.
+        """
+        path, start, ran, unfinished, found, ended = self.tree / mutant.path, time.monotonic(), 0, False, {}, None
         source = path.read_bytes()
         path.write_bytes(mutant.applied(source))
         try:
             for found in itertools.chain(self.of_line(mutant), () if self.quick else self.of_name(mutant)):
                 ran, unfinished = ran + len(found['seconds']), unfinished or found['unfinished']
+                ended = ended or found.get('ended')
                 if found['failed']:
                     break
         finally:
             path.write_bytes(source)
         took = round(time.monotonic() - start, 1)
-        return dict(failed=found.get('failed'), took=took, tests=ran, unfinished=unfinished)
+        undecided = None if found.get('failed') else ended
+        return dict(failed=found.get('failed'), took=took, tests=ran, unfinished=unfinished, undecided=undecided)
 
     def of_line(self, mutant):
         """What the tests say that are known to execute the mutant, one framework after the other, some of them first."""
@@ -165,33 +174,41 @@ class Runner:
         words = [word for word in words if word.endswith('Loss')] or ['']
         for framework in frameworks_of(mutant.path):
             skipped = list(self.coverage.tests(mutant, framework))
-            yield self.ask(
-                framework, files=UNMEASURED, words=words, skipped=skipped, limit=LIMIT, **self.shared(mutant)
-            )
+            request = dict(files=UNMEASURED, words=words, skipped=skipped, limit=LIMIT)
+            yield self.confirmed(mutant, framework, **request, **self.shared(mutant))
         for package, file in PROCESSES.items():
             if mutant.path.startswith(package):
-                yield self.ask('torch', files=[file], words=[''], skipped=[], limit=LIMIT, real=True)
+                yield self.confirmed(mutant, 'torch', files=[file], words=[''], skipped=[], limit=LIMIT, real=True)
 
-    def confirmed(self, mutant, framework, tests, **request):
+    def confirmed(self, mutant, framework, **request):
         """``ask``, again without the test that failed if it does without the mutant too; measured ones do not."""
-        found = self.ask(framework, tests=[t for t in tests if (framework, t) not in self.broken], **request)
+        request = without(request, [test for name, test in self.broken if name == framework])
+        found = self.ask(framework, **request)
         test = (found['failed'] or '').partition(': ')[0]
-        if framework in TESTS or test not in tests:
+        if '::' not in test or (framework in TESTS and test in self.coverage.of(framework)):
             return found
         if (framework, test) not in self.sound:
             path = self.tree / mutant.path
             mutated = path.read_bytes()
             path.write_bytes(pathlib.Path(mutant.path).read_bytes())
-            failed = self.ask(framework, tests=[test], **request)['failed']
+            alone = self.ask(framework, **request | dict(tests=[test], files=[test.partition('::')[0]]))
             path.write_bytes(mutated)
+            failed = alone['failed'] or alone.get('ended')
             (self.broken if failed else self.sound).add((framework, test))
             if failed:
-                return self.confirmed(mutant, framework, tests, **request)
+                return self.confirmed(mutant, framework, **request)
         return found
 
     def shared(self, mutant):
         """The folder that keeps what the reference gave, which is the same for every mutant of other code."""
         return {} if mutant.path.startswith('shared_spec') else dict(references=str(self.references))
+
+
+def without(request, tests):
+    """The request, in which those tests do not run."""
+    if 'tests' in request:
+        return request | dict(tests=[test for test in request['tests'] if test not in tests])
+    return request | dict(skipped=[*request.get('skipped', ()), *tests])
 
 
 def quickest_of_each_first(seconds):
@@ -201,19 +218,26 @@ def quickest_of_each_first(seconds):
     return sorted(first, key=seconds.get) + [test for test in order if test not in set(first)]
 
 
+def verdict(result):
+    return result['failed'] or ('UNDECIDED' if result['undecided'] else 'SURVIVES')
+
+
 def summary(chosen, results, reasons):
     """The lines of the report."""
     same = [m for m in chosen if m.key in reasons]
     ran = [m for m in chosen if m.key in results and m.key not in reasons]
-    survivors = [m for m in ran if not results[m.key]['failed']]
-    killed = len(ran) - len(survivors)
+    undecided = [m for m in ran if results[m.key].get('undecided')]
+    survivors = [m for m in ran if not results[m.key]['failed'] and m not in undecided]
+    killed = len(ran) - len(survivors) - len(undecided)
     yield ''
+    for mutant in undecided:
+        yield f'UNDECIDED {mutant.path}:{mutant.line} (ended at {results[mutant.key]["undecided"]})\n    {mutant.key}'
     for mutant in survivors:
         result = results[mutant.key]
         about = f'{result["tests"]} tests' + ', not all' * result['unfinished']
         yield f'SURVIVES {mutant.path}:{mutant.line} ({about})\n    {mutant.key}'
     share = f', {killed / len(ran):.1%}' if ran else ''
-    yield f'{len(chosen)} mutants: {len(same)} equivalent, {len(ran)} run, {killed} killed{share}'
+    yield f'{len(chosen)} mutants: {len(same)} equivalent, {len(ran)} run, {killed} killed{share}, {len(undecided)} undecided'
 
 
 if __name__ == '__main__':

@@ -47,7 +47,7 @@ def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=Non
         raise RuntimeError(f'{way}: refused, {triton_overlap.refusals[0]}')
     return str(value.dtype).removeprefix('torch.'), {
         'value': value.detach().cpu().numpy(),
-        'gradient': np.zeros_like(arrays['pred']) if pred.grad is None else pred.grad.double().cpu().numpy(),
+        'gradient': pred.grad.double().cpu().numpy(),
     }
 
 

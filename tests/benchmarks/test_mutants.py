@@ -1,5 +1,10 @@
 """``python -m benchmarks.mutants``: which mistakes it plants, and that one is noticed or not."""
 
+import os
+
+import pytest
+
+from benchmarks import mutant_tests
 from benchmarks import mutants as campaign
 from benchmarks.mutations import compiles, mutants
 
@@ -71,3 +76,58 @@ def test_every_reason_names_a_mutant_that_exists():
         if path not in known:
             known[path] = {m.key for m in mutants(path, open(path, 'rb').read())}
         assert key in known[path] and len(reason) > 20, key
+
+
+class Answers:
+    """A server that gives one answer after the other, and keeps what it was asked."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), []
+
+    def run(self, **request):
+        self.asked.append(request)
+        return dict(seconds={}, unfinished=False) | self.answers.pop(0)
+
+
+def runner(tmp_path, *answers):
+    found = object.__new__(campaign.Runner)
+    (tmp_path / 'f.py').write_text(SOURCE)
+    found.tree, found.quick, found.answer, found.servers = tmp_path, True, 'answer', {'torch': Answers(*answers)}
+    return found
+
+
+DIES, FAILS, PASSES = dict(failed=None, ended='t.py::a'), dict(failed='t.py::b: wrong'), dict(failed=None)
+
+
+@pytest.mark.parametrize(
+    ('answers', 'failed', 'undecided'),
+    [
+        ([DIES, FAILS], 't.py::b: wrong', None),
+        ([DIES, PASSES], None, 't.py::a'),
+        ([DIES, DIES], None, 't.py::a'),
+        ([PASSES], None, None),
+        ([FAILS], 't.py::b: wrong', None),
+    ],
+)
+def test_a_process_without_an_answer_kills_nothing(answers, failed, undecided, tmp_path):
+    run = runner(tmp_path, *answers)
+    run.of_line = lambda mutant: [run.ask('torch', tests=['t.py::a', 't.py::b'])]
+    mutant = next(iter(mutants('f.py', SOURCE.encode())))
+    result = run.result(mutant)
+    assert (result['failed'], result['undecided']) == (failed, undecided)
+    asked = [request['tests'] for request in run.servers['torch'].asked]
+    assert asked == [['t.py::a', 't.py::b'], ['t.py::b']][: len(answers)]
+    said = list(campaign.summary([mutant], {mutant.key: result}, {}))
+    word = 'UNDECIDED f.py' if undecided else 'SURVIVES f.py'
+    assert failed or said[1].startswith(word)
+    assert said[-1].endswith(f'{int(bool(failed))} killed, {int(bool(failed)):.1%}, {int(bool(undecided))} undecided')
+
+
+def test_a_fork_that_ends_says_where(tmp_path, monkeypatch):
+    def ends(framework, request):
+        (tmp_path / 'answer.test').write_text('t.py::a')
+        os._exit(1)
+
+    monkeypatch.setattr(mutant_tests, 'tests', ends)
+    found = mutant_tests.in_a_fork('torch', dict(out=str(tmp_path / 'answer.json')))
+    assert (found['failed'], found['ended']) == (None, 't.py::a')

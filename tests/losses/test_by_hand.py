@@ -143,6 +143,17 @@ def test_smoothing_is_pytorch_s():
     assert_same(spec.reference(z, y, reduction='sum'), rows.sum(), 'float64')
 
 
+def test_smoothing_of_a_channel_by_itself_is_that_of_two_classes():
+    """e / 2 goes to the foreground and e / 2 to the background, however many channels there are."""
+    e, foreground = 0.3, np.array([0.0, 0, 1, 1]) * 0.7 + 0.3 / 2
+    pred = P1[None, None] * 0.9
+    cost = -foreground * np.log(pred[0, 0]) - (1 - foreground) * np.log(1 - pred[0, 0])
+    assert_same(loss('WeightedCrossEntropyLoss', pred, LABEL, label_smoothing=e), cost.mean(), 'float64')
+    three, one_hot = np.tile(pred, (1, 3, 1)), np.tile(LABEL[:, None], (1, 3, 1)).astype(float)
+    given = dict(activation='sigmoid', label_smoothing=e)
+    assert_same(loss('WeightedCrossEntropyLoss', three, one_hot, **given), cost.mean(), 'float64')
+
+
 def test_weighted_sum():
     parts = [dict(type='WeightedCrossEntropyLoss', from_logits=False), dict(type='SoftDiceLoss', from_logits=False)]
     spec = LOSSES['WeightedSumLoss'](losses=parts, weights=[0.2, 3], loss_weight=2)

@@ -23,9 +23,17 @@ EMPTY = (
     np.array([[0, 0]]),
 )  # nothing predicts or has class 1: 0/0 is a score of 1
 PERFECT = 1.0
+# the second class has a fifth of every pixel: nowhere more than 0.3, though 0.8 of a pixel together
+FAINT = (
+    np.array([[[1.0, 1, 1, 1], [0, 0, 0, 0]]]),
+    np.array([[[0.8, 0.8, 0.8, 0.8], [0.2, 0.2, 0.2, 0.2]]]),
+)
 WANTED = {
     'C_weighs_images': (dict(granularity='C'), PRED, LABEL, WEIGHT, OF_CLASSES),
     'I_weighs_images': (dict(granularity='I'), PRED, LABEL, WEIGHT, OF_IMAGES),
+    'a_class_that_is_faint_everywhere_is_absent': (
+        dict(classes='present', presence_threshold=0.3), *FAINT, None, 1 - 3.2 / (3.2 + 0.8)
+    ),
     'no_mass_at_all': (dict(classes='all'), *EMPTY, None, ((1 - 1.5 / (1.5 + 0.5)) + (1 - PERFECT)) / 2),
     'no_mass_at_all_in_an_image': (
         dict(classes='all', granularity='I'), *EMPTY, None, ((1 - 1.5 / (1.5 + 0.5)) + (1 - PERFECT)) / 2

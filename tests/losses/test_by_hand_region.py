@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shared_spec import LOSSES
+from shared_spec.losses.region.robust_t import log_gamma_ratio
 from shared_spec.spec import SpecError
 from tests.support.same import assert_same
 
@@ -566,6 +567,13 @@ def test_robust_t_of_many_degrees_of_freedom_is_gaussian(nu):
     residual = np.linspace(0.01, 0.9, 50)
     want = 25 * math.log(2 * math.pi) - 25 * 0.3 + math.exp(0.3) * (residual**2).sum() / 2
     assert abs(robust_t(residual, nu=nu, log_precision=0.3) - want) < 1e-12 * want + 1e3 / nu
+
+
+@pytest.mark.parametrize('x', [0.5, 9999.0, 1e4, 12345.5, 1e6, 1e12])
+def test_log_gamma_ratio_is_the_logarithm_of_a_product(x):
+    """Of x (x + 1) (x + 2); the two logarithms of a large x by themselves have no digit of it left."""
+    want = sum(math.log(x + k) for k in range(3))
+    assert abs(log_gamma_ratio(x, 3) - want) < (2e-11 if x < 1e4 else 1e-13)
 
 
 def test_robust_t_epsilon_is_added_to_nu_and_to_both_logarithms():

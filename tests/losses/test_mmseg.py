@@ -133,6 +133,24 @@ def test_reductions_of_pixel_losses(name):
         loss(Z, Y, reduction_override='median')
 
 
+CROSS_ENTROPIES = {
+    'weights': dict(class_weight=[0.5, 2, 3]),
+    'frequencies': dict(class_weight='inverse_frequency'),
+    'frequencies_of_channels': dict(class_weight='inverse_frequency', activation='sigmoid'),
+    'balanced': dict(class_weight='balanced', activation='sigmoid'),
+}
+
+
+@pytest.mark.parametrize('params', CROSS_ENTROPIES.values(), ids=CROSS_ENTROPIES)
+def test_reductions_of_cross_entropy_have_the_weights_of_the_whole_batch(params):
+    loss, weight = build('WeightedCrossEntropyLoss', label_smoothing=0.1, **params), torch.rand(2, 4, 5)
+    arrays = [x.double().numpy() if x is not Y else x.numpy() for x in (Z, Y, weight)]
+    rows = loss.spec.reference(*arrays, reduction='none')
+    assert_same(loss(Z, Y, weight, reduction_override='none'), rows, 'float32')
+    assert_same(loss(Z, Y, weight, reduction_override='sum'), rows.sum(), 'float32')
+    assert_same(loss(Z, Y, weight, avg_factor=7.0), rows.sum() / 7, 'float32')
+
+
 def test_reductions_without_meaning_are_refused():
     for call in (dict(avg_factor=3), dict(reduction_override='none')):
         with pytest.raises(ValueError, match='has no meaning'):

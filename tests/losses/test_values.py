@@ -4,6 +4,7 @@ Keras: test_values_keras.py. A GPU, whose values nobody waits for, is the CPU wi
 """
 
 import contextlib
+import importlib.util
 
 import numpy as np
 import pytest
@@ -196,6 +197,36 @@ def test_rounding_is_no_fault(where):
     spec = LOSSES['SoftDiceLoss'](from_logits=False)
     assert np.isfinite(run(where, spec, prob, target, None)[0])
     assert np.isfinite(run(where, LOSSES['SoftDiceLoss'](), pred, prob, None)[0])
+
+
+def test_what_is_right_is_looked_at_once(monkeypatch):
+    """Labels, weights and probabilities at the very ends of their range need no second look, which takes longer."""
+
+    def second(*_):
+        pytest.fail('looked at again')
+
+    for name in ('check_weights', 'check_ids', 'check_one_channel', 'check_maps', 'check_probabilities'):
+        monkeypatch.setattr(values.values, name, second)
+    monkeypatch.setattr(values, 'faulty_prediction', second)
+    monkeypatch.setattr(values, 'faulty_labels', second)
+    slack = values.TOLERANCE
+    ids, soft = torch.tensor([[0, 3]]), torch.tensor([[[-slack, 1 + slack]]])
+    weight = torch.tensor([[0.0, torch.finfo(torch.float32).max]])
+    values.check_weights('loss', weight)
+    for given in (ids, ids.byte(), soft.expand(1, 4, 2), torch.tensor([[[0, 1]]]).expand(1, 4, 2)):
+        values.check_labels('loss', given, None, 4)
+        values.check_labels('loss', given.where(weight > 0, 77), weight, 4)
+    assert values.check_prediction('loss', soft, None, 'none') and values.is_sound(soft, None, 'none')
+    assert values.check_prediction('loss', torch.tensor([[[-torch.inf, 3e38]]]), None, 'softmax')
+    assert values.are_sound(ids, None, 4) and values.are_sound(soft.clamp(0, 1), None, 4)
+
+
+def test_an_older_pytorch_is_not_compiling(monkeypatch):
+    monkeypatch.delattr(torch.compiler, 'is_compiling', raising=False)
+    found = importlib.util.spec_from_file_location('values_of_older_pytorch', values.__file__)
+    older = importlib.util.module_from_spec(found)
+    found.loader.exec_module(older)
+    assert older.is_compiling() is False
 
 
 @IN_WORLDS

@@ -75,6 +75,15 @@ def test_rounded_as_mmseg_prints_them(case_id, results):
 
 
 @both
+def test_frequency_weights_are_shares_of_the_labels(results):
+    """6 pixels of class 0, 2 of class 1 and 1 of class 2; class 3 is only predicted and has no weight."""
+    target = np.array([[0, 0, 0, 0, 0, 0, 1, 1, 2]])
+    pred = np.array([[0, 0, 0, 0, 1, 3, 1, 2, 2]])
+    want = 6 / 9 * 4 / 6 + 2 / 9 * 1 / 3 + 1 / 9 * 1 / 2
+    assert results(FineGrained(num_classes=4), pred[None], target[None])['FWIoU'] == pytest.approx(want, abs=SAME)
+
+
+@both
 def test_fscore_differs_from_mmseg_by_design(results):
     # mmseg's F-score of precision and recall is undefined for a class never predicted or never right, ours is 0
     case = golden('mmseg_c6_never_right')

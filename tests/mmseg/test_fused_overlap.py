@@ -192,13 +192,31 @@ def test_plain_path_has_second_derivatives_and_takes_what_the_operator_does_not(
 def test_small_logits_take_the_plain_path_and_large_ones_do_not(fused, monkeypatch):
     monkeypatch.setattr(fused_overlap, 'MODE', 'auto')
     loss = MODELS.build(dict(type='SoftDiceLoss'))
-    loss(torch.zeros(1, 4, 8, 8), torch.zeros(1, 8, 8, dtype=torch.long))
+    loss(torch.zeros(1, 2, 31, 33), torch.zeros(1, 31, 33, dtype=torch.long))
     assert fused == []
+    loss(torch.zeros(1, 2, 32, 32), torch.zeros(1, 32, 32, dtype=torch.long))
+    assert fused.pop() == 'forward' and not fused
     z = torch.zeros(1, 4, 256, 256, requires_grad=True)
     with torch.no_grad():
         loss(z, torch.zeros(1, 256, 256, dtype=torch.long))
     loss(z, torch.zeros(1, 256, 256, dtype=torch.long)).backward()
     assert fused == ['forward', 'forward', 'gradient_']
+
+
+def test_logits_without_gaps_are_not_copied(monkeypatch):
+    """Whether the classes are the first axis in memory or the last."""
+    seen, forward = [], overlap_cpu.forward
+    monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
+    monkeypatch.setattr(overlap_cpu, 'forward', lambda pred, *a, **k: seen.append(pred) or forward(pred, *a, **k))
+    z, y, _ = inputs()
+    last = z.transpose(1, 2).contiguous().transpose(1, 2)
+    first_of_images, gaps = z.transpose(0, 1).contiguous().transpose(0, 1), z.repeat_interleave(2, 2)[:, :, ::2]
+    for pred, taken_as_it_is in ((z, True), (last, True), (first_of_images, False), (gaps, False)):
+        for given in (pred, pred.detach().requires_grad_()):
+            fused_overlap.fused_overlap(given, y, None, 'softmax', 'product')
+            got = seen.pop()
+            assert torch.equal(got, z) and (got.data_ptr() == given.data_ptr()) == taken_as_it_is
+            assert taken_as_it_is or got.is_contiguous()
 
 
 def test_an_unknown_mode_is_refused_by_name():

@@ -18,6 +18,6 @@ def refuse(arrays):
 
 
 def die(arrays):
-    os.write(2, b'last words\n')
+    os.write(2, b'their last \xff words\n')  # which is no UTF-8
     time.sleep(0.5)  # until they are read
     os._exit(3)

@@ -108,6 +108,33 @@ def test_kernels_agree_in_triton_s_interpreter_and_a_planted_fault_differs(tmp_p
         assert len(rows) == 2 and not any(row.ok or row.error for row in rows), rows
 
 
+@pytest.mark.parametrize(
+    ('framework', 'module'), [(f, 'keras_side' if f.startswith('keras') else 'torch_side') for f in FRAMEWORKS]
+)
+def test_a_framework_is_asked_in_its_own_words(framework, module):
+    assert check.side(framework) == f'segparity.parity.{module}'
+
+
+def test_every_job_wants_what_its_own_case_gives(monkeypatch):
+    told = []
+    jobs = list(check._jobs(LOSS, None))[:4]
+    monkeypatch.setattr(check.cases, 'reference', lambda spec, case: (spec, case))
+    check._references(jobs, check._Steps(9, lambda *step: told.append(step)))
+    assert all(job.want.result() == (job.spec, job.case) for job in jobs)
+    assert told == [(k, 9, f'reference {LOSS}') for k in (1, 2, 3, 4)]
+    check._Steps(1, None).done('told to nobody')
+
+
+def test_a_case_that_the_reference_refuses_is_told_by_every_job_that_waits(monkeypatch):
+    jobs = list(check._jobs(LOSS, None))[:3]
+    answers = iter([1])
+    monkeypatch.setattr(check.cases, 'reference', lambda *_: next(answers))
+    with pytest.raises(StopIteration):
+        check._references(jobs, check._Steps(3, None))
+    assert jobs[0].want.result() == 1
+    assert all(isinstance(job.want.exception(timeout=1), StopIteration) for job in jobs[1:])
+
+
 def row(value=0.0, gradient=0.0, dtype='float32', cases=1, error=''):
     return Row('SoftDiceLoss', 'torch', dtype, value, gradient, cases, f'case of {value} {gradient}', error, 'plain')
 

@@ -1,9 +1,14 @@
 """The process that answers for a framework, before it loads one: what it prints, how it refuses, how it ends."""
 
+import io
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
 
-from segparity.parity.frameworks import Worker, WorkerError
+from segparity.parity.frameworks import Worker, WorkerError, write_message
 
 
 @pytest.mark.parametrize(
@@ -30,9 +35,25 @@ def test_an_error_is_its_sentence_and_the_last_words_are_told(capfd):
         for _ in range(2):
             with pytest.raises(WorkerError, match='^ValueError: this is refused$'):
                 worker.call('tests.parity.talking:refuse')
-        with pytest.raises(WorkerError, match='^torch: the worker process ended\n(.*\n)*last words\n$'):
+        with pytest.raises(WorkerError, match='^torch: the worker process ended\n(.*\n)*their last \ufffd words\n$'):
             worker.call('tests.parity.talking:die')
         with pytest.raises(WorkerError, match='the worker process ended'):
             worker.call('tests.parity.talking:echo', names=[])
     assert worker.process.returncode == 3
     assert capfd.readouterr() == ('', '')
+
+
+def test_one_that_nobody_closed_keeps_no_process_alive(monkeypatch):
+    monkeypatch.delenv('SEGPARITY_QUIET_WORKERS', raising=False)
+    before = set(threading.enumerate())
+    with Worker('torch'):
+        started = set(threading.enumerate()) - before
+        assert len(started) == 1 and all(thread.daemon for thread in started)
+
+
+def test_to_import_it_is_not_to_run_it():
+    asked = io.BytesIO()
+    write_message(asked, dict(function='tests.parity.talking:echo', arguments=dict(names=[])), {})
+    code = 'import segparity.parity.worker; print("imported")'
+    done = subprocess.run([sys.executable, '-c', code], input=asked.getvalue(), capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout.split()) == (0, [b'imported'])

@@ -24,6 +24,17 @@ def test_a_link_stays_one(tmp_path):
     assert [path.name for path in (tmp_path / 'folder').iterdir()] == ['file']
 
 
+def test_what_is_written_stands_beside_the_file_until_it_is_whole(tmp_path):
+    """Another folder may be another disk, from which nothing is moved in one step."""
+    path = tmp_path / 'new' / 'table.csv'
+    write(path, 'whole')
+    with pytest.raises(RuntimeError), replacing(path) as part:
+        assert (part.parent, part.suffix, part.name[:7]) == (path.parent, '.csv', '.table.')
+        part.write_text('half')
+        raise RuntimeError
+    assert path.read_text() == 'whole' and list(path.parent.iterdir()) == [path]
+
+
 def test_a_name_as_long_as_the_system_takes(tmp_path):
     for letter in 'xü':
         path = tmp_path / (letter * (os.pathconf(tmp_path, 'PC_NAME_MAX') // len(letter.encode()) - 4) + '.txt')

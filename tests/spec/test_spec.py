@@ -125,6 +125,16 @@ def test_refuses_in_one_sentence(name, params, words):
     assert message.startswith(name) or 'unknown loss' in message
 
 
+def test_an_unknown_parameter_is_told_all_that_there_are():
+    for cls in (*LOSSES.values(), *METRICS.values()):
+        for name in ('self', 'xxxxxxxxxxxx'):
+            with pytest.raises(SpecError) as caught:
+                cls(**{name: 1})
+            head, _, told = str(caught.value).partition(' it takes ')
+            assert head.startswith(f'{cls.__name__}: unknown parameter {name!r},')
+        assert sorted(told.split(', ')) == sorted(cls.parameters())
+
+
 def test_refuses_positional_arguments_and_other_types():
     with pytest.raises(SpecError, match='by name'):
         LOSSES['JaccardMetricLoss'](19)

@@ -31,9 +31,9 @@ class WeightedSumLoss(Loss):
         if not isinstance(parts, (list, tuple)):
             raise SpecError(f'WeightedSumLoss: losses must be a list of losses, got {parts!r}')
         self.parts = [as_loss(part) for part in parts]
-        specs = [part.spec if isinstance(part, Loss) else part for part in self.parts]
-        own = all(isinstance(part, Loss) for part in self.parts)
-        # losses from elsewhere have no spec: the recipe's stand in for them while the other parameters are checked
+        specs = [part.spec if isinstance(part, Loss) else None for part in self.parts]
+        own = None not in specs
+        # losses from elsewhere, and sums with one, have no spec: the recipe's stand in for them while the other parameters are checked
         losses = specs if own else [LOSSES['WeightedCrossEntropyLoss'](from_logits=False)] * len(specs)
         super().__init__(
             dict(

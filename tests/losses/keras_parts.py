@@ -1,0 +1,90 @@
+"""Pieces of the Keras losses that a whole loss shows seldom; runs in the workers, never in pytest's own process."""
+
+import unittest.mock
+import warnings
+
+import keras
+import numpy as np
+from keras import backend, ops
+
+import keras_plugin
+from keras_plugin import overlap, values
+from shared_spec import LOSSES
+from tests.losses.keras_calls import data, from_logits
+
+CROSS_ENTROPIES = {
+    'weights': dict(class_weight=[0.5, 2, 3]),
+    'frequencies': dict(class_weight='inverse_frequency'),
+    'frequencies_of_channels': dict(class_weight='inverse_frequency', activation='sigmoid'),
+    'balanced': dict(class_weight='balanced', activation='sigmoid'),
+}
+
+
+def cross_entropies(arrays):
+    """Name -> its map, its sum and its mean, and the reference's."""
+    (z, y), found = data(), {}
+    weight = np.random.default_rng(1).uniform(0.5, 2, y.shape).astype('float32')
+    for name, params in CROSS_ENTROPIES.items():
+        spec = LOSSES['WeightedCrossEntropyLoss'](label_smoothing=0.1, **params)
+        for reduction in ('none', 'sum', 'mean'):
+            loss = keras_plugin.losses.WeightedCrossEntropyLoss(
+                from_logits=True, label_smoothing=0.1, reduction=reduction, **params
+            )
+            found[f'{name} {reduction} got'] = np.asarray(ops.convert_to_numpy(loss(y, z, weight)))
+            found[f'{name} {reduction} want'] = np.asarray(
+                spec.reference(np.moveaxis(z, -1, 1), y, weight, reduction=reduction)
+            )
+    return None, found
+
+
+def helpers(arrays):
+    """Name -> numbers of what the statistics are made with, and their dtypes."""
+    x = ops.convert_to_tensor(np.array([-1, 0.1, 0.2, 0.5, 0.75, 2], 'float32'))
+    none = ops.zeros((2, 0, 3))
+    got = dict(
+        floor=overlap.floor(x, 0.2),
+        clip=overlap.clip(x, 0.2, 0.75),
+        power=overlap.power(x, 0.5),
+        largest=overlap.largest(ops.stack([x, -x]), axis=1),
+        largest_kept=overlap.largest(ops.stack([x, x]), axis=1, keepdims=True),
+        largest_below=overlap.largest(-2.0 - ops.abs(x), axis=0, least=-1e30),
+        largest_of_none=overlap.largest(none, axis=1),
+        largest_of_none_kept=overlap.largest(none, axis=1, keepdims=True),
+        ratio=overlap.ratio(x, ops.where(x < 0.3, ops.zeros_like(x), x)),
+        ratio_empty=overlap.ratio(x * np.nan, ops.zeros_like(x), 0.0),
+        minimum=overlap.minimum(x, ops.flip(x, axis=0)),
+    )
+    arrays = {name: np.asarray(ops.convert_to_numpy(value)) for name, value in got.items()}
+    return {name: str(value.dtype) for name, value in arrays.items()}, arrays
+
+
+def integers(arrays):
+    """The widest integers, and what two labels that need them become."""
+    wide = np.array([2**40, -(2**40), 7])
+    tensor = values.to_tensor(wide)
+    return values.largest_integer(), dict(tensor=np.asarray(ops.convert_to_numpy(tensor)))
+
+
+def warned_of_compilation(arrays):
+    """What a step says that nothing can look into."""
+    if backend.backend() == 'tensorflow':
+        compiled = unittest.mock.patch('keras_plugin.tensorflow_replicas.in_xla', lambda: True)
+    else:
+        compiled = unittest.mock.patch('torch.compiler.is_compiling', lambda: True)
+    with compiled, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        values.look_in_the_step(lambda *_: None, [])
+    return [str(w.message) for w in caught], {}
+
+
+def sums_with_a_foreign_loss(arrays):
+    """Whether a sum with a loss from elsewhere has a spec, and the value of a sum of it beside that by hand."""
+    z, y = data()
+    one = np.eye(3, dtype='float32')[y]
+    own, other = from_logits('SoftDiceLoss'), keras.losses.CategoricalCrossentropy(from_logits=True)
+    inner = keras_plugin.losses.WeightedSumLoss([own, other], weights=[2.0, 0.5])
+    outer = keras_plugin.losses.WeightedSumLoss([inner, own], weights=[3.0, 1.0])
+    again = keras.losses.deserialize(keras.losses.serialize(outer))
+    by_hand = 3 * (2 * float(own(one, z)) + 0.5 * float(other(one, z))) + float(own(one, z))
+    specs = [inner.spec is None, outer.spec is None, keras_plugin.losses.WeightedSumLoss([own]).spec is None]
+    return dict(specs=specs, values=[float(outer(one, z)), float(again(one, z)), by_hand]), {}

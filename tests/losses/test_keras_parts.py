@@ -1,0 +1,72 @@
+"""Pieces of the Keras losses by hand: reductions of cross-entropy, helpers of the statistics, integers, warnings."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.support.frameworks import axis
+from tests.support.same import assert_same
+
+BACKENDS = pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
+
+
+def ask(worker, function, **arguments):
+    return worker.call(f'tests.losses.keras_parts:{function}', **arguments)
+
+
+@BACKENDS
+def test_reductions_of_cross_entropy_have_the_weights_of_the_whole_batch(framework, worker):
+    _, found = ask(worker, 'cross_entropies')
+    assert len(found) == 4 * 3 * 2
+    for name, got in found.items():
+        if name.endswith('got'):
+            assert_same(got, found[name.replace('got', 'want')], 'float32', name)
+
+
+@BACKENDS
+def test_helpers_of_the_statistics(framework, worker):
+    dtypes, found = ask(worker, 'helpers')
+    assert set(dtypes.values()) == {'float32'}
+    root = [0, *(math.sqrt(x) for x in (0.1, 0.2, 0.5, 0.75, 2))]
+    wanted = dict(
+        floor=[0.2, 0.2, 0.2, 0.5, 0.75, 2],
+        clip=[0.2, 0.2, 0.2, 0.5, 0.75, 0.75],
+        power=root,
+        largest=[2, 1],
+        largest_kept=[[2], [2]],
+        largest_below=-2.1,
+        largest_of_none=np.zeros((2, 3)),
+        largest_of_none_kept=np.zeros((2, 1, 3)),
+        ratio=[1, 1, 1, 1, 1, 1],
+        ratio_empty=[math.nan] * 6,
+        minimum=[-1, 0.1, 0.2, 0.2, 0.1, -1],
+    )
+    for name, want in wanted.items():
+        assert found[name].shape == np.shape(want), name
+        np.testing.assert_allclose(found[name], want, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_jax_x64', 'keras_torch'))
+def test_integers_that_the_backend_lacks_end_at_its_largest(framework, worker):
+    widest, found = ask(worker, 'integers')
+    narrow = framework == 'keras_jax'
+    assert widest == ('int32' if narrow else 'int64')
+    assert found['tensor'].tolist() == ([2**31 - 1, -(2**31), 7] if narrow else [2**40, -(2**40), 7])
+
+
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_torch'))
+def test_a_compiled_step_warns_that_nothing_can_look(framework, worker):
+    (said,), _ = ask(worker, 'warned_of_compilation')
+    who = {'keras_tensorflow': 'TensorFlow compiles this step with XLA', 'keras_torch': 'torch.compile compiles'}
+    assert said.startswith(f'SEGPARITY_DEBUG=1: {who[framework]}')
+    assert said.endswith('model.compile(jit_compile=False) raises the sentence that says what is wrong')
+
+
+@BACKENDS
+def test_a_sum_with_a_foreign_loss_has_no_spec_and_may_be_a_part(framework, worker):
+    found, _ = ask(worker, 'sums_with_a_foreign_loss')
+    assert found['specs'] == [True, True, False]
+    total, again, by_hand = found['values']
+    assert_same(total, by_hand, 'float32')
+    assert_same(again, total, 'exact')
