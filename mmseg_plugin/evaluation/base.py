@@ -45,6 +45,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
             check_format(owner, per_image_file)
         if output_dir is not None:
             mkdir_or_exist(output_dir)
+        self._specs = {}
         self.specs_for(2)  # refuses here what it can; the number of classes comes with the data set
         self._size = sys.maxsize
 
@@ -80,8 +81,11 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
 
     @property
     def specs(self):
-        """The specs for the classes of the data set."""
-        return self.specs_for(len(self.class_names))
+        """The specs for the classes of the data set, made once for it."""
+        classes = len(self.class_names)
+        if classes not in self._specs:
+            self._specs = {classes: self.specs_for(classes)}
+        return self._specs[classes]
 
     @property
     def dataset_meta(self):

@@ -13,7 +13,7 @@ class OfMasks(Metric):
         return BoundaryState.for_specs(self.spec)
 
     def row(self, pred, target):
-        return self.new_state().row(whole(pred).cpu().numpy(), target.cpu().numpy())
+        return self.state.row(whole(pred).cpu().numpy(), target.cpu().numpy())
 
 
 class BoundaryIoU(OfMasks):
