@@ -187,7 +187,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         return ()
 
     def _warn(self, logger, abouts):
-        for sentence in sentences(type(self).__name__, abouts, self.class_names, self.ignore_index):
+        for sentence in sentences(type(self).__name__, abouts, len(self.class_names), self.ignore_index):
             logger.warning(sentence)
 
     def per_image(self, state, abouts):

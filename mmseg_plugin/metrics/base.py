@@ -1,6 +1,7 @@
 """What the metrics share: batches of images in, the results of the images of all ranks out."""
 
 import contextlib
+import copy
 import math
 import warnings
 
@@ -9,7 +10,7 @@ from torch import distributed
 
 from mmseg_plugin.distributed import place
 from mmseg_plugin.metrics.device_counts import whole
-from mmseg_plugin.metrics.soundness import no_class, not_finite
+from mmseg_plugin.metrics.soundness import ANY_LOOP, counts_of, fetch, sentences, unknown_images
 from shared_spec.spec import NamedParameters
 
 
@@ -34,7 +35,7 @@ class Metric(metaclass=NamedParameters):
     def reset(self):
         """Forgets every image."""
         self.state = self.new_state()
-        self.faults = {'not_finite': 0, 'no_class': 0, 'largest': -math.inf}
+        self.abouts = []
 
     def new_state(self):
         """An empty state for the spec."""
@@ -70,10 +71,10 @@ class Metric(metaclass=NamedParameters):
         rows = []
         for scores, labels, image in zip(pred, target, images):
             with in_the_name_of(owner):
-                rows.append((self.found(scores, labels), self.row(self.prepared(scores, labels), labels), image))
-        for faults, row, image in rows:
+                rows.append((self.about(scores, labels), self.row(self.prepared(scores, labels), labels), image))
+        for about, row, image in rows:
             if self.state.add(*row, image):
-                self.count(faults)
+                self.abouts.append(about)
 
     def checked(self, pred, target):
         """Scores or ids and labels (N, *space), of shapes that belong together."""
@@ -100,19 +101,12 @@ class Metric(metaclass=NamedParameters):
         with in_the_name_of(owner):
             return pred, whole(target)
 
-    def found(self, scores, labels):
-        """What is wrong with an image: pixels whose scores are no numbers, and whose labels are no classes."""
-        spec = self.spec
-        strange, largest = no_class(labels, spec.num_classes, spec.ignore_index).tolist()
-        unknown = 0
+    def about(self, scores, labels):
+        """What can be wrong with an image, as tensors of counts, which wait for no device."""
+        maps = {'gt_sem_seg': {'data': labels}}
         if scores.is_floating_point():
-            unknown = not_finite(scores, target=labels, ignore_index=spec.ignore_index).item()
-        return {'not_finite': unknown, 'no_class': strange, 'largest': largest if strange else -math.inf}
-
-    def count(self, faults):
-        for key in ('not_finite', 'no_class'):
-            self.faults[key] += faults[key]
-        self.faults['largest'] = max(self.faults['largest'], faults['largest'])
+            maps['seg_logits'] = {'data': scores}
+        return {'image_file': None, **counts_of(maps, self.spec.num_classes, self.spec.ignore_index)}
 
     def merge(self, *others):
         """Adds the images of other metrics of the same parameters; returns itself."""
@@ -123,46 +117,41 @@ class Metric(metaclass=NamedParameters):
                     f'{self.spec!r}, got {getattr(other, "spec", other)!r}'
                 )
         for other in others:
-            self.state.merge(other.state)
-            self.count(other.faults)
+            self.take(other.state, other.abouts)
         return self
+
+    def take(self, state, abouts):
+        """Adds the images of another state that are new, each with what is known of it."""
+        known = set(filter(None, self.state.image_ids))
+        self.state.merge(state)
+        self.abouts += [about for image, about in zip(state.image_ids, abouts) if image is None or image not in known]
 
     def compute(self):
         """Name -> value of all images, of every rank: fractions in [0, 1], distances in units of ``spacing``.
 
-        NaN where nothing is defined, and everywhere where the scores of a pixel that counts are no numbers.
+        NaN where nothing is defined, and everywhere, with a warning, where the scores of a pixel that counts are no
+        numbers or masks of 0 and 255 hide all foreground. A warning too for labels that are no classes.
         """
-        state, faults = self.of_all_ranks()
-        if faults['no_class']:
-            warnings.warn(
-                f'{type(self).__name__}: labels are none of the {self.spec.num_classes} classes at '
-                f'{faults["no_class"]} pixels, the largest is {faults["largest"]:g}, and each counts against the class '
-                f'predicted there; labels to ignore are named by ignore_index (it is {self.spec.ignore_index})',
-                stacklevel=2,
-            )
-        known = 1
-        if faults['not_finite']:
-            known = math.nan
-            warnings.warn(
-                f'{type(self).__name__}: scores are NaN or infinite at {faults["not_finite"]} pixels, so no result is '
-                'known: all of them are NaN',
-                stacklevel=2,
-            )
-        return {name: known * value for name, value in state.results(self.spec).items()}
+        whole_job = self.of_all_ranks()
+        fetch(whole_job.abouts)
+        spec, owner = self.spec, type(self).__name__
+        for sentence in sentences(owner, whole_job.abouts, spec.num_classes, spec.ignore_index, ANY_LOOP):
+            warnings.warn(sentence, stacklevel=2)
+        known = math.nan if any(unknown_images(whole_job.abouts)) else 1
+        return {name: known * value for name, value in whole_job.state.results(spec).items()}
 
     def of_all_ranks(self):
-        """The state and the faults of the images of all ranks that train together."""
+        """A metric of the images of all ranks that train together."""
         if place(self.sync)[1] == 1:
-            return self.state, self.faults
+            return self
+        fetch(self.abouts)
         parts = [None] * distributed.get_world_size()
-        distributed.all_gather_object(parts, (self.state.to_arrays(), self.faults))
-        whole_job = type(self).__new__(type(self))
-        whole_job.spec, whole_job.sync, whole_job.logits = self.spec, self.sync, self.logits
+        distributed.all_gather_object(parts, (self.state.to_arrays(), self.abouts))
+        whole_job = copy.copy(self)
         whole_job.reset()
-        for arrays, faults in parts:
-            whole_job.state.merge(type(self.state).from_arrays(arrays))
-            whole_job.count(faults)
-        return whole_job.state, whole_job.faults
+        for arrays, abouts in parts:
+            whole_job.take(type(self.state).from_arrays(arrays), abouts)
+        return whole_job
 
     def __repr__(self):
         return f'{type(self).__name__}({len(self.state)} images, {self.spec!r})'

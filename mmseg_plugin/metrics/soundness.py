@@ -4,11 +4,23 @@ Counts stay tensors where the image lies until an evaluation ends, so that none 
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 
 from mmseg_plugin.metrics.device_counts import whole
 from shared_spec.visible import visible
+
+
+class Words(NamedTuple):
+    """What sentences call things: as MMSegmentation's users know them, or those of any loop."""
+
+    scores: str = 'seg_logits'
+    shift: str = ', which reduce_zero_label=True of the data set shifts'
+    classes: str = 'the data set has other classes than its metainfo says'
+
+
+ANY_LOOP = Words('the scores', '', 'num_classes is another')
 
 
 def counts_of(sample, num_classes, ignore_index):
@@ -81,7 +93,7 @@ def all_classes(ids, num_classes):
 def fetch(abouts):
     """Makes the counts of all images lists of numbers: one transfer for each kind of count."""
     for key in ('not_finite', 'no_class', 'foreground'):
-        counted = [about for about in abouts if key in about]
+        counted = [about for about in abouts if isinstance(about.get(key), torch.Tensor)]
         counts = [about[key] for about in counted]
         device = next((count.device for count in counts if count.device.type != 'cpu'), 'cpu')
         numbers = torch.stack([count.to(device) for count in counts]).tolist() if counts else []
@@ -101,7 +113,7 @@ def hides_foreground(about):
     return ignored > 0 and labelled == 0
 
 
-def sentences(owner, abouts, class_names, ignore_index):
+def sentences(owner, abouts, num_classes, ignore_index, words=Words()):  # noqa: B008  which nothing changes
     """What to warn of at the end of an evaluation: a sentence for logits that are not finite, for labels, for masks."""
     hidden = [about for about in abouts if hides_foreground(about)]
     if hidden:
@@ -110,7 +122,7 @@ def sentences(owner, abouts, class_names, ignore_index):
         found = [about for about in abouts if about[key][0]]
         if found:
             where = f'{sum(about[key][0] for about in found)} pixels in {some_of(found, abouts)}'
-            yield f'{owner}: ' + text(where, [about[key] for about in found], class_names, ignore_index)
+            yield f'{owner}: ' + text(where, [about[key] for about in found], num_classes, ignore_index, words)
 
 
 def some_of(found, abouts):
@@ -127,19 +139,19 @@ def of_masks(hidden, abouts):
     )
 
 
-def of_logits(where, counts, class_names, ignore_index):
-    return f'seg_logits are NaN or infinite at {where}, so no result is known: all of them are NaN'
+def of_logits(where, counts, num_classes, ignore_index, words):
+    return f'{words.scores} are NaN or infinite at {where}, so no result is known: all of them are NaN'
 
 
-def of_labels(where, counts, class_names, ignore_index):
+def of_labels(where, counts, num_classes, ignore_index, words):
     largest = max(label for _, label in counts)
-    likely = 'the data set has other classes than its metainfo says'
+    likely = words.classes
     if largest == 255:
         likely = f'pixels to ignore, which ignore_index=255 leaves out (it is {ignore_index})'
-    elif largest == len(class_names):
-        likely = 'labels that start at 1, which reduce_zero_label=True of the data set shifts'
+    elif largest == num_classes:
+        likely = f'labels that start at 1{words.shift}'
     return (
-        f'labels are none of the {len(class_names)} classes at {where}, the largest is {largest}, and each counts '
+        f'labels are none of the {num_classes} classes at {where}, the largest is {largest}, and each counts '
         f'against the class predicted there; likely: {likely}'
     )
 

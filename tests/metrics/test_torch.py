@@ -93,7 +93,7 @@ def test_scores_that_are_no_numbers_make_every_result_nan():
     spoiled[1, 2, 3, 4] = torch.nan
     for metric in (metrics.FineGrained(3), metrics.Calibration(3), metrics.BoundaryIoU(3)):
         metric.update(spoiled, LABELS)
-        with pytest.warns(UserWarning, match='NaN or infinite at 1 pixels'):
+        with pytest.warns(UserWarning, match='the scores are NaN or infinite at 1 pixels in 1 of 5 images'):
             assert all(math.isnan(v) for v in metric.compute().values())
         metric.reset()
         ignored = LABELS.clone()
@@ -107,8 +107,20 @@ def test_labels_that_are_no_classes_are_warned_of():
     strange = LABELS.clone()
     strange[0, 0, :2] = 255
     metric.update(LOGITS, strange)
-    with pytest.warns(UserWarning, match='none of the 3 classes at 2 pixels, the largest is 255'):
+    with pytest.warns(UserWarning, match='none of the 3 classes at 2 pixels in 1 of 5 images, the largest is 255'):
         metric.compute()
+
+
+def test_masks_of_0_and_255_hide_their_foreground():
+    metric, nothing = metrics.FineGrained(2), torch.zeros(2, 4, 4, dtype=torch.long)
+    mask = nothing.clone()
+    mask[:, 1:3] = 255
+    metric.update(nothing, mask)
+    with pytest.warns(UserWarning, match='if these are masks of 0 and 255, divide them by 255'):
+        assert all(math.isnan(v) for v in metric.compute().values())
+    metric.update(nothing, mask // 255)
+    with pytest.warns(UserWarning, match='the labels of 2 of 4 images hold 255'):
+        assert_same(metric.compute()['mIoUD'], 32 / 48 / 2, 'float64')  # IoU 32/48 of the background, 0
 
 
 @pytest.mark.parametrize(
