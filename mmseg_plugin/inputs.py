@@ -196,7 +196,7 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     visible = can_look(pred, target, weight)
     softmax = c > 1 and spec.activation == 'softmax'
     activation = ('softmax' if softmax else 'sigmoid') if spec.from_logits else 'none'
-    labels = target.flatten(1) if c == 1 or kind != 'channels' else target.flatten(2)
+    labels = target.flatten(1) if kind != 'channels' else target.flatten(2)  # of one channel it never is
     is_float = labels.is_floating_point()
     if not is_float and labels.dtype not in LABEL_DTYPES:
         labels = labels.long()

@@ -14,7 +14,7 @@ from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
 from segparity.parity.ways import WAYS, large_plan, plan, replays
-from shared_spec import LOSSES
+from shared_spec import LOSSES, SpecError
 from tests.support.expected import expected
 from tests.support.frameworks import axis, need, worker_of
 
@@ -133,6 +133,44 @@ def test_a_case_that_the_reference_refuses_is_told_by_every_job_that_waits(monke
         check._references(jobs, check._Steps(3, None))
     assert jobs[0].want.result() == 1
     assert all(isinstance(job.want.exception(timeout=1), StopIteration) for job in jobs[1:])
+
+
+def test_an_error_of_a_worker_is_a_row_that_differs():
+    class Ended:
+        framework = 'torch'
+
+        def call(self, *_, **options):
+            raise WorkerError(f'no answer in {options["dtype"]}')
+
+    job = next(iter(check._jobs('SoftDiceLoss', None)))
+    rows = list(check._rows(Ended(), 'plain', job, {}))
+    assert [(row.dtype, row.error) for row in rows] == [(p, f'no answer in {p}') for p in ('float32', 'float64')]
+    assert not any(row.ok for row in rows) and all(row.value_error == np.inf for row in rows)
+
+
+def test_large_jobs_are_asked_as_users_logits_run():
+    asked = []
+
+    class Records:
+        framework = 'torch'
+
+        def call(self, *_, **options):
+            asked.append({k: options.get(k) for k in ('dtype', 'way', 'large')})
+            return None, {}
+
+    for jobs, large in ((check._jobs, None), (check._large_jobs, True)):
+        asked.clear()
+        job = next(iter(jobs('SoftDiceLoss', None) if large is None else jobs('SoftDiceLoss')))
+        assert list(check._rows(Records(), 'fused', job, {})) == []
+        assert asked == [dict(dtype='float32', way='fused', large=large)]
+
+
+def test_metrics_are_checked_on_their_own_cases_and_not_on_your_data():
+    with pytest.raises(RuntimeError, match='no framework is installed'):
+        check.check_parity(['FineGrained'], frameworks=[])
+    data = dict(pred=np.zeros((1, 2, 2, 2)), target=np.zeros((1, 2, 2), int))
+    with pytest.raises(SpecError, match="unknown loss 'FineGrained'"):
+        check.check_parity(['FineGrained'], data=data, frameworks=[])
 
 
 def row(value=0.0, gradient=0.0, dtype='float32', cases=1, error=''):
