@@ -50,6 +50,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
         avg_factor, reduction_override = call.pop('avg_factor'), call.pop('reduction_override')
         if call:
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
+        check_tensors(self.spec_class.__name__, pred=pred, target=target, weight=weight)
         with torch.autocast(pred.device.type, enabled=False):
             batch = prepare(self.spec, pred, target, weight, ignore_index)
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
@@ -70,6 +71,13 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def extra_repr(self):
         return ', '.join(f'{k}={v!r}' for k, v in self.spec.to_mmseg().items() if k != 'type')
+
+
+def check_tensors(owner, **given):
+    """TypeError in one sentence for what is no tensor; None is none."""
+    for name, x in given.items():
+        if not (torch.is_tensor(x) or (x is None and name == 'weight')):
+            raise TypeError(f'{owner}: {name} must be a torch.Tensor, got {type(x).__name__}')
 
 
 def not_a_number_throughout(loss):

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import math
 import warnings
+from numbers import Integral
 
 import torch
 from torch import distributed
@@ -11,6 +12,7 @@ from torch import distributed
 from mmseg_plugin.distributed import place
 from mmseg_plugin.metrics.device_counts import whole
 from mmseg_plugin.metrics.soundness import ANY_LOOP, counts_of, fetch, sentences, unknown_images
+from shared_spec.metrics.calibration_state import check_range
 from shared_spec.spec import NamedParameters
 
 
@@ -50,7 +52,12 @@ class Metric(metaclass=NamedParameters):
         if pred.shape == target.shape:
             return pred
         scores = pred.detach()
-        return scores.argmax(0) if len(scores) > 1 else (scores[0] > (0 if self.logits else 0.5)).long()
+        if len(scores) > 1:
+            return scores.argmax(0)
+        if not self.logits and scores.numel():
+            low, high = (x.item() for x in scores[scores.isfinite()].aminmax()) if scores.isfinite().any() else (0, 0)
+            check_range(low, high)
+        return (scores[0] > (0 if self.logits else 0.5)).long()
 
     def update(self, pred, target, images=None):
         """Adds a batch of images.
@@ -63,11 +70,7 @@ class Metric(metaclass=NamedParameters):
         """
         owner = type(self).__name__
         pred, target = self.checked(pred, target)
-        images = [None] * len(target) if images is None else list(images)
-        if len(images) != len(target):
-            raise ValueError(
-                f'{owner}: images must have one identity for each of {len(target)} images, got {len(images)}'
-            )
+        images = identities(owner, images, len(target))
         rows = []
         for scores, labels, image in zip(pred, target, images):
             with in_the_name_of(owner):
@@ -78,26 +81,37 @@ class Metric(metaclass=NamedParameters):
 
     def checked(self, pred, target):
         """Scores or ids and labels (N, *space), of shapes that belong together."""
-        owner, ids = type(self).__name__, not pred.is_floating_point()
+        owner = type(self).__name__
+        for name, x in (('pred', pred), ('target', target)):
+            if not torch.is_tensor(x):
+                raise TypeError(f'{owner}: {name} must be a torch.Tensor, got {type(x).__name__}')
+        ids, classes = not pred.is_floating_point(), self.spec.num_classes
         if target.dim() < 2:
             raise ValueError(f'{owner}: target must be (N, *space), got shape {tuple(target.shape)}')
         if ids and self.spec.takes == 'probabilities':
             raise TypeError(f'{owner}: pred must be floating point logits or probabilities, got {pred.dtype}')
         channels = max(pred.dim(), target.dim(), 4) if ids else pred.dim()  # axes of what has an axis of channels
+        if any(is_one_hot(x, classes) for x in ((pred, target) if ids else (target,))):
+            raise ValueError(
+                f'{owner}: labels and class ids must be (N, *space) class ids, got one-hot maps '
+                f'{tuple(target.shape)}; argmax(1) makes ids of them'
+            )
         target = without_channel(target, channels)
         if ids:
             pred = without_channel(pred, channels)
             wanted = tuple(target.shape)
         else:
-            channels = self.spec.num_classes
-            if pred.dim() > 1 and pred.shape[1] == 1 and channels == 2:
-                channels = 1
-            wanted = (len(target), channels, *target.shape[1:])
+            one = pred.dim() > 1 and pred.shape[1] == 1 and pred.dim() == target.dim() + 1
+            if one and classes == 1:
+                raise ValueError(f'{owner}: one channel stands for two classes, num_classes must be 2, got 1')
+            wanted = (len(target), 1 if one and classes == 2 else classes, *target.shape[1:])
         if tuple(pred.shape) != wanted:
             raise ValueError(
-                f'{owner}: pred must be {wanted} to match target {tuple(target.shape)} and num_classes='
-                f'{self.spec.num_classes}, got {tuple(pred.shape)}'
+                f'{owner}: pred must be {wanted} to match target {tuple(target.shape)} and num_classes={classes}, '
+                f'got {tuple(pred.shape)}'
             )
+        if target.dim() > 4:
+            raise ValueError(f'{owner}: maps must have 1, 2 or 3 spatial axes, got {target.dim() - 1}')
         with in_the_name_of(owner):
             return pred, whole(target)
 
@@ -145,16 +159,42 @@ class Metric(metaclass=NamedParameters):
         if place(self.sync)[1] == 1:
             return self
         fetch(self.abouts)
-        parts = [None] * distributed.get_world_size()
-        distributed.all_gather_object(parts, (self.state.to_arrays(), self.abouts))
+        parts, what = [None] * distributed.get_world_size(), repr(self.spec)
+        distributed.all_gather_object(parts, (what, self.state.to_arrays(), self.abouts))
+        if any(other != what for other, *_ in parts):
+            raise ValueError(
+                f'{type(self).__name__}: every rank must compute the same metrics in the same order, got '
+                + ' and '.join(sorted({other for other, *_ in parts}))
+            )
         whole_job = copy.copy(self)
         whole_job.reset()
-        for arrays, abouts in parts:
+        for _, arrays, abouts in parts:
             whole_job.take(type(self.state).from_arrays(arrays), abouts)
         return whole_job
 
     def __repr__(self):
         return f'{type(self).__name__}({len(self.state)} images, {self.spec!r})'
+
+
+def identities(owner, images, number):
+    """One text, integer or None for each image."""
+    if images is None:
+        return [None] * number
+    found = [image.item() if getattr(image, 'shape', None) == () else image for image in images]
+    if len(found) != number:
+        raise ValueError(f'{owner}: images must have one identity for each of {number} images, got {len(found)}')
+    for image in found:
+        if not isinstance(image, (str, Integral)):
+            raise TypeError(f'{owner}: the identity of an image must be text or an integer, got {image!r}')
+    return found
+
+
+def is_one_hot(x, num_classes):
+    """Whether integers (N, C, *space) are one-hot maps, which as ids of a volume would say something else."""
+    if x.is_floating_point() or x.dim() < 3 or x.shape[1] != num_classes or num_classes < 2 or not x.numel():
+        return False
+    x = x.long()
+    return bool(((x >= 0) & (x <= 1)).all() and (x.sum(1) == 1).all())
 
 
 def without_channel(x, axes):

@@ -146,7 +146,13 @@ def of_logits(where, counts, num_classes, ignore_index, words):
 def of_labels(where, counts, num_classes, ignore_index, words):
     largest = max(label for _, label in counts)
     likely = words.classes
-    if largest == 255:
+    if largest < 0:
+        likely = f'pixels to ignore, which ignore_index={largest} leaves out (it is {ignore_index})'
+    elif largest == 255 and num_classes == 2:
+        likely = (
+            f'masks of 0 and 255, to be divided by 255, or pixels to ignore: ignore_index=255 (it is {ignore_index})'
+        )
+    elif largest == 255:
         likely = f'pixels to ignore, which ignore_index=255 leaves out (it is {ignore_index})'
     elif largest == num_classes:
         likely = f'labels that start at 1{words.shift}'

@@ -98,6 +98,25 @@ def test_wrong_inputs_get_one_sentence(call, error, words):
         assert words in str(caught.value) and str(caught.value).startswith(name) and '\n' not in str(caught.value)
 
 
+def test_what_is_no_tensor_gets_one_sentence():
+    for name in LOSSES:
+        z, y = inputs(name)
+        for call, words in ((dict(pred=z.numpy(), target=y), 'pred must be a torch.Tensor, got ndarray'),
+                            (dict(pred=z, target=None), 'target must be a torch.Tensor, got NoneType'),
+                            (dict(pred=z, target=y, weight=[1.0, 2.0]), 'weight must be a torch.Tensor, got list')):  # fmt: skip
+            with pytest.raises(TypeError, match=words):
+                build(name)(**call)
+
+
+def test_a_weighted_sum_of_losses_that_are_made():
+    made = [build('JaccardMetricLoss', smooth=2.0), dict(type='SoftDiceLoss')]
+    total = build('WeightedSumLoss', losses=made, weights=[0.3, 0.7])
+    assert total.parts[0] is made[0] and total.spec.losses[0].smooth == 2.0
+    assert_same(total(Z, Y), 0.3 * made[0](Z, Y) + 0.7 * build('SoftDiceLoss')(Z, Y), 'float32')
+    with pytest.raises(SpecError, match='losses must be'):
+        build('WeightedSumLoss', losses=3)
+
+
 def test_wrong_lengths_get_one_sentence():
     with pytest.raises(ValueError, match='class_weight must have 3 entries, one for each class, got 2'):
         build('SoftDiceLoss', class_weight=[1, 2])(Z, Y)

@@ -16,7 +16,10 @@ from tests.support.same import assert_same
 JOBS = [(name, *job) for name in METRICS for job in metric_jobs(name)]
 LOGITS = torch.randn(5, 3, 8, 9, generator=torch.Generator().manual_seed(0))
 LABELS = torch.randint(3, (5, 8, 9), generator=torch.Generator().manual_seed(1))
-CALIBRATION = {'from_logits': True}
+
+
+def one_hot(ids):
+    return torch.nn.functional.one_hot(ids, 3).movedim(-1, 1)
 
 
 def of(spec):
@@ -84,6 +87,9 @@ def test_an_image_that_comes_again_counts_once_and_reset_forgets():
     metric.update(LOGITS[:2], LABELS[:2], images=[0, 1])
     once.update(LOGITS, LABELS)
     assert metric.compute() == once.compute() and len(metric.state) == 5
+    for images in (torch.tensor([0, 1]), [torch.tensor(0), np.int64(1)]):
+        metric.update(LOGITS[:2], LABELS[:2], images=images)
+    assert len(metric.state) == 5
     metric.reset()
     assert len(metric.state) == 0 and all(math.isnan(v) for v in metric.compute().values())
 
@@ -133,6 +139,12 @@ def test_masks_of_0_and_255_hide_their_foreground():
         ((LOGITS, LABELS + 0.5), ValueError, 'FineGrained: class ids must be whole numbers'),
         ((LOGITS, LABELS, ['a']), ValueError, 'images must have one identity for each of 5 images, got 1'),
         ((LOGITS, LABELS[0, 0]), ValueError, 'target must be (N, *space), got shape (9,)'),
+        ((one_hot(LOGITS.argmax(1)), one_hot(LABELS)), ValueError, 'class ids, got one-hot maps (5, 3, 8, 9); argmax(1)'),
+        ((LOGITS, one_hot(LABELS).byte()), ValueError, 'class ids, got one-hot maps'),
+        ((one_hot(LOGITS.argmax(1)).bool(), one_hot(LABELS).bool()), ValueError, 'class ids, got one-hot maps'),
+        ((LABELS[:, None, None, None], LABELS[:, None, None, None]), ValueError, 'maps must have 1, 2 or 3 spatial axes, got 4'),
+        ((LOGITS.numpy(), LABELS), TypeError, 'FineGrained: pred must be a torch.Tensor, got ndarray'),
+        ((LOGITS, LABELS, [0.5] * 5), TypeError, 'the identity of an image must be text or an integer, got 0.5'),
     ],
 )  # fmt: skip
 def test_wrong_inputs_get_one_sentence_and_lose_nothing(call, error, words):
@@ -146,6 +158,11 @@ def test_wrong_inputs_get_one_sentence_and_lose_nothing(call, error, words):
 
 
 def test_what_cannot_be_is_refused():
+    for kind in (metrics.FineGrained, metrics.BoundaryIoU):
+        with pytest.raises(ValueError, match=f'{kind.__name__}: probabilities must be in'):
+            kind(2, from_logits=False).update(LOGITS[:, :1], (LABELS > 0).long())
+    with pytest.raises(ValueError, match='one channel stands for two classes, num_classes must be 2, got 1'):
+        metrics.FineGrained(1).update(LOGITS[:, :1], (LABELS > 0).long())
     with pytest.raises(TypeError, match='Calibration: pred must be floating point'):
         metrics.Calibration(3).update(LABELS, LABELS)
     with pytest.raises(ValueError, match='Calibration: probabilities must be in'):
@@ -163,6 +180,10 @@ def of_a_rank(rank, world, file, out):
     for m in (metric, alone):
         m.update(LOGITS[shares[rank]], LABELS[shares[rank]], images=shares[rank])
     np.savez(f'{out}-{rank}.npz', whole=list(metric.compute().values()), own=list(alone.compute().values()))
+    mixed = (metrics.FineGrained(3), metrics.BoundaryIoU(3))[rank]
+    mixed.update(LOGITS, LABELS)
+    with pytest.raises(ValueError, match='every rank must compute the same metrics in the same order'):
+        mixed.compute()
     torch.distributed.destroy_process_group()
 
 

@@ -11,15 +11,21 @@ from shared_spec import LOSSES
 class WeightedSumLoss(Loss):
     """sum_i weights_i * loss_i; without losses 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss.
 
-    ``losses`` are configurations such as ``dict(type='JaccardMetricLoss')``. A list in ``loss_decode`` does the same
+    ``losses`` are configurations such as ``dict(type='JaccardMetricLoss')``, or losses of this package. A list in ``loss_decode`` does the same
     and logs each part. Parameters, call and errors: ``segparity show WeightedSumLoss``.
     """
 
     spec_class = LOSSES['WeightedSumLoss']
 
     def __init__(self, losses=None, *, weights=None, loss_weight=1.0, loss_name='loss_weighted_sum'):
-        super().__init__(locals())
-        self.parts = nn.ModuleList(build(part.to_mmseg()) for part in self.spec.parts)
+        modules = (
+            [part if isinstance(part, Loss) else None for part in losses] if isinstance(losses, list | tuple) else []
+        )
+        if modules:
+            losses = [module.spec if module else part for module, part in zip(modules, losses)]
+        super().__init__(dict(losses=losses, weights=weights, loss_weight=loss_weight, loss_name=loss_name))
+        modules = modules or [None] * len(self.spec.parts)
+        self.parts = nn.ModuleList(module or build(part.to_mmseg()) for module, part in zip(modules, self.spec.parts))
 
     def of_call(self, pred, target, weight, ignore_index, call, absent):
         """The weighted sum; every part receives the call's arguments as they are."""
