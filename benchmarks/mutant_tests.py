@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ IMPORTS = {
     'keras_jax': [*HOSTS, 'jax', 'keras'],
 }
 OPTIONS = ['-q', '--tb=line', '--assert=plain', '-p', 'no:cacheprovider', '-p', 'no:unraisableexception']
+OURS = 'mmseg_plugin', 'keras_plugin', 'shared_spec', 'segparity', 'tests'
 ENOUGH = 20  # calls of a function in one test that are followed
 ENOUGH_SECONDS = 10  # of a test function with many parameters; the others are not measured, and so not run
 TEST_SECONDS = 60  # and ten times what the test took without a mistake; longer counts as found
@@ -74,6 +76,7 @@ def serve(framework):
         importlib.import_module(name)
     if framework == 'torch':
         import_mmseg()
+    assert not {name.partition('.')[0] for name in sys.modules} & set(OURS)  # noqa: S101  or mistakes were not seen
     gc.freeze()  # or every fork would copy what it looks at
     for line in sys.stdin:
         answers.write(json.dumps(in_a_fork(framework, json.loads(line))) + '\n')
@@ -81,12 +84,14 @@ def serve(framework):
 
 
 def import_mmseg():
-    """MMSegmentation after our repairs, which are loaded for that under another name."""
-    spec = importlib.util.spec_from_file_location('repairs', 'mmseg_plugin/compat.py')
-    repairs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(repairs)
-    repairs.apply()
+    """MMSegmentation after our repairs; nothing of ours stays, which a fork would not read again with its mistake."""
+    ours = types.ModuleType('mmseg_plugin')  # whose own file would import every loss
+    ours.__path__ = ['mmseg_plugin']
+    sys.modules['mmseg_plugin'] = ours
+    importlib.import_module('mmseg_plugin.compat').apply()
     importlib.import_module('mmseg.models')
+    for name in [name for name in sys.modules if name.partition('.')[0] in OURS]:
+        del sys.modules[name]
 
 
 def in_a_fork(framework, request):
