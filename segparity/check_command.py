@@ -11,7 +11,7 @@ from segparity.parity import check_parity
 from segparity.parity.frameworks import FRAMEWORKS, installed, missing
 from segparity.parity.tolerances import GRADIENT, VALUE
 from shared_spec import SpecError
-from shared_spec.spec import unknown_name
+from shared_spec.registry import unknown_name
 
 
 @contextlib.contextmanager

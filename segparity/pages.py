@@ -8,7 +8,7 @@ from rich.text import Text
 
 from segparity.usage import keras_lines, known_names, mmseg_lines, specs_of
 from shared_spec import LOSSES, METRICS, SpecError
-from shared_spec.spec import unknown_name
+from shared_spec.registry import unknown_name
 
 
 def overview():

@@ -9,7 +9,7 @@ from segparity.parity import check_parity
 from segparity.parity import golden as vectors
 from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError, installed
 from shared_spec import LOSSES, METRICS, SpecError
-from shared_spec.spec import unknown_name
+from shared_spec.registry import unknown_name
 
 VERSIONS = ('numpy', 'torch', 'mmsegmentation', 'mmengine', 'mmcv-lite', 'keras', 'tensorflow-cpu', 'tensorflow', 'jax')
 

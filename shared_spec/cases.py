@@ -10,7 +10,8 @@ import functools
 import numpy as np
 
 from shared_spec.derivative import gradient
-from shared_spec.spec import LOSSES, Example, from_dict
+from shared_spec.registry import LOSSES, from_dict
+from shared_spec.spec import Example
 
 N, C, SPACE = 2, 4, (3, 4)
 IGNORE = 255

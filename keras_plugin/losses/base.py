@@ -7,7 +7,7 @@ from keras import ops
 from keras_plugin.distributed import scale_for_replicas
 from keras_plugin.granularity import mean_over_cells
 from keras_plugin.inputs import prepare
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError
 
 MEANS = ('sum_over_batch_size', 'mean')
 

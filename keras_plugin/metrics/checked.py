@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_plugin.metrics.label_maps import label_maps
 from keras_plugin.metrics.wrong import WrongPixels
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError
 
 HALVES = 'float16', 'bfloat16'
 

@@ -16,7 +16,7 @@ from shared_spec.metrics.calibration_state import CalibrationState
 from shared_spec.metrics.counts import FineGrainedState
 from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError
 
 SOME_DISTANCES = Each(
     Choice(*DISTANCES),

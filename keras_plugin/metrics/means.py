@@ -11,7 +11,7 @@ from keras_plugin.metrics.scores import pixel_accuracy
 from keras_plugin.metrics.state import DECILES
 from shared_spec.checks import AnyOf, Choice, Integer, Optional
 from shared_spec.metrics.fine_grained import FineGrained
-from shared_spec.spec import SpecError
+from shared_spec.parameters import SpecError
 
 LEVEL = Choice('D', 'I', 'C')
 WORST = Optional(AnyOf(Integer(1, 100), Choice('Q')))

@@ -14,7 +14,7 @@ from keras_plugin.metrics.state import DECILES
 from shared_spec.checks import Boolean
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.fine_grained import FineGrained
-from shared_spec.spec import SpecError
+from shared_spec.parameters import SpecError
 
 
 @keras.saving.register_keras_serializable(package='segparity')

@@ -15,7 +15,7 @@ from mmseg_plugin.evaluation.tables import tables
 from mmseg_plugin.metrics.device_counts import whole
 from mmseg_plugin.metrics.soundness import check_channels, counts_of, fetch, sentences, unknown_images
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError
 
 
 class NamedABCMeta(NamedParameters, ABCMeta):

@@ -8,7 +8,7 @@ from shared_spec.checks import Choice, Each
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
 from shared_spec.metrics.boundary_state import BoundaryState
 from shared_spec.metrics.missed import missed_sentence
-from shared_spec.spec import SpecError
+from shared_spec.parameters import SpecError
 
 SCORES = Each(Choice('BoundaryIoU', *DISTANCES), 'different names', unique=True)
 

@@ -10,7 +10,7 @@ from mmseg_plugin.arithmetic import ratio, times
 from mmseg_plugin.granularity import mean_over_cells
 from mmseg_plugin.inputs import prepare
 from mmseg_plugin.values import can_look
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError
 
 REDUCTIONS = ('mean', 'sum', 'none')
 

@@ -10,7 +10,7 @@ from torch import distributed
 from mmseg_plugin.distributed import place
 from mmseg_plugin.metrics.device_counts import whole
 from mmseg_plugin.metrics.soundness import no_class, not_finite
-from shared_spec.spec import NamedParameters
+from shared_spec.parameters import NamedParameters
 
 
 class Metric(metaclass=NamedParameters):

@@ -14,7 +14,7 @@ from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
 from segparity.parity.ways import OVERLAP, WAYS, YOURS, large_plan, plan, precisions, replays
 from shared_spec import LOSSES, METRICS, SpecError, cases
-from shared_spec.spec import unknown_name
+from shared_spec.registry import unknown_name
 
 
 @dataclasses.dataclass(frozen=True)

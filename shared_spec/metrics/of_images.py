@@ -1,7 +1,7 @@
 """The parameters that every metric of the spec has."""
 
 from shared_spec.checks import Boolean, Integer, Optional
-from shared_spec.spec import REQUIRED, MetricSpec, SpecError, param, shared_parameters
+from shared_spec.declare import REQUIRED, MetricSpec, SpecError, param, shared_parameters
 
 
 @shared_parameters

@@ -88,7 +88,7 @@ def as_loss(part):
         config = dict(part)
         kind = config.pop('type')
         if kind not in LOSSES:
-            from shared_spec.spec import unknown_name
+            from shared_spec.registry import unknown_name
 
             raise SpecError('WeightedSumLoss: ' + unknown_name('loss', kind, list(LOSSES)))
         return getattr(keras_plugin.losses, kind)(**config)

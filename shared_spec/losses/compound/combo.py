@@ -1,10 +1,10 @@
 """Combo: cross-entropy that weighs missed foreground, less the Dice score."""
 
 from shared_spec.checks import Real
+from shared_spec.declare import Compound, Example, loss_spec, param
 from shared_spec.granularity import mean_over_cells
 from shared_spec.inputs import times, times_log
 from shared_spec.overlap import product_overlap, score
-from shared_spec.spec import Compound, Example, loss_spec, param
 
 
 @loss_spec

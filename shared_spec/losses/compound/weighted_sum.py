@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from shared_spec.checks import Check, Each, Optional, Real
+from shared_spec.declare import Example, LossSpec, SpecError, Weighted, loss_spec, param
 from shared_spec.inputs import times
-from shared_spec.spec import LOSSES, Example, LossSpec, SpecError, Weighted, from_dict, loss_spec, param
+from shared_spec.registry import LOSSES, from_dict
 
 
 class Losses(Check):

@@ -4,8 +4,8 @@ import numpy as np
 
 from shared_spec import shapes
 from shared_spec.checks import CLASS_WEIGHT, AnyOf, Choice, Optional, Real
+from shared_spec.declare import Example, Shared, loss_spec, param
 from shared_spec.inputs import times_log
-from shared_spec.spec import Example, Shared, loss_spec, param
 
 
 @loss_spec

@@ -4,9 +4,9 @@ import numpy as np
 
 from shared_spec import shapes
 from shared_spec.checks import AnyOf, Choice, Each, Integer, Real, Weights
+from shared_spec.declare import Example, Shared, Smoothed, loss_spec, param, shared_parameters
 from shared_spec.granularity import as_weights
 from shared_spec.overlap import metric_overlap, product_overlap
-from shared_spec.spec import Example, Shared, Smoothed, loss_spec, param, shared_parameters
 
 
 @shared_parameters

@@ -3,7 +3,7 @@
 import numpy as np
 
 from shared_spec.checks import Check, Choice, Each, Integer, Optional, Real
-from shared_spec.spec import Example, Shared, SpecError, loss_spec, param
+from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
 
 
 class DistanceMatrix(Check):

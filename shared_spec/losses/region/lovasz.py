@@ -3,9 +3,19 @@
 import numpy as np
 
 from shared_spec.checks import CLASSES, Boolean
+from shared_spec.declare import (
+    ClassWeighted,
+    Example,
+    LossSpec,
+    Shared,
+    SpecError,
+    Weighted,
+    as_shared,
+    loss_spec,
+    param,
+)
 from shared_spec.granularity import mean_over_cells
 from shared_spec.inputs import prepare
-from shared_spec.spec import ClassWeighted, Example, LossSpec, Shared, SpecError, Weighted, as_shared, loss_spec, param
 
 JACCARD = 'J_k = 1 - (|y| - sum_{i<=k} v*y) / (|y| + sum_{i<=k} v*(1 - y))'
 TIE = 1e-12  # increments closer than this are the same number

@@ -3,8 +3,8 @@
 import numpy as np
 
 from shared_spec.checks import Choice, Integer, Real
+from shared_spec.declare import Example, SpecError, Weighted, as_shared, loss_spec, param
 from shared_spec.inputs import prepare, times, times_log
-from shared_spec.spec import Example, SpecError, Weighted, as_shared, loss_spec, param
 
 ALPHA = 5e-4  # on the diagonals of the covariance matrices
 CLIP = 1e-6  # smallest entry of a map of probabilities

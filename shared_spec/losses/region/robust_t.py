@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from shared_spec.checks import Boolean, Real
-from shared_spec.spec import Example, Shared, loss_spec, param
+from shared_spec.declare import Example, Shared, loss_spec, param
 
 
 @loss_spec
