@@ -36,14 +36,12 @@ class Dialects:
         names = cls.keras_names()
         for name in arguments:
             if name not in names:
-                raise SpecError(unknown_parameter(cls.__name__, name, list(names)))
+                raise unknown_parameter(cls.__name__, name, list(names))
         try:
             return cls(**{**cls.keras_defaults(), **{names[k]: v for k, v in arguments.items()}})
         except SpecError as error:
-            text = str(error)
-            for keras_name, name in names.items():
-                text = text.replace(f': {name} must', f': {keras_name} must')
-            raise SpecError(text) from None
+            keras_name = {name: word for word, name in names.items()}.get(error.parameter, error.parameter)
+            raise error.renamed(parameter=keras_name) from None
 
     def to_keras(self):
         """The Keras constructor's keyword arguments; ``from_logits`` and ``ignore_class`` always written out."""

@@ -27,11 +27,12 @@ def from_dict(config):
     kind = dict(config).get('type')
     known = {**LOSSES, **METRICS}
     if kind not in known:
-        raise SpecError(unknown_name('loss or metric', kind, sorted(known)))
+        raise unknown_name('loss or metric', kind, sorted(known))
     return known[kind].from_dict(config)
 
 
-def unknown_name(kind, name, known):
-    """The sentence for a loss or metric that does not exist."""
+def unknown_name(kind, name, known, owner=None):
+    """The SpecError of a loss or metric that does not exist."""
     hint = nearest(name, known)
-    return f'unknown {kind} {name!r}' + (f', did you mean {hint!r}?' if hint else f', known are {", ".join(known)}')
+    meant = f'did you mean {hint!r}?' if hint else f'known are {", ".join(known)}'
+    return SpecError(f'unknown {kind} {name!r}, {meant}', owner=owner, given=name, allowed=known)

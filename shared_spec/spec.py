@@ -14,8 +14,7 @@ import numpy as np
 
 from shared_spec.dialects import Dialects
 from shared_spec.inputs import prepare
-from shared_spec.other_words import of_value
-from shared_spec.parameters import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError, frozen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,18 +37,10 @@ class Spec(Dialects, metaclass=NamedParameters):
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            allowed, value = field.metadata['allowed'], getattr(self, field.name)
-            try:
-                frozen = allowed.freeze(value)
-            except SpecError:
-                raise
-            except (ValueError, TypeError, OverflowError, KeyError):
-                hint, meant = allowed.hint(value), of_value(field.name, value)
-                raise SpecError(
-                    f'{type(self).__name__}: {field.name} must be {allowed.describe()}, got {value!r}'
-                    + (f'; {meant}' if meant else f', did you mean {hint!r}?' if hint else '')
-                ) from None
-            object.__setattr__(self, field.name, frozen)
+            value = frozen(
+                type(self).__name__, field.name, field.metadata['allowed'], getattr(self, field.name), hints=True
+            )
+            object.__setattr__(self, field.name, value)
         self.validate()
 
     def validate(self):
@@ -72,7 +63,7 @@ class Spec(Dialects, metaclass=NamedParameters):
         config = dict(config)
         kind = config.pop('type', cls.__name__)
         if kind != cls.__name__:
-            raise SpecError(f'{cls.__name__}: this is the configuration of {kind!r}')
+            raise SpecError(f'this is the configuration of {kind!r}', owner=cls.__name__)
         return cls(**config)
 
 

@@ -27,7 +27,8 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         name, reduction, dtype = (arguments.pop(k) for k in ('name', 'reduction', 'dtype'))
         reduction = 'none' if reduction is None else reduction
         if reduction not in self.reductions:
-            raise SpecError(f'{type(self).__name__}: reduction must be one of {self.reductions}, got {reduction!r}')
+            allowed = f'one of {self.reductions}'
+            raise SpecError(owner=type(self).__name__, parameter='reduction', given=reduction, allowed=allowed)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.spec = self.spec_class.from_keras(arguments)
 

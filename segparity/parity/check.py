@@ -13,7 +13,7 @@ from segparity.parity.large import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
 from segparity.parity.ways import OVERLAP, WAYS, YOURS, large_plan, plan, precisions, replays
-from shared_spec import LOSSES, METRICS, SpecError, cases
+from shared_spec import LOSSES, METRICS, cases
 from shared_spec.registry import unknown_name
 
 
@@ -79,7 +79,7 @@ def check_parity(names=None, data=None, frameworks=None, progress=None, ways=Non
     for what, given, known in ((kind, names, everything), ('way', ways or (), known_ways)):
         for name in given:
             if name not in known:
-                raise SpecError(unknown_name(what, name, known))
+                raise unknown_name(what, name, known)
     frameworks = installed() if frameworks is None else list(frameworks)
     if not frameworks:
         raise RuntimeError(

@@ -72,8 +72,10 @@ class GeneralizedWassersteinDiceLoss(Shared):
         size = None if self.distance_matrix is None else len(self.distance_matrix)
         if size is not None and self.background >= size:
             raise SpecError(
-                f'GeneralizedWassersteinDiceLoss: background must be below the {size} classes of distance_matrix, '
-                f'got {self.background}'
+                owner='GeneralizedWassersteinDiceLoss',
+                parameter='background',
+                given=self.background,
+                allowed=f'below the {size} classes of distance_matrix',
             )
 
     def costs(self, channels):

@@ -163,7 +163,12 @@ class LovaszHingeLoss(Lovasz, Weighted):
 
     def validate(self):
         if not self.from_logits:
-            raise SpecError('LovaszHingeLoss: from_logits must be True, the hinge is defined on logits, got False')
+            raise SpecError(
+                owner='LovaszHingeLoss',
+                parameter='from_logits',
+                given=False,
+                allowed='True, the hinge is defined on logits',
+            )
 
     def errors(self, batch):
         return 1 - batch.logits * (2 * batch.target - 1)

@@ -65,7 +65,8 @@ class RegionMutualInformationLoss(Weighted):
     def validate(self):
         if self.ce == 'softmax' and not self.from_logits:
             raise SpecError(
-                f"{type(self).__name__}: ce='softmax' needs from_logits=True, for the regions take the sigmoid of logits"
+                "ce='softmax' needs from_logits=True, for the regions take the sigmoid of logits",
+                owner=type(self).__name__,
             )
 
     @property
