@@ -6,11 +6,11 @@ import functools
 import numpy as np
 import pytest
 
-from segparity.parity import check
+from segparity.parity import cases, check
 from segparity.parity.check import side
 from segparity.parity.frameworks import BOTH
 from segparity.parity.ways import OVERLAP, WAYS, large_plan, plan, precisions, replays
-from shared_spec import LOSSES, cases
+from shared_spec import LOSSES
 from tests.support.expected import expected, first_example
 from tests.support.frameworks import KERAS, axis, axis_of_ways
 from tests.support.same import assert_gradient, assert_same
