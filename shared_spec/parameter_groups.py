@@ -71,6 +71,7 @@ class Region(Smoothed, Counted, Granular, ClassWeighted, Shared):
     """Every parameter that a region loss shares."""
 
     family: ClassVar[str] = 'region'
+    of_overlap: ClassVar[bool] = True
 
 
 @shared_parameters

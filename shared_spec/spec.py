@@ -76,6 +76,14 @@ class LossSpec(Spec):
     spatial_axes: ClassVar[tuple] = (1, 2, 3)
     examples: ClassVar[Mapping] = {'default': Example()}
 
+    # What is so of few losses; the checks ask for it, and tests hold it against what the losses do.
+    of_overlap: ClassVar[bool] = False  # made of sums tp, fp, fn, which a fused operator takes
+    has_reductions: ClassVar[bool] = False  # a mean over pixels: reduction may be 'sum' or 'none' in its place
+    needs_logits: ClassVar[bool] = False  # from_logits=False is refused
+    needs_softmax: ClassVar[bool] = False  # several channels are a distribution over classes, or refused
+    needs_region: ClassVar[bool] = False  # an image of a few pixels is refused
+    learnt: ClassVar[tuple] = ()  # what training changes besides the network
+
     @property
     def one_label(self):
         """Whether labels given as one map for each class must name one class in each pixel."""

@@ -11,6 +11,7 @@ from shared_spec.overlap import product_overlap, score
 class ComboLoss(Compound):
     """Combo loss."""
 
+    of_overlap = True
     title = 'Combo loss'
     formula = (
         'alpha * CE - (1 - alpha) * Dice score; CE = mean over pixels of -beta*y*log p - (1 - beta)*(1 - y)*log(1 - p) '

@@ -13,6 +13,7 @@ from shared_spec.overlap import product_overlap, score
 class ExponentialLogarithmicLoss(Compound):
     """Exponential logarithmic loss."""
 
+    of_overlap = True
     title = 'Exponential logarithmic loss'
     formula = (
         'dice_weight * mean over cells of (-log clip(Dice))^gamma_dice + ce_weight * mean over pixels of '

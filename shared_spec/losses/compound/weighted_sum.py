@@ -37,6 +37,7 @@ class WeightedSumLoss(Weighted):
     """A weighted sum of losses on the same prediction."""
 
     family = 'compound'
+    of_overlap = True  # in its recipe
     title = 'Weighted sum of losses'
     formula = 'sum_i weights_i * loss_i'
     source = "MMSegmentation's list in loss_decode; recipe 0.25 / 0.75: JDTLosses"

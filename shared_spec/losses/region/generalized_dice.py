@@ -33,6 +33,7 @@ class GeneralizedDiceLoss(PerBatchOrImage):
     """Generalized Dice: one Dice ratio in which each class weighs 1/size^2."""
 
     family = 'region'
+    of_overlap = True
     title = 'Generalized Dice loss'
     formula = (
         '1 - (sum_c w_c*tp_c + smooth) / (sum_c w_c*(|p_c| + |y_c|)/2 + smooth); w_c = |y_c|^-2, |y_c|^-1 or 1, '

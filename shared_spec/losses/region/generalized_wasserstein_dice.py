@@ -50,6 +50,7 @@ class GeneralizedWassersteinDiceLoss(Shared):
         '1.6; before, it adds up pairs of images where there is more than one.'
     )
     labels = ('hard',)
+    needs_softmax = True
 
     distance_matrix: tuple = param(
         None,

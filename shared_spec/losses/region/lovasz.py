@@ -145,6 +145,7 @@ class LovaszHingeLoss(Lovasz, Weighted):
         'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels.'
     )
     channels = ('one',)
+    needs_logits = True
     activation = 'sigmoid'
     classes = 'all'
     class_weight = None

@@ -35,6 +35,7 @@ class RegionMutualInformationLoss(Weighted):
         'in float64 where the backend has it. Images are 2-D and hold a region after pooling, 7 x 7 pixels by default.'
     )
     spatial_axes = (2,)
+    needs_region = True
 
     from_logits: bool = as_shared('from_logits')
     ignore_index: int = as_shared('ignore_index')
