@@ -189,6 +189,8 @@ def test_value_error(got, want, error):
         ([math.nan, 0.5], [math.nan, 0.0], math.inf),
         ([0.5, 0.0], [math.nan, 0.0], math.inf),
         ([0.0, math.nan], [math.nan, 0.0], math.inf),
+        ([1e308, 0.0], [0.5, 0.0], math.inf),
+        ([1e308, 0.0], [-1e308, 0.0], math.inf),
     ],
 )
 def test_gradient_error(got, want, error):
