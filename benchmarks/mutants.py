@@ -35,6 +35,7 @@ TARGETS += ['mmseg_plugin/kernels/overlap/*.py', 'mmseg_plugin/kernels/lovasz/ex
 KERNELS = {  # for GPUs: their own tests interpret them, in minutes
     f'mmseg_plugin/kernels/overlap/triton_{_name}.py' for _name in ('launch', 'kernels', 'pixels')
 }
+PRINTERS = {f'segparity/parity/{_name}.py' for _name in ('check_command', 'report')}  # their words are no mistakes
 EQUIVALENT = pathlib.Path(__file__).with_name('equivalent_mutants.txt')
 LIMIT = 60  # seconds of one framework's tests of one mutant
 UNMEASURED = ['tests/parity/test_losses.py', 'tests/parity/test_golden.py']  # some of them
@@ -81,7 +82,7 @@ def parsed(arguments):
 
 def targets(files):
     """The files that mutants are drawn from, sorted."""
-    found = {path.as_posix() for pattern in TARGETS for path in pathlib.Path().glob(pattern)} - KERNELS
+    found = {path.as_posix() for pattern in TARGETS for path in pathlib.Path().glob(pattern)} - KERNELS - PRINTERS
     return sorted(set(files) or found, key=lambda path: (path.startswith('keras_plugin'), path))
 
 

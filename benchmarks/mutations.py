@@ -23,7 +23,7 @@ COMMUTATIVE = {'min', 'max', 'minimum', 'maximum', 'logical_and', 'logical_or', 
 TEXT = {'title', 'formula', 'source', 'remarks', 'keras_line', 'mmseg_line', '__all__'}
 INPUTS = {'examples'}  # which inputs the checks replay is a choice, and no choice is wrong
 INPUTS_OF = {
-    'shared_spec/cases.py': {'logits', 'ids', 'soft_pair', 'simplex', 'N', 'C', 'SPACE', 'IGNORE'},
+    'segparity/parity/cases.py': {'logits', 'ids', 'soft_pair', 'simplex', 'N', 'C', 'SPACE', 'IGNORE'},
     'segparity/parity/metrics.py': {'label_maps', 'logits_for', 'IGNORE'},
     'shared_spec/losses/region/generalized_wasserstein_dice.py': {'TREE', 'SLANTED'},
 }

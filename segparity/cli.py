@@ -135,13 +135,13 @@ def _show(options, console):
 
 
 def _check(options, console):
-    from segparity.check_command import check
+    from segparity.parity.check_command import check
 
     return check(options.name, options.framework, options.way, console)
 
 
 def _report(options, console):
-    from segparity.report import report
+    from segparity.parity.report import report
 
     console.out(report(options.name or None, options.golden), highlight=False)
     return 0

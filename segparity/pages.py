@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from segparity.usage import keras_lines, known_names, mmseg_lines, specs_of
-from shared_spec import LOSSES, METRICS, SpecError
-from shared_spec.spec import unknown_name
+from shared_spec import LOSSES, METRICS
+from shared_spec.registry import unknown_name
 
 
 def overview():
@@ -27,7 +27,7 @@ def page(name):
     """The parts of the page of a loss, a metric, or a class of either world. Raises SpecError for an unknown name."""
     specs = specs_of(name)
     if not specs:
-        raise SpecError(unknown_name('loss or metric', name, known_names()))
+        raise unknown_name('loss or metric', name, known_names())
     for spec in specs:
         yield description(spec, name)
         yield parameters(spec)

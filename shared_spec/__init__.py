@@ -9,14 +9,16 @@ True
 {'from_logits': False, 'ignore_class': None, 'granularity': {'I': 0.5, 'C': 0.5}, 'smooth': 0.0}
 >>> LOSSES['JaccardMetricLoss'](smoth=1)
 Traceback (most recent call last):
-shared_spec.spec.SpecError: JaccardMetricLoss: unknown parameter 'smoth', did you mean 'smooth'?
+shared_spec.parameters.SpecError: JaccardMetricLoss: unknown parameter 'smoth', did you mean 'smooth'?
 """
 
 from shared_spec import losses, metrics
 from shared_spec._discover import import_all
-from shared_spec.spec import LOSSES as _LOSSES
-from shared_spec.spec import METRICS as _METRICS
-from shared_spec.spec import Example, LossSpec, MetricSpec, SpecError, from_dict
+from shared_spec.parameters import SpecError
+from shared_spec.registry import LOSSES as _LOSSES
+from shared_spec.registry import METRICS as _METRICS
+from shared_spec.registry import from_dict
+from shared_spec.spec import Example, LossSpec, MetricSpec
 
 import_all(losses)
 import_all(metrics)

@@ -5,6 +5,7 @@ Works on plain tuples of integers in which None stands for a size that is not kn
 
 from shared_spec import shapes
 from shared_spec.checks import Integer, Optional, Real
+from shared_spec.parameters import SpecError, frozen
 
 KINDS = {
     'epsilon': Real(low=0, high=1),
@@ -21,9 +22,9 @@ def taken(owner, **given):
     values = []
     for name, value in given.items():
         try:
-            values.append(KINDS[name].freeze(value))
-        except (ValueError, TypeError, OverflowError):
-            raise ValueError(f'{owner}: {name} must be {KINDS[name].describe()}, got {value!r}') from None
+            values.append(frozen(owner, name, KINDS[name], value))
+        except SpecError as error:
+            raise ValueError(str(error)) from None
     return values
 
 

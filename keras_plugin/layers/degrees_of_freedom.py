@@ -5,7 +5,8 @@ import weakref
 
 import keras
 
-from shared_spec import LOSSES, SpecError
+from shared_spec import LOSSES
+from shared_spec.parameters import frozen
 
 _newest = weakref.WeakValueDictionary()  # name -> the layer of that name that was made last
 
@@ -22,10 +23,7 @@ class DegreesOfFreedom(keras.layers.Layer):
     def __init__(self, nu=1.0, *, name='degrees_of_freedom', trainable=True, dtype=None):
         super().__init__(name=name, trainable=trainable, dtype=dtype, autocast=False)
         allowed = LOSSES['RobustTLoss'].parameters()['nu'].metadata['allowed']
-        try:
-            self.nu = allowed.freeze(nu)
-        except (ValueError, TypeError, OverflowError):
-            raise SpecError(f'DegreesOfFreedom: nu must be {allowed.describe()}, got {nu!r}') from None
+        self.nu = frozen('DegreesOfFreedom', 'nu', allowed, nu)
         self.supports_masking = True
         _newest[self.name] = self
 

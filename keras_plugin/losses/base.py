@@ -7,7 +7,7 @@ from keras import ops
 from keras_plugin.distributed import scale_for_replicas
 from keras_plugin.granularity import mean_over_cells
 from keras_plugin.inputs import prepare
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError
 
 MEANS = ('sum_over_batch_size', 'mean')
 
@@ -27,7 +27,8 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         name, reduction, dtype = (arguments.pop(k) for k in ('name', 'reduction', 'dtype'))
         reduction = 'none' if reduction is None else reduction
         if reduction not in self.reductions:
-            raise SpecError(f'{type(self).__name__}: reduction must be one of {self.reductions}, got {reduction!r}')
+            allowed = f'one of {self.reductions}'
+            raise SpecError(owner=type(self).__name__, parameter='reduction', given=reduction, allowed=allowed)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.spec = self.spec_class.from_keras(arguments)
 

@@ -4,11 +4,12 @@ import keras
 
 from keras_plugin.metrics.base import CountedMetric
 from keras_plugin.metrics.boundary_maps import boundary_maps
-from keras_plugin.metrics.checked import frozen, spec_of
+from keras_plugin.metrics.checked import spec_of
 from keras_plugin.metrics.counts import pair_counts
 from shared_spec.checks import Choice
 from shared_spec.metrics import boundary
 from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.parameters import frozen
 
 LEVEL = Choice('D', 'I', 'C')
 

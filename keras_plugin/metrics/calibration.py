@@ -5,12 +5,13 @@ import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.calibration_gaps import HALF, carried, class_errors, errors, image_gaps, probabilities
-from keras_plugin.metrics.checked import CheckedMetric, frozen, spec_of
+from keras_plugin.metrics.checked import CheckedMetric, spec_of
 from keras_plugin.metrics.counts import pair_counts
 from keras_plugin.metrics.state import RunningMean, Totals
 from keras_plugin.metrics.wrong import WrongPixels, counted_pixels
 from shared_spec.checks import Choice
 from shared_spec.metrics.calibration import Calibration
+from shared_spec.parameters import frozen
 
 LEVEL, METRIC = Choice('D', 'I'), Choice('ECE', 'SCE')
 

@@ -6,11 +6,11 @@ import math
 import keras
 import numpy as np
 
-from keras_plugin.metrics.checked import frozen
 from keras_plugin.metrics.eager_look import complaint_about
 from keras_plugin.metrics.host_data import check_kind, parts
 from keras_plugin.metrics.wrong import NO_NUMBERS
 from shared_spec.checks import Integer
+from shared_spec.parameters import frozen
 
 NAN_LOSS = (
     'NaN in the pictures, labels that are no class, weights or probabilities outside their range, or a training that '

@@ -3,12 +3,12 @@
 import warnings
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.label_maps import label_maps
 from keras_plugin.metrics.wrong import WrongPixels
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.checks import Boolean
+from shared_spec.parameters import NamedParameters, SpecError, frozen
 
 HALVES = 'float16', 'bfloat16'
 
@@ -18,15 +18,7 @@ def spec_of(kind, owner, **arguments):
     try:
         return kind.from_keras(arguments)
     except SpecError as error:
-        raise SpecError(str(error).replace(kind.__name__, owner, 1)) from None
-
-
-def frozen(owner, name, check, value):
-    """The canonical value of an argument, or the SpecError that says what is allowed."""
-    try:
-        return check.freeze(value)
-    except (ValueError, TypeError, OverflowError):
-        raise SpecError(f'{owner}: {name} must be {check.describe()}, got {value!r}') from None
+        raise error.renamed(owner=owner) from None
 
 
 def names_of_classes(owner, spec, names):
@@ -34,7 +26,8 @@ def names_of_classes(owner, spec, names):
     names = [str(name) for name in names]
     if len(names) != spec.num_classes or len(set(names)) != len(names):
         twice = next((f', {name!r} twice' for name in names if names.count(name) > 1), '')
-        raise SpecError(f'{owner}: class_names must name the {spec.num_classes} classes, got {len(names)}{twice}')
+        rule = f'must name the {spec.num_classes} classes, got {len(names)}{twice}'
+        raise SpecError(rule, owner=owner, parameter='class_names', given=names)
     return names
 
 
@@ -54,11 +47,9 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
     def __init__(self, spec, from_logits, name, dtype):
         super().__init__(name=name, dtype='float32' if dtype is None and keras.config.floatx() in HALVES else dtype)
         owner = type(self).__name__
-        if not isinstance(from_logits, (bool, np.bool_)):
-            raise SpecError(f'{owner}: from_logits must be True or False, got {from_logits!r}')
+        self.from_logits = frozen(owner, 'from_logits', Boolean(), from_logits)
         if 'float' not in self.dtype:
-            raise SpecError(f'{owner}: dtype must be a floating point type, got {self.dtype!r}')
-        self.from_logits = bool(from_logits)
+            raise SpecError(owner=owner, parameter='dtype', given=self.dtype, allowed='a floating point type')
         self.state_dtype = 'float64' if self.dtype == 'float64' else 'float32'
         self.spec, self._wrong = spec, WrongPixels(self)
 

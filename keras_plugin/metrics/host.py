@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 
-from keras_plugin.metrics.checked import frozen, names_of_classes, spec_of
+from keras_plugin.metrics.checked import names_of_classes, spec_of
 from keras_plugin.metrics.host_data import batches, check_data, image_maps, to_numpy
 from keras_plugin.metrics.wrong import KINDS, sentence
 from shared_spec.checks import Boolean, Choice, Each, Integer
@@ -16,7 +16,7 @@ from shared_spec.metrics.calibration_state import CalibrationState
 from shared_spec.metrics.counts import FineGrainedState
 from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError, frozen
 
 SOME_DISTANCES = Each(
     Choice(*DISTANCES),
@@ -104,8 +104,8 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
         some = [level for level in self.overlap.levels if level in known]
         if not some:
             raise SpecError(
-                f"{type(self).__name__}: {what} need level '{known[0]}' or '{known[1]}', "
-                f'got levels {list(self.overlap.levels)}'
+                f"{what} need level '{known[0]}' or '{known[1]}', got levels {list(self.overlap.levels)}",
+                owner=type(self).__name__,
             )
         return some
 

@@ -6,12 +6,12 @@ import keras
 from keras import ops
 
 from keras_plugin.metrics.base import CountedMetric
-from keras_plugin.metrics.checked import frozen, spec_of
+from keras_plugin.metrics.checked import spec_of
 from keras_plugin.metrics.scores import pixel_accuracy
 from keras_plugin.metrics.state import DECILES
 from shared_spec.checks import AnyOf, Choice, Integer, Optional
 from shared_spec.metrics.fine_grained import FineGrained
-from shared_spec.spec import SpecError
+from shared_spec.parameters import SpecError, frozen
 
 LEVEL = Choice('D', 'I', 'C')
 WORST = Optional(AnyOf(Integer(1, 100), Choice('Q')))
@@ -73,7 +73,8 @@ class MeanScore(CountedMetric):
         owner = type(self).__name__
         self.level, self.q = frozen(owner, 'level', LEVEL, level), frozen(owner, 'q', WORST, q)
         if self.level == 'D' and self.q is not None:
-            raise SpecError(f"{owner}: q has a meaning at level 'I' or 'C', got q={q!r} at level 'D'")
+            rule = f"has a meaning at level 'I' or 'C', got q={q!r} at level 'D'"
+            raise SpecError(rule, owner=owner, parameter='q', given=q)
         spec = spec_of(
             FineGrained,
             owner,

@@ -8,13 +8,13 @@ from keras import ops
 from keras_plugin.metrics.base import CountedMetric
 from keras_plugin.metrics.calibration import CalibrationTotals
 from keras_plugin.metrics.calibration_gaps import probabilities
-from keras_plugin.metrics.checked import frozen, names_of_classes, spec_of
+from keras_plugin.metrics.checked import names_of_classes, spec_of
 from keras_plugin.metrics.scores import frequency_weighted_iou, pixel_accuracy
 from keras_plugin.metrics.state import DECILES
 from shared_spec.checks import Boolean
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.fine_grained import FineGrained
-from shared_spec.spec import SpecError
+from shared_spec.parameters import SpecError, frozen
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -66,7 +66,7 @@ class SegmentationReport(CountedMetric):
         if frozen(owner, 'calibration', Boolean(), calibration):
             levels = [level for level in spec.levels if level != 'C']
             if not levels:
-                raise SpecError(f"{owner}: calibration needs level 'D' or 'I', got levels {list(spec.levels)}")
+                raise SpecError(f"calibration needs level 'D' or 'I', got levels {list(spec.levels)}", owner=owner)
             self._calibration = CalibrationTotals(
                 self,
                 spec_of(

@@ -15,7 +15,7 @@ from mmseg_plugin.evaluation.tables import tables
 from mmseg_plugin.metrics.device_counts import whole
 from mmseg_plugin.metrics.soundness import check_channels, counts_of, fetch, sentences, unknown_images
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError
 
 
 class NamedABCMeta(NamedParameters, ABCMeta):
@@ -39,7 +39,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         super().__init__(collect_device=collect_device, prefix=prefix)
         owner = type(self).__name__
         if format_only and output_dir is None:
-            raise SpecError(f'{owner}: format_only=True needs output_dir, got None')
+            raise SpecError('format_only=True needs output_dir, got None', owner=owner)
         self.output_dir, self.format_only, self.per_image_file = output_dir, format_only, per_image_file
         if per_image_file is not None:
             check_format(owner, per_image_file)
@@ -66,7 +66,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         try:
             return kind(**arguments)
         except SpecError as error:
-            raise SpecError(str(error).replace(kind.__name__, type(self).__name__, 1)) from None
+            raise error.renamed(owner=type(self).__name__) from None
 
     @property
     def class_names(self):

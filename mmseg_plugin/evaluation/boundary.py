@@ -8,9 +8,10 @@ from shared_spec.checks import Choice, Each
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
 from shared_spec.metrics.boundary_state import BoundaryState
 from shared_spec.metrics.missed import missed_sentence
-from shared_spec.spec import SpecError
+from shared_spec.parameters import SpecError, frozen
 
-SCORES = Each(Choice('BoundaryIoU', *DISTANCES), 'different names', unique=True)
+NAMES = 'BoundaryIoU', *DISTANCES
+SCORES = Each(Choice(*NAMES), f'a list of different names out of {str(NAMES)[1:-1]}', unique=True)
 
 
 @METRICS.register_module()
@@ -43,14 +44,7 @@ class BoundaryMetric(ImageMetric):
         per_image_file=None,
     ):
         owner = type(self).__name__
-        try:
-            metrics = SCORES.freeze(metrics)
-        except (ValueError, TypeError):
-            hint = SCORES.hint(metrics)
-            raise SpecError(
-                f"{owner}: metrics must be a list of different names out of 'BoundaryIoU', 'HD', 'HD95', 'ASSD', "
-                f'got {metrics!r}' + (f', did you mean {hint!r}?' if hint else '')
-            ) from None
+        metrics = frozen(owner, 'metrics', SCORES, metrics, hints=True)
         common = dict(ignore_index=ignore_index, present_in=present_in, binary=binary)
         self._arguments, self._measuring = {}, None  # the specs, and a state that stays empty
         if 'BoundaryIoU' in metrics:
@@ -59,16 +53,15 @@ class BoundaryMetric(ImageMetric):
         if distances:
             of_distances = [level for level in levels if level != 'D']
             if not of_distances:
-                raise SpecError(f"{owner}: distances need level 'I' or 'C', got levels {list(levels)}")
+                raise SpecError(f"distances need level 'I' or 'C', got levels {list(levels)}", owner=owner)
             self._arguments[SurfaceDistance] = dict(
                 common, levels=of_distances, metrics=distances, spacing=spacing, empty=empty
             )
         super().__init__(collect_device, prefix, output_dir, format_only, per_image_file)
         for spec in self.specs_for(2):
             if getattr(spec, 'spacing', None) is not None and len(spec.spacing) != 2:
-                raise SpecError(
-                    f'{owner}: spacing must have one number for each of the 2 spatial axes, got {len(spec.spacing)}'
-                )
+                rule = f'must have one number for each of the 2 spatial axes, got {len(spec.spacing)}'
+                raise SpecError(rule, owner=owner, parameter='spacing', given=spec.spacing)
 
     def specs_for(self, num_classes):
         return [

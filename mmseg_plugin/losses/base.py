@@ -10,7 +10,7 @@ from mmseg_plugin.arithmetic import ratio, times
 from mmseg_plugin.granularity import mean_over_cells
 from mmseg_plugin.inputs import prepare
 from mmseg_plugin.values import can_look
-from shared_spec.spec import NamedParameters, SpecError
+from shared_spec.parameters import NamedParameters, SpecError
 
 REDUCTIONS = ('mean', 'sum', 'none')
 
@@ -30,8 +30,10 @@ class Loss(nn.Module, metaclass=NamedParameters):
         self.loss_name = arguments.pop('loss_name')
         if not isinstance(self.loss_name, str) or 'loss' not in self.loss_name:
             raise SpecError(
-                f"{self.spec_class.__name__}: loss_name must contain 'loss', or MMSegmentation would not train on it, "
-                f'got {self.loss_name!r}'
+                f"must contain 'loss', or MMSegmentation would not train on it, got {self.loss_name!r}",
+                owner=self.spec_class.__name__,
+                parameter='loss_name',
+                given=self.loss_name,
             )
         self.spec = self.spec_class(**arguments)
 
@@ -108,7 +110,10 @@ class PixelLoss(Loss):
         self_reduction = arguments['reduction']
         if self_reduction not in REDUCTIONS:
             raise SpecError(
-                f'{self.spec_class.__name__}: reduction must be one of {REDUCTIONS}, got {self_reduction!r}'
+                owner=self.spec_class.__name__,
+                parameter='reduction',
+                given=self_reduction,
+                allowed=f'one of {REDUCTIONS}',
             )
         super().__init__({k: v for k, v in arguments.items() if k != 'reduction'})
         self.reduction = self_reduction

@@ -13,7 +13,7 @@ from mmseg_plugin.distributed import place
 from mmseg_plugin.metrics.device_counts import whole
 from mmseg_plugin.metrics.soundness import ANY_LOOP, counts_of, fetch, sentences, unknown_images
 from shared_spec.metrics.calibration_state import check_range
-from shared_spec.spec import NamedParameters
+from shared_spec.parameters import NamedParameters
 
 
 class Metric(metaclass=NamedParameters):

@@ -65,7 +65,8 @@ def on_processes(settings, pairs, workers):
     except OSError:  # the pipe to them is broken, or its end here is closed already
         raise RuntimeError('the worker processes cannot be started; --workers 1 goes without them') from None
     finally:
-        pool.shutdown(cancel_futures=True)
+        with contextlib.suppress(OSError):  # of a pipe to workers that have ended
+            pool.shutdown(cancel_futures=True)
 
 
 _settings = None  # of this worker process

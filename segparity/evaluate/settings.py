@@ -100,7 +100,8 @@ class Settings:
     def _levels(self, *known, of):
         levels = tuple(level for level in self.levels if level in known)
         if not levels:
-            raise SpecError(f'levels must have {" or ".join(known)} for {of}, got {self.levels}')
+            rule = f'must have {" or ".join(known)} for {of}, got {self.levels}'
+            raise SpecError(rule, parameter='levels', given=self.levels)
         return levels
 
     def to_dict(self):

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from segparity.parity import cases, replay
 from segparity.parity.frameworks import Worker, WorkerError, installed
 from segparity.parity.large import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
 from segparity.parity.ways import OVERLAP, WAYS, YOURS, large_plan, plan, precisions, replays
-from shared_spec import LOSSES, METRICS, SpecError, cases
-from shared_spec.spec import unknown_name
+from shared_spec import LOSSES, METRICS
+from shared_spec.registry import unknown_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +80,7 @@ def check_parity(names=None, data=None, frameworks=None, progress=None, ways=Non
     for what, given, known in ((kind, names, everything), ('way', ways or (), known_ways)):
         for name in given:
             if name not in known:
-                raise SpecError(unknown_name(what, name, known))
+                raise unknown_name(what, name, known)
     frameworks = installed() if frameworks is None else list(frameworks)
     if not frameworks:
         raise RuntimeError(
@@ -124,7 +125,7 @@ def _jobs(name, data):
     if data is None:
         for example, case_name in plan(name):
             case = cases.build(case_name)
-            spec = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+            spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
             yield Job(name, example, case_name, spec, case, Future())
         return
     known = ('pred', 'target', 'weight', 'ignore_index')
@@ -136,14 +137,14 @@ def _jobs(name, data):
         np.asarray(data['pred'], np.float64), np.asarray(data['target']), data.get('weight'), data.get('ignore_index')
     )
     for example_name, example in LOSSES[name].examples.items():
-        if cases.applies(LOSSES[name], example, case):
-            yield Job(name, example_name, YOURS, cases.spec_for(LOSSES[name], example, case), case, Future())
+        if replay.applies(LOSSES[name], example, case):
+            yield Job(name, example_name, YOURS, replay.spec_for(LOSSES[name], example, case), case, Future())
 
 
 def _large_jobs(name):
     for example, case_name in large_plan(name):
         case = LARGE[case_name]()
-        spec = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+        spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
         yield Job(name, example, case_name, spec, case, None)
 
 
@@ -164,7 +165,7 @@ def _references(jobs, steps):
     """Fulfils what the jobs want."""
     for job in jobs:
         try:
-            job.want.set_result(cases.reference(job.spec, job.case))
+            job.want.set_result(replay.reference(job.spec, job.case))
         except Exception as error:
             for other in jobs:
                 if not other.want.done():

@@ -8,8 +8,8 @@ import functools
 
 import numpy as np
 
-from shared_spec import cases
-from shared_spec.cases import IGNORE, Case
+from segparity.parity import cases
+from segparity.parity.cases import IGNORE, Case
 
 N, SPACE = 3, (24, 40)
 BLOCK = 2**11  # numbers of a block then: less than an image of five classes, as much as two of one channel

@@ -6,9 +6,10 @@ take by themselves, ``kernels`` are those for CUDA (or in Triton's interpreter, 
 case. What else compiles replays few, of one shape, so that each loss compiles once or twice.
 """
 
+from segparity.parity import replay
 from segparity.parity.frameworks import FRAMEWORKS
 from segparity.parity.large import LARGE
-from shared_spec import LOSSES, cases
+from shared_spec import LOSSES
 
 WAYS = {
     'torch': ('plain', 'fused', 'kernels'),
@@ -43,7 +44,7 @@ def plan(name):
     examples = LOSSES[name].examples
     return [
         (e, c)
-        for _, e, c in cases.combinations([name])
+        for _, e, c in replay.combinations([name])
         if e == first_example(name) or c in CORE or (c == OF_IMAGES and averages_images(examples[e]))
     ]
 
@@ -61,7 +62,7 @@ def large_plan(name):
     loss = LOSSES[name]
     of_images = [e for e in loss.examples if averages_images(loss.examples[e])]
     chosen = dict.fromkeys([first_example(name), *of_images[:1]])
-    return [(e, c) for e in chosen for c in LARGE if cases.applies(loss, loss.examples[e], LARGE[c]())]
+    return [(e, c) for e in chosen for c in LARGE if replay.applies(loss, loss.examples[e], LARGE[c]())]
 
 
 def precisions(framework, way):

@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from shared_spec.checks import Choice, Each, Optional, Real
+from shared_spec.declare import Example, metric_spec, param, shared_parameters
 from shared_spec.metrics.fine_grained import mean
 from shared_spec.metrics.of_images import OfImages
-from shared_spec.spec import Example, metric_spec, param, shared_parameters
 
 DISTANCES = ('HD', 'HD95', 'ASSD')
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from shared_spec.checks import Choice, Each, Integer
+from shared_spec.declare import REQUIRED, Example, metric_spec, param
 from shared_spec.metrics.of_images import OfImages
-from shared_spec.spec import REQUIRED, Example, metric_spec, param
 from shared_spec.values import TOLERANCE
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from shared_spec.checks import Choice, Each, Integer, Real
+from shared_spec.declare import Example, metric_spec, param
 from shared_spec.metrics.of_images import OfImages
-from shared_spec.spec import Example, metric_spec, param
 
 DECILES = tuple(range(10, 101, 10))  # the q over which IQ and CQ are averaged
 

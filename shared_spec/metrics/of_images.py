@@ -1,7 +1,7 @@
 """The parameters that every metric of the spec has."""
 
 from shared_spec.checks import Boolean, Integer, Optional
-from shared_spec.spec import REQUIRED, MetricSpec, SpecError, param, shared_parameters
+from shared_spec.declare import REQUIRED, MetricSpec, SpecError, param, shared_parameters
 
 
 @shared_parameters
@@ -22,8 +22,8 @@ class OfImages(MetricSpec):
     def validate(self):
         if self.binary and self.num_classes != 2:
             raise SpecError(
-                f'{type(self).__name__}: binary=True needs num_classes=2 (0 is background, 1 is foreground), '
-                f'got {self.num_classes}'
+                f'binary=True needs num_classes=2 (0 is background, 1 is foreground), got {self.num_classes}',
+                owner=type(self).__name__,
             )
 
     def to_mmseg(self):

@@ -2,7 +2,9 @@
 
 A spreadsheet takes a cell that begins with =, +, -, @, a tab or a line break for a formula, and names of files and
 classes may: in CSV such a text gets an apostrophe in front, and so does one that has such apostrophes already.
-``read_table`` takes one off, so every text comes back as it was. Numbers stay as they are.
+``unguarded`` takes one off, so every text comes back as it was. Numbers stay as they are.
+
+Both plugins write such tables as ``segparity evaluate`` does, so their writer is here, and does without pandas.
 """
 
 import csv
@@ -12,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from shared_spec.files import one_sentence, replacing
+from shared_spec.files import replacing
 
 IDENTITY = ('image', 'class_id', 'class_name')
 COUNTS = ('present', 'tp', 'fp', 'fn')
 FILES = ('image_file', 'target_file', 'pred_file')
 FORMATS = ('.csv', '.parquet')
 TEXTS = (*FILES, 'image', 'class_name')
+ROWS = 10_000  # that are Python's objects at a time
 FORMULA = re.compile(r"(?=('*)[=+\-@\t\r\n])")
 
 
@@ -40,26 +43,53 @@ def per_image_columns(images, class_names, cells):
 
 def check_format(owner, path):
     """Refuses a file that is neither .csv nor .parquet, and a missing library, before anything is measured."""
-    if Path(path).suffix.lower() not in FORMATS:
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
         raise ValueError(f'{owner}: the per-image table is a {" or ".join(FORMATS)} file, got {os.fspath(path)!r}')
-    _pandas(owner)
+    if suffix == '.parquet':
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise ImportError(f"{owner}: a .parquet table needs pyarrow: pip install 'segparity[evaluate]'") from None
 
 
 def write_table(path, columns):
     """Writes the columns to a .csv or .parquet file, whole or not at all."""
     check_format('write_table', path)
     is_csv = Path(path).suffix.lower() == '.csv'
-    written = guarded if is_csv else letters
+    written, write = (guarded, write_csv) if is_csv else (letters, write_parquet)
     columns = {name: changed(values, written) if name in TEXTS else values for name, values in columns.items()}
-    frame = _pandas('write_table').DataFrame(columns)
     with replacing(path) as part:
-        if is_csv:
-            returns = any(
-                '\r' in text for name in TEXTS for text in set(columns.get(name, ()))
-            )  # pandas leaves them bare
-            frame.to_csv(part, index=False, quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL)
-        else:
-            frame.to_parquet(part, index=False)
+        write(part, columns)
+
+
+def write_csv(path, columns):
+    """As pandas' ``to_csv`` writes them, to the byte; a text with a carriage return puts all texts in quotation marks."""
+    returns = any('\r' in text for name in TEXTS for text in set(columns.get(name, ())))
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # which would leave a carriage return bare
+    with open(path, 'w', encoding='utf-8', newline='') as stream:
+        writer = csv.writer(stream, quoting=quoting, lineterminator=os.linesep)
+        writer.writerow(columns)
+        for start in range(0, len(next(iter(columns.values()))), ROWS):
+            part = slice(start, start + ROWS)
+            writer.writerows(zip(*(as_cells(values[part]) for values in columns.values())))
+
+
+def as_cells(values):
+    """What the CSV has of a column: the shortest number that means the same, and nothing for NaN."""
+    values = np.asarray(values)
+    if values.dtype.kind != 'f':
+        return values.tolist()
+    return ['' if value != value else value for value in values.tolist()]
+
+
+def write_parquet(path, columns):
+    """With null for NaN."""
+    import pyarrow
+    import pyarrow.parquet
+
+    table = {name: pyarrow.array(values, from_pandas=True) for name, values in columns.items()}
+    pyarrow.parquet.write_table(pyarrow.table(table), path)
 
 
 def changed(texts, change):
@@ -82,41 +112,3 @@ def unguarded(text):
     """What ``guarded`` was given."""
     found = FORMULA.match(text)
     return text[1:] if found and found[1] else text
-
-
-def read_table(path):
-    """The pandas.DataFrame of such a file. Raises ValueError where it is none, OSError where it cannot be read."""
-    check_format('read_table', path)
-    pandas, path = _pandas('read_table'), Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} is no file')
-    texts = dict.fromkeys(TEXTS, str)
-    with one_sentence(f'{path}: no per-image table', passing=OSError):
-        if path.suffix.lower() == '.csv':
-            frame = pandas.read_csv(path, dtype=texts, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, ['']))
-            for name in frame.columns.intersection(TEXTS):
-                frame[name] = changed(frame[name], unguarded)
-        else:
-            frame = pandas.read_parquet(path)
-    missing = [name for name in (*IDENTITY, *COUNTS) if name not in frame]
-    if missing:
-        raise ValueError(f'{path}: a per-image table has the columns {", ".join(missing)}, which are missing here')
-    for name in (*COUNTS, 'class_id'):
-        if len(frame) and frame[name].dtype.kind not in ('b' if name == 'present' else 'iu'):
-            kind = 'True or False' if name == 'present' else 'integers'
-            raise ValueError(f'{path}: the column {name} must hold {kind}, got {frame[name].dtype}')
-    return frame
-
-
-_NUMBERS = ('Acc', 'IoU', 'Dice', 'Precision', 'Fscore', 'BoundaryIoU', 'HD', 'HD95', 'ASSD', 'SCE', 'ECE')
-
-
-def _pandas(owner):
-    try:
-        import pandas
-        import pyarrow  # noqa: F401  writes Parquet
-    except ImportError:
-        raise ImportError(
-            f"{owner}: the per-image table needs pandas and pyarrow: pip install 'segparity[evaluate]'"
-        ) from None
-    return pandas

@@ -5,8 +5,8 @@ import pandas
 import pytest
 
 from segparity.audit.several import in_common, load_tables, other_labels
+from segparity.audit.table_reading import read_table
 from segparity.audit.tables import load_table
-from shared_spec.metrics.per_image import read_table
 
 A, B = [8, 1, 2], [0, 3, 5]  # tp, fp, fn
 NONE, ONLY_PREDICTED = [0, 0, 0], [0, 4, 0]

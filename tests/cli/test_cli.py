@@ -61,24 +61,24 @@ def test_check_finds_a_disagreement(capsys, monkeypatch):
     row = Row(
         'SoftDiceLoss', 'torch', 'float32', value_error=1e-3, grad_error=0.0, cases=3, worst='default, absent_class'
     )
-    monkeypatch.setattr('segparity.check_command.check_parity', lambda *a, **k: [row])
+    monkeypatch.setattr('segparity.parity.check_command.check_parity', lambda *a, **k: [row])
     code, out, _ = run(capsys, 'check', 'SoftDiceLoss')
     assert code == 1 and 'DIFFERS' in out and 'absent_class' in out and '0 of 1 agree' in out
     right = dataclasses.replace(row, value_error=0.0)
-    monkeypatch.setattr('segparity.check_command.check_parity', lambda *a, **k: [right])
+    monkeypatch.setattr('segparity.parity.check_command.check_parity', lambda *a, **k: [right])
     code, out, _ = run(capsys, 'check', 'SoftDiceLoss')
     assert code == 0 and 'DIFFERS' not in out and ' ok' in out and '1 of 1 agree' in out
-    monkeypatch.setattr('segparity.check_command.check_parity', lambda *a, **k: [right, row])
+    monkeypatch.setattr('segparity.parity.check_command.check_parity', lambda *a, **k: [right, row])
     assert run(capsys, 'check', 'SoftDiceLoss')[0] == 1
-    monkeypatch.setattr('segparity.check_command.check_parity', lambda *a, **k: [])
+    monkeypatch.setattr('segparity.parity.check_command.check_parity', lambda *a, **k: [])
     assert run(capsys, 'check', 'SoftDiceLoss')[0] == 2  # where nothing ran nothing agrees
 
 
 def test_what_is_printed_keeps_its_brackets(capsys, monkeypatch):
     hint = "keras_jax needs jax: pip install 'segparity[keras,jax]'"
     row = Row('SoftDiceLoss', 'torch', 'float32', 1.0, 0.0, 3, 'a [bold] case', 'pip install [mmseg]', 'plain')
-    monkeypatch.setattr('segparity.check_command.missing', lambda name: hint if name == 'keras_jax' else '')
-    monkeypatch.setattr('segparity.check_command.check_parity', lambda *a, **k: [row])
+    monkeypatch.setattr('segparity.parity.check_command.missing', lambda name: hint if name == 'keras_jax' else '')
+    monkeypatch.setattr('segparity.parity.check_command.check_parity', lambda *a, **k: [row])
     _, out, _ = run(capsys, 'check')
     assert all(text in out for text in (f'left out: {hint}\n', 'DIFFERS (a [bold] case)', 'pip install [mmseg]'))
 
@@ -123,7 +123,7 @@ def test_piped_output_is_plain():
 
 def test_golden_table_counts_the_cases_passed(monkeypatch):
     pytest.importorskip('mmseg', reason='needs PyTorch and MMSegmentation')
-    from segparity import report
+    from segparity.parity import report
 
     monkeypatch.setattr(report, 'installed', lambda: ['torch'])
     lines = report.golden_table('tests/golden', ['LovaszHingeLoss', 'JaccardMetricLoss']).splitlines()

@@ -18,15 +18,15 @@ FOUR = '--num-classes', '4', '--workers', '1'
 
 CLOSED_PIPE = """
 import os, sys
-import segparity.check_command, segparity.demo, segparity.demo.stages
+import segparity.parity.check_command, segparity.demo, segparity.demo.stages
 from segparity.cli import main
 from segparity.parity.check import Row
 from segparity.terminal import say
 
-segparity.check_command.check_parity = lambda *a, **k: [Row('SoftDiceLoss', 'torch', 'float32', 0.0, 0.0, 1, 'x')]
+segparity.parity.check_command.check_parity = lambda *a, **k: [Row('SoftDiceLoss', 'torch', 'float32', 0.0, 0.0, 1, 'x')]
 segparity.demo.stages.run_demo = lambda args, console: say(console, 'a line') or 0
-sys.modules['segparity.report'] = type(sys)('segparity.report')
-sys.modules['segparity.report'].report = lambda *a: '| a |'
+sys.modules['segparity.parity.report'] = type(sys)('segparity.parity.report')
+sys.modules['segparity.parity.report'].report = lambda *a: '| a |'
 reader, writer = os.pipe()
 os.close(reader)
 codes = {}

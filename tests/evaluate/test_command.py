@@ -211,7 +211,7 @@ def test_an_image_without_a_valid_pixel_counts_nowhere(tmp_path, capsys):
 
 
 def test_the_per_image_table(tmp_path, capsys):
-    from shared_spec.metrics.per_image import read_table
+    from segparity.audit.table_reading import read_table
 
     probs, targets = probabilities(3), label_maps(3)[1]
     folders = data_set(tmp_path, probs, targets, suffix='.npz')

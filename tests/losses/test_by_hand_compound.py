@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shared_spec import LOSSES
-from shared_spec.spec import SpecError
+from shared_spec.parameters import SpecError
 from tests.support.same import assert_same
 
 # two classes, four pixels, probabilities of class 1; labels 0 0 1 1

@@ -13,6 +13,7 @@ pytest.importorskip('mmseg', reason='needs MMSegmentation')
 from mmseg.registry import MODELS  # noqa: E402
 
 import mmseg_plugin  # noqa: E402, F401
+from mmseg_plugin import overlap  # noqa: E402
 from shared_spec import LOSSES, SpecError  # noqa: E402
 from tests.support.same import assert_same  # noqa: E402
 
@@ -25,13 +26,21 @@ def inputs(name):
     """Logits and class ids that every definition takes: one channel for a binary loss, a region for regions."""
     if LOSSES[name].channels == ('one',):
         return Z[:, :1], (Y == 1).long()
-    if name == 'RegionMutualInformationLoss':
+    if LOSSES[name].needs_region:
         return Z.tile(1, 1, 2, 2), Y.tile(1, 2, 2)
     return Z, Y
 
 
 def build(name, **params):
     return MODELS.build(dict(type=name, **params))
+
+
+@pytest.mark.parametrize('name', list(LOSSES))
+def test_the_fused_operator_takes_losses_of_overlap_statistics(name, monkeypatch):
+    taken = []
+    monkeypatch.setattr(overlap, 'fused_overlap', lambda *given: taken.append(given))
+    build(name)(*inputs(name))
+    assert bool(taken) == LOSSES[name].of_overlap
 
 
 def test_weighted_sum_takes_its_losses_without_their_name():
@@ -45,6 +54,7 @@ def test_signature_is_the_spec_s(name):
     signature = inspect.signature(MODELS.get(name).__init__).parameters
     given = {k: p.default for k, p in signature.items() if k != 'self' and k not in HOST}
     assert given == {k: f.default for k, f in LOSSES[name].parameters().items()}
+    assert inspect.signature(MODELS.get(name)).parameters.keys() == signature.keys() - {'self'}
     members = {'losses'}  # of WeightedSumLoss alone, where they may stand first
     assert all(p.kind is p.KEYWORD_ONLY for k, p in signature.items() if k not in {'self', *members})
 
@@ -62,7 +72,7 @@ def test_name_is_one_that_mmsegmentation_trains_on(name):
 @pytest.mark.parametrize('name', list(LOSSES))
 def test_copies_and_keeps_no_state_but_what_it_learns(name):
     loss, (z, y) = build(name, loss_weight=0.3), inputs(name)
-    assert list(loss.state_dict()) == (['log_nu'] if name == 'RobustTLoss' else [])
+    assert list(loss.state_dict()) == list(LOSSES[name].learnt)
     for again in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
         assert again.spec == loss.spec
         assert torch.equal(again(z, y), loss(z, y))
@@ -133,8 +143,8 @@ def test_ignore_label_of_the_constructor_may_be_a_class():
     assert torch.equal(loss(changed, Y, ignore_index=1), loss(Z, Y, ignore_index=255))
 
 
-@pytest.mark.parametrize('name', [n for n in LOSSES if LOSSES[n].family == 'pixel'])
-def test_reductions_of_pixel_losses(name):
+@pytest.mark.parametrize('name', [n for n in LOSSES if LOSSES[n].has_reductions])
+def test_reductions_of_losses_that_have_them(name):
     loss, weight = build(name, ignore_index=0), torch.rand(2, 4, 5)
     rows = loss(Z, Y, weight, reduction_override='none')
     assert rows.shape == Y.shape and (rows[Y == 0] == 0).all()

@@ -37,7 +37,7 @@ def loss_of(name, form, **changes):
         return keras_plugin.losses.WeightedSumLoss(losses=parts)
     if activation and 'activation' not in parameters:
         return None
-    if name == 'LovaszHingeLoss' and not from_logits:
+    if cls.needs_logits and not from_logits:
         return None
     options = dict(activation=activation) if activation else {}
     options.update({k: v for k, v in changes.items() if k in parameters})
@@ -152,14 +152,20 @@ def outcome(call, arrays, slope):
     return ['NaN' if np.isnan(value) else float(value), kind]
 
 
+def levels_of(name):
+    """The levels of which a loss may take the mean."""
+    field = LOSSES[name].parameters().get('granularity')
+    return field.metadata['allowed'].words if field else ()
+
+
 def losses_of(form, names=None, granularity=None):
     """(name, loss) of the losses that take a form of input, with a granularity and nothing added to the scores."""
     for name in names or LOSSES:
-        if form == 'sigmoid' and name == 'GeneralizedWassersteinDiceLoss':
-            continue  # refused: no distribution over classes
+        if form == 'sigmoid' and LOSSES[name].needs_softmax:
+            continue  # refused
         if granularity is None:
             loss = loss_of(name, form)
-        elif 'granularity' in LOSSES[name].parameters() and name != 'GeneralizedDiceLoss':  # which has no C
+        elif 'C' in levels_of(name):
             loss = loss_of(name, form, granularity=granularity, smooth=0.0)
         else:
             continue
@@ -263,7 +269,7 @@ def unlabelled(arrays, jit, names):
 def several_labels(arrays, jit):
     """Loss -> how many classes a one-hot label names -> the outcome where values are seen, and where they are not."""
     found = {}
-    for name in ('GeneralizedWassersteinDiceLoss', 'LovaszSoftmaxLoss'):
+    for name in (name for name in LOSSES if LOSSES[name]().one_label):
         z, y, w = sound('ids')
         y = np.eye(3, dtype='int32')[np.minimum(y, 2)]
         found[name] = {}

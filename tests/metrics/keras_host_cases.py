@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_plugin import metrics as km
+from segparity.audit.table_reading import read_table
 from shared_spec import METRICS, SpecError
-from shared_spec.metrics.per_image import read_table
 from tests.metrics.boundary_rules import random_pairs
 from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
 from tests.metrics.keras_callback_cases import model_and_data

@@ -1,17 +1,20 @@
 """The per-image table: what its rows say, and what is refused."""
 
 import csv
+import sys
 
 import numpy as np
 import pytest
 
-pytest.importorskip('pandas', reason="pandas is not installed: pip install -e '.[evaluate]'")
+pandas = pytest.importorskip('pandas', reason="pandas is not installed: pip install -e '.[evaluate]'")
 
+from segparity.audit.table_reading import read_table
+from shared_spec.metrics import per_image
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.calibration_state import CalibrationState
 from shared_spec.metrics.counts import FineGrainedState
 from shared_spec.metrics.fine_grained import FineGrained
-from shared_spec.metrics.per_image import per_image_columns, read_table, write_table
+from shared_spec.metrics.per_image import per_image_columns, write_table
 
 PREDS = np.array([[[0, 0, 1, 1]], [[0, 0, 0, 0]], [[0, 1, 2, 0]]])
 TARGETS = np.array([[[0, 1, 1, 255]], [[255, 255, 255, 255]], [[0, 0, 0, 0]]])
@@ -96,6 +99,39 @@ def test_a_name_that_is_no_text_is_written(tmp_path):
         table['image'][:3] = 'a\udcff'
         write_table(tmp_path / f't{suffix}', table)
         assert read_table(tmp_path / f't{suffix}')['image'][0] == r'a\udcff'
+
+
+NUMBERS = (0.0, -0.0, 1.0, 1 / 3, 1e-5, 1e15, 1e16, 1e-300, np.nan, np.inf, -np.inf)
+
+
+@pytest.mark.parametrize('name', ['a, "b"', 'a\rb'], ids=['plain', 'carriage_return'])
+def test_a_csv_is_what_pandas_writes(tmp_path, name, monkeypatch):
+    """To the byte, also where it is written in several pieces."""
+    monkeypatch.setattr(per_image, 'ROWS', 4)
+    n = len(NUMBERS)
+    table = {'image': np.array([name] * n, object), 'class_id': np.arange(n), 'present': np.arange(n) > 3}
+    table |= {'tp': np.arange(n) + 2**53, 'IoU': np.array(NUMBERS)}
+    write_table(tmp_path / 'ours.csv', table)
+    quoting = csv.QUOTE_NONNUMERIC if '\r' in name else csv.QUOTE_MINIMAL
+    pandas.DataFrame(table).to_csv(tmp_path / 'theirs.csv', index=False, quoting=quoting)
+    assert (tmp_path / 'ours.csv').read_bytes() == (tmp_path / 'theirs.csv').read_bytes()
+
+
+def test_undefined_is_null_in_parquet(tmp_path):
+    import pyarrow.parquet
+
+    write_table(tmp_path / 't.parquet', columns())
+    column = pyarrow.parquet.read_table(tmp_path / 't.parquet')['IoU']
+    assert column.null_count == np.isnan(columns()['IoU']).sum() > 0
+
+
+def test_a_csv_needs_no_library_and_parquet_says_which(tmp_path, monkeypatch):
+    for name in ('pandas', 'pyarrow'):
+        monkeypatch.setitem(sys.modules, name, None)
+    write_table(tmp_path / 't.csv', columns())
+    assert (tmp_path / 't.csv').read_text().startswith('image,image_file,class_id,')
+    with pytest.raises(ImportError, match=r"^X: a \.parquet table needs pyarrow: pip install 'segparity\[evaluate\]'$"):
+        per_image.check_format('X', 't.parquet')
 
 
 def test_a_row_for_each_class_of_each_image():

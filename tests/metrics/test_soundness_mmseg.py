@@ -21,7 +21,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmseg_plugin.metrics.soundness import counts_of, no_class, not_finite
-from shared_spec.metrics.per_image import read_table
+from segparity.audit.table_reading import read_table
 from tests.metrics.compare import assert_agrees, assert_same
 from tests.metrics.golden import golden
 

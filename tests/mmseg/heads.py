@@ -12,7 +12,6 @@ CLASSES, IGNORED = 4, 255
 ONE_CHANNEL = dict(num_classes=2, out_channels=1, threshold=0.5)
 MANY_CHANNEL_LOSSES = [name for name, spec in LOSSES.items() if 'many' in spec.channels]
 ONE_CHANNEL_LOSSES = [name for name, spec in LOSSES.items() if 'one' in spec.channels]
-OWN_PARAMETERS = {'RobustTLoss': ['log_nu']}  # what a loss adds to the parameters of the head
 
 
 def label(classes=CLASSES, seed=0):
@@ -67,4 +66,4 @@ def named_gradients(built):
 
 def parameter_names(name, owner='loss_decode'):
     """The parameters of the head whose loss, in its attribute ``owner``, is the one of that name."""
-    return {'conv_seg.weight', 'conv_seg.bias', *(f'{owner}.{own}' for own in OWN_PARAMETERS.get(name, ()))}
+    return {'conv_seg.weight', 'conv_seg.bias', *(f'{owner}.{own}' for own in LOSSES[name].learnt)}

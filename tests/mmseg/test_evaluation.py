@@ -6,7 +6,7 @@ import pytest
 
 pandas = pytest.importorskip('pandas', reason="pandas is not installed: pip install -e '.[evaluate]'")
 
-from shared_spec.metrics.per_image import read_table
+from segparity.audit.table_reading import read_table
 from tests.mmseg.tiny import write_pictures
 
 TABLES = ('overlap', 'calibration', 'boundary')

@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 
 import mmseg_plugin  # noqa: F401
 from shared_spec import LOSSES
-from shared_spec.spec import from_dict
+from shared_spec.registry import from_dict
 from tests.mmseg.heads import (
     CLASSES,
     MANY_CHANNEL_LOSSES,

@@ -208,7 +208,7 @@ def test_small_logits_take_the_plain_path_and_large_ones_do_not(fused, monkeypat
 def test_logits_without_gaps_are_not_copied(monkeypatch):
     """Whether the classes are the first axis in memory or the last."""
     seen, forward = [], overlap_cpu.forward
-    monkeypatch.setattr(fused_overlap, 'MODE', 'fused')
+    monkeypatch.setattr(choice, 'MODE', 'fused')
     monkeypatch.setattr(overlap_cpu, 'forward', lambda pred, *a, **k: seen.append(pred) or forward(pred, *a, **k))
     z, y, _ = inputs()
     last = z.transpose(1, 2).contiguous().transpose(1, 2)

@@ -16,7 +16,8 @@ from mmseg.registry import MODELS
 from mmseg_plugin.kernels import overlap as kernels
 from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.kernels.overlap import triton_launch as triton_overlap
-from shared_spec import cases, overlap
+from segparity.parity import replay
+from shared_spec import overlap
 from shared_spec.inputs import Batch
 from tests.mmseg import triton_losses
 from tests.mmseg.triton_cases import CASES, FAULTS, QUICK, SLOW, Case
@@ -140,7 +141,7 @@ def test_more_losses_in_the_interpreter(call, slow):
 
 def compare_loss(call, got):
     spec, inputs = triton_losses.given(*call)
-    value, gradient = cases.reference(spec, inputs)
+    value, gradient = replay.reference(spec, inputs)
     dtype = call[-1]
     assert got['launches'] == 2 or getattr(spec, 'norm', 1) != 1
     assert_same(got['value'], value, 'float64' if dtype == 'float64' else 'float32', call)

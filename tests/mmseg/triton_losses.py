@@ -4,9 +4,10 @@ import dataclasses
 
 import torch
 
+from segparity.parity import cases, replay
 from segparity.parity.check import plan
 from segparity.parity.torch_side import value_and_gradient
-from shared_spec import LOSSES, cases
+from shared_spec import LOSSES
 
 USERS = ('JaccardMetricLoss', 'SoftTverskyLoss', 'FocalTverskyLoss', 'GeneralizedDiceLoss')
 QUICK = [
@@ -24,7 +25,7 @@ def given(name, example, case, dtype):
     inputs = cases.build(case)
     pred = torch.tensor(inputs.pred).to(getattr(torch, dtype)).double().numpy()
     inputs = dataclasses.replace(inputs, pred=pred)
-    return cases.spec_for(LOSSES[name], LOSSES[name].examples[example], inputs), inputs
+    return replay.spec_for(LOSSES[name], LOSSES[name].examples[example], inputs), inputs
 
 
 def run(name, example, case, dtype):

@@ -1,5 +1,6 @@
 """What an import loads: the spec loads NumPy only, the Keras world no PyTorch (of MMSegmentation's: tests/mmseg)."""
 
+import ast
 import importlib.util
 import os
 import subprocess
@@ -36,6 +37,30 @@ def loaded(statement, **environment):
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return set(done.stdout.split())
+
+
+ABOVE = {  # what a package may not import, inside a function either
+    'shared_spec': {'mmseg_plugin', 'keras_plugin', 'segparity', 'torch', 'keras', 'pandas'},
+    'mmseg_plugin': {'keras_plugin', 'segparity', 'keras', 'pandas'},
+    'keras_plugin': {'mmseg_plugin', 'segparity', 'mmseg', 'mmengine', 'pandas'},
+}
+
+
+def imported(path):
+    """Top-level names of what a file imports, wherever it does."""
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module.split('.')[0]
+        elif isinstance(node, ast.Import):
+            yield from (name.name.split('.')[0] for name in node.names)
+
+
+@pytest.mark.parametrize('package', ABOVE)
+def test_arrows_point_downwards(package):
+    files = sorted((ROOT / package).rglob('*.py'))
+    assert files
+    found = [f'{path.relative_to(ROOT)}: {name}' for path in files for name in imported(path) if name in ABOVE[package]]
+    assert not found, '\n'.join(found)
 
 
 @pytest.mark.parametrize('package', ['shared_spec', 'segparity'])

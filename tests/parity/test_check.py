@@ -118,7 +118,7 @@ def test_a_framework_is_asked_in_its_own_words(framework, module):
 def test_every_job_wants_what_its_own_case_gives(monkeypatch):
     told = []
     jobs = list(check._jobs(LOSS, None))[:4]
-    monkeypatch.setattr(check.cases, 'reference', lambda spec, case: (spec, case))
+    monkeypatch.setattr(check.replay, 'reference', lambda spec, case: (spec, case))
     check._references(jobs, check._Steps(9, lambda *step: told.append(step)))
     assert all(job.want.result() == (job.spec, job.case) for job in jobs)
     assert told == [(k, 9, f'reference {LOSS}') for k in (1, 2, 3, 4)]
@@ -128,7 +128,7 @@ def test_every_job_wants_what_its_own_case_gives(monkeypatch):
 def test_a_case_that_the_reference_refuses_is_told_by_every_job_that_waits(monkeypatch):
     jobs = list(check._jobs(LOSS, None))[:3]
     answers = iter([1])
-    monkeypatch.setattr(check.cases, 'reference', lambda *_: next(answers))
+    monkeypatch.setattr(check.replay, 'reference', lambda *_: next(answers))
     with pytest.raises(StopIteration):
         check._references(jobs, check._Steps(3, None))
     assert jobs[0].want.result() == 1
@@ -227,6 +227,8 @@ def test_value_error(got, want, error):
         ([math.nan, 0.5], [math.nan, 0.0], math.inf),
         ([0.5, 0.0], [math.nan, 0.0], math.inf),
         ([0.0, math.nan], [math.nan, 0.0], math.inf),
+        ([1e308, 0.0], [0.5, 0.0], math.inf),
+        ([1e308, 0.0], [-1e308, 0.0], math.inf),
     ],
 )
 def test_gradient_error(got, want, error):

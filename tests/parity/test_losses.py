@@ -6,27 +6,19 @@ import functools
 import numpy as np
 import pytest
 
-from segparity.parity import check
+from segparity.parity import cases, check
 from segparity.parity.check import side
 from segparity.parity.frameworks import BOTH
 from segparity.parity.ways import OVERLAP, WAYS, large_plan, plan, precisions, replays
-from shared_spec import LOSSES, cases
+from shared_spec import LOSSES
 from tests.support.expected import expected, first_example
 from tests.support.frameworks import KERAS, axis, axis_of_ways
 from tests.support.same import assert_gradient, assert_same
 
-# Losses of overlap statistics, which a fused operator takes, and what it leaves to others.
-USERS = [
-    name
-    for name in LOSSES
-    if name.endswith(('JaccardLoss', 'DiceLoss', 'TverskyLoss', 'MetricLoss', 'SemimetricLoss'))
-    or name in ('ComboLoss', 'ExponentialLogarithmicLoss', 'SensitivitySpecificityLoss', 'WeightedSumLoss')
-    if name != 'GeneralizedWassersteinDiceLoss'
-]
-
 
 def is_taken(name, example):
-    return name in USERS and LOSSES[name].examples[example].params.get('norm', 1) in (1, 2)
+    """Whether a fused operator takes the overlap statistics of an example."""
+    return LOSSES[name].of_overlap and LOSSES[name].examples[example].params.get('norm', 1) in (1, 2)
 
 
 # JAX compiles nearly every combination. Here it meets the first example of a loss in float32 with what tries its
@@ -114,7 +106,7 @@ def ask_ways(framework, worker):
 
 @pytest.mark.parametrize(('framework', 'way'), [f for f in axis_of_ways() if f.values[1] == 'fused'])
 @pytest.mark.parametrize(
-    ('name', 'example', 'case'), [(n, e, c) for n in USERS for e, c in large_plan(n) if is_taken(n, e)]
+    ('name', 'example', 'case'), [(n, e, c) for n in LOSSES for e, c in large_plan(n) if is_taken(n, e)]
 )
 def test_large_logits_in_blocks(name, example, case, framework, way, worker):
     """By themselves, as users' logits are; what each row is compared with: ``segparity.parity.large``."""

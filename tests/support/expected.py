@@ -8,7 +8,8 @@ import tempfile
 
 import numpy as np
 
-from shared_spec import LOSSES, cases
+from segparity.parity import cases, replay
+from shared_spec import LOSSES
 
 FOLDER = 'SEGPARITY_TEST_FOLDER'  # in the environment: made and removed by tests/conftest.py, one for all xdist workers
 
@@ -22,7 +23,7 @@ def expected(name, example, case_name, precision=None):
     case = cases.build(case_name)
     if precision:
         case = dataclasses.replace(case, pred=rounded(case.pred, precision))
-    spec = cases.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+    spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
     return spec, case, *_reference(spec, case, f'{name} {example} {case_name} {precision}')
 
 
@@ -39,7 +40,7 @@ def _reference(spec, case, key):
     folder = pathlib.Path(os.environ[FOLDER])
     path = folder / f'{hashlib.sha1(key.encode()).hexdigest()}.npz'
     if not path.exists():
-        value, gradient = cases.reference(spec, case)
+        value, gradient = replay.reference(spec, case)
         arrays = dict(value=value) if gradient is None else dict(value=value, gradient=gradient)
         handle, part = tempfile.mkstemp(dir=folder, suffix='.npz')
         with os.fdopen(handle, 'wb') as file:

@@ -6,6 +6,7 @@ from keras import ops
 import keras_plugin.losses
 from keras_plugin.losses.base import Loss
 from shared_spec import LOSSES, SpecError
+from shared_spec.registry import unknown_name
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -29,7 +30,7 @@ class WeightedSumLoss(Loss):
         else:
             parts = losses
         if not isinstance(parts, (list, tuple)):
-            raise SpecError(f'WeightedSumLoss: losses must be a list of losses, got {parts!r}')
+            raise refused(parts, 'a list of losses')
         self.parts = [as_loss(part) for part in parts]
         specs = [part.spec if isinstance(part, Loss) else None for part in self.parts]
         own = None not in specs
@@ -88,10 +89,12 @@ def as_loss(part):
         config = dict(part)
         kind = config.pop('type')
         if kind not in LOSSES:
-            from shared_spec.spec import unknown_name
-
-            raise SpecError('WeightedSumLoss: ' + unknown_name('loss', kind, list(LOSSES)))
+            raise unknown_name('loss', kind, list(LOSSES), owner='WeightedSumLoss')
         return getattr(keras_plugin.losses, kind)(**config)
     if isinstance(part, dict) and 'class_name' in part:
         return keras.losses.deserialize(part)
-    raise SpecError(f'WeightedSumLoss: losses must be a list of losses or of their configurations, got {part!r}')
+    raise refused(part, 'a list of losses or of their configurations')
+
+
+def refused(given, allowed):
+    return SpecError(owner='WeightedSumLoss', parameter='losses', given=given, allowed=allowed)

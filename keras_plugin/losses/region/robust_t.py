@@ -42,8 +42,9 @@ class RobustTLoss(Loss):
         self.layer, self.layer_name = None, None
         if self.spec.learn_nu and layer is None:
             raise SpecError(
-                'RobustTLoss: learn_nu=True needs layer, a keras_plugin.layers.DegreesOfFreedom that the model calls '
-                'on its output, because fit trains the variables of layers alone'
+                'learn_nu=True needs layer, a keras_plugin.layers.DegreesOfFreedom that the model calls on its output, '
+                'because fit trains the variables of layers alone',
+                owner='RobustTLoss',
             )
         if layer is not None:
             self.tie(layer)
@@ -51,9 +52,11 @@ class RobustTLoss(Loss):
     def tie(self, layer):
         """Takes log_nu from ``layer``, a layer or the name of one that may be made later."""
         if not isinstance(layer, (DegreesOfFreedom, str)):
-            raise SpecError(f'RobustTLoss: layer must be a DegreesOfFreedom layer or the name of one, got {layer!r}')
+            allowed = 'a DegreesOfFreedom layer or the name of one'
+            raise SpecError(owner='RobustTLoss', parameter='layer', given=layer, allowed=allowed)
         if not self.spec.learn_nu:
-            raise SpecError('RobustTLoss: layer is given, which trains nu, but learn_nu is False')
+            rule = 'is given, which trains nu, but learn_nu is False'
+            raise SpecError(rule, owner='RobustTLoss', parameter='layer', given=layer)
         self.layer_name = layer if isinstance(layer, str) else layer.name
         self.layer = newest(layer) if isinstance(layer, str) else layer
         if self.layer is None:
@@ -61,8 +64,9 @@ class RobustTLoss(Loss):
         default = self.spec.parameters()['nu'].default
         if self.spec.nu not in (default, self.layer.nu):
             raise SpecError(
-                f'RobustTLoss: nu={self.spec.nu:g} contradicts the layer {self.layer_name!r}, where nu starts at '
-                f'{self.layer.nu:g}; give nu to the layer alone'
+                f'nu={self.spec.nu:g} contradicts the layer {self.layer_name!r}, where nu starts at '
+                f'{self.layer.nu:g}; give nu to the layer alone',
+                owner='RobustTLoss',
             )
         self.spec = dataclasses.replace(self.spec, nu=self.layer.nu)
 

@@ -1,16 +1,17 @@
 """Combo: cross-entropy that weighs missed foreground, less the Dice score."""
 
 from shared_spec.checks import Real
+from shared_spec.declare import Compound, Example, loss_spec, param
 from shared_spec.granularity import mean_over_cells
 from shared_spec.inputs import times, times_log
 from shared_spec.overlap import product_overlap, score
-from shared_spec.spec import Compound, Example, loss_spec, param
 
 
 @loss_spec
 class ComboLoss(Compound):
     """Combo loss."""
 
+    of_overlap = True
     title = 'Combo loss'
     formula = (
         'alpha * CE - (1 - alpha) * Dice score; CE = mean over pixels of -beta*y*log p - (1 - beta)*(1 - y)*log(1 - p) '

@@ -4,15 +4,16 @@ import numpy as np
 
 from shared_spec import shapes
 from shared_spec.checks import CLASS_WEIGHT, AnyOf, Choice, Optional, Real
+from shared_spec.declare import Compound, Example, loss_spec, param
 from shared_spec.granularity import mean_over_cells
 from shared_spec.overlap import product_overlap, score
-from shared_spec.spec import Compound, Example, loss_spec, param
 
 
 @loss_spec
 class ExponentialLogarithmicLoss(Compound):
     """Exponential logarithmic loss."""
 
+    of_overlap = True
     title = 'Exponential logarithmic loss'
     formula = (
         'dice_weight * mean over cells of (-log clip(Dice))^gamma_dice + ce_weight * mean over pixels of '

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 
 from shared_spec.checks import CLASSES, Boolean, Real, Weights
+from shared_spec.declare import Compound, Example, loss_spec, param
 from shared_spec.granularity import mean_over_cells
 from shared_spec.inputs import FLOOR
 from shared_spec.overlap import total
-from shared_spec.spec import Compound, Example, loss_spec, param
 
 
 @loss_spec

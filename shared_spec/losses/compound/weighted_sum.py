@@ -1,11 +1,12 @@
 """A weighted sum of losses: what MMSegmentation writes as a list in loss_decode, as one loss for Keras."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from shared_spec.checks import Check, Each, Optional, Real
+from shared_spec.declare import Example, LossSpec, SpecError, Weighted, loss_spec, param
 from shared_spec.inputs import times
-from shared_spec.spec import LOSSES, Example, LossSpec, SpecError, Weighted, from_dict, loss_spec, param
+from shared_spec.registry import LOSSES, from_dict
 
 
 class Losses(Check):
@@ -36,6 +37,7 @@ class WeightedSumLoss(Weighted):
     """A weighted sum of losses on the same prediction."""
 
     family = 'compound'
+    of_overlap = True  # in its recipe
     title = 'Weighted sum of losses'
     formula = 'sum_i weights_i * loss_i'
     source = "MMSegmentation's list in loss_decode; recipe 0.25 / 0.75: JDTLosses"
@@ -87,14 +89,20 @@ class WeightedSumLoss(Weighted):
 
     def validate(self):
         if self.losses is None and self.weights is not None:
-            raise SpecError('WeightedSumLoss: weights are given without losses')
+            raise SpecError(
+                'are given without losses', owner='WeightedSumLoss', parameter='weights', given=self.weights
+            )
         if self.weights is not None and len(self.weights) != len(self.losses):
             raise SpecError(
-                f'WeightedSumLoss: weights must have one entry for each of the {len(self.losses)} losses, '
-                f'got {len(self.weights)}'
+                f'must have one entry for each of the {len(self.losses)} losses, got {len(self.weights)}',
+                owner='WeightedSumLoss',
+                parameter='weights',
+                given=self.weights,
             )
         if len({p.from_logits for p in self.parts if hasattr(p, 'from_logits')}) > 1:
-            raise SpecError('WeightedSumLoss: the losses must agree on from_logits, for they see the same prediction')
+            raise SpecError(
+                'the losses must agree on from_logits, for they see the same prediction', owner='WeightedSumLoss'
+            )
 
     @property
     def parts(self):
@@ -128,7 +136,7 @@ class WeightedSumLoss(Weighted):
     @classmethod
     def from_keras(cls, arguments):
         losses = arguments.get('losses')
-        if losses is not None:
+        if isinstance(losses, Iterable):
             losses = [
                 LOSSES[p['type']].from_keras({k: v for k, v in p.items() if k != 'type'})
                 if isinstance(p, Mapping) and p.get('type') in LOSSES

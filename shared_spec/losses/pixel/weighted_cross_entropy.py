@@ -4,8 +4,8 @@ import numpy as np
 
 from shared_spec import shapes
 from shared_spec.checks import CLASS_WEIGHT, AnyOf, Choice, Optional, Real
+from shared_spec.declare import Example, Shared, loss_spec, param
 from shared_spec.inputs import times_log
-from shared_spec.spec import Example, Shared, loss_spec, param
 
 
 @loss_spec
@@ -13,6 +13,7 @@ class WeightedCrossEntropyLoss(Shared):
     """Cross-entropy, softmax over classes or sigmoid per channel."""
 
     family = 'pixel'
+    has_reductions = True
     title = 'Weighted cross-entropy'
     formula = (
         'sum_pixels v * sum_c w_c * y_c * (-log p_c) / denominator, y smoothed to (1 - e)*y + e/C; sigmoid: binary '

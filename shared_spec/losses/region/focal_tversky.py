@@ -3,8 +3,8 @@
 import numpy as np
 
 from shared_spec.checks import Real
+from shared_spec.declare import Example, loss_spec, param
 from shared_spec.losses.region.soft_overlap import SoftOverlap
-from shared_spec.spec import Example, loss_spec, param
 
 
 @loss_spec

@@ -4,9 +4,9 @@ import numpy as np
 
 from shared_spec import shapes
 from shared_spec.checks import AnyOf, Choice, Each, Integer, Real, Weights
+from shared_spec.declare import Example, Shared, Smoothed, loss_spec, param, shared_parameters
 from shared_spec.granularity import as_weights
 from shared_spec.overlap import metric_overlap, product_overlap
-from shared_spec.spec import Example, Shared, Smoothed, loss_spec, param, shared_parameters
 
 
 @shared_parameters
@@ -33,6 +33,7 @@ class GeneralizedDiceLoss(PerBatchOrImage):
     """Generalized Dice: one Dice ratio in which each class weighs 1/size^2."""
 
     family = 'region'
+    of_overlap = True
     title = 'Generalized Dice loss'
     formula = (
         '1 - (sum_c w_c*tp_c + smooth) / (sum_c w_c*(|p_c| + |y_c|)/2 + smooth); w_c = |y_c|^-2, |y_c|^-1 or 1, '

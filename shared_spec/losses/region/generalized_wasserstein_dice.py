@@ -3,7 +3,7 @@
 import numpy as np
 
 from shared_spec.checks import Check, Choice, Each, Integer, Optional, Real
-from shared_spec.spec import Example, Shared, SpecError, loss_spec, param
+from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
 
 
 class DistanceMatrix(Check):
@@ -50,6 +50,7 @@ class GeneralizedWassersteinDiceLoss(Shared):
         '1.6; before, it adds up pairs of images where there is more than one.'
     )
     labels = ('hard',)
+    needs_softmax = True
 
     distance_matrix: tuple = param(
         None,
@@ -72,8 +73,10 @@ class GeneralizedWassersteinDiceLoss(Shared):
         size = None if self.distance_matrix is None else len(self.distance_matrix)
         if size is not None and self.background >= size:
             raise SpecError(
-                f'GeneralizedWassersteinDiceLoss: background must be below the {size} classes of distance_matrix, '
-                f'got {self.background}'
+                owner='GeneralizedWassersteinDiceLoss',
+                parameter='background',
+                given=self.background,
+                allowed=f'below the {size} classes of distance_matrix',
             )
 
     def costs(self, channels):

@@ -3,9 +3,9 @@
 import numpy as np
 
 from shared_spec.checks import Boolean, Integer, Real
+from shared_spec.declare import Example, Region, loss_spec, param, shared_parameters
 from shared_spec.granularity import mean_over_cells
 from shared_spec.overlap import metric_overlap, score
-from shared_spec.spec import Example, Region, loss_spec, param, shared_parameters
 
 TINY = 1e-37  # floor of a score under the logarithm: reached only with smooth = 0
 

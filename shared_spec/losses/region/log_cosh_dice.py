@@ -3,8 +3,8 @@
 import numpy as np
 
 from shared_spec.checks import Integer
+from shared_spec.declare import loss_spec, param
 from shared_spec.losses.region.soft_overlap import NORM2, SoftOverlap
-from shared_spec.spec import loss_spec, param
 
 
 @loss_spec

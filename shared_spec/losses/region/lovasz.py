@@ -3,9 +3,19 @@
 import numpy as np
 
 from shared_spec.checks import CLASSES, Boolean
+from shared_spec.declare import (
+    ClassWeighted,
+    Example,
+    LossSpec,
+    Shared,
+    SpecError,
+    Weighted,
+    as_shared,
+    loss_spec,
+    param,
+)
 from shared_spec.granularity import mean_over_cells
 from shared_spec.inputs import prepare
-from shared_spec.spec import ClassWeighted, Example, LossSpec, Shared, SpecError, Weighted, as_shared, loss_spec, param
 
 JACCARD = 'J_k = 1 - (|y| - sum_{i<=k} v*y) / (|y| + sum_{i<=k} v*(1 - y))'
 TIE = 1e-12  # increments closer than this are the same number
@@ -135,6 +145,7 @@ class LovaszHingeLoss(Lovasz, Weighted):
         'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels.'
     )
     channels = ('one',)
+    needs_logits = True
     activation = 'sigmoid'
     classes = 'all'
     class_weight = None
@@ -153,7 +164,12 @@ class LovaszHingeLoss(Lovasz, Weighted):
 
     def validate(self):
         if not self.from_logits:
-            raise SpecError('LovaszHingeLoss: from_logits must be True, the hinge is defined on logits, got False')
+            raise SpecError(
+                owner='LovaszHingeLoss',
+                parameter='from_logits',
+                given=False,
+                allowed='True, the hinge is defined on logits',
+            )
 
     def errors(self, batch):
         return 1 - batch.logits * (2 * batch.target - 1)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from shared_spec.checks import Choice, Integer, Real
+from shared_spec.declare import Example, SpecError, Weighted, as_shared, loss_spec, param
 from shared_spec.inputs import prepare, times, times_log
-from shared_spec.spec import Example, SpecError, Weighted, as_shared, loss_spec, param
 
 ALPHA = 5e-4  # on the diagonals of the covariance matrices
 CLIP = 1e-6  # smallest entry of a map of probabilities
@@ -35,6 +35,7 @@ class RegionMutualInformationLoss(Weighted):
         'in float64 where the backend has it. Images are 2-D and hold a region after pooling, 7 x 7 pixels by default.'
     )
     spatial_axes = (2,)
+    needs_region = True
 
     from_logits: bool = as_shared('from_logits')
     ignore_index: int = as_shared('ignore_index')
@@ -65,7 +66,8 @@ class RegionMutualInformationLoss(Weighted):
     def validate(self):
         if self.ce == 'softmax' and not self.from_logits:
             raise SpecError(
-                f"{type(self).__name__}: ce='softmax' needs from_logits=True, for the regions take the sigmoid of logits"
+                "ce='softmax' needs from_logits=True, for the regions take the sigmoid of logits",
+                owner=type(self).__name__,
             )
 
     @property

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from shared_spec.checks import Boolean, Real
-from shared_spec.spec import Example, Shared, loss_spec, param
+from shared_spec.declare import Example, Shared, loss_spec, param
 
 
 @loss_spec
@@ -13,6 +13,7 @@ class RobustTLoss(Shared):
     """Robust T: an image is one draw of a D-dimensional Student t, so that a large residual costs its logarithm."""
 
     family = 'region'
+    learnt = ('log_nu',)
     title = 'Robust T loss (T-Loss)'
     formula = (
         'lgamma(nu/2) - lgamma((nu + D)/2) + D/2*(log(pi*nu) - lambda) + (nu + D)/2*log(1 + exp(lambda)*S/nu) of each '

@@ -3,9 +3,9 @@
 import numpy as np
 
 from shared_spec.checks import Real
+from shared_spec.declare import Example, Region, loss_spec, param
 from shared_spec.granularity import mean_over_cells
 from shared_spec.overlap import total
-from shared_spec.spec import Example, Region, loss_spec, param
 
 
 @loss_spec

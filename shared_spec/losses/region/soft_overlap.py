@@ -1,9 +1,9 @@
 """The classic soft losses on the product overlap: Jaccard, Dice, Tversky."""
 
 from shared_spec.checks import Integer, Real
+from shared_spec.declare import Example, Region, loss_spec, param, shared_parameters
 from shared_spec.granularity import mean_over_cells
 from shared_spec.overlap import product_overlap, score
-from shared_spec.spec import Example, Region, loss_spec, param, shared_parameters
 
 
 @shared_parameters

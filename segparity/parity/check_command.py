@@ -10,8 +10,7 @@ from rich.table import Table
 from segparity.parity import check_parity
 from segparity.parity.frameworks import FRAMEWORKS, installed, missing
 from segparity.parity.tolerances import GRADIENT, VALUE
-from shared_spec import SpecError
-from shared_spec.spec import unknown_name
+from shared_spec.registry import unknown_name
 
 
 @contextlib.contextmanager
@@ -41,7 +40,7 @@ def check(names, frameworks, ways, console):
     """Checks, prints one row per loss, framework, way and precision; returns 1 where something disagrees."""
     for framework in frameworks or ():
         if framework not in FRAMEWORKS:
-            raise SpecError(unknown_name('framework', framework, list(FRAMEWORKS)))
+            raise unknown_name('framework', framework, list(FRAMEWORKS))
         if missing(framework):
             raise RuntimeError(missing(framework))
     left_out = [] if frameworks else [missing(framework) for framework in FRAMEWORKS if missing(framework)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shared_spec.cases import Case
+from segparity.parity.cases import Case
 
 
 @pytest.mark.parametrize(

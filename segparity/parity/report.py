@@ -8,8 +8,8 @@ from pathlib import Path
 from segparity.parity import check_parity
 from segparity.parity import golden as vectors
 from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError, installed
-from shared_spec import LOSSES, METRICS, SpecError
-from shared_spec.spec import unknown_name
+from shared_spec import LOSSES, METRICS
+from shared_spec.registry import unknown_name
 
 VERSIONS = ('numpy', 'torch', 'mmsegmentation', 'mmengine', 'mmcv-lite', 'keras', 'tensorflow-cpu', 'tensorflow', 'jax')
 
@@ -18,7 +18,7 @@ def report(names=None, golden=None):
     """Markdown text: versions, worst differences per loss and framework, golden cases passed per loss and framework."""
     for name in names or ():
         if name not in (*LOSSES, *METRICS):
-            raise SpecError(unknown_name('loss or metric', name, [*LOSSES, *METRICS]))
+            raise unknown_name('loss or metric', name, [*LOSSES, *METRICS])
     parts = [versions(), parity_table(names)]
     if golden:
         parts.append(golden_table(golden, names))

@@ -1,0 +1,44 @@
+"""Per-image tables as pandas reads them; what they hold is defined where they are written."""
+
+from pathlib import Path
+
+from shared_spec.files import one_sentence
+from shared_spec.metrics.per_image import COUNTS, IDENTITY, TEXTS, changed, check_format, unguarded
+
+NUMBERS = ('Acc', 'IoU', 'Dice', 'Precision', 'Fscore', 'BoundaryIoU', 'HD', 'HD95', 'ASSD', 'SCE', 'ECE')
+
+
+def read_table(path):
+    """The pandas.DataFrame of such a file. Raises ValueError where it is none, OSError where it cannot be read."""
+    check_format('read_table', path)
+    pandas, path = needed('read_table'), Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} is no file')
+    texts = dict.fromkeys(TEXTS, str)
+    with one_sentence(f'{path}: no per-image table', passing=OSError):
+        if path.suffix.lower() == '.csv':
+            frame = pandas.read_csv(path, dtype=texts, keep_default_na=False, na_values=dict.fromkeys(NUMBERS, ['']))
+            for name in frame.columns.intersection(TEXTS):
+                frame[name] = changed(frame[name], unguarded)
+        else:
+            frame = pandas.read_parquet(path)
+    missing = [name for name in (*IDENTITY, *COUNTS) if name not in frame]
+    if missing:
+        raise ValueError(f'{path}: a per-image table has the columns {", ".join(missing)}, which are missing here')
+    for name in (*COUNTS, 'class_id'):
+        if len(frame) and frame[name].dtype.kind not in ('b' if name == 'present' else 'iu'):
+            kind = 'True or False' if name == 'present' else 'integers'
+            raise ValueError(f'{path}: the column {name} must hold {kind}, got {frame[name].dtype}')
+    return frame
+
+
+def needed(owner):
+    """pandas, which reads the table, or the sentence that says how to get it."""
+    try:
+        import pandas
+        import pyarrow  # noqa: F401  reads Parquet
+    except ImportError:
+        raise ImportError(
+            f"{owner}: the per-image table needs pandas and pyarrow: pip install 'segparity[evaluate]'"
+        ) from None
+    return pandas

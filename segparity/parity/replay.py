@@ -1,0 +1,67 @@
+"""A loss on a case: which it meets, with which parameters, and what the reference says."""
+
+import functools
+
+import numpy as np
+
+from segparity.parity.cases import CASES, build
+from segparity.parity.derivative import gradient
+from shared_spec import LOSSES, from_dict
+
+FLAT = 1e-9  # what is left of a gradient of 0 in central differences
+
+
+def applies(loss, example, case):
+    """Whether an example of a loss is meant for the case's labels, channels and spatial axes."""
+    return (
+        case.labels in loss.labels
+        and case.labels in example.labels
+        and case.channels in loss.channels
+        and case.channels in example.channels
+        and case.spatial_axes in loss.spatial_axes
+    )
+
+
+def spec_for(loss, example, case):
+    """The spec of an example on a case: the example's parameters with the case's labels to ignore and kind of pred."""
+    params = dict(example.params)
+    if example.class_weight:
+        params['class_weight'] = [0.5 + 0.75 * k for k in range(case.pred.shape[1])]
+    return on_case(loss(**params), case)
+
+
+def on_case(spec, case):
+    """The spec with the case's ``from_logits`` and ``ignore_index``, its parts' too where it is a sum."""
+    config = spec.to_dict()
+    if 'losses' in config:
+        parts = [on_case(part, case).to_dict() for part in spec.parts]
+        return from_dict({**config, 'losses': parts, 'weights': list(spec.shares)})
+    return from_dict({**config, 'from_logits': case.from_logits, 'ignore_index': case.ignore_index})
+
+
+_built = functools.cache(build)  # for what a case is; its arrays belong to nobody
+
+
+def combinations(names=None):
+    """(loss name, example name, case name) of every combination that applies."""
+    for name in names or LOSSES:
+        for example_name, example in LOSSES[name].examples.items():
+            for case_name in CASES:
+                if applies(LOSSES[name], example, _built(case_name)):
+                    yield name, example_name, case_name
+
+
+def reference(spec, case):
+    """(value, gradient or None) of the reference on a case; the gradient by central differences.
+
+    Where the value is NaN the gradient is NaN wherever that of numbers in their place is not 0, and 0 elsewhere.
+    """
+    inputs, call = (case.target, case.weight), dict(ignore_index=case.call_ignore_index)
+    value = spec.reference(case.pred, *inputs, **call)
+    pred = np.where(np.isfinite(case.pred), case.pred, 0)  # the same where they are ignored
+    near = spec.near(pred, *inputs, **call) if case.smooth else None
+    if near is None:
+        return value, None
+    step = case.step or (2.0**-9 if case.from_logits else 2.0**-12)  # a logarithm of a probability is steeper
+    slope = gradient(near, pred, step)
+    return value, np.where(np.abs(slope) > FLAT, np.nan, 0) if np.isnan(value) else slope

@@ -1,0 +1,102 @@
+"""A parameter of a spec: its default, what it allows, what it means; and the sentences that refuse one."""
+
+import dataclasses
+import inspect
+
+from shared_spec.checks import nearest
+from shared_spec.other_words import of_value, translated
+
+REQUIRED = dataclasses.MISSING
+_SAME = object()
+
+
+class SpecError(ValueError):
+    """What a spec refuses: whose parameter (``owner``), which (``parameter``), what was ``given``, what is ``allowed``.
+
+    Each is an attribute, None where there is none. The sentence is ``owner: parameter rule``, made of them last, so that
+    who knows owner or parameter under another name asks for ``renamed``.
+    """
+
+    def __init__(self, rule=None, *, owner=None, parameter=None, given=None, allowed=None, hint=''):
+        self.rule, self.owner, self.parameter = rule, owner, parameter
+        self.given, self.allowed, self.hint = given, allowed, hint
+        said = f'must be {allowed}, got {given!r}{hint}' if rule is None else rule
+        said = said if parameter is None else f'{parameter} {said}'
+        super().__init__(said if owner is None else f'{owner}: {said}')
+
+    def renamed(self, **names):
+        """The same of another ``owner`` or ``parameter``."""
+        kept = {name: getattr(self, name) for name in ('rule', 'owner', 'parameter', 'given', 'allowed', 'hint')}
+        return SpecError(**{**kept, **names})
+
+
+def frozen(owner, name, check, value, *, allowed=None, hints=False):
+    """The canonical value of a parameter, or the SpecError that says what is allowed, and with ``hints`` what may be meant.
+
+    ``allowed`` says it in other words than the check's. What a part of the value refuses keeps its own sentence.
+    """
+    try:
+        return check.freeze(value)
+    except SpecError:
+        raise
+    except (ValueError, TypeError, OverflowError, KeyError):
+        hint = suggested(name, check, value) if hints else ''
+        allowed = check.describe() if allowed is None else allowed
+        raise SpecError(owner=owner, parameter=name, given=value, allowed=allowed, hint=hint) from None
+
+
+def suggested(name, check, value):
+    """The end of the sentence that refuses a value: what is meant, where that can be guessed."""
+    meant, near = of_value(name, value), check.hint(value)
+    return f'; {meant}' if meant else f', did you mean {near!r}?' if near else ''
+
+
+def param(default, allowed, meaning, *, keras_default=_SAME, keras_name=None, always=()):
+    """A parameter of a spec.
+
+    ``always`` names the worlds ('mmseg', 'keras') whose configuration writes the parameter even at its default.
+    """
+    return dataclasses.field(
+        default=default,
+        metadata=dict(
+            allowed=allowed,
+            meaning=meaning,
+            keras_default=default if keras_default is _SAME else keras_default,
+            keras_name=keras_name,
+            always=frozenset(always),
+        ),
+    )
+
+
+class NamedParameters(type):
+    """Metaclass of specs and of the plugins' classes: an unknown parameter name is a SpecError, not a TypeError."""
+
+    @property
+    def __signature__(cls):
+        """That of the constructor, for ``help`` and editors, which would see the one below."""
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        return inspect.Signature(parameters)
+
+    def __call__(cls, *args, **kwargs):
+        known = [
+            p.name
+            for p in inspect.signature(cls.__init__).parameters.values()
+            if p.name != 'self' and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        if args and all(
+            p.kind is not p.POSITIONAL_OR_KEYWORD
+            for p in inspect.signature(cls.__init__).parameters.values()
+            if p.name != 'self'
+        ):
+            raise SpecError(f'parameters are given by name, got {args[0]!r} without one', owner=cls.__name__)
+        for name in kwargs:
+            if name not in known:
+                raise unknown_parameter(cls.__name__, name, known)
+        return super().__call__(*args, **kwargs)
+
+
+def unknown_parameter(owner, name, known):
+    """The SpecError of a parameter that does not exist; another library's word is translated."""
+    hint = nearest(name, known)
+    meant = translated(name, known) or (f'did you mean {hint!r}?' if hint else f'it takes {", ".join(known) or "none"}')
+    return SpecError(f'unknown parameter {name!r}, {meant}', owner=owner, given=name, allowed=known)

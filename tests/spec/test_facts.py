@@ -1,0 +1,60 @@
+"""What a spec says of its loss is what the loss does. Of PyTorch's (``of_overlap``, ``learnt``): tests/losses/test_mmseg.py."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from shared_spec import LOSSES, SpecError
+
+NAMES = pytest.mark.parametrize('name', LOSSES)
+EVERY = pytest.mark.parametrize('fact', ['of_overlap', 'has_reductions', 'needs_logits', 'needs_softmax', 'needs_region', 'learnt'])  # fmt: skip
+
+
+def refused(call, error, words):
+    """Whether a call is refused in a sentence with these words."""
+    try:
+        call()
+    except error as found:
+        assert words in str(found), found
+        return True
+    return False
+
+
+def zeros(spec, space):
+    channels = 2 if 'many' in spec.channels else 1
+    return np.zeros((1, channels, *space)), np.ones((1, *space), int)
+
+
+@EVERY
+def test_each_fact_tells_losses_apart(fact):
+    assert {bool(getattr(spec, fact)) for spec in LOSSES.values()} == {True, False}
+
+
+@NAMES
+def test_probabilities_are_refused_where_logits_are_needed(name):
+    spec = LOSSES[name]
+    if 'from_logits' in spec.parameters():
+        assert refused(lambda: spec(from_logits=False), SpecError, 'from_logits') == spec.needs_logits
+
+
+@NAMES
+def test_sigmoid_channels_are_refused_where_a_distribution_is_needed(name):
+    spec = LOSSES[name]
+    if 'activation' in spec.parameters() and 'many' in spec.channels:
+        loss, given = spec(activation='sigmoid'), zeros(spec, (9, 9))
+        assert refused(lambda: loss.reference(*given), ValueError, 'sigmoid') == spec.needs_softmax
+
+
+@NAMES
+def test_a_pixel_is_refused_where_a_region_is_needed(name):
+    spec = LOSSES[name]
+    assert refused(lambda: spec().reference(*zeros(spec, (1, 1))), ValueError, 'a region') == spec.needs_region
+
+
+@NAMES
+def test_reductions_give_maps_where_there_are_any(name):
+    spec = LOSSES[name]
+    assert ('reduction' in inspect.signature(spec.of_batch).parameters) == spec.has_reductions
+    if spec.has_reductions:
+        assert spec().reference(*zeros(spec, (9, 9)), reduction='none').shape == (1, 9, 9)
