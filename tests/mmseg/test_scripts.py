@@ -75,7 +75,8 @@ def scripts(pictures, tmp_path_factory, python, installed):
     folder = tmp_path_factory.mktemp('scripts')
     file = tiny_config(pictures, folder, BASES)
     train, test = (str(TOOLS / f'{name}.py') for name in ('train', 'test'))
-    longer = ['--cfg-options', 'train_cfg.max_iters=6', f'work_dir={folder / "work"}']
+    # by no --cfg-options, from whose values MMEngine takes the spaces
+    longer = ['--work-dir', str(folder / 'work'), '--cfg-options', 'train_cfg.max_iters=6']
     checkpoint, written, shown = (str(folder / name) for name in ('work/iter_3.pth', 'out', 'shown'))
     commands = [
         [train, file],
