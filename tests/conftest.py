@@ -36,9 +36,13 @@ def worker(request, framework):
     return worker_of(framework)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Tests of one framework run one after the other, so that its worker is started once, and every other framework's
     backwards: two that run side by side then meet in the middle, with half of the shared references each."""
+    for item in items:
+        if any(framework_of(item) in mark.args for mark in item.iter_markers('slow_on')):
+            item.add_marker('slow')
     frameworks = sorted({framework for item in items if (framework := framework_of(item))})
     groups = [[item for item in items if framework_of(item) == framework] for framework in (*frameworks, None)]
     items[:] = [item for k, group in enumerate(groups) for item in (group[::-1] if k % 2 else group)]

@@ -29,6 +29,7 @@ def test_configuration_round_trip(name, framework, worker):
     assert ask(worker, 'round_trip', name=name)[0] == dict(complete=True, same=True, dtype='float64')
 
 
+@pytest.mark.slow_on('keras_jax')
 def test_saved_models_of_every_loss_reload_in_another_process(framework, worker, tmp_path):
     values = ask(worker, 'save', folder=str(tmp_path))[0]
     assert set(values) == set(LOSSES)
@@ -38,6 +39,7 @@ def test_saved_models_of_every_loss_reload_in_another_process(framework, worker,
         assert_same(loaded[name], values[name], 'float32', name)
 
 
+@pytest.mark.slow_on('keras_jax')
 def test_fit_learns_nu_and_the_file_keeps_it(framework, worker, tmp_path):
     path = str(tmp_path / 'robust.keras')
     found = ask(worker, 'learn_nu', path=path)[0]

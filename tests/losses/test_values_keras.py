@@ -50,6 +50,7 @@ def test_every_loss_on_every_form_of_input(form, framework, worker):
     assert found and not only_nan(found)
 
 
+@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax'))
 @pytest.mark.parametrize('form', FORMS)
 def test_some_losses_on_every_form_of_input(form, framework, worker):
@@ -67,6 +68,7 @@ def test_every_mean_over_cells(granularity, framework, worker):
         assert found and not only_nan(found)
 
 
+@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 @pytest.mark.parametrize('form', FORMS)
 def test_the_reference_s_sentence_where_values_can_be_seen(form, framework, worker):
@@ -124,6 +126,7 @@ def test_a_prediction_that_is_no_number_shows_without_any_label(framework, worke
     assert ask(worker, 'unlabelled', jit=framework != 'keras_torch', names=names) == []
 
 
+@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 def test_one_hot_labels_of_losses_of_class_ids_name_one_class(framework, worker):
     for name, one in ask(worker, 'several_labels', jit=framework != 'keras_torch').items():
@@ -133,6 +136,7 @@ def test_one_hot_labels_of_losses_of_class_ids_name_one_class(framework, worker)
             assert found[1:] == [SPOILED, 'finite'], (name, named)
 
 
+@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 def test_no_pixels_and_no_images_are_0(framework, worker):
     assert ask(worker, 'nothing', names=SOME if framework == 'keras_jax' else list(LOSSES)) == []

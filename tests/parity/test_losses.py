@@ -45,6 +45,8 @@ def marks(framework, way, name, example, case):
     ):
         names = EVERY_FORM[1:] if framework == 'keras_jax' else EVERY_FORM
         return () if name in names and case != 'pixel_weight_soft' else (pytest.mark.slow,)
+    if way == 'fused':
+        return () if example == first_example(name) or case in ONCE else (pytest.mark.slow,)
     if not framework.startswith('keras_jax'):
         return ()
     if example == first_example(name):
