@@ -20,7 +20,7 @@ FUNCTIONS = [('minimum', 'maximum'), ('floor', 'ceil')]  # of a module: some of 
 NAMES = {old: new for pair in PAIRS for old, new in (pair, pair[::-1])}
 ATTRIBUTES = NAMES | {old: new for pair in FUNCTIONS for old, new in (pair, pair[::-1])}
 COMMUTATIVE = {'min', 'max', 'minimum', 'maximum', 'logical_and', 'logical_or', 'logaddexp', 'promote_types'}
-TEXT = {'title', 'formula', 'source', 'remarks', 'keras_line', 'mmseg_line', '__all__'}
+TEXT = {'title', 'formula', 'source', 'remarks', 'keras_line', 'mmseg_line', 'torch_line', '__all__'}
 INPUTS = {'examples'}  # which inputs the checks replay is a choice, and no choice is wrong
 INPUTS_OF = {
     'segparity/parity/cases.py': {'logits', 'ids', 'soft_pair', 'simplex', 'N', 'C', 'SPACE', 'IGNORE'},

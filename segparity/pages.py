@@ -6,7 +6,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from segparity.usage import keras_lines, known_names, mmseg_lines, specs_of
+from segparity.usage import keras_lines, known_names, mmseg_lines, specs_of, torch_lines
 from shared_spec import LOSSES, METRICS
 from shared_spec.registry import unknown_name
 
@@ -70,5 +70,6 @@ def parameters(spec):
 def lines(spec, name):
     """(world and use, what to write there) for both worlds."""
     yield 'MMSegmentation, in a configuration file', mmseg_lines(spec)
+    yield 'PyTorch, in any loop', torch_lines(spec)
     of_metric = 'model.compile(metrics=[metric]), model.fit(callbacks=[callback])'
     yield f'Keras: {"model.compile(loss=loss)" if spec.__name__ in LOSSES else of_metric}', keras_lines(spec, name)

@@ -40,6 +40,15 @@ def mmseg_lines(spec):
     return f"custom_imports = dict(imports=['mmseg_plugin'])\n{text}"
 
 
+def torch_lines(spec):
+    """What builds the loss or metric in any loop of PyTorch."""
+    room, variable = ('losses', 'loss') if spec.__name__ in LOSSES else ('metrics', 'metric')
+    given = {'num_classes': 19} if room == 'metrics' else {}
+    given |= {'ignore_index': 255} if 'ignore_index' in spec.parameters() else {}
+    text = getattr(spec, 'torch_line', '') or f'{variable} = {call(spec.__name__, given)}'
+    return f'from mmseg_plugin.{room} import {spec.__name__}\n\n{text}'
+
+
 def keras_lines(spec, name):
     """What builds the class ``name``, or every class of the spec where that is none of Keras."""
     text = keras_text(spec)

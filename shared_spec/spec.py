@@ -122,6 +122,7 @@ class MetricSpec(Spec):
     takes: ClassVar[str] = 'ids'  # what reference is given as predictions: class ids or 'probabilities'
     mmseg_type: ClassVar[str] = ''
     mmseg_line: ClassVar[str] = ''
+    torch_line: ClassVar[str] = ''
     keras_line: ClassVar[str] = ''
 
     def names(self):

@@ -30,6 +30,14 @@ for name, text in json.load(sys.stdin).items():
         built.append(type(METRICS.build(evaluator)).__name__)
     print(json.dumps([name, built]))
 """
+TORCH = """
+import json, sys
+
+for name, text in json.load(sys.stdin).items():
+    names = {}
+    exec(text, names)
+    print(json.dumps([name, [type(names[k]).__name__ for k in ('loss', 'metric') if k in names]]))
+"""
 KERAS = """
 import json, sys
 
@@ -45,10 +53,11 @@ print(json.dumps(['public', [name for module in modules for name in module.__all
 
 
 def page(capsys, name):
-    """The two parts of a page that are to be copied: MMSegmentation's and Keras'."""
+    """The three parts of a page that are to be copied: MMSegmentation's, PyTorch's and Keras'."""
     assert main(['show', name]) == 0
     printed = capsys.readouterr().out
-    return printed[printed.index('# MMSegmentation') :].split('# Keras', 1)
+    mmseg, others = printed[printed.index('# MMSegmentation') :].split('# PyTorch', 1)
+    return mmseg, *(part.partition('\n')[2] for part in others.split('# Keras', 1))
 
 
 def run(code, texts, needs, **environment):
@@ -71,6 +80,8 @@ def run(code, texts, needs, **environment):
 def test_every_line_for_mmsegmentation_runs(capsys):
     texts = {name: page(capsys, name)[0] for name in SPECS}
     built = run(MMSEG, texts, ('torch', 'mmseg', 'mmcv'))
+    alone = run(TORCH, {name: page(capsys, name)[1] for name in SPECS}, ('torch',))
+    assert alone == {name: [name] for name in SPECS}
     assert set(built) == set(SPECS)
     for name, spec in SPECS.items():
         assert built[name][-1] == getattr(spec, 'mmseg_type', name)
@@ -79,7 +90,7 @@ def test_every_line_for_mmsegmentation_runs(capsys):
 def test_every_line_for_keras_runs_and_every_class_has_a_page(capsys):
     backend = next((name for name in ('jax', 'tensorflow', 'torch') if importlib.util.find_spec(name)), None)
     of_keras = {*LOSSES, *(name for spec in SPECS.values() for name in built_by(keras_text(spec)))}
-    texts = {name: '#' + page(capsys, name)[1] for name in {*SPECS, *of_keras}}
+    texts = {name: page(capsys, name)[2] for name in {*SPECS, *of_keras}}
     built = run(KERAS, texts, ('keras', backend or 'a backend of Keras', 'scipy'), KERAS_BACKEND=backend or '')
     assert set(built.pop('public')) - set(known_names()) == {'Loss', 'PixelLoss', 'RegionLoss'}  # bases of the losses
     assert set(built) == set(texts)

@@ -45,6 +45,15 @@ class WeightedSumLoss(Weighted):
         'Without losses: 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss, the recipe of the JDT papers.'
     )
 
+    torch_line = (
+        'loss = WeightedSumLoss(\n'
+        '    losses=[\n'
+        "        dict(type='WeightedCrossEntropyLoss', ignore_index=255),\n"
+        "        dict(type='JaccardMetricLoss', ignore_index=255),\n"
+        '    ],\n'
+        '    weights=[0.25, 0.75],\n'
+        ')'
+    )
     mmseg_line = (
         '# a list in loss_decode adds up as well, and each part is logged\n'
         'weighted_sum = dict(\n'
