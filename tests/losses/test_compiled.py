@@ -63,7 +63,16 @@ def check(value, gradient, name, example, label):
 
 
 @pytest.mark.parametrize('framework', axis(*(f for f in KERAS if f != 'keras_jax_x64')))
-@pytest.mark.parametrize(('group', 'name'), [(group, name) for group in GROUPS for name in GROUPS[group]])
+@pytest.mark.parametrize(
+    ('group', 'name'),
+    [
+        pytest.param(
+            group, name, marks=pytest.mark.slow_on('keras_tensorflow') if group == 'images_and_classes' else ()
+        )
+        for group in GROUPS
+        for name in GROUPS[group]
+    ],
+)
 def test_compiled_fit(group, name, framework, worker):
     values, gradients = fit_together(framework, group)
     check(values[name], gradients[name], name, GROUPS[group][name], f'{name}, {group}, {framework}')
