@@ -6,6 +6,7 @@ import sys
 from abc import ABCMeta, abstractmethod
 
 import numpy as np
+from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from mmengine.utils import mkdir_or_exist
@@ -141,12 +142,31 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
 
     def evaluate(self, size):
         """As BaseMetric; but rows are cut to ``size`` only where identities cannot tell the repeated ones."""
+        self._forget_interrupted(size)
         self._size = size
         fetch([about for _, about, *_ in self.results])
         try:
             return super().evaluate(sys.maxsize)
         finally:
             self._size = sys.maxsize
+
+    def _forget_interrupted(self, size):
+        """Drops what an evaluation left here that was interrupted, of whose end nobody tells an evaluator.
+
+        This rank has at most its share of the ``size`` images; what it has beyond that came first, or comes again.
+        """
+        beyond = len(self.results) - -(-size // get_world_size())
+        if beyond <= 0 or any(identity is None for identity, *_ in self.results):
+            return
+        later = [identity for identity, *_ in self.results[beyond:]]
+        while later and later[0] in later[1:]:  # of a rank whose share is one image less
+            later, beyond = later[1:], beyond + 1
+        if len(set(later)) < len(later):
+            return  # the data set itself has images that come again
+        self.results = self.results[beyond:]
+        MMLogger.get_current_instance().warning(
+            f'{type(self).__name__}: {beyond} images of an evaluation that did not end are forgotten'
+        )
 
     def compute_metrics(self, results):
         """Name -> per cent (a distance as it is) of the collected rows; logs the table of classes."""

@@ -31,7 +31,7 @@ def measure(settings, specs, pair):
     target = maps.read_labels(pair.target, settings.gt_palette, settings.ignore_index)
     by_colour = target.dtype == np.int16 and settings.gt_palette  # which .npy files and wide pictures are not
     if by_colour and settings.unknown == 'error':
-        refuse_unknown_colour(pair.target, target, ' (--unknown ignore ignores such pixels)')
+        refuse_unknown_colour(settings, pair.target, target, '--gt-palette', ' (--unknown ignore ignores such pixels)')
     if settings.refuses_hidden_foreground and not by_colour:
         refuse_hidden_foreground(settings, pair.target, target)
     if settings.reduce_zero_label:
@@ -68,16 +68,20 @@ def read_prediction(settings, path, target):
         raise MapError(f'{path} has no probabilities for the calibration (--no-calibration goes without it)')
     pred = maps.read_labels(path, settings.pred_palette, settings.ignore_index, shape)
     if pred.dtype == np.int16 and settings.pred_palette:
-        refuse_unknown_colour(path, pred, '')
+        refuse_unknown_colour(settings, path, pred, '--pred-palette', '')
     if settings.reduce_zero_label_pred:
         pred = maps.reduce_zero_label(pred, settings.ignore_index, zero=-1)
     return pred, None
 
 
-def refuse_unknown_colour(path, ids, advice):
+def refuse_unknown_colour(settings, path, ids, option, advice):
+    """A grey as dark as a class id is more likely that id, which no advice to ignore it may hide."""
     if (ids == UNKNOWN).any():
         place = first(ids == UNKNOWN)
-        raise MapError(f'{path}: the colour {maps.colour_at(path, place)} at {place} is not in the palette{advice}')
+        colour = maps.colour_at(path, place)
+        if len(set(colour)) == 1 and colour[0] < settings.num_classes:
+            advice = f'; maps of class ids, such as {colour[0]}, need no {option}'
+        raise MapError(f'{path}: the colour {colour} at {place} is not in the palette{advice}')
 
 
 def refuse_hidden_foreground(settings, path, target):

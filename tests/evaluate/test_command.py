@@ -260,6 +260,13 @@ def test_colours_through_a_palette(tmp_path, capsys):
     (tmp_path / 'p.json').write_text(json.dumps(entries))  # white is unknown now
     sentence = refused(capsys, 'evaluate', *folders, '--palette', tmp_path / 'p.json', '--workers', '1')
     assert 'the colour [255, 255, 255] at (0, 0) is not in the palette' in sentence
+    ids = data_set(tmp_path / 'ids', [colours[p] for p in preds], [np.minimum(t, CLASSES - 1) for t in targets])
+    sentence = refused(capsys, 'evaluate', *ids, '--palette', tmp_path / 'p.json', '--workers', '1')
+    assert (
+        '; maps of class ids, such as ' in sentence
+        and 'need no --gt-palette' in sentence
+        and '--unknown' not in sentence
+    )
     found = evaluated(capsys, *folders, '--palette', tmp_path / 'p.json', '--workers', '1', '--unknown', 'ignore')
     assert_results(found['results'], reference('FineGrained', preds, targets, metrics=OVERLAP, **COMMON))
 

@@ -123,6 +123,7 @@ def test_a_weighted_sum_of_losses_that_are_made():
     total = build('WeightedSumLoss', losses=made, weights=[0.3, 0.7])
     assert total.parts[0] is made[0] and total.spec.losses[0].smooth == 2.0
     assert_same(total(Z, Y), 0.3 * made[0](Z, Y) + 0.7 * build('SoftDiceLoss')(Z, Y), 'float32')
+    assert build('WeightedSumLoss', losses=[dict(type=MODELS.get('SoftDiceLoss'))]).spec.losses[0].title
     with pytest.raises(SpecError, match='losses must be'):
         build('WeightedSumLoss', losses=3)
 

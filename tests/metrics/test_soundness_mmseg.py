@@ -285,6 +285,19 @@ def test_no_image_waits_for_the_device():
     assert all(isinstance(about[key], torch.Tensor) for _, about, _ in metric.results for key in found)
 
 
+@every
+def test_an_evaluation_that_was_interrupted_leaves_nothing(kind, warned):
+    logits, targets = images()
+    want = evaluated(build(kind), samples(logits, targets))
+    metric = build(kind)
+    Evaluator(metric).process(samples(-logits[:3], targets[:3]))  # by other weights, before Ctrl-C
+    warned.clear()
+    assert evaluated(metric, samples(logits, targets)) == want
+    assert any('3 images of an evaluation that did not end are forgotten' in sentence for sentence in warned)
+    warned.clear()
+    assert evaluated(metric, samples(logits, targets)) == want and not warned
+
+
 @pytest.mark.gpu
 @every
 def test_on_a_gpu(kind, warned):

@@ -7,6 +7,13 @@ from mmseg_plugin.registry import build, register
 from shared_spec import LOSSES
 
 
+def named(part):
+    """A configuration with the name of a loss where MMEngine's Python configs have the class."""
+    if isinstance(part, dict) and isinstance(part.get('type'), type) and issubclass(part['type'], Loss):
+        return {**part, 'type': part['type'].__name__}
+    return part
+
+
 @register
 class WeightedSumLoss(Loss):
     """sum_i weights_i * loss_i; without losses 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss.
@@ -22,7 +29,7 @@ class WeightedSumLoss(Loss):
             [part if isinstance(part, Loss) else None for part in losses] if isinstance(losses, list | tuple) else []
         )
         if modules:
-            losses = [module.spec if module else part for module, part in zip(modules, losses)]
+            losses = [module.spec if module else named(part) for module, part in zip(modules, losses)]
         super().__init__(dict(losses=losses, weights=weights, loss_weight=loss_weight, loss_name=loss_name))
         modules = modules or [None] * len(self.spec.parts)
         self.parts = nn.ModuleList(module or build(part.to_mmseg()) for module, part in zip(modules, self.spec.parts))
