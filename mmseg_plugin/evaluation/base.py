@@ -153,20 +153,23 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
     def _forget_interrupted(self, size):
         """Drops what an evaluation left here that was interrupted, of whose end nobody tells an evaluator.
 
-        This rank has at most its share of the ``size`` images; what it has beyond that came first, or comes again.
+        The images that came first come again in the same order, or one process has more images than there are.
         """
-        beyond = len(self.results) - -(-size // get_world_size())
-        if beyond <= 0 or any(identity is None for identity, *_ in self.results):
+        ids, dropped = [identity for identity, *_ in self.results], 0
+        if None in ids:
             return
-        later = [identity for identity, *_ in self.results[beyond:]]
-        while later and later[0] in later[1:]:  # of a rank whose share is one image less
-            later, beyond = later[1:], beyond + 1
-        if len(set(later)) < len(later):
-            return  # the data set itself has images that come again
-        self.results = self.results[beyond:]
-        MMLogger.get_current_instance().warning(
-            f'{type(self).__name__}: {beyond} images of an evaluation that did not end are forgotten'
-        )
+        while ids[0:1] and ids[0] in ids[1:]:
+            again = ids.index(ids[0], 1)
+            if ids[:again] != ids[again : 2 * again]:
+                break
+            ids, dropped = ids[again:], dropped + again
+        if get_world_size() == 1 and len(ids) > size:
+            dropped += len(ids) - size
+        if dropped:
+            self.results = self.results[dropped:]
+            MMLogger.get_current_instance().warning(
+                f'{type(self).__name__}: {dropped} images of an evaluation that did not end are forgotten'
+            )
 
     def compute_metrics(self, results):
         """Name -> per cent (a distance as it is) of the collected rows; logs the table of classes."""
