@@ -19,6 +19,9 @@ def usable_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
+NOT_STARTED = 'the worker processes cannot be started; --workers 1 goes without them'
+
+
 def chunks(settings, pairs, workers):
     """The pairs in tasks, small enough that little is lost with one: costly pairs go one by one."""
     costly = settings.boundary or settings.distances or settings.calibration
@@ -43,7 +46,10 @@ def on_processes(settings, pairs, workers):
     """At most two tasks for each worker are under way, so that memory does not grow with the data set."""
     context = multiprocessing.get_context('spawn')
     tasks, waiting = iter(chunks(settings, pairs, workers)), {}
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(settings,))
+    try:
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(settings,))
+    except OSError:  # of the process that watches over locks
+        raise RuntimeError(NOT_STARTED) from None
     try:
         with without_interrupts():
             for task in itertools.islice(tasks, 2 * workers):
@@ -63,7 +69,7 @@ def on_processes(settings, pairs, workers):
             'the same command with fewer --workers goes on'
         ) from None
     except OSError:  # the pipe to them is broken, or its end here is closed already
-        raise RuntimeError('the worker processes cannot be started; --workers 1 goes without them') from None
+        raise RuntimeError(NOT_STARTED) from None
     finally:
         with contextlib.suppress(OSError):  # of a pipe to workers that have ended
             pool.shutdown(cancel_futures=True)
