@@ -136,7 +136,7 @@ class Metric(metaclass=NamedParameters):
 
     def take(self, state, abouts):
         """Adds the images of another state that are new, each with what is known of it."""
-        known = set(filter(None, self.state.image_ids))
+        known = {image for image in self.state.image_ids if image is not None}
         self.state.merge(state)
         self.abouts += [about for image, about in zip(state.image_ids, abouts) if image is None or image not in known]
 

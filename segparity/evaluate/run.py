@@ -11,15 +11,13 @@ from concurrent.futures.process import BrokenProcessPool
 
 from segparity.evaluate.work import measure_all
 
+NOT_STARTED = 'the worker processes cannot be started; --workers 1 goes without them'
 CHUNK = 8  # pairs in one task, at most, where each takes milliseconds
 
 
 def usable_cores():
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
-NOT_STARTED = 'the worker processes cannot be started; --workers 1 goes without them'
 
 
 def chunks(settings, pairs, workers):

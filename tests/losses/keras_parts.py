@@ -88,3 +88,24 @@ def sums_with_a_foreign_loss(arrays):
     by_hand = 3 * (2 * float(own(one, z)) + 0.5 * float(other(one, z))) + float(own(one, z))
     specs = [inner.spec is None, outer.spec is None, keras_plugin.losses.WeightedSumLoss([own]).spec is None]
     return dict(specs=specs, values=[float(outer(one, z)), float(again(one, z)), by_hand]), {}
+
+
+def elsewhere(arrays):
+    """What fails, of all losses on all forms of labels, where the default device is not the CPU: name -> error."""
+    from segparity.parity import cases, keras_side, replay
+    from segparity.parity.ways import plan
+
+    failed, ran = {}, 0
+    for name, loss in LOSSES.items():
+        for example, case_name in plan(name):
+            case = cases.build(case_name)
+            spec = replay.spec_for(loss, loss.examples[example], case)
+            given = dict(pred=case.pred, target=case.target)
+            given, written = keras_side.ignored_by_constructor(given, spec.to_dict(), case.call_ignore_index)
+            pred, target = keras_side.to_keras_layout(given)
+            try:
+                keras_side.build(written)(target, ops.convert_to_tensor(pred.astype('float32')), case.weight)
+                ran += 1
+            except Exception as error:  # whatever PyTorch says of two devices
+                failed[f'{name}, {example}, {case_name}'] = f'{type(error).__name__}: {error}'[:200]
+    return [failed, ran], {}

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from tests.support.frameworks import axis
+from segparity.parity.frameworks import Worker
+from tests.support.frameworks import axis, need
 from tests.support.same import assert_same
 
 BACKENDS = pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
@@ -70,3 +71,12 @@ def test_a_sum_with_a_foreign_loss_has_no_spec_and_may_be_a_part(framework, work
     total, again, by_hand = found['values']
     assert_same(total, by_hand, 'float32')
     assert_same(again, total, 'exact')
+
+
+@pytest.mark.xdist_group('keras_torch')
+def test_no_tensor_stays_on_the_cpu_where_keras_device_is_another():
+    """As on a GPU: on the meta device a tensor of the CPU, or a look at a value, is an error."""
+    need('keras_torch')
+    with Worker('keras_torch', KERAS_TORCH_DEVICE='meta') as worker:
+        (failed, ran), _ = worker.call('tests.losses.keras_parts:elsewhere')
+    assert not failed and ran > 500

@@ -18,7 +18,8 @@ def named(part):
 class WeightedSumLoss(Loss):
     """sum_i weights_i * loss_i; without losses 0.25 * WeightedCrossEntropyLoss + 0.75 * JaccardMetricLoss.
 
-    ``losses`` are configurations such as ``dict(type='JaccardMetricLoss')``, or losses of this package. A list in ``loss_decode`` does the same
+    ``losses`` are configurations such as ``dict(type='JaccardMetricLoss')``, or losses of this package, which it keeps
+    as they are. A list in ``loss_decode`` does the same
     and logs each part. Parameters, call and errors: ``segparity show WeightedSumLoss``.
     """
 
