@@ -34,14 +34,18 @@ class Batch:
     loss is NaN. As losses see them, made when first asked for: pred and target (N, P, C), both 0 where a pixel is absent,
     the latter in [0, 1], and 0 too where the weight is NaN.
     labels_weight (N, P) is the weight without what predictions make NaN of, unpredicted (N, P) where those do, or None;
-    doubted: whether any weight may be NaN.
+    doubted: whether any weight may be NaN. unseen: whether labels are maps whose values nobody has seen; those outside
+    their range leave the weight alone and are NaN themselves, in target too.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
     dtype, channels, space, and line: the length of its last axis, a tensor where it is not known.
     """
 
-    def __init__(self, given, labels, weight, unpredicted, image_weight, hard, softmax, logits, space, line, doubted):
+    def __init__(
+        self, given, labels, weight, unpredicted, image_weight, hard, softmax, logits, space, line, doubted, unseen
+    ):
         self.given, self.labels, self.image_weight = given, labels, image_weight
         self.labels_weight, self.unpredicted, self.doubted = weight, unpredicted, doubted
+        self.unseen = unseen
         self.hard, self.softmax, self.logits = hard, softmax, logits
         self.space, self.line = space, line
         self.dtype, self.channels = backend.standardize_dtype(given.dtype), given.shape[-1]
@@ -166,7 +170,10 @@ class Batch:
         if self.softmax and self.logits and self.unpredicted is None and not values.seen_finite(self.given):
             spoiled = ops.isnan(self.prob[..., 0])  # a softmax is NaN in all classes or in none
             nowhere = ops.logical_or(nowhere, spoiled)
-        return ops.logical_or(largest(self.target, axis=1) > threshold, ops.any(nowhere, axis=1)[:, None])
+        nowhere = ops.any(nowhere, axis=1)
+        if self.unseen:
+            nowhere = ops.logical_or(nowhere, ops.isnan(ops.sum(self.target, axis=(1, 2))))
+        return ops.logical_or(largest(self.target, axis=1) > threshold, nowhere[:, None])
 
     @made_once
     def chunk(self):
@@ -188,8 +195,12 @@ class Batch:
         return self.add(ops.sum(self.chunks(x * self.weight[..., None]), axis=2))
 
     def add(self, x):
-        """Sums along axis 1, added in ``accumulator``."""
-        return ops.sum(ops.cast(x, accumulator(x)), axis=1)
+        """Sums along axis 1, added in ``accumulator``; NaN in all classes of an image where it is in one of ``unseen``."""
+        x = ops.sum(ops.cast(x, accumulator(x)), axis=1)
+        if self.unseen:
+            wrong = ops.any(ops.isnan(x), axis=-1, keepdims=True)
+            x = x * ops.where(wrong, np.nan * ops.ones_like(x), ops.ones_like(x))
+        return x
 
 
 def only(pixels, x):
@@ -242,7 +253,7 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
 
     softmax = c > 1 and spec.activation == 'softmax'
     weights = (weight, image_weight) if given_weights else (weight,)
-    wrong, unpredicted = values.wrong_pixels(
+    wrong, unpredicted, unseen = values.wrong_pixels(
         owner, labels, given, weights, spec.from_logits, softmax, spec.one_label and not one_map
     )
     weight = values.spoiled(weight, wrong)
@@ -252,8 +263,10 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
         hard, labels = True, ops.cast(labels, 'int32')
     else:
         hard, labels = 'soft' not in spec.labels, ops.cast(labels, dtype)  # one-hot integers
+        if unseen:
+            labels = values.spoiled(labels, values.outside(labels))
     line = ops.shape(pred)[-2]
     doubted = wrong is not None or unpredicted is not None
     return Batch(
-        given, labels, weight, unpredicted, image_weight, hard, softmax, spec.from_logits, space, line, doubted
+        given, labels, weight, unpredicted, image_weight, hard, softmax, spec.from_logits, space, line, doubted, unseen
     )

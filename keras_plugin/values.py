@@ -113,14 +113,19 @@ def wrong_pixels(owner, labels, given, weights, logits, softmax, one_label=False
     """Which pixels that count have a weight or a label outside its range, and which such a prediction; refuses what it sees.
 
     labels (N, P) or (N, P, C) ``as_numbers``, given (N, P, C), weights: those of pixels, and of images where there are.
-    Each (N, P), or None where it is seen that all is well. A softmax of what is no number is NaN by itself.
+    Each (N, P), or None where it is seen that all is well, and whether maps of labels are not seen: which of their
+    pixels are wrong costs a pass over them, while NaN in their place costs next to nothing. A softmax of what is no
+    number is NaN by itself.
     """
     classes, counts = given.shape[-1], weights[0] != 0
     found = []
     for weight in weights[1:] and weights:
         wrong = look(functools.partial(values.check_weights, owner), no_weights(weight), weight)
         found.append(wrong if wrong is None or len(wrong.shape) == 2 else wrong[:, None])
-    if len(labels.shape) == 3:
+    maps = len(labels.shape) == 3 and not one_label and is_float(labels) and not visible(labels) and not DEBUG
+    if maps:
+        wrong = check = None
+    elif len(labels.shape) == 3:
         wrong, check = beyond(labels), functools.partial(check_maps, owner)
         if one_label:
             wrong = ops.logical_or(wrong, ops.sum(labels, axis=-1) != 1)
@@ -135,9 +140,9 @@ def wrong_pixels(owner, labels, given, weights, logits, softmax, one_label=False
     if not logits:
         unpredicted = both(counts, beyond(given))
         unpredicted = look(functools.partial(check_prediction, owner), unpredicted, given, counts)
-    elif not softmax or backend.backend() == 'tensorflow':  # whose softmax may spare classes
+    elif not softmax or (backend.backend() == 'tensorflow' and not maps):  # whose softmax may spare classes
         unpredicted = both(counts, no_numbers(given, softmax))
-    return functools.reduce(ops.logical_or, found) if found else None, unpredicted
+    return functools.reduce(ops.logical_or, found) if found else None, unpredicted, maps
 
 
 def spoiled(x, wrong):

@@ -50,6 +50,13 @@ def test_every_loss_on_every_form_of_input(form, framework, worker):
     assert found and not only_nan(found)
 
 
+@pytest.mark.parametrize('framework', axis('keras_tensorflow'))
+def test_every_loss_on_soft_labels_in_a_graph(framework, worker):
+    """Where TensorFlow's softmax spares classes, and NaN stands in maps of labels."""
+    found = ask(worker, 'unseen', form='soft', jit=False)
+    assert len(found) > 10 and not only_nan(found)
+
+
 @pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax'))
 @pytest.mark.parametrize('form', FORMS)
@@ -63,7 +70,7 @@ def test_some_losses_on_every_form_of_input(form, framework, worker):
 @pytest.mark.parametrize('granularity', ['D', 'I', 'C', {'D': 0.5, 'I': 0.25, 'C': 0.25}], ids=str)
 def test_every_mean_over_cells(granularity, framework, worker):
     names = None if framework == 'keras_torch' else ['SoftDiceLoss']
-    for form in ('ids', 'probabilities'):
+    for form in ('ids', 'probabilities', 'soft'):
         found = ask(worker, 'unseen', form=form, jit=False, granularity=granularity, names=names)
         assert found and not only_nan(found)
 

@@ -86,13 +86,14 @@ class RobustTLoss(Loss):
     def compute(self, batch):
         spec, c = self.spec, batch.channels
         first = 0 if c == 1 else 1  # channel 0 of several is the background
-        p, y = batch.prob[..., first:], batch.target[..., first:]
-        square, count = batch.sum((p - y) ** 2), batch.sum(ops.ones_like(p[..., :1]))
+        p = batch.prob
+        square = batch.sum((p - batch.target) ** 2)[:, first:]  # of all, so that NaN of the background shows
+        count = batch.sum(ops.ones_like(p[..., :1]))
         dtype = backend.standardize_dtype(square.dtype)
         w = ops.cast(batch.image_weight[:, None], dtype)  # which acts in the mean over images alone
         square, count = ratio(square, w, 0.0), ratio(count, w, 0.0)
         log_nu = self.log_nu(dtype)
-        loss = ops.sum(self.negative_log_likelihood(count, square, log_nu), axis=1) / p.shape[-1]
+        loss = ops.sum(self.negative_log_likelihood(count, square, log_nu), axis=1) / square.shape[-1]
 
         parts = sum_over_replicas({'mean': image_sums(batch, loss)}, spec.sync)
         return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.dtype)
