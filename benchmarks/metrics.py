@@ -122,19 +122,19 @@ def memory(kind, images):
     import numpy as np
 
     from shared_spec import METRICS
-    from shared_spec.metrics import boundary_state, calibration_state, counts
+    from shared_spec.metrics import boundary, calibration, fine_grained
 
     rng = np.random.default_rng(0)
     if kind == 'FineGrained':
         spec = METRICS[kind](num_classes=CLASSES, metrics=('mAcc', 'mIoU', 'mDice', 'mPrecision', 'mFscore'))
-        state = counts.FineGrainedState(CLASSES)
+        state = fine_grained.FineGrainedState(CLASSES)
         row = lambda: (rng.integers(0, 9, (CLASSES, 3)),)  # noqa: E731
     elif kind == 'Calibration':
-        spec, state = METRICS[kind](num_classes=CLASSES), calibration_state.CalibrationState(CLASSES)
+        spec, state = METRICS[kind](num_classes=CLASSES), calibration.CalibrationState(CLASSES)
         cells = np.sort(rng.choice(CLASSES * 10, 400, replace=False))  # about what an image of 30 classes fills
         row = lambda: (np.stack([cells, *np.sort(rng.integers(1, 99, (3, 400)), 0)[::-1], cells * 2**24], 1),)  # noqa: E731
     else:
-        spec, state = METRICS[kind](num_classes=CLASSES), boundary_state.BoundaryState(CLASSES)
+        spec, state = METRICS[kind](num_classes=CLASSES), boundary.BoundaryState(CLASSES)
         row = lambda: (rng.integers(0, 9, (CLASSES, 3)), rng.random((CLASSES, 3)), 9.0)  # noqa: E731
 
     before = kilobytes('VmHWM')

@@ -8,7 +8,7 @@ from keras_plugin.metrics.counts import pair_counts
 from keras_plugin.metrics.scores import defined_mean, of_cells, of_images, over_data_set
 from keras_plugin.metrics.state import ImageTable, RunningMean, Totals
 from shared_spec.checks import Choice, Integer
-from shared_spec.metrics.counts import FineGrainedState
+from shared_spec.metrics.fine_grained import FineGrainedState
 from shared_spec.parameters import frozen
 
 WORST_EVERY = Choice('step', 'epoch')

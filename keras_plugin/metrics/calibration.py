@@ -129,16 +129,5 @@ class CalibrationError(CheckedMetric):
     def complaint(self):
         return super().complaint() or self._calibration.complaint()
 
-    def get_config(self):
-        return {
-            'num_classes': self.spec.num_classes,
-            'metric': self.spec.metrics[0],
-            'level': self.spec.levels[0],
-            'ignore_class': self.spec.ignore_index,
-            'from_logits': self.from_logits,
-            'bins': self.spec.bins,
-            'hit': self.spec.hit,
-            'binary': self.spec.binary,
-            'name': self.name,
-            'dtype': self.dtype,
-        }
+    def own_config(self):
+        return {'metric': self.spec.metrics[0], 'level': self.spec.levels[0]}

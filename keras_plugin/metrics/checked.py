@@ -1,5 +1,6 @@
 """What every metric shares: checked arguments, and the sentence that explains a NaN."""
 
+import inspect
 import warnings
 
 import keras
@@ -86,6 +87,17 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
 
         Those of D and C; NaN where a class is not defined. Raises the sentence of ``check()``.
         """
+        return {}
+
+    def get_config(self):
+        """The constructor's arguments, those of the spec as the spec has them."""
+        known = {**self.spec.keras_arguments(), **self.own_config()}
+        known.update(from_logits=self.from_logits, name=self.name, dtype=self.dtype)
+        ours = next(kind for kind in type(self).__mro__ if kind.__module__.startswith(__package__))  # not a user's own
+        return {name: known[name] for name in list(inspect.signature(ours.__init__).parameters)[1:]}
+
+    def own_config(self):
+        """The arguments that are not the spec's."""
         return {}
 
     def reset_state(self):

@@ -9,12 +9,9 @@ from keras_plugin.metrics.checked import names_of_classes, spec_of
 from keras_plugin.metrics.host_data import batches, check_data, image_maps, to_numpy
 from keras_plugin.metrics.wrong import KINDS, sentence
 from shared_spec.checks import Boolean, Choice, Each, Integer
-from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
-from shared_spec.metrics.boundary_state import BoundaryState
-from shared_spec.metrics.calibration import Calibration
-from shared_spec.metrics.calibration_state import CalibrationState
-from shared_spec.metrics.counts import FineGrainedState
-from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, BoundaryState, SurfaceDistance
+from shared_spec.metrics.calibration import Calibration, CalibrationState
+from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 from shared_spec.parameters import NamedParameters, SpecError, frozen
 

@@ -140,14 +140,10 @@ class SegmentationReport(CountedMetric):
         plain = dataclasses.replace(self.spec, q=()).names()
         return {name: v for name, v in self.state().results(self.spec).items() if name not in plain}
 
-    def get_config(self):
+    def own_config(self):
         return {
-            **self.spec.keras_arguments(),
-            'from_logits': self.from_logits,
             'calibration': self._calibration is not None,
             'max_images': self.max_images,
             'worst_every': self.worst_every,
             'class_names': self.class_names,
-            'name': self.name,
-            'dtype': self.dtype,
         }

@@ -13,7 +13,7 @@ from mmengine.utils import mkdir_or_exist
 from PIL import Image
 
 from mmseg_plugin.evaluation.tables import tables
-from mmseg_plugin.metrics.device_counts import whole
+from mmseg_plugin.metrics.label_maps import whole
 from mmseg_plugin.metrics.soundness import check_channels, counts_of, fetch, sentences, unknown_images
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 from shared_spec.parameters import NamedParameters, SpecError

@@ -3,11 +3,10 @@
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
-from mmseg_plugin.metrics.device_counts import whole
+from mmseg_plugin.metrics.label_maps import whole
 from shared_spec.checks import Choice, Each
-from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
-from shared_spec.metrics.boundary_state import BoundaryState
-from shared_spec.metrics.missed import missed_sentence
+from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, BoundaryState, SurfaceDistance
+from shared_spec.metrics.boundary.missed import missed_sentence
 from shared_spec.parameters import SpecError, frozen
 
 NAMES = 'BoundaryIoU', *DISTANCES

@@ -4,11 +4,11 @@ import torch
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
-from mmseg_plugin.metrics.device_cells import tensor_cells
-from mmseg_plugin.metrics.device_counts import whole
+from mmseg_plugin.metrics.calibration import tensor_cells
+from mmseg_plugin.metrics.label_maps import whole
 from mmseg_plugin.metrics.soundness import augmentations, not_ignored, predicted_from
 from shared_spec.metrics.calibration import Calibration
-from shared_spec.metrics.calibration_state import CalibrationState, check_shape
+from shared_spec.metrics.calibration.state import CalibrationState, check_shape
 
 MERGED = (
     'calibration needs the seg_logits of the prediction itself, which test-time augmentation does not hand on: '

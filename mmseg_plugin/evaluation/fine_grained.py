@@ -3,9 +3,8 @@
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
-from mmseg_plugin.metrics.device_counts import tensor_counts
-from shared_spec.metrics.counts import FineGrainedState
-from shared_spec.metrics.fine_grained import FineGrained
+from mmseg_plugin.metrics.fine_grained import tensor_counts
+from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 
 # IoUMetric's mFscore is another: it leaves out classes that are never right
 OF_IOU_METRIC = ('mAcc', 'mIoU', 'mDice', 'mPrecision')

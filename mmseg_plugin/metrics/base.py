@@ -10,9 +10,9 @@ import torch
 from torch import distributed
 
 from mmseg_plugin.distributed import place
-from mmseg_plugin.metrics.device_counts import whole
+from mmseg_plugin.metrics.label_maps import is_one_hot, whole, without_channel
 from mmseg_plugin.metrics.soundness import ANY_LOOP, counts_of, fetch, sentences, unknown_images
-from shared_spec.metrics.calibration_state import check_range
+from shared_spec.metrics.calibration.state import check_range
 from shared_spec.parameters import NamedParameters
 
 
@@ -187,19 +187,6 @@ def identities(owner, images, number):
         if not isinstance(image, (str, Integral)):
             raise TypeError(f'{owner}: the identity of an image must be text or an integer, got {image!r}')
     return found
-
-
-def is_one_hot(x, num_classes):
-    """Whether integers (N, C, *space) are one-hot maps, which as ids of a volume would say something else."""
-    if x.is_floating_point() or x.dim() < 3 or x.shape[1] != num_classes or num_classes < 2 or not x.numel():
-        return False
-    x = x.long()
-    return bool(((x >= 0) & (x <= 1)).all() and (x.sum(1) == 1).all())
-
-
-def without_channel(x, axes):
-    """x (N, *space) of (N, 1, *space), which has so many axes."""
-    return x[:, 0] if x.dim() == axes and x.shape[1] == 1 else x
 
 
 @contextlib.contextmanager

@@ -1,16 +1,15 @@
 """Boundary IoU and surface distances in PyTorch."""
 
 from mmseg_plugin.metrics.base import Metric
-from mmseg_plugin.metrics.device_counts import whole
+from mmseg_plugin.metrics.label_maps import whole
 from shared_spec.metrics import boundary as specs
-from shared_spec.metrics.boundary_state import BoundaryState
 
 
 class OfMasks(Metric):
     """What the two share."""
 
     def new_state(self):
-        return BoundaryState.for_specs(self.spec)
+        return specs.BoundaryState.for_specs(self.spec)
 
     def row(self, pred, target):
         return self.state.row(whole(pred).cpu().numpy(), target.cpu().numpy())

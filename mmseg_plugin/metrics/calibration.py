@@ -1,11 +1,20 @@
-"""The calibration errors in PyTorch."""
+"""The calibration errors in PyTorch, from tables that are taken where the probabilities lie."""
+
+import math
 
 import torch
 
 from mmseg_plugin.metrics.base import Metric, in_float32
-from mmseg_plugin.metrics.device_cells import tensor_cells
 from shared_spec.metrics.calibration import Calibration as Spec
-from shared_spec.metrics.calibration_state import CalibrationState
+from shared_spec.metrics.calibration import CalibrationState
+from shared_spec.metrics.calibration.state import (
+    ONE,
+    cells_of,
+    check_range,
+    check_shape,
+    image_cells,
+    unknown_cells,
+)
 
 
 class Calibration(Metric):
@@ -33,3 +42,43 @@ class Calibration(Metric):
 
     def row(self, pred, target):
         return (tensor_cells(pred, target, self.spec.num_classes, self.spec.bins, self.spec.ignore_index),)
+
+
+def tensor_cells(prob, target, num_classes, bins, ignore_index):
+    """The table of probabilities (C, H, W) or (1, H, W) and labels (H, W), as ``image_cells`` defines it."""
+    prob, target = prob.detach(), target.detach()
+    if prob.is_cuda:
+        return on_device(prob, target.to(prob.device), num_classes, bins, ignore_index)
+    return image_cells(prob.cpu().numpy(), target.cpu().numpy(), num_classes, bins, ignore_index)
+
+
+def on_device(prob, target, num_classes, bins, ignore_index):
+    """The same, class by class, and one small transfer; integers, so that no order of the additions shows."""
+    check_shape(tuple(prob.shape), tuple(target.shape), num_classes)
+    channels = num_classes if tuple(prob.shape) == (num_classes, *target.shape) else 1
+    prob, target = prob.reshape(channels, target.numel()), target.reshape(-1)
+    if ignore_index is not None and (target == ignore_index).any():
+        prob, target = prob[:, target != ignore_index], target[target != ignore_index]
+    if target.numel():
+        low, high = float(prob.min()), float(prob.max())
+        if not high < math.inf:
+            return unknown_cells(target.numel())
+        check_range(low, high)
+        prob = prob.clamp(0, 1)
+    if channels == 1:
+        prob = torch.cat([1 - prob.double(), prob.double()])
+    best, highest = torch.zeros_like(target), prob[0]
+    for c in range(1, num_classes):
+        best = torch.where(prob[c] > highest, c, best)
+        highest = torch.maximum(highest, prob[c])
+
+    counts = torch.zeros((num_classes + 1, 3 * bins), dtype=torch.int64, device=prob.device)
+    sums = torch.zeros((num_classes + 1, bins), dtype=torch.int64, device=prob.device)
+    for c in range(num_classes + 1):
+        confidence = (prob[c] if c < num_classes else highest).double()
+        labelled = target == (c if c < num_classes else best)
+        right = labelled & (best == c) if c < num_classes else labelled
+        bin_of = (confidence * bins).long().clamp(max=bins - 1)
+        sums[c].index_add_(0, bin_of, torch.round(confidence * ONE).long())
+        counts[c] = torch.bincount(bin_of + bins * labelled + bins * right, minlength=3 * bins)
+    return cells_of(counts.cpu().numpy(), sums.cpu().numpy())

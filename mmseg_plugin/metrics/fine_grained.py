@@ -1,9 +1,12 @@
-"""The fine-grained overlap metrics in PyTorch."""
+"""The fine-grained overlap metrics in PyTorch, from counts that are taken where the maps lie."""
+
+import torch
 
 from mmseg_plugin.metrics.base import Metric
-from mmseg_plugin.metrics.device_counts import tensor_counts
-from shared_spec.metrics.counts import FineGrainedState
+from mmseg_plugin.metrics.label_maps import whole
 from shared_spec.metrics.fine_grained import FineGrained as Spec
+from shared_spec.metrics.fine_grained import FineGrainedState
+from shared_spec.metrics.fine_grained.state import image_counts
 
 
 class FineGrained(Metric):
@@ -25,3 +28,27 @@ class FineGrained(Metric):
 
     def row(self, pred, target):
         return (tensor_counts(pred, target, self.spec.num_classes, self.spec.ignore_index),)
+
+
+def tensor_counts(pred, target, num_classes, ignore_index):
+    """tp, fp, fn of two id maps of one shape -> NumPy int64 (num_classes, 3), as ``image_counts`` defines them."""
+    if pred.device.type == 'cpu':
+        return image_counts(whole(pred).numpy(), whole(target.cpu()).numpy(), num_classes, ignore_index)
+    return on_device(whole(pred), whole(target.to(pred.device)), num_classes, ignore_index)
+
+
+def on_device(pred, target, num_classes, ignore_index):
+    """The same with one pass and one small transfer; the rows after the classes are 'other' and 'ignored'."""
+    pred, target = pred.reshape(-1).long(), target.reshape(-1).long()
+    row = torch.where((target < 0) | (target >= num_classes), num_classes, target)
+    if ignore_index is not None:
+        row = torch.where(target == ignore_index, num_classes + 1, row)
+    column = torch.where((pred < 0) | (pred >= num_classes), num_classes, pred)
+    width = num_classes + 1
+    table = torch.bincount(row * width + column, minlength=(num_classes + 2) * width)
+    table = table.reshape(num_classes + 2, width).cpu()[: num_classes + 1]
+    if table[:, num_classes].any():
+        raise ValueError(f'image_counts: predictions must be class ids below {num_classes}, got others')
+    table = table[:, :num_classes]
+    tp = table.diagonal()
+    return torch.stack([tp, table.sum(0) - tp, table[:num_classes].sum(1) - tp], 1).numpy()

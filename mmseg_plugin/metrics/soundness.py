@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from mmseg_plugin.metrics.device_counts import whole
+from mmseg_plugin.metrics.label_maps import whole
 from shared_spec.visible import visible
 
 

@@ -6,7 +6,7 @@ of the differences. It says how far the difference hangs on which images were ju
 
 import numpy as np
 
-from shared_spec.metrics.counts import FN, TP
+from shared_spec.metrics.fine_grained.state import FN, TP
 
 DRAWS, SEED, LEVEL = 1000, 0, 95
 

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from segparity.audit.scores import median_sizes
-from shared_spec.metrics.counts import FN, FP, TP
+from shared_spec.metrics.fine_grained.state import FN, FP, TP
 
 AT_MOST = 0.5  # a class that is found everywhere has a lowest tenth, too
 

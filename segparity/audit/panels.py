@@ -10,7 +10,7 @@ from segparity.audit.colours import OUTSIDE, css
 from segparity.audit.picture_reading import read_labels, read_photo
 from segparity.audit.window import window_of
 from segparity.evaluate.maps import MapError
-from shared_spec.metrics.counts import FP, TP
+from shared_spec.metrics.fine_grained.state import FP, TP
 
 NAMED = 6  # classes that a panel's legend names
 NEWS = 0.1  # share of the labelled pixels from which mistakes are put in words

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from shared_spec.metrics.counts import FineGrainedState
-from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 
 
 def spec_of(table, q):

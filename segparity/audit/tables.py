@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from segparity.audit.table_reading import read_table
-from shared_spec.metrics.counts import FN, FP, TP, FineGrainedState
 from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.fine_grained.state import FN, FP, TP, FineGrainedState
 from shared_spec.metrics.per_image import FILES, check_format
 
 RULES = (('target', False), ('either', False), ('either', True))  # present_in, binary

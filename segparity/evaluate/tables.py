@@ -8,8 +8,8 @@ from rich.text import Text
 
 from segparity.evaluate.wording import masks_of_255
 from segparity.terminal import say
+from shared_spec.metrics.boundary.missed import missed_sentence
 from shared_spec.metrics.levels import level_of
-from shared_spec.metrics.missed import missed_sentence
 from shared_spec.visible import visible
 
 PLAIN = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))

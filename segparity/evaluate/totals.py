@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 
-from shared_spec.metrics.boundary_state import BoundaryState
-from shared_spec.metrics.calibration_state import CalibrationState
-from shared_spec.metrics.counts import FineGrainedState
+from shared_spec.metrics.boundary import BoundaryState
+from shared_spec.metrics.calibration import CalibrationState
+from shared_spec.metrics.fine_grained import FineGrainedState
 
 MASKS = ('boundary', 'distances')  # the two parts that one state keeps
 ROW = {'overlap': ('counts',), 'masks': ('boundary', 'distances', 'diagonal'), 'calibration': ('cells',)}

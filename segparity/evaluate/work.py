@@ -7,9 +7,9 @@ from segparity.evaluate.maps import MapError
 from segparity.evaluate.pairs import PROBABILITIES
 from segparity.evaluate.palette import UNKNOWN
 from segparity.evaluate.wording import masks_of_255, of_option
-from shared_spec.metrics.boundary_state import BoundaryState
-from shared_spec.metrics.calibration_state import image_cells
-from shared_spec.metrics.counts import FN, FP, image_counts
+from shared_spec.metrics.boundary import BoundaryState
+from shared_spec.metrics.calibration.state import image_cells
+from shared_spec.metrics.fine_grained.state import FN, FP, image_counts
 
 
 def measure_all(settings, pairs):

@@ -1,5 +1,6 @@
 """What every mergeable state keeps: one row for each image, and the identities that tell images apart."""
 
+import math
 import warnings
 
 import numpy as np
@@ -84,3 +85,9 @@ def optional(value):
 def from_optional(array):
     array = np.asarray(array)
     return int(array[0]) if array.size else None
+
+
+def mean(values):
+    """Mean of what is defined, rounded once, so that no order can change it; NaN where nothing is defined."""
+    defined = [v for v in np.asarray(list(values), np.float64).tolist() if v == v]
+    return math.fsum(defined) / len(defined) if defined else math.nan

@@ -1,6 +1,6 @@
-"""The parameters that every metric of the spec has."""
+"""The parameters that every metric of the spec has, those of metrics of masks, and the mean that references take."""
 
-from shared_spec.checks import Boolean, Integer, Optional
+from shared_spec.checks import Boolean, Choice, Integer, Optional
 from shared_spec.declare import REQUIRED, MetricSpec, SpecError, param, shared_parameters
 
 
@@ -30,3 +30,24 @@ class OfImages(MetricSpec):
         """The MMSegmentation config dict; the number of classes comes from the data set, ``ignore_index`` is stated."""
         written = {name: self.thawed(name) for name, _ in self._written('mmseg') if name != 'num_classes'}
         return {'type': self.mmseg_type, **written}
+
+
+@shared_parameters
+class OfMasks(OfImages):
+    """A metric of a class's two masks in an image, that of the prediction and that of the ground truth."""
+
+    present_in: str = param(
+        'target',
+        Choice('target', 'either'),
+        'where a class must occur to be present in an image: in the ground truth, or there or in the prediction',
+    )
+
+    def present(self, in_target, in_pred):
+        """Whether a class is present in an image, from whether its masks are not empty."""
+        return in_target or (in_pred and (self.binary or self.present_in == 'either'))
+
+
+def mean(values):
+    """Plain mean of what is defined, NaN where nothing is."""
+    values = [v for v in values if v == v]
+    return sum(values) / len(values) if values else float('nan')

@@ -7,8 +7,7 @@ for module in ('pandas', 'pyarrow', 'PIL', 'matplotlib', 'jinja2'):
     pytest.importorskip(module, reason="needs pip install 'segparity[audit]'")
 
 from segparity.cli import main
-from shared_spec.metrics.counts import FineGrainedState
-from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.metrics.per_image import per_image_columns, write_table
 from tests.audit.streets import write_streets
 

@@ -4,8 +4,7 @@ kinds of wrong labels at known places."""
 import numpy as np
 from PIL import Image
 
-from shared_spec.metrics.counts import FineGrainedState
-from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.metrics.per_image import per_image_columns, write_table
 
 CLASSES = ('road', 'building', 'sky', 'vegetation', 'car', 'sign')

@@ -9,7 +9,7 @@ from segparity.audit.colours import built_in
 from segparity.audit.panels import Painter, confusions
 from segparity.audit.picture_files import PictureFiles
 from segparity.audit.tables import load_table
-from shared_spec.metrics.counts import image_counts
+from shared_spec.metrics.fine_grained.state import image_counts
 
 CLASSES = ['road', 'car', 'sign']
 

@@ -110,3 +110,10 @@ def test_a_per_image_table(table, tmp_path, capsys):
     want = json.loads((FILES / 'evaluate.json').read_text())['results']
     for name in ('aAcc', 'FWIoU', 'mIoUD', 'mIoUI', 'mIoUC', 'mIoUC5', 'mDiceD'):
         assert found['summary'][name] == pytest.approx(want[name], rel=1e-12), name
+
+
+def test_the_place_of_the_state_that_the_documentation_named():
+    from shared_spec.metrics.counts import FineGrainedState
+    from shared_spec.metrics.fine_grained import FineGrainedState as today
+
+    assert FineGrainedState is today

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_plugin import metrics as km
-from keras_plugin.metrics.boundary_maps import boundary_maps
+from keras_plugin.metrics.boundary import boundary_maps
 from keras_plugin.metrics.label_maps import label_maps
 from shared_spec import SpecError
 from shared_spec.metrics.boundary import BoundaryIoU

@@ -13,9 +13,8 @@ from keras_plugin import metrics as km
 from keras_plugin.metrics import counts as counts_module
 from keras_plugin.metrics.scores import of_lowest
 from shared_spec import SpecError
-from shared_spec.metrics.counts import FineGrainedState
-from shared_spec.metrics.counts import image_counts as numpy_counts
-from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
+from shared_spec.metrics.fine_grained.state import image_counts as numpy_counts
 from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
 from tests.metrics.golden import EVERY_METRIC, golden, ids
 from tests.metrics.keras_run import BACKEND, Run, classes_only, jit, refuses, report

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from shared_spec.metrics import boundary as reference
-from shared_spec.metrics.boundary_state import BoundaryState, boundary_counts, surface_distances
+from shared_spec.metrics.boundary import spec as reference
+from shared_spec.metrics.boundary.state import BoundaryState, boundary_counts, surface_distances
 from tests.metrics.boundary_rules import RULES, Both, arrays, index, random_pairs
 from tests.metrics.compare import SAME, assert_agrees, assert_same
 

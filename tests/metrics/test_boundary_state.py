@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared_spec.metrics.boundary import BoundaryIoU, SurfaceDistance
-from shared_spec.metrics.boundary_state import BoundaryState
+from shared_spec.metrics.boundary import BoundaryIoU, BoundaryState, SurfaceDistance
 from tests.metrics.boundary_rules import Both, random_pairs
 
 pytest.importorskip('scipy', reason='SciPy is not installed: pip install scipy')

@@ -13,10 +13,10 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmseg.registry import METRICS
 
 import mmseg_plugin  # noqa: F401
-from mmseg_plugin.metrics.device_cells import on_device
+from mmseg_plugin.metrics.calibration import on_device
 from shared_spec import SpecError
 from shared_spec.metrics.calibration import Calibration
-from shared_spec.metrics.calibration_state import image_cells
+from shared_spec.metrics.calibration.state import image_cells
 from tests.metrics.calibration_cases import GOLDEN, UNITS, Golden, random_images
 from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
 

@@ -7,8 +7,7 @@ import pytest
 
 import shared_spec
 from shared_spec import SpecError
-from shared_spec.metrics.calibration import Calibration
-from shared_spec.metrics.calibration_state import CalibrationState
+from shared_spec.metrics.calibration import Calibration, CalibrationState
 from tests.metrics.calibration_cases import GOLDEN, RULES, UNITS, Golden, random_images
 from tests.metrics.compare import PUBLISHED, SAME, assert_agrees, assert_same
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared_spec.metrics import calibration_state as module
 from shared_spec.metrics.calibration import Calibration
-from shared_spec.metrics.calibration_state import ONE, CalibrationState, image_cells
+from shared_spec.metrics.calibration import state as module
+from shared_spec.metrics.calibration.state import ONE, CalibrationState, image_cells
 from tests.metrics.calibration_cases import UNITS, random_images
 from tests.metrics.compare import SAME, assert_same
 

@@ -15,10 +15,10 @@ from mmseg.registry import METRICS
 from PIL import Image
 
 import mmseg_plugin  # noqa: F401
-from mmseg_plugin.metrics.device_counts import on_device
+from mmseg_plugin.metrics.fine_grained import on_device
 from shared_spec import SpecError
-from shared_spec.metrics.counts import image_counts
 from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.fine_grained.state import image_counts
 from tests.metrics.compare import SAME, assert_agrees, assert_same
 from tests.metrics.golden import EVERY_METRIC, golden, ids
 from tests.metrics.rules import RULES, random_images

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from shared_spec.metrics.counts import FineGrainedState, image_counts
 from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.fine_grained.state import FineGrainedState, image_counts
 from tests.metrics.compare import PUBLISHED, SAME, assert_agrees, assert_same
 from tests.metrics.golden import EVERY_METRIC, golden, ids
 from tests.metrics.rules import RULES, random_images, staircase

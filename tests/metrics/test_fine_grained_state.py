@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared_spec.metrics import counts as counts_module
-from shared_spec.metrics.counts import FineGrainedState, image_counts
 from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.fine_grained import state as counts_module
+from shared_spec.metrics.fine_grained.state import FineGrainedState, image_counts
 from tests.metrics.compare import SAME, assert_agrees
 from tests.metrics.golden import EVERY_METRIC
 from tests.metrics.rules import random_images

@@ -10,10 +10,8 @@ pandas = pytest.importorskip('pandas', reason="pandas is not installed: pip inst
 
 from segparity.audit.table_reading import read_table
 from shared_spec.metrics import per_image
-from shared_spec.metrics.calibration import Calibration
-from shared_spec.metrics.calibration_state import CalibrationState
-from shared_spec.metrics.counts import FineGrainedState
-from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.metrics.calibration import Calibration, CalibrationState
+from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.metrics.per_image import per_image_columns, write_table
 
 PREDS = np.array([[[0, 0, 1, 1]], [[0, 0, 0, 0]], [[0, 1, 2, 0]]])

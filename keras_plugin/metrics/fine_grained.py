@@ -34,15 +34,6 @@ class PixelAccuracy(CountedMetric):
     def per_class(self):
         return {}  # it is no mean over classes
 
-    def get_config(self):
-        return {
-            'num_classes': self.spec.num_classes,
-            'ignore_class': self.spec.ignore_index,
-            'from_logits': self.from_logits,
-            'name': self.name,
-            'dtype': self.dtype,
-        }
-
 
 class MeanScore(CountedMetric):
     """A mean of one score at one level; a subclass names the score.
@@ -123,20 +114,8 @@ class MeanScore(CountedMetric):
         name = f'{self.metric[1:]}{self.level}{"" if self.q is None else self.q}'
         return {found: values for found, values in super().per_class().items() if found == name}
 
-    def get_config(self):
-        return {
-            'num_classes': self.spec.num_classes,
-            'level': self.level,
-            'q': self.q,
-            'ignore_class': self.spec.ignore_index,
-            'from_logits': self.from_logits,
-            'max_images': self.max_images,
-            'present_in': self.spec.present_in,
-            'binary': self.spec.binary,
-            'worst_every': self.worst_every,
-            'name': self.name,
-            'dtype': self.dtype,
-        }
+    def own_config(self):
+        return {'level': self.level, 'q': self.q, 'max_images': self.max_images, 'worst_every': self.worst_every}
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -202,6 +181,3 @@ class MeanFscore(MeanScore):
             name=name,
             dtype=dtype,
         )
-
-    def get_config(self):
-        return {**super().get_config(), 'beta': self.spec.beta}

@@ -8,8 +8,8 @@ import numpy as np
 
 from shared_spec.checks import Choice, Each, Optional, Real
 from shared_spec.declare import Example, metric_spec, param, shared_parameters
-from shared_spec.metrics.fine_grained import mean
-from shared_spec.metrics.of_images import OfImages
+from shared_spec.metrics.label_maps import check_images, check_predicted, label_maps, that_count
+from shared_spec.metrics.of_images import OfMasks, mean
 
 DISTANCES = ('HD', 'HD95', 'ASSD')
 
@@ -21,8 +21,8 @@ IGNORED = (
 
 
 @shared_parameters
-class OfMasks(OfImages):
-    """What the metrics of a class's two masks in an image share.
+class OfBoundaries(OfMasks):
+    """What the metrics of the boundaries of masks share.
 
     ``reference`` is written to be read: loops over images, classes and surface points, NaN where nothing is defined.
     Distances compare every point with every other: small images only.
@@ -31,12 +31,6 @@ class OfMasks(OfImages):
     metrics: ClassVar[tuple]
     levels: ClassVar[tuple]
     mmseg_type = 'BoundaryMetric'
-
-    present_in: str = param(
-        'target',
-        Choice('target', 'either'),
-        'where a class must occur to be present in an image: in the ground truth, or there or in the prediction',
-    )
 
     def to_mmseg(self):
         """The MMSegmentation config dict, whose evaluator has other metrics too."""
@@ -49,9 +43,7 @@ class OfMasks(OfImages):
     def reference(self, preds, targets, pixel_weights=None):
         """Name -> value of lists of integer id maps, or of stacks (N, *space); a pixel counts where weight > 0."""
         owner = type(self).__name__
-        if len(preds) != len(targets) or (pixel_weights is not None and len(pixel_weights) != len(targets)):
-            given = ', '.join(str(len(x)) for x in (preds, targets, pixel_weights) if x is not None)
-            raise ValueError(f'{owner}: preds, targets and pixel_weights must have one map for each image, got {given}')
+        check_images(owner, preds, targets, pixel_weights)
         images = []  # per image with a valid pixel: a list over classes of (mask of the prediction, of the target)
         for i in range(len(targets)):
             weight = None if pixel_weights is None else pixel_weights[i]
@@ -78,7 +70,7 @@ class OfMasks(OfImages):
 
     def counts(self, pred, target):
         """Whether a class is present in an image, from its two masks."""
-        return target.any() or (pred.any() and (self.binary or self.present_in == 'either'))
+        return self.present(target.any(), pred.any())
 
     def cell(self, metric, pred, target):
         """The value of one class in one image from its two masks, NaN where the cell does not count."""
@@ -86,7 +78,7 @@ class OfMasks(OfImages):
 
 
 @metric_spec
-class BoundaryIoU(OfMasks):
+class BoundaryIoU(OfBoundaries):
     """Overlap of the boundaries of hard predictions and hard labels, for every class of every image."""
 
     title = 'Boundary IoU'
@@ -136,7 +128,7 @@ class BoundaryIoU(OfMasks):
 
 
 @metric_spec
-class SurfaceDistance(OfMasks):
+class SurfaceDistance(OfBoundaries):
     """Distances between the surfaces of hard predictions and hard labels, for every class of every image."""
 
     title = 'Surface distances HD, HD95, ASSD'
@@ -234,24 +226,11 @@ class SurfaceDistance(OfMasks):
 
 def checked_maps(owner, pred, target, weight, ignore_index, num_classes):
     """The predicted ids, the labels and the pixels that count of one image, each of its shape."""
-    pred, target = np.asarray(pred), np.asarray(target)
-    for name, ids in (('preds', pred), ('targets', target)):
-        if ids.dtype.kind not in 'iub':
-            raise TypeError(f'{owner}: {name} must be maps of integer class ids, got {ids.dtype}')
-    weight = np.ones(target.shape) if weight is None else np.asarray(weight)
-    if pred.shape != target.shape or weight.shape != target.shape:
-        raise ValueError(
-            f'{owner}: the maps of an image must have one shape, got pred {pred.shape}, target {target.shape}, '
-            f'weight {weight.shape}'
-        )
+    pred, target, weight = label_maps(owner, pred, target, weight)
     if target.ndim not in (2, 3):
         raise ValueError(f'{owner}: the maps of an image must have 2 or 3 spatial axes, got shape {target.shape}')
-    valid = weight > 0
-    if ignore_index is not None:
-        valid &= target != ignore_index
-    strange = valid & ((pred < 0) | (pred >= num_classes))
-    if strange.any():
-        raise ValueError(f'{owner}: predictions must be class ids below {num_classes}, got {pred[strange][0]}')
+    valid = that_count(target, weight, ignore_index)
+    check_predicted(owner, pred[valid], num_classes)
     return pred, target, valid
 
 

@@ -1,6 +1,6 @@
 """Mergeable calibration: what every bin of every image holds, as integers, and the errors that follow from it.
 
-This is what the evaluators run. It shares nothing with the reference in ``calibration.py``; the tests hold the two
+This is what the evaluators run. It shares nothing with the reference in ``spec.py``; the tests hold the two
 together.
 """
 
@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
-from shared_spec.metrics.calibration import Calibration
-from shared_spec.metrics.image_state import ImageState, from_optional, optional
+from shared_spec.metrics.calibration.spec import Calibration
+from shared_spec.metrics.image_state import ImageState, from_optional, mean, optional
+from shared_spec.metrics.label_maps import check_ids, that_count
 from shared_spec.values import TOLERANCE
 
 CELL, PIXELS, LABELLED, RIGHT, CONFIDENCE = range(5)  # the columns of an image's table
@@ -35,9 +36,7 @@ def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_wei
     check_image(prob, target, weight, num_classes)
     channels = num_classes if prob.shape == (num_classes, *target.shape) else 1
     prob, target = prob.reshape(channels, target.size), target.reshape(-1)
-    keep = np.ones(target.size, bool) if weight is None else weight.reshape(-1) > 0
-    if ignore_index is not None:
-        keep &= target != ignore_index
+    keep = that_count(target, None if weight is None else weight.reshape(-1), ignore_index)
 
     pixels = np.zeros((num_classes + 1, 3), np.int64)  # not labelled so; labelled; labelled and argmax
     units = np.zeros(num_classes + 1, np.int64)  # of confidence
@@ -84,8 +83,7 @@ def check_image(prob, target, weight, num_classes):
     """Refuses what is no image: dtypes and shapes, of NumPy arrays."""
     if prob.dtype.kind != 'f':
         raise TypeError(f'image_cells: prob must hold floating-point probabilities, got {prob.dtype}')
-    if target.dtype.kind not in 'iub':
-        raise TypeError(f'image_cells: target must be a map of integer class ids, got {target.dtype}')
+    check_ids('image_cells', 'target', target)
     if weight is not None and weight.shape != target.shape:
         raise ValueError(f'image_cells: weight must have the shape {target.shape} of target, got {weight.shape}')
     check_shape(prob.shape, target.shape, num_classes)
@@ -231,9 +229,3 @@ class CalibrationState(ImageState):
                 f'CalibrationState: cells must be integers >= 0 of shape (cells, 5) with ascending cells below {limit} '
                 f'and right <= labelled <= pixels, got {cells.dtype} {cells.shape}'
             )
-
-
-def mean(values):
-    """Mean of what is defined, correctly rounded, so that no order can change it; NaN where nothing is defined."""
-    values = [v for v in values if v == v]
-    return math.fsum(values) / len(values) if values else math.nan

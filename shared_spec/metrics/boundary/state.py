@@ -1,6 +1,6 @@
 """Mergeable boundary metrics: boundary counts and surface distances of every image, and the results that follow.
 
-This is what the evaluators run. It shares nothing with the reference in ``boundary.py``; the tests hold the two
+This is what the evaluators run. It shares nothing with the reference in ``spec.py``; the tests hold the two
 together. Boundary counts need NumPy alone, distances need SciPy, which is loaded when the first is measured.
 """
 
@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
-from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, SurfaceDistance
-from shared_spec.metrics.image_state import ImageState, from_optional, optional
+from shared_spec.metrics.boundary.spec import DISTANCES, BoundaryIoU, SurfaceDistance
+from shared_spec.metrics.image_state import ImageState, from_optional, mean, optional
+from shared_spec.metrics.label_maps import check_predicted, label_maps, that_count
 
 TP, FP, FN = range(3)
 MEASURED = 'num_classes', 'ignore_index', 'ratio', 'spacing'  # the parameters that a state's rows depend on
@@ -24,7 +25,7 @@ def boundary_counts(pred, target, num_classes, ignore_index=None, pixel_weight=N
     ``ignore_index`` and its weight, if given, is above 0, and is outside every mask elsewhere. A class has
     tp + fn > 0 exactly where the label has it, tp + fp > 0 exactly where the prediction has it.
     """
-    maps = _label_maps('boundary_counts', pred, target, num_classes, ignore_index, pixel_weight)
+    maps = small_maps('boundary_counts', pred, target, num_classes, ignore_index, pixel_weight)
     return _counts(*maps, num_classes, ratio)
 
 
@@ -33,7 +34,7 @@ def surface_distances(pred, target, num_classes, ignore_index=None, pixel_weight
 
     Inputs as for ``boundary_counts``. NaN for a class that is in neither map, inf for one that is in one of them only.
     """
-    maps = _label_maps('surface_distances', pred, target, num_classes, ignore_index, pixel_weight)
+    maps = small_maps('surface_distances', pred, target, num_classes, ignore_index, pixel_weight)
     return _distances(*maps, num_classes, _pixel_size('surface_distances', spacing, maps[0].ndim))
 
 
@@ -68,7 +69,7 @@ class BoundaryState(ImageState):
         The distances are NaN where the state measures none: they take the most time.
         """
         owner = type(self).__name__
-        maps = _label_maps(owner, pred, target, self.num_classes, self.ignore_index, pixel_weight)
+        maps = small_maps(owner, pred, target, self.num_classes, self.ignore_index, pixel_weight)
         spacing = _pixel_size(owner, self.spacing, maps[0].ndim)
         distances = np.full((self.num_classes, 3), np.nan)
         if self.distances:
@@ -103,7 +104,7 @@ class BoundaryState(ImageState):
         for metric in spec.metrics:
             cells = self._cells(spec, metric)
             if metric == 'BoundaryIoU':
-                found[metric + 'D'] = _mean(self._over_data_set(spec))
+                found[metric + 'D'] = mean(self._over_data_set(spec))
             found.update(_over_images(metric, cells))
             found.update((name + '_rest', value) for name, value in _over_images(metric, _finite(cells)).items())
         if 'missed' in spec.names():
@@ -131,10 +132,10 @@ class BoundaryState(ImageState):
             if name[-1] == 'D':
                 found[name] = self._over_data_set(spec)
             elif name[-1] == 'C':
-                found[name] = np.array([_mean(column) for column in self._cells(spec, name[:-1]).T])
+                found[name] = np.array([mean(column) for column in self._cells(spec, name[:-1]).T])
             elif name.endswith('C_rest'):
                 cells = _finite(self._cells(spec, name.removesuffix('C_rest')))
-                found[name] = np.array([_mean(column) for column in cells.T])
+                found[name] = np.array([mean(column) for column in cells.T])
             elif name == 'missed':
                 missed, of = self.missed(spec)
                 found[name] = np.where(of > 0, missed / np.maximum(of, 1), np.nan)
@@ -213,28 +214,17 @@ class BoundaryState(ImageState):
         self._check_depends(spec, DEPENDS[type(spec)])
 
 
-def _label_maps(owner, pred, target, num_classes, ignore_index, pixel_weight):
+def small_maps(owner, pred, target, num_classes, ignore_index, pixel_weight):
     """Both maps as small signed integers: a class id, num_classes for a label that is none, OUTSIDE where ignored."""
-    pred, target = np.asarray(pred), np.asarray(target)
-    for name, ids in (('pred', pred), ('target', target)):
-        if ids.dtype.kind not in 'iub':
-            raise TypeError(f'{owner}: {name} must be a map of integer class ids, got {ids.dtype}')
-    weight = None if pixel_weight is None else np.asarray(pixel_weight)
-    if pred.shape != target.shape or (weight is not None and weight.shape != target.shape):
-        shapes = f'pred {pred.shape}, target {target.shape}' + ('' if weight is None else f', weight {weight.shape}')
-        raise ValueError(f'{owner}: the maps of an image must have one shape, got {shapes}')
+    pred, target, weight = label_maps(owner, pred, target, pixel_weight)
     if pred.ndim not in (2, 3):
         raise ValueError(f'{owner}: the maps of an image must have 2 or 3 spatial axes, got shape {pred.shape}')
-    ignored = np.zeros(target.shape, bool) if ignore_index is None else target == ignore_index
-    if weight is not None:
-        ignored |= ~(weight > 0)
-    wrong = ((pred < 0) | (pred >= num_classes)) & ~ignored
-    if wrong.any():
-        raise ValueError(f'{owner}: predictions must be class ids below {num_classes}, got {pred[wrong][0]}')
+    valid = that_count(target, weight, ignore_index)
+    check_predicted(owner, pred[valid], num_classes)
     small = np.int16 if num_classes < np.iinfo(np.int16).max else np.int32
-    pred = np.where(ignored, 0, pred).astype(small)
+    pred = np.where(valid, pred, 0).astype(small)
     target = np.where((target < 0) | (target >= num_classes), num_classes, target).astype(small)
-    pred[ignored] = target[ignored] = OUTSIDE
+    pred[~valid] = target[~valid] = OUTSIDE
     return pred, target
 
 
@@ -347,17 +337,11 @@ def _iou(counts):
 def _over_images(metric, cells):
     """The levels I and C of (images, classes) values."""
     return {
-        metric + 'I': _mean([_mean(row) for row in cells]),
-        metric + 'C': _mean([_mean(column) for column in cells.T]),
+        metric + 'I': mean([mean(row) for row in cells]),
+        metric + 'C': mean([mean(column) for column in cells.T]),
     }
 
 
 def _finite(cells):
     """The cells whose distance is one."""
     return np.where(np.isinf(cells), np.nan, cells)
-
-
-def _mean(values):
-    """Mean of what is defined, rounded once, so that the order leaves no trace; NaN where nothing is."""
-    defined = [v for v in np.asarray(values, np.float64).tolist() if v == v]
-    return math.fsum(defined) / len(defined) if defined else math.nan

@@ -4,7 +4,8 @@ import numpy as np
 
 from shared_spec.checks import Choice, Each, Integer
 from shared_spec.declare import REQUIRED, Example, metric_spec, param
-from shared_spec.metrics.of_images import OfImages
+from shared_spec.metrics.label_maps import check_ids, check_images, that_count
+from shared_spec.metrics.of_images import OfImages, mean
 from shared_spec.values import TOLERANCE
 
 
@@ -89,9 +90,7 @@ class Calibration(OfImages):
         One channel, (1, *space) or (*space), is the probability of class 1 of two. A pixel counts where weight > 0.
         """
         owner = type(self).__name__
-        if len(probs) != len(targets) or (pixel_weights is not None and len(pixel_weights) != len(targets)):
-            given = ', '.join(str(len(x)) for x in (probs, targets, pixel_weights) if x is not None)
-            raise ValueError(f'{owner}: probs, targets and pixel_weights must have one map for each image, got {given}')
+        check_images(owner, probs, targets, pixel_weights, 'probs')
         images = []  # per image with a valid pixel: probabilities (C, P) and labels (P,)
         for i in range(len(targets)):
             weight = None if pixel_weights is None else pixel_weights[i]
@@ -134,10 +133,9 @@ def valid_pixels(owner, prob, target, weight, num_classes, ignore_index):
     prob, target = np.asarray(prob), np.asarray(target)
     if prob.dtype.kind != 'f':
         raise TypeError(f'{owner}: probs must be maps of floating-point probabilities, got {prob.dtype}')
-    if target.dtype.kind not in 'iub':
-        raise TypeError(f'{owner}: targets must be maps of integer class ids, got {target.dtype}')
-    weight = np.ones(target.shape) if weight is None else np.asarray(weight)
-    if weight.shape != target.shape:
+    check_ids(owner, 'target', target)
+    weight = None if weight is None else np.asarray(weight)
+    if weight is not None and weight.shape != target.shape:
         raise ValueError(f'{owner}: weight must have the shape {target.shape} of target, got {weight.shape}')
     one_channel = num_classes == 2 and prob.shape in (target.shape, (1, *target.shape))
     if not one_channel and prob.shape != (num_classes, *target.shape):
@@ -145,9 +143,7 @@ def valid_pixels(owner, prob, target, weight, num_classes, ignore_index):
             f'{owner}: prob must be (C, *space) = {(num_classes, *target.shape)} to match target {target.shape}, '
             f'got {prob.shape}'
         )
-    valid = weight > 0
-    if ignore_index is not None:
-        valid &= target != ignore_index
+    valid = that_count(target, weight, ignore_index)
     prob = prob.reshape(1 if one_channel else num_classes, *target.shape)[:, valid].astype(np.float64)
     prob[prob == np.inf] = np.nan
     strange = (prob < -TOLERANCE) | (prob > 1 + TOLERANCE)
@@ -165,9 +161,3 @@ def calibration_error(confidence, hit, bins):
         inside = bin_of == b
         error += abs(hit[inside].sum() - confidence[inside].sum())
     return float(error / len(confidence))
-
-
-def mean(values):
-    """Plain mean of what is defined, NaN where nothing is."""
-    values = [v for v in values if v == v]
-    return sum(values) / len(values) if values else float('nan')

@@ -1,16 +1,15 @@
 """Fine-grained overlap metrics: pixel accuracy, and IoU, Dice, ... over the data set, over images and over classes."""
 
-import numpy as np
-
 from shared_spec.checks import Choice, Each, Integer, Real
 from shared_spec.declare import Example, metric_spec, param
-from shared_spec.metrics.of_images import OfImages
+from shared_spec.metrics.label_maps import check_images, check_predicted, label_maps, that_count
+from shared_spec.metrics.of_images import OfMasks, mean
 
 DECILES = tuple(range(10, 101, 10))  # the q over which IQ and CQ are averaged
 
 
 @metric_spec
-class FineGrained(OfImages):
+class FineGrained(OfMasks):
     """Overlap of hard predictions with hard labels, from per-image counts tp, fp, fn of every class.
 
     ``reference`` is written to be read: loops over images and classes, fractions in [0, 1], NaN where nothing is
@@ -73,11 +72,6 @@ class FineGrained(OfImages):
         keras_default=('mIoU',),
     )
     beta: float = param(1.0, Real(low=0, above=True), 'weight of recall in mFscore')
-    present_in: str = param(
-        'target',
-        Choice('target', 'either'),
-        'where a class must occur to be present in an image: in the ground truth, or there or in the prediction',
-    )
 
     examples = {
         'default': Example(dict(num_classes=4), labels=('hard',)),
@@ -99,15 +93,15 @@ class FineGrained(OfImages):
     def reference(self, preds, targets, pixel_weights=None):
         """Name -> fraction of lists of integer id maps, or of stacks (N, *space); a pixel counts where weight > 0."""
         owner = type(self).__name__
-        if len(preds) != len(targets) or (pixel_weights is not None and len(pixel_weights) != len(targets)):
-            given = ', '.join(str(len(x)) for x in (preds, targets, pixel_weights) if x is not None)
-            raise ValueError(f'{owner}: preds, targets and pixel_weights must have one map for each image, got {given}')
+        check_images(owner, preds, targets, pixel_weights)
         images = []  # per image with a valid pixel: a list over classes of (tp, fp, fn)
         for i in range(len(targets)):
             weight = None if pixel_weights is None else pixel_weights[i]
-            pred, target = valid_pixels(owner, preds[i], targets[i], weight, self.ignore_index)
-            if pred.size:
-                images.append(class_counts(owner, pred, target, self.num_classes))
+            pred, target, weight = label_maps(owner, preds[i], targets[i], weight)
+            valid = that_count(target, weight, self.ignore_index)
+            check_predicted(owner, pred[valid], self.num_classes)
+            if valid.any():
+                images.append(class_counts(pred[valid], target[valid], self.num_classes))
         total = [tuple(sum(image[c][k] for image in images) for k in range(3)) for c in range(self.num_classes)]
 
         result = dict(aAcc=pixel_accuracy(total), FWIoU=frequency_weighted_iou(total))
@@ -135,7 +129,7 @@ class FineGrained(OfImages):
         if self.binary and tp + fp + fn == 0:
             return 1.0
         in_target, in_pred = tp + fn > 0, tp + fp > 0
-        if not in_target and not (in_pred and (self.binary or self.present_in == 'either')):
+        if not self.present(in_target, in_pred):
             return float('nan')
         if metric == 'mPrecision' and not in_pred:
             return 0.0
@@ -154,29 +148,8 @@ class FineGrained(OfImages):
         return above / below if below > 0 else float('nan')
 
 
-def valid_pixels(owner, pred, target, weight, ignore_index):
-    """The predicted ids and the labels of the pixels that count, each (P,)."""
-    pred, target = np.asarray(pred), np.asarray(target)
-    for name, ids in (('preds', pred), ('targets', target)):
-        if ids.dtype.kind not in 'iub':
-            raise TypeError(f'{owner}: {name} must be maps of integer class ids, got {ids.dtype}')
-    weight = np.ones(target.shape) if weight is None else np.asarray(weight)
-    if pred.shape != target.shape or weight.shape != target.shape:
-        raise ValueError(
-            f'{owner}: the maps of an image must have one shape, got pred {pred.shape}, target {target.shape}, '
-            f'weight {weight.shape}'
-        )
-    valid = weight > 0
-    if ignore_index is not None:
-        valid &= target != ignore_index
-    return pred[valid], target[valid]
-
-
-def class_counts(owner, pred, target, num_classes):
+def class_counts(pred, target, num_classes):
     """A list over classes of (tp, fp, fn) of one image's valid pixels."""
-    strange = (pred < 0) | (pred >= num_classes)
-    if strange.any():
-        raise ValueError(f'{owner}: predictions must be class ids below {num_classes}, got {pred[strange][0]}')
     counts = []
     for c in range(num_classes):
         tp = int(((pred == c) & (target == c)).sum())
@@ -198,12 +171,6 @@ def frequency_weighted_iou(total):
     if not labelled:
         return float('nan')
     return sum((tp + fn) / labelled * tp / (tp + fp + fn) for tp, fp, fn in total if tp + fn > 0)
-
-
-def mean(values):
-    """Plain mean of what is defined, NaN where nothing is."""
-    values = [v for v in values if v == v]
-    return sum(values) / len(values) if values else float('nan')
 
 
 def lowest(q, values):
