@@ -1,19 +1,44 @@
 """Every loss by its name: ``keras_plugin.losses.JaccardMetricLoss`` and the rest of ``shared_spec.LOSSES``."""
 
-import sys
-
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
-from shared_spec._discover import import_all
+from keras_plugin.losses.compound.combo import ComboLoss
+from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
+from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
+from keras_plugin.losses.compound.weighted_sum import WeightedSumLoss
+from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
+from keras_plugin.losses.region.focal_tversky import FocalTverskyLoss
+from keras_plugin.losses.region.generalized_dice import GeneralizedDiceLoss
+from keras_plugin.losses.region.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
+from keras_plugin.losses.region.jdt import CompatibleTverskyLoss, DiceSemimetricLoss, JaccardMetricLoss
+from keras_plugin.losses.region.log_cosh_dice import LogCoshDiceLoss
+from keras_plugin.losses.region.lovasz import LovaszHingeLoss, LovaszSoftmaxLoss
+from keras_plugin.losses.region.region_mutual_information import RegionMutualInformationLoss
+from keras_plugin.losses.region.robust_t import RobustTLoss
+from keras_plugin.losses.region.sensitivity_specificity import SensitivitySpecificityLoss
+from keras_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
-import_all(sys.modules[__name__])
-
-
-def _classes(base):
-    for cls in base.__subclasses__():
-        if cls.spec_class is not None and cls.__module__.startswith(__name__):
-            yield cls.__name__, cls
-        yield from _classes(cls)
-
-
-globals().update(_classes(Loss))
-__all__ = ['Loss', 'PixelLoss', 'RegionLoss', *sorted(dict(_classes(Loss)))]
+__all__ = [
+    'ComboLoss',
+    'CompatibleTverskyLoss',
+    'DiceSemimetricLoss',
+    'ExponentialLogarithmicLoss',
+    'FocalTverskyLoss',
+    'GeneralizedDiceLoss',
+    'GeneralizedWassersteinDiceLoss',
+    'JaccardMetricLoss',
+    'LogCoshDiceLoss',
+    'Loss',
+    'LovaszHingeLoss',
+    'LovaszSoftmaxLoss',
+    'PixelLoss',
+    'RegionLoss',
+    'RegionMutualInformationLoss',
+    'RobustTLoss',
+    'SensitivitySpecificityLoss',
+    'SoftDiceLoss',
+    'SoftJaccardLoss',
+    'SoftTverskyLoss',
+    'UnifiedFocalLoss',
+    'WeightedCrossEntropyLoss',
+    'WeightedSumLoss',
+]

@@ -1,10 +1,40 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
-import sys
+from mmseg_plugin.losses.compound.combo import ComboLoss
+from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
+from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
+from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
+from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
+from mmseg_plugin.losses.region.focal_tversky import FocalTverskyLoss
+from mmseg_plugin.losses.region.generalized_dice import GeneralizedDiceLoss
+from mmseg_plugin.losses.region.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
+from mmseg_plugin.losses.region.jdt import CompatibleTverskyLoss, DiceSemimetricLoss, JaccardMetricLoss
+from mmseg_plugin.losses.region.log_cosh_dice import LogCoshDiceLoss
+from mmseg_plugin.losses.region.lovasz import LovaszHingeLoss, LovaszSoftmaxLoss
+from mmseg_plugin.losses.region.region_mutual_information import RegionMutualInformationLoss
+from mmseg_plugin.losses.region.robust_t import RobustTLoss
+from mmseg_plugin.losses.region.sensitivity_specificity import SensitivitySpecificityLoss
+from mmseg_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
-from mmseg_plugin.registry import LOSSES
-from shared_spec._discover import import_all
-
-import_all(sys.modules[__name__])
-globals().update(LOSSES)
-__all__ = sorted(LOSSES)
+__all__ = [
+    'ComboLoss',
+    'CompatibleTverskyLoss',
+    'DiceSemimetricLoss',
+    'ExponentialLogarithmicLoss',
+    'FocalTverskyLoss',
+    'GeneralizedDiceLoss',
+    'GeneralizedWassersteinDiceLoss',
+    'JaccardMetricLoss',
+    'LogCoshDiceLoss',
+    'LovaszHingeLoss',
+    'LovaszSoftmaxLoss',
+    'RegionMutualInformationLoss',
+    'RobustTLoss',
+    'SensitivitySpecificityLoss',
+    'SoftDiceLoss',
+    'SoftJaccardLoss',
+    'SoftTverskyLoss',
+    'UnifiedFocalLoss',
+    'WeightedCrossEntropyLoss',
+    'WeightedSumLoss',
+]

@@ -76,10 +76,11 @@ def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=Non
 @functools.lru_cache(maxsize=4)
 def _step(loss, dtype, way):
     """(pred, target, weight) -> value, gradient of a spec in JSON; one for case after case, compiled once for a shape."""
-    return globals()[f'_{backend.backend()}'](build(json.loads(loss), dtype), way)
+    step = {'tensorflow': step_of_tensorflow, 'jax': step_of_jax, 'torch': step_of_torch}[backend.backend()]
+    return step(build(json.loads(loss), dtype), way)
 
 
-def _tensorflow(function, way):
+def step_of_tensorflow(function, way):
     import tensorflow as tf
 
     def step(pred, target, weight):
@@ -93,7 +94,7 @@ def _tensorflow(function, way):
     return lambda pred, target, weight: step(tf.convert_to_tensor(pred), target, weight)
 
 
-def _jax(function, way):
+def step_of_jax(function, way):
     import jax
 
     def scalar(pred, target, weight):
@@ -111,7 +112,7 @@ def _jax(function, way):
     return value_first
 
 
-def _torch(function, way):
+def step_of_torch(function, way):
     import torch
 
     def step(pred, target, weight):
