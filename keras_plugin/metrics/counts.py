@@ -2,17 +2,7 @@
 
 from keras import ops
 
-from keras_plugin.metrics.label_maps import label_maps
 from keras_plugin.metrics.segments import segment_sum
-
-
-def image_counts(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
-    """int32 (N, C, 3) tp, fp, fn of a batch, and the number of counted pixels whose predicted id is no class.
-
-    Inputs as in ``keras_plugin.metrics.label_maps.label_maps``.
-    """
-    maps = label_maps(spec, owner, from_logits, y_true, y_pred, sample_weight)
-    return pair_counts(maps.target, maps.pred, spec.num_classes), maps.wrong
 
 
 def pair_counts(target, pred, c):

@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from keras_plugin import metrics as km
-from keras_plugin.metrics import counts as counts_module
+from keras_plugin.metrics.counts import pair_counts
+from keras_plugin.metrics.label_maps import label_maps
 from keras_plugin.metrics.scores import of_lowest
 from shared_spec import SpecError
 from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
@@ -111,7 +112,8 @@ def case_kinds_of_input():
 
     def counts(y_true, y_pred, weight=None, spec=spec, from_logits=True):
         def call(*x):
-            return counts_module.image_counts(spec, 'MeanIoU', from_logits, *x)
+            maps = label_maps(spec, 'MeanIoU', from_logits, *x)
+            return pair_counts(maps.target, maps.pred, spec.num_classes), maps.wrong
 
         call = jit(call) if BACKEND == 'jax' else call
         found, wrong = call(*(ops.convert_to_tensor(x) for x in (y_true, y_pred, weight) if x is not None))
