@@ -19,10 +19,10 @@ PEERS := $(VENV)/.peers-$(TENSORFLOW)
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test report bench lint clean
+.PHONY: help install demo test report bench lint release-check clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## both worlds, the demo and the tests into .venv, at the versions of constraints.txt
 
@@ -62,6 +62,9 @@ lint: install  ## ruff: check and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+release-check:  ## wheel and sdist in fresh environments, with either world alone
+	PYTHON=$(PYTHON) TENSORFLOW=$(TENSORFLOW) .ci/release-check
+
 clean:  ## remove everything that the targets above made
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out bench_out
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out bench_out release-check
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
