@@ -5,6 +5,7 @@ unless the tie is exact.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -26,11 +27,11 @@ class Case:
     smooth: bool = True  # False: the inputs sit on a kink, where only values can be compared
     step: float = None  # of the central differences, where the usual one drowns in the rounding of a large value
 
-    @property
+    @functools.cached_property
     def channels(self):
         return 'one' if self.pred.shape[1] == 1 else 'many'
 
-    @property
+    @functools.cached_property
     def labels(self):
         if self.channels == 'one':
             return 'soft' if self.target.dtype.kind == 'f' else 'hard'
