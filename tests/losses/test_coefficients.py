@@ -10,6 +10,8 @@ from tests.losses.coefficients import CASES, IDS, LOW, inputs
 from tests.support.frameworks import axis
 from tests.support.same import TOLERANCES, assert_gradient, assert_same
 
+EACH = pytest.mark.parametrize('k', range(len(CASES)), ids=IDS)
+
 
 def spec_of(k):
     name, params, _ = CASES[k]
@@ -29,32 +31,33 @@ def test_reference_by_hand():
     assert LOSSES['LovaszHingeLoss'](loss_weight=0.0).reference(pred, target) == 0
 
 
-def test_reference_as_with_finite_logits():
-    for k, (_, _, channels) in enumerate(CASES):
-        value, low = (spec_of(k).reference(*inputs(channels, x)) for x in (-np.inf, LOW))
-        assert_same(value, low, 'float64', IDS[k])
-        pred, target = inputs(channels, -np.inf)
-        pred[0, 0, 3, 3] = np.nan
-        assert math.isnan(spec_of(k).reference(pred, target)), IDS[k]
+@EACH
+def test_reference_as_with_finite_logits(k):
+    channels = CASES[k][2]
+    value, low = (spec_of(k).reference(*inputs(channels, x)) for x in (-np.inf, LOW))
+    assert_same(value, low, 'float64', IDS[k])
+    pred, target = inputs(channels, -np.inf)
+    pred[0, 0, 3, 3] = np.nan
+    assert math.isnan(spec_of(k).reference(pred, target)), IDS[k]
 
 
+@EACH
 @pytest.mark.parametrize('where', ['torch', 'torch_fused', 'eyes_shut', 'eyes_shut_fused'])
-def test_pytorch(where):
+def test_pytorch(where, k):
     pytest.importorskip('mmseg', reason='mmseg is not installed')
     from tests.losses.test_values import counted_channels, run
 
-    for k, (_, params, channels) in enumerate(CASES):
-        spec = spec_of(k)
-        value, slope = run(where, spec, *inputs(channels, -np.inf), None)
-        low, low_slope = run(where, spec, *inputs(channels, LOW), None)
-        assert_same(value, low, 'float64', IDS[k])
-        assert_gradient(slope, low_slope, 'float64', IDS[k])
-        assert_same(value, spec.reference(*inputs(channels, -np.inf)), 'float64', IDS[k])
-        pred, target = inputs(channels, -np.inf)
-        pred[0, 0, 3, 3] = np.nan
-        value, slope = run(where, spec, pred, target, None)
-        slope = np.isnan(counted_channels(spec, slope))
-        assert np.isnan(value) and slope.any() and (slope.all() or params.get('activation') == 'sigmoid'), IDS[k]
+    (_, params, channels), spec = CASES[k], spec_of(k)
+    value, slope = run(where, spec, *inputs(channels, -np.inf), None)
+    low, low_slope = run(where, spec, *inputs(channels, LOW), None)
+    assert_same(value, low, 'float64', IDS[k])
+    assert_gradient(slope, low_slope, 'float64', IDS[k])
+    assert_same(value, spec.reference(*inputs(channels, -np.inf)), 'float64', IDS[k])
+    pred, target = inputs(channels, -np.inf)
+    pred[0, 0, 3, 3] = np.nan
+    value, slope = run(where, spec, pred, target, None)
+    slope = np.isnan(counted_channels(spec, slope))
+    assert np.isnan(value) and slope.any() and (slope.all() or params.get('activation') == 'sigmoid'), IDS[k]
 
 
 def test_pytorch_map_and_parameters():

@@ -41,7 +41,7 @@ def test_derivatives_are_those_of_one_hot_labels(name, from_logits, space, frame
 
 
 @pytest.mark.parametrize('framework', axis('keras_jax'))
-def test_no_one_hot_array_in_memory(framework, worker):
+def test_no_one_hot_array_of_jaccard_metric_in_memory(framework, worker):
     """One array of probabilities beside the gradient; one-hot labels in float32 would be another one."""
     logits, _ = worker.call('tests.losses.keras_calls:temporary_memory', shape=[1, 256, 256, 19])
     assert 0.9 < logits < 1.6

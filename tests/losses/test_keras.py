@@ -40,7 +40,7 @@ def test_saved_models_of_every_loss_reload_in_another_process(framework, worker,
 
 
 @pytest.mark.slow_on('keras_jax')
-def test_fit_learns_nu_and_the_file_keeps_it(framework, worker, tmp_path):
+def test_fit_learns_nu_of_robust_t_and_the_file_keeps_it(framework, worker, tmp_path):
     path = str(tmp_path / 'robust.keras')
     found = ask(worker, 'learn_nu', path=path)[0]
     start, trained, loaded, trained_further, left_alone = found['nus']
@@ -54,7 +54,7 @@ def test_fit_learns_nu_and_the_file_keeps_it(framework, worker, tmp_path):
         assert ask(other, 'learnt_nu', path=path)[0] == dict(nu=trained, own=True)
 
 
-def test_a_nu_that_fit_could_not_train_is_refused(framework, worker):
+def test_a_nu_of_robust_t_that_fit_could_not_train_is_refused(framework, worker):
     found = ask(worker, 'wrong_layers')[0]
     assert found['none'].startswith(
         'SpecError: RobustTLoss: learn_nu=True needs layer, a keras_plugin.layers.DegreesOf'
@@ -89,7 +89,7 @@ def test_wrong_input_gets_one_sentence(framework, worker):
     assert found['sum_positions'].startswith('TypeError: ') and 'positional argument' in found['sum_positions']
 
 
-def test_sample_weight_acts_on_pixels_and_images(framework, worker):
+def test_sample_weight_of_jaccard_metric_acts_on_pixels_and_images(framework, worker):
     alone, by_image, by_pixel, by_pixel1 = ask(worker, 'sample_weights')[0]
     for value in (by_image, by_pixel, by_pixel1):
         assert_same(value, alone, 'float32')

@@ -17,7 +17,7 @@ def ask(worker, function, **arguments):
 
 
 @BACKENDS
-def test_reductions_of_cross_entropy_have_the_weights_of_the_whole_batch(framework, worker):
+def test_reductions_of_weighted_cross_entropy_have_the_weights_of_the_whole_batch(framework, worker):
     _, found = ask(worker, 'cross_entropies')
     assert len(found) == 4 * 3 * 2
     for name, got in found.items():

@@ -88,6 +88,7 @@ def test_a_typo_is_refused_by_name():
         build('JaccardMetricLoss')(Z, Y, wieght=3)
 
 
+@pytest.mark.parametrize('name', ['JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'GeneralizedDiceLoss'])
 @pytest.mark.parametrize(
     ('call', 'error', 'words'),
     [
@@ -101,21 +102,20 @@ def test_a_typo_is_refused_by_name():
         (dict(ignore_index=1), ValueError, 'ignore_index=1 given at the call is one of the 3 classes'),
     ],
 )  # fmt: skip
-def test_wrong_inputs_get_one_sentence(call, error, words):
-    for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'GeneralizedDiceLoss'):
-        with pytest.raises(error) as caught:
-            build(name)(**{'pred': Z, 'target': Y, **call})
-        assert words in str(caught.value) and str(caught.value).startswith(name) and '\n' not in str(caught.value)
+def test_wrong_inputs_get_one_sentence(name, call, error, words):
+    with pytest.raises(error) as caught:
+        build(name)(**{'pred': Z, 'target': Y, **call})
+    assert words in str(caught.value) and str(caught.value).startswith(name) and '\n' not in str(caught.value)
 
 
-def test_what_is_no_tensor_gets_one_sentence():
-    for name in LOSSES:
-        z, y = inputs(name)
-        for call, words in ((dict(pred=z.numpy(), target=y), 'pred must be a torch.Tensor, got ndarray'),
-                            (dict(pred=z, target=None), 'target must be a torch.Tensor, got NoneType'),
-                            (dict(pred=z, target=y, weight=[1.0, 2.0]), 'weight must be a torch.Tensor, got list')):  # fmt: skip
-            with pytest.raises(TypeError, match=words):
-                build(name)(**call)
+@pytest.mark.parametrize('name', list(LOSSES))
+def test_what_is_no_tensor_gets_one_sentence(name):
+    z, y = inputs(name)
+    for call, words in ((dict(pred=z.numpy(), target=y), 'pred must be a torch.Tensor, got ndarray'),
+                        (dict(pred=z, target=None), 'target must be a torch.Tensor, got NoneType'),
+                        (dict(pred=z, target=y, weight=[1.0, 2.0]), 'weight must be a torch.Tensor, got list')):  # fmt: skip
+        with pytest.raises(TypeError, match=words):
+            build(name)(**call)
 
 
 def test_a_weighted_sum_of_losses_that_are_made():
@@ -172,7 +172,7 @@ CROSS_ENTROPIES = {
 
 
 @pytest.mark.parametrize('params', CROSS_ENTROPIES.values(), ids=CROSS_ENTROPIES)
-def test_reductions_of_cross_entropy_have_the_weights_of_the_whole_batch(params):
+def test_reductions_of_weighted_cross_entropy_have_the_weights_of_the_whole_batch(params):
     loss, weight = build('WeightedCrossEntropyLoss', label_smoothing=0.1, **params), torch.rand(2, 4, 5)
     arrays = [x.double().numpy() if x is not Y else x.numpy() for x in (Z, Y, weight)]
     rows = loss.spec.reference(*arrays, reduction='none')

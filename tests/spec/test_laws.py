@@ -257,7 +257,7 @@ def test_nothing_valid_costs_nothing(name, loss):
     assert loss(name, {}, z, y, np.zeros(2)) == 0.0
 
 
-def test_at_a_tie_the_gradient_splits_evenly():
+def test_at_a_tie_the_gradient_of_compatible_tversky_splits_evenly():
     """p = y: d/dp of (alpha*fp + beta*fn)/(|y| + smooth) is (alpha - beta) / 2 / (|y| + smooth), by hand."""
     pytest.importorskip('torch')
     from segparity.parity.torch_side import value_and_gradient
