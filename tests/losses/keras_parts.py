@@ -77,6 +77,55 @@ def warned_of_compilation(arrays):
     return [str(w.message) for w in caught], {}
 
 
+def ways_of_tensorflow(arrays):
+    """Way of the checks -> whether a step runs eagerly, and whether XLA compiles it."""
+    import tensorflow as tf
+
+    from keras_plugin.tensorflow_replicas import in_xla
+    from segparity.parity import keras_side
+
+    found = {}
+
+    def loss(target, pred, weight):
+        found[way] = [tf.executing_eagerly(), in_xla()]
+        return ops.sum(target * pred)
+
+    for way in ('eager', 'graph', 'xla'):
+        value, gradient = keras_side.step_of_tensorflow(loss, way)(
+            np.ones((1, 2), 'float32'), np.full((1, 2), 3.0, 'float32'), None
+        )
+        found[way] += [float(value), np.asarray(gradient).tolist()]
+    return found, {}
+
+
+def unfinished(arrays):
+    """What a loss says that does not say what it is."""
+
+    class Unfinished(keras_plugin.losses.Loss):
+        spec_class = LOSSES['SoftDiceLoss']
+
+        def __init__(self, name=None, reduction='mean', dtype=None):
+            super().__init__(locals())
+
+    z, y = data()
+    try:
+        Unfinished()(y, ops.softmax(z))
+    except NotImplementedError as error:
+        return str(error), {}
+
+
+def many_images_fit(arrays):
+    """The loss of 40 images, more than a batch of Keras', through ``fit`` of the checks, and by itself."""
+    from segparity.parity import keras_side
+
+    rng = np.random.default_rng(0)
+    given = dict(pred=rng.normal(0, 1, (40, 2, 3)).astype('float32'), target=rng.integers(0, 2, (40, 3)))
+    spec = LOSSES['SoftDiceLoss']().to_dict()
+    fitted, both = keras_side.fit(given, spec, jit=False)
+    value, gradient = keras_side.value_and_gradient(given, spec)[1].values()
+    return [fitted, float(both['value']), float(value)], dict(fit=both['gradient'], step=gradient)
+
+
 def sums_with_a_foreign_loss(arrays):
     """Whether a sum with a loss from elsewhere has a spec, and the value of a sum of it beside that by hand."""
     z, y = data()

@@ -64,6 +64,28 @@ def test_a_compiled_step_warns_that_nothing_can_look(framework, worker):
     assert said.endswith('model.compile(jit_compile=False) raises the sentence that says what is wrong')
 
 
+@pytest.mark.parametrize('framework', axis('keras_tensorflow'))
+def test_the_ways_of_tensorflow_are_what_they_are_called(framework, worker):
+    found, _ = ask(worker, 'ways_of_tensorflow')
+    assert found == {
+        'eager': [True, False, 6.0, [[3.0, 3.0]]],
+        'graph': [False, False, 6.0, [[3.0, 3.0]]],
+        'xla': [False, True, 6.0, [[3.0, 3.0]]],
+    }
+
+
+@BACKENDS
+def test_a_loss_that_says_nothing_of_its_value_is_named(framework, worker):
+    assert ask(worker, 'unfinished')[0] == 'Unfinished'
+
+
+@pytest.mark.parametrize('framework', axis('keras_torch', 'keras_tensorflow'))
+def test_fit_of_the_checks_takes_all_images_at_once(framework, worker):
+    (fitted, evaluated, value), gradients = ask(worker, 'many_images_fit')
+    assert_same([fitted, evaluated], [value, value], 'float32')
+    assert_same(gradients['fit'], gradients['step'], 'float32_gradient')
+
+
 @BACKENDS
 def test_a_sum_with_a_foreign_loss_has_no_spec_and_may_be_a_part(framework, worker):
     found, _ = ask(worker, 'sums_with_a_foreign_loss')

@@ -14,6 +14,8 @@ from mmseg.registry import MODELS  # noqa: E402
 
 import mmseg_plugin  # noqa: E402, F401
 from mmseg_plugin import overlap  # noqa: E402
+from mmseg_plugin.kernels.overlap import choice  # noqa: E402
+from mmseg_plugin.losses.base import Loss  # noqa: E402
 from shared_spec import LOSSES, SpecError  # noqa: E402
 from tests.support.same import assert_same  # noqa: E402
 
@@ -203,3 +205,39 @@ def test_all_ignored_keeps_the_graph(name):
     value = build(name)(z, torch.full_like(y, 255), ignore_index=255)
     value.backward()
     assert value.item() == 0 and torch.equal(z.grad, torch.zeros_like(z))
+
+
+def test_a_label_to_ignore_that_the_labels_cannot_hold_ignores_nothing():
+    """PyTorch would compare bytes with 300 as with 44, and with -1 as with 255."""
+    generator = torch.Generator().manual_seed(0)
+    z, y = torch.randn(2, 50, 6, generator=generator), torch.randint(50, (2, 6), generator=generator)
+    y[0, :3] = 44
+    want = MODELS.build(dict(type='SoftDiceLoss'))(z, y)
+    for label in (300, -212, 44 + 2**32):
+        value = MODELS.build(dict(type='SoftDiceLoss', ignore_index=label))(z, y.to(torch.uint8))
+        torch.testing.assert_close(value, want, msg=str(label))
+
+
+def test_a_loss_that_says_nothing_of_its_value_is_named():
+    class Unfinished(Loss):
+        spec_class = LOSSES['SoftDiceLoss']
+
+        def __init__(self):
+            super().__init__(dict(loss_name='loss_unfinished'))
+
+    with pytest.raises(NotImplementedError, match='Unfinished'):
+        Unfinished()(torch.zeros(1, 2, 3), torch.zeros(1, 3, dtype=torch.long))
+
+
+@pytest.mark.parametrize('mode', ['plain', 'fused'])
+def test_the_overlap_of_a_tiny_probability_is_not_lost_beside_its_label(mode, monkeypatch):
+    """(|p| + |y| - |p - y|) / 2 in float32 would be 0 there, and the loss infinite."""
+    monkeypatch.setattr(choice, 'MODE', mode)
+    z = torch.zeros(1, 2, 64)
+    z[:, 0] = 20.0  # 2e-9 for the other class
+    y = torch.zeros(1, 2, 64)
+    y[:, 1] = 1.0
+    config = dict(type='JaccardMetricLoss', log_loss=True, smooth=0.0, classes=[1])
+    value = MODELS.build(config)(z, y)
+    torch.testing.assert_close(value, MODELS.build(config)(z.double(), y.double()).float(), rtol=1e-5, atol=0)
+    assert 19.9 < value < 20.1

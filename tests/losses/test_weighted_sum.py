@@ -1,7 +1,9 @@
 """WeightedSumLoss by hand, on the reference."""
 
+import numpy as np
+
 from shared_spec import LOSSES
-from tests.losses.by_hand import LABEL, PRED, loss
+from tests.losses.by_hand import LABEL, PRED, loss, of_logits
 from tests.support.same import assert_same
 
 
@@ -11,3 +13,9 @@ def test_weighted_sum():
     assert LOSSES['WeightedSumLoss'](parts, weights=[0.2, 3], loss_weight=2) == spec  # the losses need no name
     want = 2 * (0.2 * loss('WeightedCrossEntropyLoss') + 3 * loss('SoftDiceLoss'))
     assert_same(spec.reference(PRED, LABEL), want, 'float64')
+
+
+def test_weighted_sum_without_losses_is_a_quarter_of_cross_entropy_and_three_of_jaccard():
+    z, y = np.log(PRED.clip(0.1, 0.9)), LABEL
+    want = 0.25 * of_logits('WeightedCrossEntropyLoss', z, y) + 0.75 * of_logits('JaccardMetricLoss', z, y)
+    assert_same(of_logits('WeightedSumLoss', z, y), want, 'float64')

@@ -104,7 +104,7 @@ def test_gradcheck(operator, labels, activation, flavour, weight):
 )
 @pytest.mark.parametrize('classes', [1, 2, 4, 13])
 @pytest.mark.parametrize('weight', [None, 'mask', 'weights'])
-@pytest.mark.parametrize(('labels', 'activation', 'flavour'), [*CALLS, ('soft', 'none', 'metric'), ('hard', 'none', 'product')])  # fmt: skip
+@pytest.mark.parametrize(('labels', 'activation', 'flavour'), [*CALLS, ('soft', 'none', 'metric'), ('hard', 'none', 'product'), ('soft', 'none', 'exact')])  # fmt: skip
 def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, share, layout, monkeypatch):
     monkeypatch.setattr(overlap_cpu, 'SHARE', share)
     pred, target, w = inputs(labels, weight, classes, activation=activation)

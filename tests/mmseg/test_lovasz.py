@@ -80,7 +80,29 @@ def test_pixels_of_one_weight_are_pixels_of_weight_one(name, solvers):
     assert torch.equal(value, want) and torch.equal(gradient, want_gradient)
     value_and_gradient(name, z, y, per_image=False, weight=torch.rand(y.shape))
     value_and_gradient(name, z, y, per_image=True, weight=torch.tensor([1.0, 2.0, 3.0]))
-    assert solvers == ['solve_in_numpy', 'solve_in_numpy', 'solve_blocks', 'solve_in_numpy']
+    value_and_gradient(name, z, y, per_image=True, weight=torch.rand(y.shape))
+    assert solvers == ['solve_in_numpy', 'solve_in_numpy', 'solve_blocks', 'solve_in_numpy', 'solve_blocks']
+
+
+@pytest.mark.parametrize('name', [SOFTMAX, HINGE])
+def test_a_block_is_a_class_at_least(name, solvers, monkeypatch):
+    z, y = inputs(1 if name == HINGE else 4)
+    want, want_gradient = value_and_gradient(name, z.double(), y)
+    monkeypatch.setattr(lovasz_extension, 'BLOCK', 1)
+    monkeypatch.setattr(lovasz_extension, 'CHUNK', 1)
+    value, gradient = value_and_gradient(name, z.double(), y)
+    assert solvers == ['solve_blocks', 'solve_blocks']
+    torch.testing.assert_close(value, want)
+    torch.testing.assert_close(gradient, want_gradient)
+
+
+def test_a_hinge_keeps_its_slope_alone():
+    z, y = inputs(1)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        value = MODELS.build(dict(type=HINGE, ignore_index=255))(z.requires_grad_(), y)
+    assert sum(t.numel() for t in kept if t.is_floating_point() and t.numel() >= z.numel()) == z.numel()
+    value.backward()
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])

@@ -11,7 +11,9 @@ from segparity.cli import main
 from segparity.parity import check
 from segparity.parity.check import Row
 from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError
+from segparity.parity.large import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
+from segparity.parity.replay import applies
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
 from segparity.parity.ways import WAYS, large_plan, plan, replays
 from shared_spec import LOSSES, SpecError
@@ -274,4 +276,7 @@ def test_every_way_replays_inputs_that_are_no_numbers_and_huge_ones():
                 replayed = {c for e, c in plan(name) if replays(framework, way, name, e, c)}
                 found = {c.removeprefix('one_channel_') for c in replayed}
                 assert {'not_a_number', 'huge_logits'} <= found, (framework, way, name)
+    for name in LOSSES:
+        for example, case in large_plan(name):
+            assert applies(LOSSES[name], LOSSES[name].examples[example], LARGE[case]()), (name, example, case)
     assert {'large_weighted', 'large_soft', 'large_many_classes'} <= {c for _, c in large_plan('SoftDiceLoss')}

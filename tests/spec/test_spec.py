@@ -80,6 +80,7 @@ def test_takes_what_a_config_hands_over():
         ('JaccardMetricLoss', dict(granularity={'I': 0, 'C': 0}), 'granularity must be'),
         ('JaccardMetricLoss', dict(granularity={'I': -1}), 'granularity must be'),
         ('JaccardMetricLoss', dict(granularity={}), 'granularity must be'),
+        ('JaccardMetricLoss', dict(granularity={'D': 1, 'i': 1}), "got {'D': 1, 'i': 1}, did you mean 'I'?"),
         ('JaccardMetricLoss', dict(classes='presnt'), "did you mean 'present'?"),
         ('JaccardMetricLoss', dict(classes=[1, 1]), 'a list of different class ids'),
         ('JaccardMetricLoss', dict(classes=[]), 'a list of different class ids'),

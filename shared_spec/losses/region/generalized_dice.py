@@ -74,7 +74,7 @@ class GeneralizedDiceLoss(PerBatchOrImage):
             return 0.0
         w = w / w.sum()
         top, bottom = (w * tp).sum() + self.smooth, (w * (tp + fp / 2 + fn / 2)).sum() + self.smooth
-        return 1 - top / bottom if bottom > 0 else 0.0
+        return 1 - top / bottom
 
     def of_batch(self, batch):
         """The loss of a ``Batch``."""
