@@ -57,10 +57,11 @@ $(PEERS): $(STAMP)
 bench: $(PEERS)  ## time, memory and accuracy beside MONAI, segmentation_models_pytorch and others, into bench_out
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-lint: install  ## ruff: check and format
-	$(PIP) ruff
+lint: install  ## ruff: check and format; mypy: types
+	$(PIP) ruff mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 release-check:  ## wheel and sdist in fresh environments, with either world alone
 	PYTHON=$(PYTHON) TENSORFLOW=$(TENSORFLOW) .ci/release-check

@@ -3,6 +3,7 @@
 A worker of the same framework is then that fork itself, so that no test starts a process and imports a host again.
 """
 
+import contextlib
 import gc
 import hashlib
 import importlib
@@ -76,7 +77,7 @@ def serve(framework):
         importlib.import_module(name)
     if framework == 'torch':
         import_mmseg()
-    assert not {name.partition('.')[0] for name in sys.modules} & set(OURS)  # noqa: S101  or mistakes were not seen
+    assert not {name.partition('.')[0] for name in sys.modules} & set(OURS)  # or mistakes were not seen
     gc.freeze()  # or every fork would copy what it looks at
     for line in sys.stdin:
         answers.write(json.dumps(in_a_fork(framework, json.loads(line))) + '\n')
@@ -110,10 +111,8 @@ def in_a_fork(framework, request):
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # workers that it left
-    except ProcessLookupError:
-        pass
     if answer.exists():
         return json.loads(answer.read_text())
     last = log.with_suffix('.test')
@@ -237,7 +236,7 @@ class Plugin:
     def trace(self, frame, event, argument):
         code = frame.f_code
         calls = self.calls[code] = self.calls.get(code, 0) + 1
-        if calls == 1 and not code.co_filename.startswith(self.measured) or calls > ENOUGH:
+        if (calls == 1 and not code.co_filename.startswith(self.measured)) or calls > ENOUGH:
             self.calls[code] = ENOUGH
             return None
         return self.line

@@ -72,7 +72,7 @@ def test_one_file_that_fetches_nothing(made):
     text, _ = made
     page = Page(text)
     assert page.fetched == [] and page.open == [] and '@import' not in text
-    assert {url for url in re.findall(r'https?://[^"\'\s<]+', text)} <= {
+    assert set(re.findall(r'https?://[^"\'\s<]+', text)) <= {
         'http://www.w3.org/2000/svg',
         'http://www.w3.org/1999/xlink',
     }

@@ -43,7 +43,7 @@ def test_mistakes_are_small_and_none_is_in_a_text():
     }
     lines = {m.line for m in mutants('f.py', SOURCE.encode())}
     assert lines == {6, 8, 9, 10, 11}
-    assert [m for m in mutants('f.py', SOURCE.encode()) if m.line == 9][0].new == 'pass'
+    assert next(m for m in mutants('f.py', SOURCE.encode()) if m.line == 9).new == 'pass'
 
 
 def test_applied_changes_the_one_piece():

@@ -132,12 +132,12 @@ def test_a_name_that_is_no_text(tmp_path, capsys):
         os.rename(os.path.join(folder, 'a', '000.png'), os.fsencode(folder) + b'/a/\xff.png')
     files = '--json', tmp_path / 'j.json', '--state', tmp_path / 's.npz', '--per-image'
     for table in (tmp_path / 't.csv', tmp_path / 't.parquet'):
-        code, out, err = run(capsys, 'evaluate', *folders, *FOUR, *files, table)
+        code, _, err = run(capsys, 'evaluate', *folders, *FOUR, *files, table)
         assert code == 0 and not err
         assert run(capsys, 'merge', tmp_path / 's.npz', '--quiet') == (0, '', '')
         pytest.importorskip('matplotlib')
         page = '--out', tmp_path / 'a.html', '--json', tmp_path / 'a.json', '--worst', '1'
-        code, out, err = run(capsys, 'audit', table, *page)
+        code, _, err = run(capsys, 'audit', table, *page)
         assert code == 0 and not err
         (model,) = json.loads((tmp_path / 'a.json').read_text())['models'].values()
         assert list(model['image_iou']) == [r'a/\udcff', 'b/001']

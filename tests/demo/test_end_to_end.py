@@ -109,7 +109,7 @@ def test_an_ended_demo_leaves_nobody_behind_and_goes_on(tmp_path, how):
 def test_a_demo_killed_while_it_writes_the_data_goes_on(tmp_path, moment):
     out = tmp_path / 'out'
     process = demo(out)
-    wait_for(lambda: (out / moment).exists(), process)
+    wait_for((out / moment).exists, process)
     process.kill()
     process.communicate(timeout=60)
     finished(demo(out))

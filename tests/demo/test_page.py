@@ -82,7 +82,7 @@ def test_the_page_fetches_nothing(folder, small):
     links.feed(text)
     assert links.fetched == [] and links.open == []
     assert 'url(http' not in text and '@import' not in text and '<script' not in text
-    assert {url for url in re.findall(r'https?://[^"\s<]+', text)} <= {
+    assert set(re.findall(r'https?://[^"\s<]+', text)) <= {
         'http://www.w3.org/2000/svg',
         'http://www.w3.org/1999/xlink',
     }

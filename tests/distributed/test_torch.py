@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip('torch', reason='needs PyTorch')
 pytest.importorskip('mmseg', reason='needs MMSegmentation')
 
-from mmseg_plugin.kernels.overlap import choice  # noqa: E402
-from tests.distributed.cases import LOCAL, SLOW, cases, of_three  # noqa: E402
-from tests.distributed.launch import torchrun  # noqa: E402
-from tests.distributed.torch_model import train  # noqa: E402
-from tests.support.same import assert_same  # noqa: E402
+from mmseg_plugin.kernels.overlap import choice
+from tests.distributed.cases import LOCAL, SLOW, cases, of_three
+from tests.distributed.launch import torchrun
+from tests.distributed.torch_model import train
+from tests.support.same import assert_same
 
 pytestmark = pytest.mark.xdist_group('torchrun')
 CASES = cases()

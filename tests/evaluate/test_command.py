@@ -218,19 +218,33 @@ def test_the_per_image_table(tmp_path, capsys):
     for suffix in ('.csv', '.parquet'):
         evaluated(capsys, *folders, *ONE, '--all', '--metrics', 'mIoU', '--per-image', tmp_path / f't{suffix}')
         table = read_table(tmp_path / f't{suffix}')
-        assert (
-            list(table)
-            == (
-                'image target_file pred_file class_id class_name present tp fp fn Acc IoU Dice BoundaryIoU HD HD95 ASSD SCE ECE'
-            ).split()
-        )
+        assert list(table) == [
+            'image',
+            'target_file',
+            'pred_file',
+            'class_id',
+            'class_name',
+            'present',
+            'tp',
+            'fp',
+            'fn',
+            'Acc',
+            'IoU',
+            'Dice',
+            'BoundaryIoU',
+            'HD',
+            'HD95',
+            'ASSD',
+            'SCE',
+            'ECE',
+        ]
         assert table.image.tolist() == [i for i in ('a/000', 'a/002', 'b/001') for _ in range(CLASSES)]
         pred, target = probs[1].argmax(0), targets[1]
         row = table[(table.image == 'b/001') & (table.class_id == 2)].iloc[0]
         valid = target != IGNORED
         tp, either = (((pred == 2) & (target == 2)).sum(), (valid & ((pred == 2) | (target == 2))).sum())
         assert (row.tp, row.IoU) == (tp, tp / either) and row.pred_file.endswith('pred/b/001.npz')
-        assert row.ECE == pytest.approx(reference('Calibration', probs[1:2], targets[1:2], **COMMON)['ECED'], abs=1e-8)
+        assert pytest.approx(reference('Calibration', probs[1:2], targets[1:2], **COMMON)['ECED'], abs=1e-8) == row.ECE
 
 
 def test_reduce_zero_label(tmp_path, capsys):

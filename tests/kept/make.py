@@ -182,8 +182,7 @@ def evaluate_files():
     with open(HERE / 'run.journal', 'wb') as stream:
         payloads = [json.dumps({'format': 1, 'key': settings.key()}).encode()]
         payloads += [packed(image, [['PRED', 0, 0], ['GT', 0, 0]], totals.rows[image]) for image in totals.images[:2]]
-        for payload in payloads:
-            stream.write(HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload)
+        stream.writelines(HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload for payload in payloads)
 
 
 if __name__ == '__main__':

@@ -5,7 +5,7 @@ import numpy as np
 from shared_spec import LOSSES
 
 CROSS_ENTROPY, DICE = dict(type='WeightedCrossEntropyLoss'), dict(type='SoftDiceLoss')
-# (name, parameters, channels)
+# each with its name, parameters and number of channels
 CASES = [
     *((name, dict(loss_weight=0.0), 1 if 'many' not in LOSSES[name].channels else 3) for name in LOSSES),
     ('WeightedCrossEntropyLoss', dict(loss_weight=0.0), 1),

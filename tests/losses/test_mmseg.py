@@ -10,14 +10,14 @@ import pytest
 torch = pytest.importorskip('torch', reason='needs PyTorch')
 pytest.importorskip('mmseg', reason='needs MMSegmentation')
 
-from mmseg.registry import MODELS  # noqa: E402
+from mmseg.registry import MODELS
 
-import mmseg_plugin  # noqa: E402, F401
-from mmseg_plugin import overlap  # noqa: E402
-from mmseg_plugin.kernels.overlap import choice  # noqa: E402
-from mmseg_plugin.losses.base import Loss  # noqa: E402
-from shared_spec import LOSSES, SpecError  # noqa: E402
-from tests.support.same import assert_same  # noqa: E402
+import mmseg_plugin  # noqa: F401
+from mmseg_plugin import overlap
+from mmseg_plugin.kernels.overlap import choice
+from mmseg_plugin.losses.base import Loss
+from shared_spec import LOSSES, SpecError
+from tests.support.same import assert_same
 
 HOST = {'loss_name', 'reduction'}
 Z = torch.tensor(np.random.default_rng(0).normal(0, 1, (2, 3, 4, 5)), dtype=torch.float32)

@@ -324,7 +324,9 @@ def test_several_channels_of_sigmoid_may_be_labelled():
 @IN_TORCH
 @pytest.mark.parametrize('reduction', ['mean', 'none'])
 @pytest.mark.parametrize(
-    'avg_factor', [0, -2.0, float('nan'), float('inf'), 10**400, -(10**5000)], ids='0 -2 nan inf huge -huge'.split()
+    'avg_factor',
+    [0, -2.0, float('nan'), float('inf'), 10**400, -(10**5000)],
+    ids=['0', '-2', 'nan', 'inf', 'huge', '-huge'],
 )
 def test_avg_factor_is_a_divisor(avg_factor, reduction, where):
     """One that 'none' does not divide by as well."""

@@ -44,7 +44,7 @@ class Golden:
         if self.check == 'city':
             return {'mIoUD': self.expected['averageScoreClasses']}
         if self.check == 'mmseg':
-            means = {f'm{n}D': np.nanmean(v) for n, v in self.per_class().items() if not self.params['nan_to_num'] == 0}
+            means = {f'm{n}D': np.nanmean(v) for n, v in self.per_class().items() if self.params['nan_to_num'] != 0}
             return {'aAcc': self.expected['raw.aAcc'], 'FWIoU': self.expected['formula.FWIoU'], **means}
         return {}
 

@@ -1,5 +1,7 @@
 """The mergeable state of calibration: equal however the images are split, exact, kept as plain arrays."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -77,7 +79,7 @@ def test_neither_the_order_of_pixels_nor_the_chunks_change_a_digit(order, chunk)
 @given(cuts=st.lists(st.integers(0, len(PROBS)), max_size=4))
 def test_images_without_identity_are_all_kept(cuts):
     edges = [0, *sorted(cuts), len(PROBS)]
-    states = [state_of(range(a, b), identified=False) for a, b in zip(edges, edges[1:])]
+    states = [state_of(range(a, b), identified=False) for a, b in itertools.pairwise(edges)]
     identical(CalibrationState(4).merge(*states).results(SPEC), WHOLE)
     twice = state_of(range(3), identified=False).merge(state_of(range(3), identified=False))
     assert len(twice) == 6

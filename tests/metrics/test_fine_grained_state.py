@@ -1,5 +1,7 @@
 """The mergeable state: equal however the images are split, exact past 2^31 pixels, kept as plain arrays."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,7 +52,7 @@ def test_any_split_with_any_repetition_gives_the_same_last_digit(shards, rest, o
 @given(cuts=st.lists(st.integers(0, len(PREDS)), max_size=4))
 def test_images_without_identity_are_all_kept(cuts):
     edges = [0, *sorted(cuts), len(PREDS)]
-    states = [state_of(range(a, b), identified=False) for a, b in zip(edges, edges[1:])]
+    states = [state_of(range(a, b), identified=False) for a, b in itertools.pairwise(edges)]
     identical(FineGrainedState(4).merge(*states).results(SPEC), WHOLE)
     twice = state_of(range(3), identified=False).merge(state_of(range(3), identified=False))
     assert len(twice) == 6

@@ -21,9 +21,9 @@ BACKENDS = {
     'keras_torch': dict(KERAS_BACKEND='torch'),
 }
 SOURCE = '\n'.join(path.read_text() for path in sorted(HERE.glob('keras_*cases.py')))
-EVERYWHERE = re.findall(r'^def (case_(?!tensorflow|torch)\w+)', SOURCE, re.M)
-TENSORFLOW = re.findall(r'^def (case_tensorflow\w+)', SOURCE, re.M)
-TORCH = re.findall(r'^def (case_torch\w+)', SOURCE, re.M)
+EVERYWHERE = re.findall(r'^def (case_(?!tensorflow|torch)\w+)', SOURCE, re.MULTILINE)
+TENSORFLOW = re.findall(r'^def (case_tensorflow\w+)', SOURCE, re.MULTILINE)
+TORCH = re.findall(r'^def (case_torch\w+)', SOURCE, re.MULTILINE)
 # what the width of JAX's integers and floats can change; the rest would only repeat keras_jax
 X64 = [
     'case_by_hand',

@@ -88,7 +88,7 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path):
     assert len(rows) == len(ODD)
     for row in rows:
         for name, cell in zip(head, row):
-            assert not cell.startswith(tuple('=+-@\t\r\n')) or name == 'HD' and float(cell) == -0.5, cell
+            assert not cell.startswith(tuple('=+-@\t\r\n')) or (name == 'HD' and float(cell) == -0.5), cell
 
 
 def test_a_name_that_is_no_text_is_written(tmp_path):

@@ -25,7 +25,7 @@ EVALUATORS = {
 
 
 def main(pictures, out):
-    world = int(os.environ.get('WORLD_SIZE', 1))
+    world = int(os.environ.get('WORLD_SIZE', '1'))
     distributed = dict(
         launcher='pytorch',
         env_cfg=dict(dist_cfg=dict(backend='gloo')),
@@ -51,7 +51,7 @@ def main(pictures, out):
     found['runner'] = runner.test()
 
     samples = kept_samples(runner)
-    rank = int(os.environ.get('RANK', 0))
+    rank = int(os.environ.get('RANK', '0'))
     cuts = {1: [(0, 7)], 2: [(0, 2), (1, 7)], 3: [(0, 1), (1, 1), (0, 7)]}[world]
 
     def results(collect_device):

@@ -74,7 +74,7 @@ class Repeatable(torch.autograd.Function):
         return *gradient, None, None, None, None
 
 
-OPERATORS = {'overwrites': Repeatable.apply, 'operator': lambda *call: fused_overlap.overlap(*call)}
+OPERATORS = {'overwrites': Repeatable.apply, 'operator': fused_overlap.overlap}
 CALLS = [
     ('hard', 'softmax', 'product'), ('hard', 'softmax', 'exact'), ('soft', 'softmax', 'product'),
     ('soft', 'softmax', 'metric'), ('hard', 'sigmoid', 'product'), ('soft', 'sigmoid', 'metric'),

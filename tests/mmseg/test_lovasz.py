@@ -10,10 +10,10 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('mmseg')
 
-from mmseg.registry import MODELS  # noqa: E402
+from mmseg.registry import MODELS
 
-import mmseg_plugin  # noqa: E402, F401
-from mmseg_plugin.kernels.lovasz import extension as lovasz_extension  # noqa: E402
+import mmseg_plugin  # noqa: F401
+from mmseg_plugin.kernels.lovasz import extension as lovasz_extension
 from mmseg_plugin.kernels.lovasz import rows as lovasz_rows
 
 SOFTMAX, HINGE = 'LovaszSoftmaxLoss', 'LovaszHingeLoss'

@@ -25,7 +25,7 @@ class Case:
     @property
     def name(self):
         parts = str(self.dtype)[6:], 'hard' if self.hard else 'soft', self.activation, self.flavour, self.special
-        forced = f'{self.largest and "tiles" or ""}{self.steps and "steps" or ""}'
+        forced = f'{(self.largest and "tiles") or ""}{(self.steps and "steps") or ""}'
         return '-'.join(filter(None, (f'{self.classes}x{self.pixels}', *parts, forced)))
 
     @cached_property

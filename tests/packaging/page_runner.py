@@ -37,10 +37,12 @@ def main(worlds, *pages):
 
 def run(block, names):
     if block.language in ('console', 'bash'):
-        return run_shell(block.text)
+        run_shell(block.text)
+        return
     code = compile('\n' * block.line + block.text, block.page, 'exec')
     if block.worlds == ('config',):
-        return build(block.text)
+        build(block.text)
+        return
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(code, names)
     for line in re.findall(r'print\(error\)  # (.*)', block.text):

@@ -177,7 +177,7 @@ def test_annotators_of_many_classes_and_ignored_pixels():
             ValueError,
             "weighting='dice' needs num_classes=2",
         ),
-        (lambda y: average_annotators(y), ValueError, r'targets must be \(annotators, N, \*space\)'),
+        (average_annotators, ValueError, r'targets must be \(annotators, N, \*space\)'),
         (lambda y: average_annotators(y[None][:0]), ValueError, 'with an annotator, got'),
     ],
 )

@@ -47,4 +47,4 @@ def _reference(spec, case, key):
             np.savez(file, **arrays)
         os.replace(part, path)  # whole or not at all, whoever else writes it
     with np.load(path, allow_pickle=False) as data:
-        return float(data['value']), data['gradient'] if 'gradient' in data else None
+        return float(data['value']), data.get('gradient')
