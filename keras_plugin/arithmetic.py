@@ -67,6 +67,8 @@ def widest(x: Tensor) -> str:
     if backend.backend() == 'jax':
         import jax
 
-        return 'float64' if jax.config.jax_enable_x64 else backend.standardize_dtype(x.dtype)
+        # the options of jax.config are made at run time
+        has_float64 = jax.config.jax_enable_x64  # type: ignore[attr-defined]
+        return 'float64' if has_float64 else backend.standardize_dtype(x.dtype)
     apple = getattr(getattr(x, 'device', None), 'type', '') == 'mps'
     return backend.standardize_dtype(x.dtype) if apple else 'float64'

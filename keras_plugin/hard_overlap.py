@@ -6,6 +6,10 @@ XLA sums fast where it finds an array or a product of matrices, and ten times sl
 sums; so it gets the first two.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 from keras import backend, distribution, ops
 
 from keras_plugin.inputs import Batch
@@ -34,7 +38,7 @@ def hard_overlap(batch: Batch, split_ties: bool = False) -> Tensor | None:
     own = ops.where(known, batch.labels, ops.zeros_like(batch.labels))
     left_out = ops.logical_or(is_own, ops.logical_not(batch.counts)[..., None])
 
-    def statistics(given, w):
+    def statistics(given: Tensor, w: Tensor) -> tuple[Tensor, Callable[..., tuple[Tensor, Tensor]]]:
         prob = ops.softmax(given, axis=-1) if batch.logits else given
         wrong, right = prob, at_own(prob, own)
         if batch.unpredicted is not None and not batch.logits:  # in arrays that are made anyway
@@ -43,7 +47,7 @@ def hard_overlap(batch: Batch, split_ties: bool = False) -> Tensor | None:
         right = ops.where(known, right, zero)
         missed = ops.where(known, ops.sum(wrong, axis=-1) if batch.logits else 1 - right, zero)
 
-        def gradient(*inputs, upstream=None):
+        def gradient(*inputs: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, Tensor]:
             """That of given and of w from that of the sums; PyTorch's comes as ``upstream``, behind the inputs."""
             upstream = inputs[0] if upstream is None else upstream
             if asked_again():

@@ -1,5 +1,7 @@
 """What a loss receives, in Keras: logits or probabilities, hard or soft labels, ignored pixels, weights."""
 
+from __future__ import annotations
+
 import copy
 import math
 from collections.abc import Callable
@@ -66,7 +68,7 @@ class Batch:
         self.space, self.line = space, line
         self.dtype, self.channels = backend.standardize_dtype(given.dtype), given.shape[-1]
 
-    def with_target(self, target: Tensor) -> 'Batch':
+    def with_target(self, target: Tensor) -> Batch:
         """The same batch with another dense target."""
         other = copy.copy(self)
         other.labels = other.target = target
@@ -248,7 +250,7 @@ def prepare(
     pixels = None if None in space else math.prod(space)
     n = ops.shape(pred)[0]
 
-    def flat(x, *channels):
+    def flat(x: Tensor, *channels: int) -> Tensor:
         return ops.reshape(x, (-1 if pixels else n, -1 if pixels is None else pixels, *channels))
 
     given, labels = flat(ops.cast(pred, dtype), c), values.as_numbers(target)

@@ -30,7 +30,8 @@ def largest_integer() -> str:
         return 'int64'
     import jax
 
-    return 'int64' if jax.config.jax_enable_x64 else 'int32'
+    # the options of jax.config are made at run time
+    return 'int64' if jax.config.jax_enable_x64 else 'int32'  # type: ignore[attr-defined]
 
 
 def to_tensor(x: Any) -> Tensor:
@@ -134,6 +135,7 @@ def wrong_pixels(
         wrong = look(functools.partial(values.check_weights, owner), no_weights(weight), weight)
         found.append(wrong if wrong is None or len(wrong.shape) == 2 else wrong[:, None])
     maps = len(labels.shape) == 3 and not one_label and is_float(labels) and not visible(labels) and not DEBUG
+    check: Any  # None where nothing is looked at
     if maps:
         wrong = check = None
     elif len(labels.shape) == 3:

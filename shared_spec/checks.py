@@ -80,7 +80,8 @@ class Integer(Check):
         return 'an integer' + (f' >= {self.low}' if self.low is not None else '')
 
     def freeze(self, value: Any) -> int:
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or value != int(value):  # type: ignore[call-overload]  # numbers.Real has no __int__ in the stubs
+        # numbers.Real has no __int__ in the stubs
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or value != int(value):  # type: ignore[call-overload]
             raise ValueError
         value = int(value)  # type: ignore[call-overload]
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):

@@ -1,6 +1,7 @@
 """What every fine-grained metric shares: inputs to counts, counts to state, and the table for the worst cases."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -25,6 +26,12 @@ class CountedMetric(CheckedMetric):
     ``CheckedMetric``. ``worst_every='epoch'`` leaves the worst case out of ``result()``: then ``worst_results()``, or
     the callback ``WorstCaseResults``, computes it on the host.
     """
+
+    # None where not kept
+    _totals: Totals | Any
+    _image_means: RunningMean | Any
+    _class_means: RunningMean | Any
+    _table: ImageTable | Any
 
     def __init__(
         self,
@@ -118,7 +125,7 @@ class CountedMetric(CheckedMetric):
 
     def per_class(self) -> dict[str, np.ndarray]:
         self.check()
-        found = {}
+        found: dict[str, np.ndarray] = {}
         for level, kept in (('D', self._totals), ('C', self._class_means)):
             if kept is not None and level in self.spec.levels:
                 values = np.array(ops.convert_to_numpy(self.of_classes(level)))

@@ -1,5 +1,7 @@
 """BoundaryIoU for ``compile(metrics=[...])``, and the boundaries of masks in keras.ops."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any
@@ -92,7 +94,7 @@ def boundary_maps(spec: boundary.BoundaryIoU, owner: str, maps: LabelMaps) -> tu
         )
     width = max(1, round(spec.ratio * math.sqrt(sum(size * size for size in space))))
 
-    def on_boundary(ids):
+    def on_boundary(ids: Tensor) -> Tensor:
         around = ops.reshape(ops.where(maps.valid, ids, OUTSIDE), (-1, *space))
         mixed = ops.reshape(mixed_window(around, width), ops.shape(ids))
         return ops.where(mixed, ids, c)

@@ -4,6 +4,8 @@ A gap is the number of hits less the sum of confidences. Both are added as integ
 of pixels makes a sum drift; each confidence is off by half a unit at most, and so is an error: 3e-8.
 """
 
+from __future__ import annotations
+
 from fractions import Fraction
 
 import numpy as np
@@ -81,7 +83,7 @@ def _summed(confidence: Tensor, hit: Tensor, bins: int) -> tuple[Tensor, Tensor]
         for x in (gap - high * HALF, high)
     )
 
-    def total(x):
+    def total(x: Tensor) -> Tensor:
         return ops.cast(ops.sum(x, axis=1), 'int32')
 
     low_carry, high_carry = low // HALF, high // HALF

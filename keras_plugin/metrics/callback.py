@@ -38,6 +38,8 @@ class CheckMetrics(keras.callbacks.Callback):
     of losses for a model of one output, of which Keras takes the first, is refused before a training.
     """
 
+    _noted: str | None
+
     async_safe = True  # at the end of a batch it only takes a note, so that steps need not wait for it
 
     def __init__(self, data: Any = None, batches: int = 1, batch_size: int = 32) -> None:
@@ -132,7 +134,8 @@ def complaints_of(model: keras.Model) -> list[str]:
 
 def nan_losses(logs: Logs | None) -> str:
     """The names of the losses in the logs that are NaN, as one text."""
-    names = [name for name, value in (logs or {}).items() if name.endswith('loss') and np.ndim(value) == 0]
+    logs = logs or {}
+    names = [name for name, value in logs.items() if name.endswith('loss') and np.ndim(value) == 0]
     return ', '.join(name for name in names if math.isnan(logs[name]))
 
 
@@ -145,6 +148,10 @@ class WorstCaseResults(keras.callbacks.Callback):
     copies the logs of ``evaluate`` before it returns them: there read ``results`` afterwards. Raises ValueError with
     the sentence of ``check()`` where a result cannot be had. In a model of several outputs name each metric.
     """
+
+    results: dict[str, float]
+    _of_training: dict[str, float] | None
+    _of_validation: dict[str, float]
 
     def __init__(self) -> None:
         super().__init__()

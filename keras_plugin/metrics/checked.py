@@ -29,7 +29,7 @@ def spec_of(kind: type[S], owner: str, **arguments: Any) -> S:
         raise error.renamed(owner=owner) from None
 
 
-def names_of_classes(owner: str, spec: Any, names: Iterable[object]) -> list[str]:
+def names_of_classes(owner: str, spec: Any, names: Iterable[Any]) -> list[str]:
     """The names of a spec's classes as a list of text."""
     names = [str(name) for name in names]
     if len(names) != spec.num_classes or len(set(names)) != len(names):
@@ -100,7 +100,9 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         """The constructor's arguments, those of the spec as the spec has them."""
         known = {**self.spec.keras_arguments(), **self.own_config()}
         known.update(from_logits=self.from_logits, name=self.name, dtype=self.dtype)
-        ours = next(kind for kind in type(self).__mro__ if kind.__module__.startswith(__package__))  # not a user's own
+        ours: Any = next(
+            kind for kind in type(self).__mro__ if kind.__module__.startswith(__package__)
+        )  # not a user's own
         return {name: known[name] for name in list(inspect.signature(ours.__init__).parameters)[1:]}
 
     def own_config(self) -> dict[str, Any]:

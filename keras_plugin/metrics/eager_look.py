@@ -64,7 +64,7 @@ def fresh_metrics(model: keras.Model) -> Any:
     if compiled is None:
         return None
 
-    def copy(metric):
+    def copy(metric: Any) -> Any:
         if metric is None:
             return None
         return type(metric).from_config(metric.get_config()) if isinstance(metric, CheckedMetric) else Skipped()

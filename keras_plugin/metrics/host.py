@@ -44,6 +44,10 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
     time.
     """
 
+    boundary: list[BoundaryIoU | SurfaceDistance]
+    calibration: Calibration | None
+    _of_classes: dict[str, np.ndarray]
+
     def __init__(
         self,
         data: Any,
@@ -147,7 +151,7 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
 
     def _measured(
         self, model: keras.Model
-    ) -> tuple[list[str], FineGrainedState, BoundaryState | None, CalibrationState | None, int]:
+    ) -> tuple[list[str], FineGrainedState, BoundaryState | Any, CalibrationState | Any, int]:
         """The names of the images, the states of the three families with every image, and how many pixels are no numbers."""
         owner, c, ignored = type(self).__name__, self.overlap.num_classes, self.overlap.ignore_index
         overlap = FineGrainedState(c, ignored)

@@ -12,7 +12,7 @@ from keras_plugin.metrics.wrong import KINDS, beyond, refused, sentence, weighty
 from shared_spec import shapes
 from shared_spec.metrics.fine_grained import FineGrained
 
-Image = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]  # ids, target, weight, prob
+Image = tuple[np.ndarray, np.ndarray, np.ndarray | None, Any]  # ids, target, weight or None, prob or None
 
 TAKEN = 'arrays (x, y) or (x, y, sample_weight), a tf.data.Dataset, a PyDataset, a DataLoader, or a function that makes an iterator'
 
@@ -144,7 +144,7 @@ def _labels(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Labels as ids of the shape (N, *space), where they are classes, and kind -> what is wrong."""
     if kind == 'channels':
-        known = (within(labels) if labels.dtype.kind == 'f' else (labels >= 0) & (labels <= 1)).all(-1)
+        known: Any = (within(labels) if labels.dtype.kind == 'f' else (labels >= 0) & (labels <= 1)).all(-1)
         return labels.argmax(-1), known, dict(maps=~known)
     target, fraction = labels.reshape(shape), None
     known = (target >= 0) & (target < c)

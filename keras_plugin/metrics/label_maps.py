@@ -146,7 +146,7 @@ def _predicted(c: int, from_logits: bool, y_pred: Tensor, shape: tuple[Any, ...]
     return ops.where(sound, ops.cast(score > (0.0 if from_logits else 0.5), 'int32'), c), wrong
 
 
-def maps_of_ids(owner: str, c: int, given: tuple[int | None, ...], labels: Shape) -> tuple[int | None, ...]:
+def maps_of_ids(owner: str, c: int, given: tuple[int | None, ...], labels: Shape) -> tuple[Any, ...]:
     """The shape (N, *space, C) that class ids of the shape ``given`` stand for; they may have a last axis of length 1."""
     whole, squeezed = (*given, c), (*given[:-1], c)
     if len(given) > 2 and given[-1] == 1 and _matches(owner, squeezed, labels):

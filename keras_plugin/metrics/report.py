@@ -33,6 +33,8 @@ class SegmentationReport(CountedMetric):
     ``class_names`` adds the terms of D and C of every class, ``IoUD_road``; ``per_class()`` has them without that.
     """
 
+    class_names: list[str] | Any  # or None
+
     def __init__(
         self,
         num_classes: int,
@@ -111,7 +113,7 @@ class SegmentationReport(CountedMetric):
 
     def result(self) -> dict[str, Tensor]:
         spec, totals = self.spec, self._totals.value(self.state_dtype)
-        worst = {}
+        worst: dict[str, Tensor] = {}
         if self.worst_at_step:
             levels = [level for level in spec.levels if level != 'D']
             worst = self._table.lowest(spec, levels, spec.q + DECILES, self.state_dtype)

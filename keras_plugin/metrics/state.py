@@ -20,7 +20,7 @@ class Totals:
     """
 
     def __init__(self, metric: keras.metrics.Metric, shape: tuple[int, ...], name: str = 'total') -> None:
-        def limb(suffix):
+        def limb(suffix: str) -> keras.Variable:
             return metric.add_variable(shape, 'zeros', dtype='int32', name=f'{name}_{suffix}')
 
         self.low, self.high = limb('low'), limb('high')

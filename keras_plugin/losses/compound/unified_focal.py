@@ -1,5 +1,7 @@
 """Unified focal: focal cross-entropy and focal Tversky under one pair of parameters."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 
@@ -60,7 +62,7 @@ class UnifiedFocalLoss(Loss):
         nll = -clip(log_p, math.log(FLOOR), math.log1p(-FLOOR))
         p, q = clip(p, FLOOR, 1 - FLOOR), clip(q, FLOOR, 1 - FLOOR)
 
-        def cell_loss(tp, fp, fn):
+        def cell_loss(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
             wrong = spec.delta * fn + (1 - spec.delta) * fp
             return power(ratio(wrong, tp + wrong + spec.smooth, 0.0), ops.cast(tversky, tp.dtype))
 

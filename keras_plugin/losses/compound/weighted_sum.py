@@ -36,7 +36,7 @@ class WeightedSumLoss(Loss):
         dtype: DType | None = None,
     ) -> None:
         if losses is None:
-            parts = [dict(type='WeightedCrossEntropyLoss'), dict(type='JaccardMetricLoss')]
+            parts: Any = [dict(type='WeightedCrossEntropyLoss'), dict(type='JaccardMetricLoss')]
             weights = [0.25, 0.75] if weights is None else weights
         else:
             parts = losses

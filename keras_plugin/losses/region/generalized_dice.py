@@ -51,7 +51,7 @@ class GeneralizedDiceLoss(Loss):
         spec, c = self.spec, batch.channels
         chosen = ops.convert_to_tensor(shapes.chosen(type(spec).__name__, spec.classes, c), dtype='int32')
         sums, size = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
-        sums = [ops.take(s, chosen, axis=1) for s in sums]
+        sums = tuple(ops.take(s, chosen, axis=1) for s in sums)
         dtype = backend.standardize_dtype(sums[0].dtype)
         present = ops.take(batch.present(spec.presence_threshold, size), chosen, axis=1)
         levels = as_weights(spec.granularity)
@@ -60,7 +60,7 @@ class GeneralizedDiceLoss(Loss):
             parts['D'] = ops.stack([ops.sum(s, axis=0) for s in (*sums, ops.cast(present, dtype))])
         if 'I' in levels:
             w = ops.cast(batch.image_weight, dtype) * ops.cast(batch.has_pixel, dtype)
-            parts['I'] = ops.stack([ops.sum(w * self.ratio_loss(*sums, present)), ops.sum(w)])
+            parts['I'] = ops.stack([ops.sum(w * self.ratio_loss(sums[0], sums[1], sums[2], present)), ops.sum(w)])
 
         parts = sum_over_replicas(parts, spec.sync)
         result = 0.0

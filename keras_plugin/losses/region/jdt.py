@@ -22,7 +22,8 @@ class JDT(RegionLoss):
         return metric_overlap(batch, self.spec.norm)
 
     def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        s = score(tp, fp, fn, *self.spec.tversky_weights, self.spec.smooth)
+        alpha, beta = self.spec.tversky_weights
+        s = score(tp, fp, fn, alpha, beta, self.spec.smooth)
         loss = -ops.log(floor(s, TINY)) if self.spec.log_loss else 1 - s
         return loss if self.spec.gamma == 1 else floor(loss, 0.0) ** self.spec.gamma
 

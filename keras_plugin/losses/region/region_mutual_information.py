@@ -1,5 +1,7 @@
 """Region mutual information: pixels are compared together with their neighbours, beside a cross-entropy."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 import keras
@@ -148,19 +150,20 @@ def in_float64(function: Callable[[Tensor, Tensor], Tensor], constant: Tensor, x
         return function(ops.cast(constant, widest(x)), ops.cast(x, widest(x)))
     import jax
 
-    x64 = jax.enable_x64 if hasattr(jax, 'enable_x64') else jax.experimental.enable_x64
+    # type checkers do not know of both places
+    x64 = jax.enable_x64 if hasattr(jax, 'enable_x64') else jax.experimental.enable_x64  # type: ignore[attr-defined]
 
-    def value(constant, x):
+    def value(constant: Tensor, x: Tensor) -> Tensor:
         with x64(True):
             return function(constant.astype('float64'), x.astype('float64')).astype(x.dtype)
 
-    def value_and_gradient(constant, x):
+    def value_and_gradient(constant: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         with x64(True):
             result, pull = jax.vjp(lambda z: function(constant.astype('float64'), z), x.astype('float64'))
             (gradient,) = pull(ops.ones_like(result))
             return result.astype(x.dtype), gradient.astype(x.dtype)
 
-    def backward(gradient, g):
+    def backward(gradient: Tensor, g: Tensor) -> tuple[None, Tensor]:
         return None, ops.reshape(g, (-1, *(1 for _ in gradient.shape[1:]))) * gradient
 
     value = jax.custom_vjp(value)

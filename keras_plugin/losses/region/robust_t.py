@@ -36,6 +36,8 @@ class RobustTLoss(Loss):
     """
 
     spec_class = LOSSES['RobustTLoss']
+    layer: DegreesOfFreedom | None
+    layer_name: str | None
 
     def __init__(
         self,

@@ -19,7 +19,8 @@ class SoftOverlap(RegionLoss):
         return product_overlap(batch, self.spec.norm)
 
     def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        return 1 - score(tp, fp, fn, *self.spec.tversky_weights, self.spec.smooth)
+        alpha, beta = self.spec.tversky_weights
+        return 1 - score(tp, fp, fn, alpha, beta, self.spec.smooth)
 
 
 @keras.saving.register_keras_serializable(package='segparity')
