@@ -4,11 +4,14 @@ JAX needs nothing of this: under ``keras.distribution`` one computation sees the
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 from keras import backend, ops
 
+from keras_plugin.typing import Partners, Tensor
 
-def partners(sync):
+
+def partners(sync: bool) -> Partners | None:
     """The replicas or ranks that train together with this one, or None where there are none to ask."""
     if not sync:
         return None
@@ -23,7 +26,7 @@ def partners(sync):
     return None
 
 
-def sum_over_replicas(parts, sync):
+def sum_over_replicas(parts: dict[str, Tensor], sync: bool) -> dict[str, Tensor]:
     """``parts`` (name -> tensor) added over the replicas in one all-reduce of one vector; unchanged for one device."""
     others = partners(sync)
     if others is None:
@@ -37,7 +40,7 @@ def sum_over_replicas(parts, sync):
     return pieces
 
 
-def all_replicas(rows, sync):
+def all_replicas(rows: Sequence[Tensor], sync: bool) -> tuple[Sequence[Tensor], Callable[[Tensor], Tensor]]:
     """(rows, own): each of ``rows`` (K, P) with the pixels of all replicas, and what cuts this replica's out again.
 
     Without a gradient: what is gathered orders and counts.
@@ -46,7 +49,7 @@ def all_replicas(rows, sync):
     return (rows, lambda x: x) if others is None else others.gather(rows)
 
 
-def scale_for_replicas(loss, reduction, sync):
+def scale_for_replicas(loss: Tensor, reduction: str, sync: bool) -> Tensor:
     """What a replica returns so that the step's gradient is that of ``loss``, as Keras does it for its own losses.
 
     TensorFlow adds the replicas' gradients: means, and what all of them have summed, are divided by their number.

@@ -1,14 +1,18 @@
 """The D, I and C means over (image, class) cells in Keras, of the global batch under data parallelism."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from keras import backend, ops
 
 from keras_plugin.arithmetic import largest, ratio
 from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.inputs import Batch
+from keras_plugin.typing import SyncedCells, Tensor
 from shared_spec import shapes
 from shared_spec.granularity import as_weights
+from shared_spec.typing import OfCells
 
 
 class CellSums(NamedTuple):
@@ -17,11 +21,11 @@ class CellSums(NamedTuple):
     size (N, C): for class ids the weight of a class's pixels, which says where it is present; None if it is not known.
     """
 
-    sums: tuple
-    size: Any = None
+    sums: tuple[Tensor, ...]
+    size: Tensor | None = None
 
 
-def counted(spec, batch, size=None):
+def counted(spec: OfCells, batch: Batch, size: Tensor | None = None) -> Tensor:
     """(N, C) which cells count; size: that of ``CellSums``."""
     c = batch.channels
     chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
@@ -35,7 +39,13 @@ def counted(spec, batch, size=None):
     return ops.logical_and(cells, batch.has_pixel[:, None])
 
 
-def mean_over_cells(spec, batch, cells, cell_loss, class_weight=None):
+def mean_over_cells(
+    spec: SyncedCells,
+    batch: Batch,
+    cells: CellSums,
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+) -> Tensor:
     """A scalar: ``cell_loss`` of the ``CellSums``, averaged as the granularity of ``spec`` says.
 
     D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
@@ -45,7 +55,13 @@ def mean_over_cells(spec, batch, cells, cell_loss, class_weight=None):
     return mean_of_sums(spec, parts, cell_loss, class_weight)
 
 
-def parts_of_mean(spec, batch, cells, cell_loss, class_weight=None):
+def parts_of_mean(
+    spec: OfCells,
+    batch: Batch,
+    cells: CellSums,
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+) -> dict[str, Tensor]:
     """What replicas add up for the mean over cells: name -> tensor."""
     c = batch.channels
     dtype = backend.standardize_dtype(cells.sums[0].dtype)
@@ -70,14 +86,19 @@ def parts_of_mean(spec, batch, cells, cell_loss, class_weight=None):
     return parts
 
 
-def image_sums(batch, loss):
+def image_sums(batch: Batch, loss: Tensor) -> Tensor:
     """What replicas add up for the mean over images of ``loss`` (N,): the weighted sum and the weights that count."""
     dtype = backend.standardize_dtype(loss.dtype)
     w = ops.cast(batch.image_weight, dtype) * ops.cast(batch.has_pixel, dtype)
     return ops.stack([ops.sum(w * loss), ops.sum(w)])
 
 
-def mean_of_sums(spec, parts, cell_loss, class_weight=None):
+def mean_of_sums(
+    spec: OfCells,
+    parts: Mapping[str, Tensor],
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+) -> Tensor:
     """The scalar mean over cells from the sums of all replicas."""
     levels = as_weights(spec.granularity)
     result = 0.0

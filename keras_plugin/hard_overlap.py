@@ -6,8 +6,14 @@ XLA sums fast where it finds an array or a product of matrices, and ten times sl
 sums; so it gets the first two.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 from keras import backend, distribution, ops
 
+from keras_plugin.inputs import Batch
+from keras_plugin.typing import Tensor
 from keras_plugin.values import outside, spoiled
 
 FIRST_ORDER = (
@@ -16,7 +22,7 @@ FIRST_ORDER = (
 )
 
 
-def hard_overlap(batch, split_ties=False):
+def hard_overlap(batch: Batch, split_ties: bool = False) -> Tensor | None:
     """(3, N, C): sums over pixels of w*p*y, w*p*(1-y) and w*(1-p)*y, each accurate where it is small.
 
     split_ties: at probabilities that equal the label the gradient is half of that on either side, as the metric overlap
@@ -32,7 +38,7 @@ def hard_overlap(batch, split_ties=False):
     own = ops.where(known, batch.labels, ops.zeros_like(batch.labels))
     left_out = ops.logical_or(is_own, ops.logical_not(batch.counts)[..., None])
 
-    def statistics(given, w):
+    def statistics(given: Tensor, w: Tensor) -> tuple[Tensor, Callable[..., tuple[Tensor, Tensor]]]:
         prob = ops.softmax(given, axis=-1) if batch.logits else given
         wrong, right = prob, at_own(prob, own)
         if batch.unpredicted is not None and not batch.logits:  # in arrays that are made anyway
@@ -41,7 +47,7 @@ def hard_overlap(batch, split_ties=False):
         right = ops.where(known, right, zero)
         missed = ops.where(known, ops.sum(wrong, axis=-1) if batch.logits else 1 - right, zero)
 
-        def gradient(*inputs, upstream=None):
+        def gradient(*inputs: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, Tensor]:
             """That of given and of w from that of the sums; PyTorch's comes as ``upstream``, behind the inputs."""
             upstream = inputs[0] if upstream is None else upstream
             if asked_again():
@@ -73,7 +79,7 @@ def hard_overlap(batch, split_ties=False):
     return sums
 
 
-def asked_again():
+def asked_again() -> bool:
     """Whether PyTorch means to differentiate the gradient, which would see constants; other backends differentiate it."""
     if backend.backend() != 'torch':
         return False
@@ -82,27 +88,27 @@ def asked_again():
     return torch.is_grad_enabled()
 
 
-def over_pixels(w, x):
+def over_pixels(w: Tensor, x: Tensor) -> Tensor:
     """(N, K, C): the sums over the pixels of a chunk of w (N, K, P) times x (N, K, P, C)."""
     return (w[:, :, None] @ x)[:, :, 0] if exact_products() else ops.sum(w[..., None] * x, axis=2)
 
 
-def over_classes(x, w):
+def over_classes(x: Tensor, w: Tensor) -> Tensor:
     """(N, P): the sums over classes of x (N, P, C) times w (N, C)."""
     return (x @ w[..., None])[..., 0] if exact_products() else ops.sum(x * w[:, None], axis=2)
 
 
-def exact_products():
+def exact_products() -> bool:
     """Whether a product of float32 matrices is one: TensorFlow and JAX round the factors on GPUs and TPUs."""
     return backend.backend() == 'torch' or distribution.list_devices()[0].startswith('cpu')
 
 
-def at_own(x, own):
+def at_own(x: Tensor, own: Tensor) -> Tensor:
     """(N, P) of x (N, P, C): the entry of each pixel's class."""
     return ops.take_along_axis(x, own[..., None], axis=-1)[..., 0]
 
 
-def sum_by_class(batch, own, x):
+def sum_by_class(batch: Batch, own: Tensor, x: Tensor) -> Tensor:
     """(N, C) sums of x (N, P) over the pixels of each class."""
     n, pixels = ops.shape(x)
     chunks = pixels // batch.chunk

@@ -1,15 +1,21 @@
 """What a loss receives, in Keras: logits or probabilities, hard or soft labels, ignored pixels, weights."""
 
+from __future__ import annotations
+
 import copy
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from keras import backend, ops
 
 from keras_plugin import values
 from keras_plugin.arithmetic import accumulator, floor, largest, log1m_exp
+from keras_plugin.typing import Tensor
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
+from shared_spec.spec import LossSpec
 
 CHUNK = 128  # pixels, about, that are added in the input's precision before the wider one takes over
 
@@ -17,10 +23,10 @@ CHUNK = 128  # pixels, about, that are added in the input's precision before the
 class made_once:
     """A property that becomes an attribute at its first use; functools has one with a lock, which torch.compile refuses."""
 
-    def __init__(self, make):
+    def __init__(self, make: Callable[[Any], Any]) -> None:
         self.make, self.name = make, make.__name__
 
-    def __get__(self, batch, owner=None):
+    def __get__(self, batch: Any, owner: type | None = None) -> Any:
         value = self.make(batch)
         setattr(batch, self.name, value)
         return value
@@ -41,8 +47,20 @@ class Batch:
     """
 
     def __init__(
-        self, given, labels, weight, unpredicted, image_weight, hard, softmax, logits, space, line, doubted, unseen
-    ):
+        self,
+        given: Tensor,
+        labels: Tensor,
+        weight: Tensor,
+        unpredicted: Tensor | None,
+        image_weight: Tensor,
+        hard: bool,
+        softmax: bool,
+        logits: bool,
+        space: tuple[int | None, ...],
+        line: Any,
+        doubted: bool,
+        unseen: bool,
+    ) -> None:
         self.given, self.labels, self.image_weight = given, labels, image_weight
         self.labels_weight, self.unpredicted, self.doubted = weight, unpredicted, doubted
         self.unseen = unseen
@@ -50,7 +68,7 @@ class Batch:
         self.space, self.line = space, line
         self.dtype, self.channels = backend.standardize_dtype(given.dtype), given.shape[-1]
 
-    def with_target(self, target):
+    def with_target(self, target: Tensor) -> Batch:
         """The same batch with another dense target."""
         other = copy.copy(self)
         other.labels = other.target = target
@@ -58,28 +76,28 @@ class Batch:
         return other
 
     @made_once
-    def weight(self):
+    def weight(self) -> Tensor:
         return values.spoiled(self.labels_weight, self.unpredicted)
 
     @made_once
-    def counts(self):
+    def counts(self) -> Tensor:
         """(N, P) which pixels are not absent."""
         return self.labels_weight != 0  # NaN counts
 
     @made_once
-    def labelled(self):
+    def labelled(self) -> Tensor:
         """(N, P) which pixels have a label in its range, of those that count."""
         return self.labels_weight > 0
 
     @made_once
-    def pred(self):
+    def pred(self) -> Tensor:
         given = self.given
         if self.doubted:  # so that the gradient is NaN there, whatever of the target and the formula is 0
             given = given * values.spoiled(ops.ones_like(self.weight), ops.isnan(self.weight))[..., None]
         return only(self.counts, given)
 
     @made_once
-    def target(self):
+    def target(self) -> Tensor:
         y = self.labels
         if len(y.shape) != 2:
             return only(self.labelled, y)
@@ -87,14 +105,14 @@ class Batch:
         return ops.cast(y[..., None] == ops.arange(self.channels, dtype=y.dtype), self.dtype)
 
     @property
-    def prob(self):
+    def prob(self) -> Tensor:
         """(N, P, C) probabilities."""
         if not self.logits:
             return self.pred
         return ops.softmax(self.pred, axis=-1) if self.softmax else ops.sigmoid(self.pred)
 
     @property
-    def nothing(self):
+    def nothing(self) -> Tensor:
         """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is NaN: what a loss is whose factor is 0.
 
         By a factor that is not seen to be 0, by which optimizers of graphs would drop NaN.
@@ -104,7 +122,7 @@ class Batch:
         return ops.sum(self.prob * ops.where(wrong, zero + np.nan, zero), axis=-1)
 
     @property
-    def log_prob(self):
+    def log_prob(self) -> tuple[Tensor, Tensor | None]:
         """(N, P, C) log-probabilities, and for sigmoid also those of the complement (None for softmax)."""
         if self.logits:
             if self.softmax:
@@ -114,7 +132,7 @@ class Batch:
         return log_p, None if self.softmax else ops.log(floor(1 - self.pred, FLOOR))
 
     @property
-    def prob_both(self):
+    def prob_both(self) -> tuple[Tensor, Tensor]:
         """(N, P, C) p and 1 - p of every class by itself, each accurate where it is small."""
         if not self.logits:
             return self.pred, 1 - self.pred
@@ -122,7 +140,7 @@ class Batch:
         return ops.exp(log_p), ops.exp(log_q)
 
     @property
-    def log_both(self):
+    def log_both(self) -> tuple[Tensor, Tensor]:
         """(N, P, C) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
         log_p, log_q = self.log_prob
         if log_q is not None:
@@ -141,7 +159,7 @@ class Batch:
         log_p = ops.where(near_one, log1m_exp(ops.where(near_one, rest + zero, zero - 1)), log_p)
         return log_p, log_q
 
-    def times_log(self, share, log):
+    def times_log(self, share: Tensor, log: Tensor) -> Tensor:
         """share * log of a probability, in which 0 * log 0 is 0, and 0 * NaN is NaN where nothing else shows it.
 
         Else the pixel's weight is NaN, or the log of its class, of which the share is not 0.
@@ -154,11 +172,11 @@ class Batch:
         return ops.where(nothing, ops.zeros_like(log), share * log)
 
     @made_once
-    def has_pixel(self):
+    def has_pixel(self) -> Tensor:
         """(N,) whether an image has any pixel that counts."""
         return ops.any(self.counts, axis=1)
 
-    def present(self, threshold, size=None):
+    def present(self, threshold: float, size: Tensor | None = None) -> Tensor:
         """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1.
 
         Every class of an image with a weight that is not a number: XLA makes ``0 * NaN`` 0 where the 0 was a boolean.
@@ -176,7 +194,7 @@ class Batch:
         return ops.logical_or(largest(self.target, axis=1) > threshold, nowhere[:, None])
 
     @made_once
-    def chunk(self):
+    def chunk(self) -> Any:
         """The number of pixels, a divisor of all, that are added in the input's precision; close to ``CHUNK``."""
         pixels = self.given.shape[1]
         if pixels is None:
@@ -184,17 +202,17 @@ class Batch:
         sizes = [k for k in range(1, min(pixels, 16 * CHUNK) + 1) if pixels % k == 0]
         return min(sizes, key=lambda k: max(k, CHUNK) / min(k, CHUNK), default=1)
 
-    def chunks(self, x):
+    def chunks(self, x: Tensor) -> Tensor:
         """(N, P / chunk, chunk, ...) of x (N, P, ...)."""
         pixels = self.given.shape[1]
         rows = -1 if pixels is None else pixels // self.chunk
         return ops.reshape(x, (ops.shape(x)[0], rows, self.chunk, *x.shape[2:]))
 
-    def sum(self, x):
+    def sum(self, x: Tensor) -> Tensor:
         """(N, C) sum over pixels of weight * x; short sums are added in ``accumulator``, so small classes survive."""
         return self.add(ops.sum(self.chunks(x * self.weight[..., None]), axis=2))
 
-    def add(self, x):
+    def add(self, x: Tensor) -> Tensor:
         """Sums along axis 1, added in ``accumulator``; NaN in all classes of an image where it is in one of ``unseen``."""
         x = ops.sum(ops.cast(x, accumulator(x)), axis=1)
         if self.unseen:
@@ -203,12 +221,14 @@ class Batch:
         return x
 
 
-def only(pixels, x):
+def only(pixels: Tensor, x: Tensor) -> Tensor:
     """x (N, P, C) with 0 at other ``pixels`` (N, P)."""
     return ops.where(pixels[..., None], x, ops.zeros_like(x))
 
 
-def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
+def prepare(
+    spec: LossSpec, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None, dtype: str = 'float32'
+) -> Batch:
     """The ``Batch`` of one call; refuses shapes with ValueError, and values where they can be seen, dtypes with TypeError.
 
     A pixel that counts and has a value outside its range weighs NaN, and makes NaN of all sums.
@@ -230,7 +250,7 @@ def prepare(spec, y_true, y_pred, sample_weight=None, dtype='float32'):
     pixels = None if None in space else math.prod(space)
     n = ops.shape(pred)[0]
 
-    def flat(x, *channels):
+    def flat(x: Tensor, *channels: int) -> Tensor:
         return ops.reshape(x, (-1 if pixels else n, -1 if pixels is None else pixels, *channels))
 
     given, labels = flat(ops.cast(pred, dtype), c), values.as_numbers(target)

@@ -5,9 +5,11 @@ from keras import ops
 from keras_plugin.arithmetic import minimum, ratio
 from keras_plugin.granularity import CellSums
 from keras_plugin.hard_overlap import hard_overlap
+from keras_plugin.inputs import Batch
+from keras_plugin.typing import Tensor
 
 
-def product_overlap(batch, norm=1):
+def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|: ``CellSums``."""
     cells = of_class_ids(batch) if norm == 1 else None
     if cells is not None:
@@ -17,7 +19,7 @@ def product_overlap(batch, norm=1):
     return CellSums((batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)))
 
 
-def exact_overlap(batch):
+def exact_overlap(batch: Batch) -> CellSums:
     """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
     cells = of_class_ids(batch)
     if cells is not None:
@@ -26,7 +28,7 @@ def exact_overlap(batch):
     return CellSums((batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y)))
 
 
-def metric_overlap(batch, norm=1):
+def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; at p = y the gradient splits evenly."""
     cells = of_class_ids(batch, split_ties=True) if norm == 1 else None
     if cells is not None:
@@ -42,7 +44,7 @@ def metric_overlap(batch, norm=1):
     return CellSums((batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)))
 
 
-def of_class_ids(batch, **options):
+def of_class_ids(batch: Batch, **options: bool) -> CellSums | None:
     """The ``CellSums``, all flavours in one, without a one-hot array; None where labels or classes do not allow it."""
     sums = hard_overlap(batch, **options)
     if sums is None:
@@ -51,6 +53,6 @@ def of_class_ids(batch, **options):
     return CellSums((tp, fp, fn), ops.stop_gradient(tp + fn))
 
 
-def score(tp, fp, fn, alpha, beta, smooth):
+def score(tp: Tensor, fp: Tensor, fn: Tensor, alpha: float, beta: float, smooth: float) -> Tensor:
     """(tp + smooth) / (tp + alpha*fp + beta*fn + smooth); 0/0, no mass at all, is 1."""
     return ratio(tp + smooth, tp + alpha * fp + beta * fn + smooth)

@@ -5,6 +5,8 @@ gradient of an all-reduce is again an all-reduce, so the loss is divided by the 
 exactly the gradient of one device on the whole batch.
 """
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 COMPILED = (
@@ -17,7 +19,7 @@ WITHOUT_STEP = (
 )
 
 
-def replicas(sync):
+def replicas(sync: bool) -> 'Replicas | None':
     """The ``Replicas`` of this step, or None where there is one or none. ValueError where they cannot be added up."""
     strategy = tf.distribute.get_strategy()
     name = type(strategy).__name__
@@ -31,7 +33,7 @@ def replicas(sync):
     return Replicas(context)
 
 
-def in_xla():
+def in_xla() -> bool:
     """Whether what is traced now will be compiled with ``jit_compile=True``; False where TensorFlow does not tell."""
     try:
         from tensorflow.python.ops import control_flow_util
@@ -43,13 +45,13 @@ def in_xla():
 class Replicas:
     """What a replica asks of the others."""
 
-    def __init__(self, context):
+    def __init__(self, context: tf.distribute.ReplicaContext) -> None:
         self.context, self.number = context, context.num_replicas_in_sync
 
-    def sum(self, vector):
+    def sum(self, vector: tf.Tensor) -> tf.Tensor:
         return self.context.all_reduce('sum', vector)
 
-    def gather(self, rows):
+    def gather(self, rows: Sequence[tf.Tensor]) -> tuple[Sequence[tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]:
         """See ``distributed.all_replicas``."""
         pixels = tf.shape(rows[0])[1]
         sizes = self.context.all_gather(pixels[None], axis=0)

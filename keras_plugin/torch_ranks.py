@@ -1,11 +1,14 @@
 """The ranks of a PyTorch job, where Keras runs on PyTorch and DistributedDataParallel wraps the model."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
 from torch import distributed
 from torch.nn import functional
 
 
-def ranks():
+def ranks() -> 'Ranks | None':
     """The ``Ranks`` of this process, or None where it is alone."""
     if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
         return None
@@ -20,13 +23,13 @@ class SumOverRanks(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
         x = x.clone()
         distributed.all_reduce(x)
         return x
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
         if torch.is_grad_enabled():
             raise RuntimeError(
                 'the gradient of a loss that ranks add up (sync=True) cannot be differentiated again: no rank has the '
@@ -38,10 +41,12 @@ class SumOverRanks(torch.autograd.Function):
 class Ranks:
     """What a rank asks of the others."""
 
-    def sum(self, vector):
+    def sum(self, vector: torch.Tensor) -> torch.Tensor:
         return SumOverRanks.apply(vector)
 
-    def gather(self, rows):
+    def gather(
+        self, rows: Sequence[torch.Tensor]
+    ) -> tuple[Sequence[torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]:
         """See ``distributed.all_replicas``; the rows end in pixels of weight 0 for ranks with fewer than the largest."""
         rank, world, pixels = distributed.get_rank(), distributed.get_world_size(), rows[0].shape[1]
         sizes = torch.eye(world, dtype=torch.long, device=rows[0].device)[rank] * pixels

@@ -7,10 +7,13 @@ gradient; where values can be seen it calls the spec's sentence first.
 import functools
 import os
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from keras import backend, ops
 
+from keras_plugin.typing import Tensor
 from shared_spec import values
 from shared_spec.values import TOLERANCE
 
@@ -21,16 +24,17 @@ COMPILED = (
 )
 
 
-def largest_integer():
+def largest_integer() -> str:
     """The dtype of integers that no label wraps in, where the backend has it (JAX without x64 has not)."""
     if backend.backend() != 'jax':
         return 'int64'
     import jax
 
-    return 'int64' if jax.config.jax_enable_x64 else 'int32'
+    # the options of jax.config are made at run time
+    return 'int64' if jax.config.jax_enable_x64 else 'int32'  # type: ignore[attr-defined]
 
 
-def to_tensor(x):
+def to_tensor(x: Any) -> Tensor:
     """x as a tensor of its own dtype, whatever ``floatx`` is, which on JAX rounds arrays of NumPy.
 
     64-bit integers of NumPy that the backend would wrap, or does not have, end at its largest.
@@ -46,7 +50,7 @@ def to_tensor(x):
     return ops.convert_to_tensor(x, dtype=backend.standardize_dtype(x.dtype))
 
 
-def as_numbers(labels):
+def as_numbers(labels: Tensor) -> Tensor:
     """Labels in int32 or int64, float32 or float64, which compare everywhere; from 2^31 on uint32 turns negative on JAX."""
     dtype = backend.standardize_dtype(labels.dtype)
     if backend.is_float_dtype(dtype):
@@ -58,11 +62,11 @@ def as_numbers(labels):
     return ops.cast(labels, largest_integer() if dtype in ('int64', 'uint32', 'uint64') else 'int32')
 
 
-def is_float(x):
+def is_float(x: Tensor) -> bool:
     return backend.is_float_dtype(backend.standardize_dtype(x.dtype))
 
 
-def equals(labels, ignored):
+def equals(labels: Tensor, ignored: int) -> Tensor:
     """Which of ``as_numbers`` are the integer ``ignored``."""
     if is_float(labels):
         return labels == float(ignored)
@@ -70,29 +74,29 @@ def equals(labels, ignored):
     return labels == (ignored + half) % (2 * half) - half  # as the labels' own cast would wrap it
 
 
-def no_ids(labels, num_classes):
+def no_ids(labels: Tensor, num_classes: int) -> Tensor:
     """Which labels are no class ids."""
     wrong = ops.logical_or(labels < 0, labels >= num_classes)
     return ops.logical_or(wrong, labels != ops.floor(labels)) if is_float(labels) else wrong  # NaN is not itself
 
 
-def outside(x):
+def outside(x: Tensor) -> Tensor:
     """Which numbers are not in [0, 1], floats by more than rounding; NaN is not either."""
     if is_float(x):
         return negated(ops.abs(x - 0.5) <= 0.5 + TOLERANCE)
     return ops.logical_or(x < 0, x > 1)
 
 
-def negated(x):
+def negated(x: Tensor) -> Tensor:
     """Where x is False. For TensorFlow's graph optimizer ``not a < b`` is ``a >= b``, which of NaN is not true."""
     return ops.where(x, False, True)
 
 
-def no_weights(weight):
+def no_weights(weight: Tensor) -> Tensor:
     return negated(ops.logical_and(weight >= 0, weight < np.inf))
 
 
-def beyond(x):
+def beyond(x: Tensor) -> Tensor | None:
     """(N, P) which pixels have a number of x (N, P, C) ``outside`` [0, 1]; None where it is seen that none has."""
     if not is_float(x):
         return ops.any(outside(x), axis=-1)
@@ -101,7 +105,7 @@ def beyond(x):
     return ops.logical_not(ops.all(ops.abs(x - 0.5) <= 0.5 + TOLERANCE, axis=-1))  # XLA's maxima would drop NaN
 
 
-def no_numbers(logits, softmax):
+def no_numbers(logits: Tensor, softmax: bool) -> Tensor | None:
     """(N, P) which pixels have a logit of NaN or +inf, or for softmax only -inf; None where it is seen that none has."""
     if seen_finite(logits):
         return None
@@ -109,7 +113,15 @@ def no_numbers(logits, softmax):
     return ops.logical_not(ops.logical_and(numbers, ops.any(logits > -np.inf, axis=-1)) if softmax else numbers)
 
 
-def wrong_pixels(owner, labels, given, weights, logits, softmax, one_label=False):
+def wrong_pixels(
+    owner: str,
+    labels: Tensor,
+    given: Tensor,
+    weights: tuple[Tensor, ...],
+    logits: bool,
+    softmax: bool,
+    one_label: bool = False,
+) -> tuple[Tensor | None, Tensor | None, bool]:
     """Which pixels that count have a weight or a label outside its range, and which such a prediction; refuses what it sees.
 
     labels (N, P) or (N, P, C) ``as_numbers``, given (N, P, C), weights: those of pixels, and of images where there are.
@@ -123,6 +135,7 @@ def wrong_pixels(owner, labels, given, weights, logits, softmax, one_label=False
         wrong = look(functools.partial(values.check_weights, owner), no_weights(weight), weight)
         found.append(wrong if wrong is None or len(wrong.shape) == 2 else wrong[:, None])
     maps = len(labels.shape) == 3 and not one_label and is_float(labels) and not visible(labels) and not DEBUG
+    check: Any  # None where nothing is looked at
     if maps:
         wrong = check = None
     elif len(labels.shape) == 3:
@@ -145,35 +158,35 @@ def wrong_pixels(owner, labels, given, weights, logits, softmax, one_label=False
     return functools.reduce(ops.logical_or, found) if found else None, unpredicted, maps
 
 
-def spoiled(x, wrong):
+def spoiled(x: Tensor, wrong: Tensor | None) -> Tensor:
     """x with NaN where something is ``wrong``, if anything may be."""
     return x if wrong is None else ops.where(wrong, np.nan * ops.ones_like(x), x)
 
 
-def both(counts, wrong):
+def both(counts: Tensor, wrong: Tensor | None) -> Tensor | None:
     return None if wrong is None else ops.logical_and(counts, wrong)
 
 
-def check_ids(owner, num_classes, ids, counts):
+def check_ids(owner: str, num_classes: int, ids: np.ndarray, counts: np.ndarray) -> None:
     values.check_ids(owner, ids, counts, num_classes, ignore='ignore_class')
 
 
-def check_maps(owner, target, counts):
+def check_maps(owner: str, target: np.ndarray, counts: np.ndarray) -> None:
     values.check_maps(owner, target, counts[..., None])
 
 
-def check_one_label(owner, target, counts):
+def check_one_label(owner: str, target: np.ndarray, counts: np.ndarray) -> None:
     check_maps(owner, target, counts)
     values.check_one_label(owner, target, counts, axis=-1)
 
 
-def check_prediction(owner, prob, counts):
+def check_prediction(owner: str, prob: np.ndarray, counts: np.ndarray) -> None:
     """Refuses probabilities (N, P, C), unless one is no number, which makes NaN of the loss and no error."""
     if (values.is_number(prob, False, -1) | ~counts).all():
         values.check_probabilities(owner, prob, counts[..., None])
 
 
-def look(check, wrong, *tensors):
+def look(check: Callable[..., None], wrong: Tensor | None, *tensors: Tensor) -> Tensor | None:
     """``wrong``, or None where it is seen that nothing is; there ``check`` gets the tensors of what is as NumPy arrays.
 
     Values can be seen wherever nothing is traced and the tensors are on a CPU; under SEGPARITY_DEBUG=1 also on other
@@ -190,12 +203,12 @@ def look(check, wrong, *tensors):
     return wrong
 
 
-def seen_finite(x):
+def seen_finite(x: Tensor) -> bool:
     """Whether it is seen that every number of x is finite; one sum costs less than what a loss does about those."""
     return visible(x) and bool(ops.isfinite(ops.sum(ops.stop_gradient(x))))
 
 
-def visible(x):
+def visible(x: Tensor) -> bool:
     """Whether a tensor's values can be seen now, without waiting for a device (or with, under SEGPARITY_DEBUG=1)."""
     if backend.backend() == 'tensorflow':
         import tensorflow as tf
@@ -214,7 +227,7 @@ def visible(x):
     return x.device.type == 'cpu' or (DEBUG and x.device.type != 'meta')
 
 
-def look_in_the_step(check, tensors):
+def look_in_the_step(check: Callable[..., None], tensors: Sequence[Tensor]) -> None:
     """Makes the compiled step call ``check`` by itself."""
     if backend.backend() == 'jax':
         import jax

@@ -12,6 +12,8 @@ Traceback (most recent call last):
 shared_spec.parameters.SpecError: JaccardMetricLoss: unknown parameter 'smoth', did you mean 'smooth'?
 """
 
+from typing import Any
+
 from shared_spec import losses, metrics
 from shared_spec._discover import import_all
 from shared_spec.parameters import SpecError
@@ -23,7 +25,8 @@ from shared_spec.spec import Example, LossSpec, MetricSpec
 import_all(losses)
 import_all(metrics)
 
-for _registry in (_LOSSES, _METRICS):
+_registries: tuple[dict[str, Any], ...] = _LOSSES, _METRICS
+for _registry in _registries:
     for _name in sorted(_registry):
         _registry[_name] = _registry.pop(_name)  # sorted by name, whatever file came first
 LOSSES, METRICS = _LOSSES, _METRICS

@@ -2,8 +2,9 @@
 
 import importlib
 import pkgutil
+from types import ModuleType
 
 
-def import_all(package):
+def import_all(package: ModuleType) -> None:
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):
         importlib.import_module(found.name)

@@ -8,12 +8,15 @@ refuses with ``ValueError``; the spec that owns the parameter turns that into on
 import difflib
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from shared_spec.typing import Granularity
 
-def nearest(word, known):
+
+def nearest(word: object, known: Iterable[object]) -> str | None:
     """The known name closest to ``word``, or None; used in every 'did you mean'."""
     found = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.5)
     return found[0] if found else None
@@ -22,16 +25,16 @@ def nearest(word, known):
 class Check:
     """A kind of value: ``describe()`` says what is allowed, ``freeze`` canonicalises or raises, ``thaw`` undoes it."""
 
-    def describe(self):
+    def describe(self) -> str:
         raise NotImplementedError(type(self).__name__)
 
-    def freeze(self, value):
+    def freeze(self, value: object) -> Any:
         raise NotImplementedError(type(self).__name__)
 
-    def thaw(self, value):
+    def thaw(self, value: Any) -> Any:
         return value
 
-    def hint(self, value):
+    def hint(self, value: object) -> object:
         """The allowed value nearest to ``value``, or None."""
         return None
 
@@ -39,10 +42,12 @@ class Check:
 class Real(Check):
     """A finite real number between ``low`` and ``high``, both included unless ``above`` (low) or ``below`` (high) says so."""
 
-    def __init__(self, low=None, high=None, above=False, below=False):
+    def __init__(
+        self, low: float | None = None, high: float | None = None, above: bool = False, below: bool = False
+    ) -> None:
         self.low, self.high, self.above, self.below = low, high, above, below
 
-    def describe(self):
+    def describe(self) -> str:
         parts = []
         if self.low is not None:
             parts.append(f'{">" if self.above else ">="} {self.low:g}')
@@ -50,7 +55,7 @@ class Real(Check):
             parts.append(f'{"<" if self.below else "<="} {self.high:g}')
         return 'a number' + (' ' + ' and '.join(parts) if parts else '')
 
-    def freeze(self, value):
+    def freeze(self, value: object) -> float:
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             raise ValueError
         value = float(value)
@@ -66,28 +71,29 @@ class Real(Check):
 class Integer(Check):
     """A whole number between ``low`` and ``high``, both included; ``2.0`` is taken as 2."""
 
-    def __init__(self, low=None, high=None):
+    def __init__(self, low: int | None = None, high: int | None = None) -> None:
         self.low, self.high = low, high
 
-    def describe(self):
+    def describe(self) -> str:
         if self.low is not None and self.high is not None:
             return f'an integer from {self.low} to {self.high}'
         return 'an integer' + (f' >= {self.low}' if self.low is not None else '')
 
-    def freeze(self, value):
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or value != int(value):
+    def freeze(self, value: Any) -> int:
+        # numbers.Real has no __int__ in the stubs
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or value != int(value):  # type: ignore[call-overload]
             raise ValueError
-        value = int(value)
+        value = int(value)  # type: ignore[call-overload]
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
             raise ValueError
         return value
 
 
 class Boolean(Check):
-    def describe(self):
+    def describe(self) -> str:
         return 'True or False'
 
-    def freeze(self, value):
+    def freeze(self, value: object) -> bool:
         if not isinstance(value, (bool, np.bool_)):
             raise ValueError
         return bool(value)
@@ -96,50 +102,50 @@ class Boolean(Check):
 class Choice(Check):
     """One of a few words."""
 
-    def __init__(self, *values):
+    def __init__(self, *values: str) -> None:
         self.values = values
 
-    def describe(self):
+    def describe(self) -> str:
         return 'one of ' + ', '.join(repr(v) for v in self.values)
 
-    def freeze(self, value):
+    def freeze(self, value: object) -> str:
         if not isinstance(value, str) or value not in self.values:
             raise ValueError
         return str(value)
 
-    def hint(self, value):
+    def hint(self, value: object) -> str | None:
         return nearest(value, self.values) if isinstance(value, str) else None
 
 
 class Optional(Check):
     """None, or what the inner check allows."""
 
-    def __init__(self, inner):
+    def __init__(self, inner: Check) -> None:
         self.inner = inner
 
-    def describe(self):
+    def describe(self) -> str:
         return f'{self.inner.describe()}, or None'
 
-    def freeze(self, value):
+    def freeze(self, value: object) -> Any:
         return None if value is None else self.inner.freeze(value)
 
-    def thaw(self, value):
+    def thaw(self, value: Any) -> Any:
         return None if value is None else self.inner.thaw(value)
 
-    def hint(self, value):
+    def hint(self, value: object) -> object:
         return self.inner.hint(value)
 
 
 class AnyOf(Check):
     """What any of the inner checks allows; the first that does decides the canonical form."""
 
-    def __init__(self, *inner):
+    def __init__(self, *inner: Check) -> None:
         self.inner = inner
 
-    def describe(self):
+    def describe(self) -> str:
         return ', or '.join(check.describe() for check in self.inner)
 
-    def freeze(self, value):
+    def freeze(self, value: object) -> Any:
         for check in self.inner:
             try:
                 return check.freeze(value)
@@ -147,7 +153,7 @@ class AnyOf(Check):
                 continue
         raise ValueError
 
-    def thaw(self, value):
+    def thaw(self, value: Any) -> Any:
         # freezing is idempotent, so the check that takes the frozen value is the one that made it
         for check in self.inner:
             try:
@@ -157,21 +163,23 @@ class AnyOf(Check):
             return check.thaw(value)
         return value
 
-    def hint(self, value):
+    def hint(self, value: object) -> object:
         return next((h for h in (check.hint(value) for check in self.inner) if h), None)
 
 
 class Each(Check):
     """A list of values of one kind; ``unique`` refuses repeats, ``some_positive`` a list of zeros."""
 
-    def __init__(self, inner, words='', at_least=1, unique=False, some_positive=False):
+    def __init__(
+        self, inner: Check, words: str = '', at_least: int = 1, unique: bool = False, some_positive: bool = False
+    ) -> None:
         self.inner, self.words, self.at_least = inner, words, at_least
         self.unique, self.some_positive = unique, some_positive
 
-    def describe(self):
+    def describe(self) -> str:
         return self.words or f'a list whose entries are {self.inner.describe()}'
 
-    def freeze(self, value):
+    def freeze(self, value: object) -> tuple[Any, ...]:
         value = value.tolist() if hasattr(value, 'tolist') else value
         if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
             raise ValueError
@@ -182,10 +190,10 @@ class Each(Check):
             raise ValueError
         return frozen
 
-    def thaw(self, value):
+    def thaw(self, value: Any) -> list[Any]:
         return [self.inner.thaw(v) for v in value]
 
-    def hint(self, value):
+    def hint(self, value: object) -> object:
         if isinstance(value, (list, tuple)):
             return next((h for v in value if (h := self.inner.hint(v)) and h != v), None)
         return None
@@ -194,14 +202,14 @@ class Each(Check):
 class Weights(Check):
     """A word, or a dict from words to weights >= 0 of which one is above 0 (the granularity of a region loss)."""
 
-    def __init__(self, *words):
+    def __init__(self, *words: str) -> None:
         self.words = words
 
-    def describe(self):
+    def describe(self) -> str:
         example = {w: 0.5 for w in self.words[-2:]}
         return f'one of {", ".join(repr(w) for w in self.words)}, or weights >= 0 such as {example}'
 
-    def freeze(self, value):
+    def freeze(self, value: Any) -> Granularity:
         if isinstance(value, str):
             if value not in self.words:
                 raise ValueError
@@ -215,10 +223,10 @@ class Weights(Check):
             raise ValueError
         return frozen
 
-    def thaw(self, value):
+    def thaw(self, value: Any) -> str | dict[str, float]:
         return value if isinstance(value, str) else dict(value)
 
-    def hint(self, value):
+    def hint(self, value: object) -> str | None:
         keys = [value] if isinstance(value, str) else list(value) if isinstance(value, Mapping) else []
         wrong = [k for k in keys if k not in self.words]
         return nearest(str(wrong[0]).upper(), self.words) if wrong else None

@@ -5,11 +5,14 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from shared_spec.typing import AnyPath
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: AnyPath) -> Iterator[Path]:
     """A temporary path of the same suffix beside ``path``, whose file takes its place in the end.
 
     Where the block fails, what was at ``path`` stays as it was. Missing folders are made. A link stays one: what it
@@ -22,9 +25,9 @@ def replacing(path):
         return
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f'.{path.stem[:40]}.', suffix=f'.part{path.suffix}', dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f'.{path.stem[:40]}.', suffix=f'.part{path.suffix}', dir=path.parent)
     os.close(handle)
-    part = Path(part)
+    part = Path(name)
     try:
         yield part
         part.chmod(0o666 & ~_umask())  # as if opened; temporary files are their owner's alone
@@ -35,7 +38,7 @@ def replacing(path):
 
 
 @contextlib.contextmanager
-def written_into(path):
+def written_into(path: Path) -> Iterator[Path]:
     """A temporary path, whose file is copied to ``path`` in the end."""
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder, 'part').with_suffix(path.suffix)
@@ -45,7 +48,11 @@ def written_into(path):
 
 
 @contextlib.contextmanager
-def one_sentence(said, kind=ValueError, passing=()):
+def one_sentence(
+    said: str,
+    kind: Callable[[str], Exception] = ValueError,
+    passing: type[BaseException] | tuple[type[BaseException], ...] = (),
+) -> Iterator[None]:
     """Whatever a reader raises on a damaged file becomes ``kind``: what is ``said``, and the reason, in one line.
 
     Nobody lists what zipfile, zlib, struct, json, NumPy and Pillow raise: NotImplementedError for a flipped compression
@@ -59,7 +66,7 @@ def one_sentence(said, kind=ValueError, passing=()):
         raise kind(f'{said}: {reason(error)}') from None
 
 
-def reason(error):
+def reason(error: BaseException) -> str:
     """What an error says to somebody who knows neither Python nor our classes, in one line."""
     if isinstance(error, MemoryError):
         return 'there is not enough memory'
@@ -68,12 +75,12 @@ def reason(error):
     return getattr(error, 'strerror', None) or without_owner(str(error).strip().splitlines()[0])
 
 
-def without_owner(sentence):
+def without_owner(sentence: str) -> str:
     """'BoundaryState: counts must ...' -> 'counts must ...'; the names of functions alike."""
     return re.sub(r'^([A-Z][a-z]+([A-Z]\w*)*|[a-z]+(_[a-z]+)+): ', '', sentence)
 
 
-def _umask():
+def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

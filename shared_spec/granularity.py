@@ -1,16 +1,20 @@
 """The D, I and C means over (image, class) cells in NumPy float64."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from shared_spec import shapes
+from shared_spec.inputs import Batch
+from shared_spec.typing import Granularity, OfCells
 
 
-def as_weights(granularity):
+def as_weights(granularity: Granularity) -> dict[str, float]:
     """'D' or pairs of weights -> {'D': w, 'I': w, 'C': w} without the absent ones."""
     return {granularity: 1.0} if isinstance(granularity, str) else dict(granularity)
 
 
-def counted(spec, batch):
+def counted(spec: OfCells, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     """(N, C) which cells count, and (C,) which classes count over the whole batch."""
     n, c = batch.target.shape[:2]
     classes = spec.classes
@@ -23,10 +27,16 @@ def counted(spec, batch):
         cells = np.zeros((n, c), bool)
         cells[:, chosen] = True
     cells &= batch.has_pixel[:, None]
-    return cells, cells.any(0)
+    return cells, np.any(cells, 0)
 
 
-def mean_over_cells(spec, batch, statistics, cell_loss, class_weight=None):
+def mean_over_cells(
+    spec: OfCells,
+    batch: Batch,
+    statistics: Sequence[np.ndarray],
+    cell_loss: Callable[..., np.ndarray],
+    class_weight: Sequence[float] | np.ndarray | None = None,
+) -> float:
     """The mean that ``spec`` asks for: ``cell_loss`` of the statistics (each (N, C)), averaged as the granularity says.
 
     D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages

@@ -1,11 +1,15 @@
 """What a loss receives, in NumPy float64: logits or probabilities, hard or soft labels, ignored pixels, weights."""
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec import shapes, values
+
+if TYPE_CHECKING:
+    from shared_spec.spec import LossSpec
 
 FLOOR = 1e-7  # probabilities given as such are floored here before a logarithm, as Keras does
 
@@ -18,27 +22,27 @@ class Batch(NamedTuple):
     sound (N, P): whether a prediction is a number, or does not count; a loss of others is NaN, here they are 0.
     """
 
-    logits: np.ndarray
+    logits: np.ndarray | None
     prob: np.ndarray
     target: np.ndarray
     weight: np.ndarray
     image_weight: np.ndarray
     hard: bool
     softmax: bool
-    space: tuple
-    sound: np.ndarray = np.True_
+    space: tuple[int, ...]
+    sound: np.ndarray | np.bool_ = np.True_
 
     @property
-    def has_pixel(self):
+    def has_pixel(self) -> np.ndarray:
         """(N,) whether an image has any pixel that counts."""
-        return (self.weight > 0).any(1)
+        return np.any(self.weight > 0, 1)
 
     @property
-    def largest_target(self):
+    def largest_target(self) -> np.ndarray:
         """(N, C) largest target among the pixels that count, 0 where none does."""
         return np.where(self.weight[:, None] > 0, self.target, 0).max(2, initial=0)
 
-    def log_prob(self):
+    def log_prob(self) -> tuple[np.ndarray, np.ndarray | None]:
         """(N, C, P) log-probabilities, and for sigmoid also those of the complement (None for softmax)."""
         if self.softmax:
             if self.logits is None:
@@ -50,11 +54,11 @@ class Batch(NamedTuple):
         return -np.logaddexp(0, -self.logits), -np.logaddexp(0, self.logits)
 
     @property
-    def complement(self):
+    def complement(self) -> np.ndarray:
         """(N, C, P) 1 - p, accurate where p is near 1."""
         return 1 - self.prob if self.logits is None else np.exp(self.log_both()[1])
 
-    def log_both(self):
+    def log_both(self) -> tuple[np.ndarray, np.ndarray]:
         """(N, C, P) log p and log(1 - p) of every class by itself."""
         log_p, log_q = self.log_prob()
         if log_q is not None:
@@ -67,18 +71,24 @@ class Batch(NamedTuple):
         return log_p, np.stack([np.logaddexp.reduce(rest, axis=1) for rest in others], 1)
 
 
-def times_log(share, log):
+def times_log(share: np.ndarray, log: np.ndarray) -> np.ndarray:
     """share * log of a probability, in which 0 * log 0 is 0."""
     with np.errstate(invalid='ignore'):
         return np.where(share == 0, 0, share * log)
 
 
-def times(weight, x):
+def times(weight: float, x: float) -> float:
     """weight * x, a part of a loss, which a weight of 0 leaves out, infinite or not; NaN stays."""
     return weight * x if weight > 0 or math.isnan(x) else 0.0
 
 
-def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
+def prepare(
+    spec: 'LossSpec',
+    pred: ArrayLike,
+    target: ArrayLike,
+    pixel_weight: ArrayLike | None = None,
+    ignore_index: int | None = None,
+) -> Batch:
     """The ``Batch`` of one call. Shapes as in the catalogue's table 'What a loss receives'; refuses with ValueError."""
     owner = type(spec).__name__
     pred, target = np.asarray(pred), np.asarray(target)
@@ -113,18 +123,18 @@ def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
     if c == 1:
         hard = target.dtype.kind in 'iub'
         values.check_one_channel(owner, target, counts)
-        target = np.where(counts, target, 0).astype(np.float64)[:, None]
+        labels: np.ndarray = np.where(counts, target, 0).astype(np.float64)[:, None]
     elif one_map:
         hard = True
         values.check_ids(owner, target, counts, c)
         one_hot = target[:, None] == np.arange(c)[None, :, None]
-        target = (one_hot & counts[:, None]).astype(np.float64)
+        labels = (one_hot & counts[:, None]).astype(np.float64)
     else:
         hard = 'soft' not in spec.labels  # one-hot integers
         values.check_maps(owner, target, counts[:, None])
         if spec.one_label:
             values.check_one_label(owner, target, counts, axis=1)
-        target = np.where(counts[:, None], target, 0).astype(np.float64)
+        labels = np.where(counts[:, None], target, 0).astype(np.float64)
 
     softmax = c > 1 and spec.activation == 'softmax'
     sound = values.is_number(pred, softmax and spec.from_logits, 1) | ~counts
@@ -138,4 +148,4 @@ def prepare(spec, pred, target, pixel_weight=None, ignore_index=None):
         prob = e / e.sum(1, keepdims=True)
     else:
         logits, prob = pred, np.exp(-np.logaddexp(0, -pred))
-    return Batch(logits, prob, target, weight, image_weight, hard, softmax, space, sound)
+    return Batch(logits, prob, labels, weight, image_weight, hard, softmax, space, sound)

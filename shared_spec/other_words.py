@@ -4,9 +4,13 @@ A word has answers in their order: one for owners that have the parameter named 
 word without an answer for an owner is refused as a misspelling is.
 """
 
+from collections.abc import Collection
+
+Answers = list[tuple[str | None, str]]
+
 EACH = ('losses', 'give it to each of the losses')
 FIXED = ('loss_weight', 'the activation of this loss is fixed')
-SIGMOID = [
+SIGMOID: Answers = [
     EACH,
     ('activation', "here activation='sigmoid' for True and 'softmax' for False"),
     ('ce', "here ce='sigmoid' for True and 'softmax' for False"),
@@ -16,7 +20,7 @@ HALVED = ('smooth', 'here smooth, in pixels; half of it for a Dice (2 tp + eps) 
 SUMMED = (None, 'here the loss_weight of each loss in a list, or weights of WeightedSumLoss')
 LEFT_OUT = 'leave it out'
 
-OTHER_WORDS = {
+OTHER_WORDS: dict[str, Answers] = {
     # MMSegmentation's losses and evaluators
     'use_sigmoid': SIGMOID,
     'use_mask': [(None, 'it belongs to heads that predict masks, which take their own losses')],
@@ -93,12 +97,12 @@ OTHER_WORDS = {
 FILES = ('.npy', '.pkl', '.json', '.yaml', '.yml')
 
 
-def translated(word, known):
+def translated(word: str, known: Collection[str]) -> str | None:
     """What a parameter of another library is for an owner that takes ``known``, or None."""
     return next((text for needs, text in OTHER_WORDS.get(word, ()) if needs is None or needs in known), None)
 
 
-def of_value(name, value):
+def of_value(name: str, value: object) -> str | None:
     """What a value that another library takes is here, or None."""
     if name == 'class_weight' and isinstance(value, str) and value.endswith(FILES):
         return 'give the numbers that the file holds'

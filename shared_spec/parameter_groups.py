@@ -1,11 +1,12 @@
 """The parameters that whole families share. A loss names the groups it takes; what it does not take it refuses."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shared_spec.checks import CLASS_WEIGHT, CLASSES, Boolean, Choice, Integer, Optional, Real, Weights
 from shared_spec.parameters import param
 from shared_spec.spec import LossSpec, shared_parameters
+from shared_spec.typing import Classes, Granularity
 
 
 @shared_parameters
@@ -21,7 +22,7 @@ class Shared(Weighted):
     from_logits: bool = param(
         True, Boolean(), 'whether pred holds logits or probabilities', keras_default=False, always=('keras',)
     )
-    ignore_index: int = param(
+    ignore_index: int | None = param(
         None,
         Optional(Integer()),
         'hard label that counts nowhere, in value and gradient',
@@ -33,7 +34,7 @@ class Shared(Weighted):
     )
 
 
-def as_shared(name):
+def as_shared(name: str) -> Any:
     """A parameter as ``Shared`` declares it, for a loss that lacks another of that group."""
     field = Shared.parameters()[name]
     return dataclasses.field(default=field.default, metadata=field.metadata)
@@ -41,19 +42,19 @@ def as_shared(name):
 
 @shared_parameters
 class ClassWeighted(LossSpec):
-    class_weight: tuple = param(None, Optional(CLASS_WEIGHT), "factor on each class's loss")
+    class_weight: tuple[float, ...] | None = param(None, Optional(CLASS_WEIGHT), "factor on each class's loss")
 
 
 @shared_parameters
 class Granular(LossSpec):
-    granularity: str = param(
+    granularity: Granularity = param(
         'D', Weights('D', 'I', 'C'), 'which mean is optimised: over the data set (batch), images, or classes of images'
     )
 
 
 @shared_parameters
 class Counted(LossSpec):
-    classes: str = param(
+    classes: Classes = param(
         'auto', CLASSES, "which classes count; 'auto': those present for hard labels, all for soft labels"
     )
     presence_threshold: float = param(

@@ -2,8 +2,10 @@
 
 import dataclasses
 import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from shared_spec.checks import nearest
+from shared_spec.checks import Check, nearest
 from shared_spec.other_words import of_value, translated
 
 REQUIRED = dataclasses.MISSING
@@ -17,20 +19,31 @@ class SpecError(ValueError):
     who knows owner or parameter under another name asks for ``renamed``.
     """
 
-    def __init__(self, rule=None, *, owner=None, parameter=None, given=None, allowed=None, hint=''):
+    def __init__(
+        self,
+        rule: str | None = None,
+        *,
+        owner: str | None = None,
+        parameter: str | None = None,
+        given: object = None,
+        allowed: str | Sequence[str] | None = None,
+        hint: str = '',
+    ) -> None:
         self.rule, self.owner, self.parameter = rule, owner, parameter
         self.given, self.allowed, self.hint = given, allowed, hint
         said = f'must be {allowed}, got {given!r}{hint}' if rule is None else rule
         said = said if parameter is None else f'{parameter} {said}'
         super().__init__(said if owner is None else f'{owner}: {said}')
 
-    def renamed(self, **names):
+    def renamed(self, **names: str | None) -> 'SpecError':
         """The same of another ``owner`` or ``parameter``."""
         kept = {name: getattr(self, name) for name in ('rule', 'owner', 'parameter', 'given', 'allowed', 'hint')}
         return SpecError(**{**kept, **names})
 
 
-def frozen(owner, name, check, value, *, allowed=None, hints=False):
+def frozen(
+    owner: str, name: str, check: Check, value: object, *, allowed: str | None = None, hints: bool = False
+) -> Any:
     """The canonical value of a parameter, or the SpecError that says what is allowed, and with ``hints`` what may be meant.
 
     ``allowed`` says it in other words than the check's. What a part of the value refuses keeps its own sentence.
@@ -45,13 +58,21 @@ def frozen(owner, name, check, value, *, allowed=None, hints=False):
         raise SpecError(owner=owner, parameter=name, given=value, allowed=allowed, hint=hint) from None
 
 
-def suggested(name, check, value):
+def suggested(name: str, check: Check, value: object) -> str:
     """The end of the sentence that refuses a value: what is meant, where that can be guessed."""
     meant, near = of_value(name, value), check.hint(value)
     return f'; {meant}' if meant else f', did you mean {near!r}?' if near else ''
 
 
-def param(default, allowed, meaning, *, keras_default=_SAME, keras_name=None, always=()):
+def param(
+    default: object,
+    allowed: Check,
+    meaning: str,
+    *,
+    keras_default: object = _SAME,
+    keras_name: str | None = None,
+    always: Iterable[str] = (),
+) -> Any:
     """A parameter of a spec.
 
     ``always`` names the worlds ('mmseg', 'keras') whose configuration writes the parameter even at its default.
@@ -72,12 +93,12 @@ class NamedParameters(type):
     """Metaclass of specs and of the plugins' classes: an unknown parameter name is a SpecError, not a TypeError."""
 
     @property
-    def __signature__(cls):
+    def __signature__(cls: type[Any]) -> inspect.Signature:
         """That of the constructor, for ``help`` and editors, which would see the one below."""
         _, *parameters = inspect.signature(cls.__init__).parameters.values()
         return inspect.Signature(parameters)
 
-    def __call__(cls, *args, **kwargs):
+    def __call__(cls: type[Any], *args: Any, **kwargs: Any) -> Any:
         known = [
             p.name
             for p in inspect.signature(cls.__init__).parameters.values()
@@ -95,7 +116,7 @@ class NamedParameters(type):
         return super().__call__(*args, **kwargs)
 
 
-def unknown_parameter(owner, name, known):
+def unknown_parameter(owner: str, name: str, known: Sequence[str]) -> SpecError:
     """The SpecError of a parameter that does not exist; another library's word is translated."""
     hint = nearest(name, known)
     meant = translated(name, known) or (f'did you mean {hint!r}?' if hint else f'it takes {", ".join(known) or "none"}')

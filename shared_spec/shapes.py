@@ -3,29 +3,36 @@
 Works on plain tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
 """
 
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
+from typing import TypeVar
+
+from shared_spec.typing import Shape
+
+Size = TypeVar('Size')
+
 LAYOUTS = {'first': '(N, C, *space)', 'last': '(N, *space, C)'}
 
 
-def fits(shape, wanted):
+def fits(shape: Shape, wanted: Shape) -> bool:
     return len(shape) == len(wanted) and all(a is None or b is None or a == b for a, b in zip(shape, wanted))
 
 
-def split(pred_shape, layout):
+def split(pred_shape: Sequence[Size], layout: str) -> tuple[Size, Size, tuple[Size, ...]]:
     """(N, C, space) of a prediction's shape."""
     if layout == 'first':
         return pred_shape[0], pred_shape[1], tuple(pred_shape[2:])
     return pred_shape[0], pred_shape[-1], tuple(pred_shape[1:-1])
 
 
-def join(n, c, space, layout):
+def join(n: Size, c: Size, space: Iterable[Size], layout: str) -> tuple[Size, ...]:
     return (n, c, *space) if layout == 'first' else (n, *space, c)
 
 
-def text(shape):
+def text(shape: Shape) -> str:
     return '(' + ', '.join('?' if s is None else str(s) for s in shape) + (',)' if len(shape) == 1 else ')')
 
 
-def check_pred(owner, pred_shape, layout, spatial_axes=(1, 2, 3)):
+def check_pred(owner: str, pred_shape: Shape, layout: str, spatial_axes: Collection[int] = (1, 2, 3)) -> None:
     """Refuses a prediction whose rank has no meaning."""
     pred_shape = tuple(pred_shape)
     if len(pred_shape) - 2 not in spatial_axes:
@@ -37,7 +44,7 @@ def check_pred(owner, pred_shape, layout, spatial_axes=(1, 2, 3)):
         raise ValueError(f'{owner}: pred must have a known number of classes, got shape {text(pred_shape)}')
 
 
-def label_kind(owner, pred_shape, target_shape, layout):
+def label_kind(owner: str, pred_shape: Shape, target_shape: Shape, layout: str) -> str:
     """'ids' for (N, *space), 'ids1' for the same with a class axis of length 1, 'channels' for one map per class."""
     n, c, space = split(tuple(pred_shape), layout)
     target_shape = tuple(target_shape)
@@ -58,7 +65,7 @@ def label_kind(owner, pred_shape, target_shape, layout):
     )
 
 
-def weight_kind(owner, pred_shape, weight_shape, layout):
+def weight_kind(owner: str, pred_shape: Shape, weight_shape: Shape, layout: str) -> str:
     """'pixel' for (N, *space), 'pixel1' for the same with a class axis of length 1, 'image' for (N,)."""
     n, _, space = split(tuple(pred_shape), layout)
     weight_shape = tuple(weight_shape)
@@ -74,7 +81,7 @@ def weight_kind(owner, pred_shape, weight_shape, layout):
     )
 
 
-def check_ignore(owner, constructor, call, num_classes):
+def check_ignore(owner: str, constructor: int | None, call: int | None, num_classes: int) -> tuple[int, ...]:
     """The ignore labels of one call: the constructor's and the call's, each None or an int.
 
     A value that is also a class is accepted from the constructor (the user asked for it), refused from the call
@@ -88,14 +95,14 @@ def check_ignore(owner, constructor, call, num_classes):
     return tuple(dict.fromkeys(i for i in (constructor, call) if i is not None))
 
 
-def check_class_weight(owner, class_weight, allowed):
+def check_class_weight(owner: str, class_weight: Sized | None, allowed: Collection[int]) -> None:
     """Refuses a class weight list whose length is none of ``allowed``."""
     if class_weight is not None and len(class_weight) not in allowed:
         need = ' or '.join(str(a) for a in dict.fromkeys(allowed))
         raise ValueError(f'{owner}: class_weight must have {need} entries, one for each class, got {len(class_weight)}')
 
 
-def chosen(owner, classes, num_classes):
+def chosen(owner: str, classes: str | Sequence[int], num_classes: int) -> list[int]:
     """The channels that a list of class ids or a word ('all', 'present', ...: every channel) names.
 
     One channel is the foreground, class 1 of label maps; as a channel it is also 0. Refuses classes that pred lacks.
@@ -107,7 +114,9 @@ def chosen(owner, classes, num_classes):
     return [0] if num_classes == 1 else list(classes)
 
 
-def check_hard(owner, labels, kind, is_float, num_classes, dtype, shape):
+def check_hard(
+    owner: str, labels: Collection[str], kind: str, is_float: bool, num_classes: int, dtype: object, shape: Shape
+) -> None:
     """Refuses soft labels where a loss is defined for class ids alone; an array of integers may be one-hot."""
     if 'soft' not in labels and is_float and (kind == 'channels' or num_classes == 1):
         raise ValueError(
@@ -116,7 +125,9 @@ def check_hard(owner, labels, kind, is_float, num_classes, dtype, shape):
         )
 
 
-def check_channels(owner, channels, num_classes, remedies=None):
+def check_channels(
+    owner: str, channels: Sequence[str], num_classes: int, remedies: Mapping[str, str] | None = None
+) -> None:
     """Refuses a number of channels for which a loss has no definition; a host's remedy for 'one' and 'many' follows."""
     if ('one' if num_classes == 1 else 'many') not in channels:
         need = 'one channel' if channels == ('one',) else 'two channels or more'

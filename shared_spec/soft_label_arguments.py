@@ -3,9 +3,13 @@
 Works on plain tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from shared_spec import shapes
 from shared_spec.checks import Integer, Optional, Real
 from shared_spec.parameters import SpecError, frozen
+from shared_spec.typing import Shape
 
 KINDS = {
     'epsilon': Real(low=0, high=1),
@@ -17,7 +21,7 @@ KINDS = {
 WEIGHTINGS = ('uniform', 'dice')
 
 
-def taken(owner, **given):
+def taken(owner: str, **given: object) -> list[Any]:
     """The canonical values of parameters, in their order; refuses with ValueError."""
     values = []
     for name, value in given.items():
@@ -28,7 +32,7 @@ def taken(owner, **given):
     return values
 
 
-def checked_window(owner, window):
+def checked_window(owner: str, window: int) -> int:
     """An odd number of pixels."""
     (window,) = taken(owner, window=window)
     if window % 2 == 0:
@@ -36,7 +40,7 @@ def checked_window(owner, window):
     return window
 
 
-def check_weighting(owner, weighting, num_classes):
+def check_weighting(owner: str, weighting: str, num_classes: int) -> None:
     """Refuses a weighting that does not exist, or not for so many classes."""
     if weighting not in WEIGHTINGS:
         raise ValueError(f'{owner}: weighting must be {" or ".join(map(repr, WEIGHTINGS))}, got {weighting!r}')
@@ -44,7 +48,7 @@ def check_weighting(owner, weighting, num_classes):
         raise ValueError(f"{owner}: weighting='dice' needs num_classes=2, got {num_classes}")
 
 
-def check_labels(owner, shape, are_integers, dtype):
+def check_labels(owner: str, shape: Shape, are_integers: bool, dtype: object) -> None:
     """Refuses labels that are no class ids, or whose rank has no meaning."""
     if not are_integers:
         raise TypeError(f'{owner}: target must hold integer class ids, got {dtype}')
@@ -54,7 +58,7 @@ def check_labels(owner, shape, are_integers, dtype):
         )
 
 
-def check_annotators(owner, given):
+def check_annotators(owner: str, given: Iterable[Shape]) -> None:
     """Refuses the shapes of the annotators' label maps where there is none, or they differ."""
     given = [tuple(shape) for shape in given]
     if not given or len(given[0]) < 2:

@@ -6,14 +6,18 @@ to 1 over the classes. A pixel that is ignored is 0 in every class: give it the 
 """
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec.soft_label_arguments import check_annotators, check_labels, check_weighting, checked_window, taken
 from shared_spec.values import check_ids
 
 
-def label_smoothing(target, epsilon, *, num_classes, ignore_index=None):
+def label_smoothing(
+    target: ArrayLike, epsilon: float, *, num_classes: int, ignore_index: int | None = None
+) -> np.ndarray:
     """(1 - epsilon) * one-hot + epsilon / C at every pixel (Szegedy 2016): epsilon goes to all classes, the own too.
 
     >>> label_smoothing(np.array([[0, 2, 255]]), 0.3, num_classes=3, ignore_index=255)[0].round(3).tolist()
@@ -24,7 +28,9 @@ def label_smoothing(target, epsilon, *, num_classes, ignore_index=None):
     return _smoothed(owner, hard, epsilon, valid)
 
 
-def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, ignore_index=None):
+def boundary_label_smoothing(
+    target: ArrayLike, epsilon: float = 0.5, window: int = 3, *, num_classes: int, ignore_index: int | None = None
+) -> np.ndarray:
     """Label smoothing of the boundary pixels, one-hot elsewhere (boundary label smoothing of JDTLosses).
 
     A boundary pixel sees another class in the square ``window`` around it (an odd number of pixels, cut at the image's
@@ -45,7 +51,13 @@ def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, igno
     return np.where((boundary & clean)[:, None], _smoothed(owner, hard, epsilon, valid), hard)
 
 
-def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_index=None):
+def average_annotators(
+    targets: Sequence[ArrayLike] | np.ndarray,
+    weighting: str = 'uniform',
+    *,
+    num_classes: int = 2,
+    ignore_index: int | None = None,
+) -> np.ndarray:
     """The mean of several annotators' one-hot labels: (R, N, *space) class ids -> (N, C, *space).
 
     ``weighting='uniform'``: every annotator counts the same. ``'dice'`` (foreground against background only): each
@@ -70,7 +82,9 @@ def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_in
     return np.einsum('rn,rn...->n...', weight / weight.sum(0), hard)
 
 
-def _one_hot(owner, target, num_classes, ignore_index):
+def _one_hot(
+    owner: str, target: ArrayLike, num_classes: int, ignore_index: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """(N, C, *space) float64, 0 where ignored, and (N, *space) whether a pixel counts."""
     target = np.asarray(target)
     num_classes, ignore_index = taken(owner, num_classes=num_classes, ignore_index=ignore_index)
@@ -81,6 +95,6 @@ def _one_hot(owner, target, num_classes, ignore_index):
     return ((target[:, None] == classes) & valid[:, None]).astype(np.float64), valid
 
 
-def _smoothed(owner, hard, epsilon, valid):
+def _smoothed(owner: str, hard: np.ndarray, epsilon: float, valid: np.ndarray) -> np.ndarray:
     (epsilon,) = taken(owner, epsilon=epsilon)
     return ((1 - epsilon) * hard + epsilon / hard.shape[1]) * valid[:, None]

@@ -7,13 +7,14 @@ value is refused in one place and in one sentence.
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec.dialects import Dialects
-from shared_spec.inputs import prepare
+from shared_spec.inputs import Batch, prepare
 from shared_spec.parameters import NamedParameters, SpecError, frozen
 
 
@@ -21,9 +22,9 @@ from shared_spec.parameters import NamedParameters, SpecError, frozen
 class Example:
     """A configuration that the parity checks replay, and the inputs it is meant for."""
 
-    params: Mapping = dataclasses.field(default_factory=dict)
-    labels: tuple = ('hard', 'soft')
-    channels: tuple = ('one', 'many')
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    labels: tuple[str, ...] = ('hard', 'soft')
+    channels: tuple[str, ...] = ('one', 'many')
     class_weight: bool = False  # add one weight for each class of the case
 
 
@@ -35,7 +36,10 @@ class Spec(Dialects, metaclass=NamedParameters):
     source: ClassVar[str] = ''
     remarks: ClassVar[str] = ''
 
-    def __post_init__(self):
+    if TYPE_CHECKING:  # subclasses are frozen dataclasses, of which a type checker cannot know through our decorators
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = frozen(
                 type(self).__name__, field.name, field.metadata['allowed'], getattr(self, field.name), hints=True
@@ -43,23 +47,23 @@ class Spec(Dialects, metaclass=NamedParameters):
             object.__setattr__(self, field.name, value)
         self.validate()
 
-    def validate(self):
+    def validate(self) -> None:
         """Rules that tie parameters together; overridden where there are any. Raises SpecError."""
 
     @classmethod
-    def parameters(cls):
+    def parameters(cls) -> dict[str, dataclasses.Field[Any]]:
         """Name -> dataclass field, in order of declaration."""
         return {field.name: field for field in dataclasses.fields(cls)}
 
-    def thawed(self, name):
+    def thawed(self, name: str) -> Any:
         return self.parameters()[name].metadata['allowed'].thaw(getattr(self, name))
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """``{'type': name, ...every parameter}`` in plain, JSON-able Python; ``from_dict`` gives back an equal spec."""
         return {'type': type(self).__name__, **{name: self.thawed(name) for name in self.parameters()}}
 
     @classmethod
-    def from_dict(cls, config):
+    def from_dict(cls, config: Mapping[str, Any]) -> Self:
         config = dict(config)
         kind = config.pop('type', cls.__name__)
         if kind != cls.__name__:
@@ -71,10 +75,10 @@ class LossSpec(Spec):
     """A loss. Subclasses add parameters, ``of_batch`` and the text that ``segparity show`` prints."""
 
     family: ClassVar[str] = ''
-    labels: ClassVar[tuple] = ('hard', 'soft')
-    channels: ClassVar[tuple] = ('one', 'many')
-    spatial_axes: ClassVar[tuple] = (1, 2, 3)
-    examples: ClassVar[Mapping] = {'default': Example()}
+    labels: ClassVar[tuple[str, ...]] = ('hard', 'soft')
+    channels: ClassVar[tuple[str, ...]] = ('one', 'many')
+    spatial_axes: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    examples: ClassVar[Mapping[str, Example]] = {'default': Example()}
 
     # What is so of few losses; the checks ask for it, and tests hold it against what the losses do.
     of_overlap: ClassVar[bool] = False  # made of sums tp, fp, fn, which a fused operator takes
@@ -82,32 +86,55 @@ class LossSpec(Spec):
     needs_logits: ClassVar[bool] = False  # from_logits=False is refused
     needs_softmax: ClassVar[bool] = False  # several channels are a distribution over classes, or refused
     needs_region: ClassVar[bool] = False  # an image of a few pixels is refused
-    learnt: ClassVar[tuple] = ()  # what training changes besides the network
+    learnt: ClassVar[tuple[str, ...]] = ()  # what training changes besides the network
+
+    if TYPE_CHECKING:  # what every loss has, WeightedSumLoss the first alone: as a parameter, a property or a constant
+
+        @property
+        def loss_weight(self) -> float: ...
+
+        @property
+        def activation(self) -> str: ...
+
+        @property
+        def from_logits(self) -> bool: ...
+
+        @property
+        def ignore_index(self) -> int | None: ...
 
     @property
-    def one_label(self):
+    def one_label(self) -> bool:
         """Whether labels given as one map for each class must name one class in each pixel."""
         return 'soft' not in self.labels and getattr(self, 'activation', 'sigmoid') == 'softmax'
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None, **extras):
+    def reference(
+        self,
+        pred: ArrayLike,
+        target: ArrayLike,
+        pixel_weight: ArrayLike | None = None,
+        ignore_index: int | None = None,
+        **extras: Any,
+    ) -> float | Any:
         """The loss in NumPy float64: ``pred`` (N, C, *space) as ``from_logits`` says -> float.
 
         A prediction that is no number where it counts gives NaN; labels, weights and probabilities outside their range
         are a ValueError (``shared_spec.values``). A part whose factor is 0 is absent, infinite or not.
         """
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
-        with np.errstate(**({} if self.loss_weight else {'invalid': 'ignore'})):
+        with np.errstate(invalid=None if self.loss_weight else 'ignore'):
             loss = self.of_batch(batch, **extras)
         loss = loss if self.loss_weight else np.zeros_like(loss)  # an infinite loss as well
         if np.ndim(loss):  # a map
-            return np.where(batch.sound.reshape(loss.shape), loss, np.nan)
+            return np.where(batch.sound.reshape(np.shape(loss)), loss, np.nan)
         return float(loss) if batch.sound.all() else math.nan
 
-    def of_batch(self, batch, **extras):
+    def of_batch(self, batch: Batch, *args: Any, **extras: Any) -> float | Any:
         """The loss of a ``Batch`` whose values are what they should be."""
         raise NotImplementedError(type(self).__name__)
 
-    def near(self, pred, target, pixel_weight=None, **extras):
+    def near(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+    ) -> Callable[[np.ndarray], Any] | None:
         """A function that has the reference's gradient at ``pred`` and is smooth around it; None at a kink.
 
         The reference itself, unless the loss sorts or takes maxima, whose order it then keeps; a constant may be left
@@ -124,19 +151,23 @@ class MetricSpec(Spec):
     mmseg_line: ClassVar[str] = ''
     torch_line: ClassVar[str] = ''
     keras_line: ClassVar[str] = ''
+    examples: ClassVar[Mapping[str, Example]]
 
-    def names(self):
+    def names(self) -> list[str]:
         """The names of the results, in order."""
         raise NotImplementedError(type(self).__name__)
 
-    def is_fraction(self, name):
+    def is_fraction(self, name: str) -> bool:
         """Whether a result is a fraction, which printers show in per cent; the others are distances."""
         return True
 
-    def reference(self, preds, targets, **extras):
+    def reference(self, preds: Any, targets: Any, *args: Any, **extras: Any) -> dict[str, float]:
         raise NotImplementedError(type(self).__name__)
 
 
-def shared_parameters(cls):
+S = TypeVar('S', bound=Spec)
+
+
+def shared_parameters(cls: type[S]) -> type[S]:
     """Class decorator: parameters that several losses share; no loss of its own."""
     return dataclasses.dataclass(frozen=True, kw_only=True)(cls)

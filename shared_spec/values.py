@@ -13,11 +13,12 @@ counts. A plugin calls them once it has found that something may be wrong.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 TOLERANCE = 2.0**-7  # how far rounding may bring a probability beyond [0, 1]; that of bfloat16
 
 
-def check_weights(owner, weights):
+def check_weights(owner: str, weights: ArrayLike) -> None:
     """Refuses weights of pixels or images that are negative, NaN or infinite."""
     weights = np.asarray(weights)
     wrong = ~((weights >= 0) & (weights < np.inf))
@@ -25,7 +26,7 @@ def check_weights(owner, weights):
         raise ValueError(f'{owner}: a weight must be a finite number >= 0, got {weights[wrong].flat[0]:g}')
 
 
-def check_probabilities(owner, prob, counts):
+def check_probabilities(owner: str, prob: np.ndarray, counts: np.ndarray) -> None:
     """Refuses probabilities outside [0, 1]. NaN and +inf are none of its business, a loss of those is NaN."""
     wrong = ((prob < -TOLERANCE) | ((prob > 1 + TOLERANCE) & (prob < np.inf))) & counts
     if wrong.any():
@@ -35,7 +36,7 @@ def check_probabilities(owner, prob, counts):
         )
 
 
-def check_ids(owner, ids, counts, num_classes, ignore='ignore_index'):
+def check_ids(owner: str, ids: ArrayLike, counts: np.ndarray, num_classes: int, ignore: str = 'ignore_index') -> None:
     """Refuses labels (N, P) that are no class ids; ``ignore`` is the name of the argument that leaves a label out."""
     ids, counts = np.asarray(ids), np.broadcast_to(counts, np.shape(ids))
     if ids.dtype.kind == 'f':
@@ -61,7 +62,7 @@ def check_ids(owner, ids, counts, num_classes, ignore='ignore_index'):
         raise ValueError(f'{owner}: target labels must be {limit}, got {value:g}{hint}')
 
 
-def check_one_channel(owner, target, counts):
+def check_one_channel(owner: str, target: ArrayLike, counts: np.ndarray) -> None:
     """Refuses what is neither a label 0 or 1 nor the probability of the one foreground."""
     target = np.asarray(target)
     slack = TOLERANCE if target.dtype.kind == 'f' else 0
@@ -79,7 +80,7 @@ def check_one_channel(owner, target, counts):
         raise ValueError(f'{owner}: a one-channel target must lie in [0, 1], got {value:g}{hint}')
 
 
-def check_maps(owner, target, counts):
+def check_maps(owner: str, target: ArrayLike, counts: np.ndarray) -> None:
     """Refuses soft labels outside [0, 1], and integers with one map for each class that are not 0 or 1."""
     target = np.asarray(target)
     is_float = target.dtype.kind == 'f'
@@ -94,7 +95,7 @@ def check_maps(owner, target, counts):
         raise ValueError(f'{owner}: {kind}, got {value:g}{hint}')
 
 
-def likely_soft(labels):
+def likely_soft(labels: np.ndarray) -> str:
     """What soft labels outside [0, 1] may be instead."""
     if not np.isfinite(labels).all():
         return ''
@@ -103,7 +104,7 @@ def likely_soft(labels):
     return '; are these logits?' if labels.min() < 0 else ''
 
 
-def check_one_label(owner, target, counts, axis):
+def check_one_label(owner: str, target: ArrayLike, counts: np.ndarray, axis: int) -> None:
     """Refuses one-hot labels, integers 0 and 1, that name no class or several in a pixel; ``axis`` is that of classes."""
     named = np.asarray(target).sum(axis, dtype=np.int64)
     wrong = np.broadcast_to(counts, named.shape) & (named != 1)
@@ -114,7 +115,7 @@ def check_one_label(owner, target, counts, axis):
         )
 
 
-def is_number(pred, softmax, axis):
+def is_number(pred: np.ndarray, softmax: bool, axis: int) -> np.ndarray:
     """Whether a pixel's prediction is a number; ``axis`` is that of its classes."""
     top = pred.max(axis)  # NaN if any is
     return np.isfinite(top) if softmax else top < np.inf

@@ -2,13 +2,18 @@
 
 import math
 import weakref
+from typing import Any
 
 import keras
 
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 from shared_spec.parameters import frozen
+from shared_spec.typing import Shape
 
-_newest = weakref.WeakValueDictionary()  # name -> the layer of that name that was made last
+_newest: weakref.WeakValueDictionary[str, 'DegreesOfFreedom'] = (
+    weakref.WeakValueDictionary()
+)  # name -> the layer of that name that was made last
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -20,14 +25,16 @@ class DegreesOfFreedom(keras.layers.Layer):
     name does not count upwards by itself, for a saved loss finds its layer by name: give each layer of a model its own.
     """
 
-    def __init__(self, nu=1.0, *, name='degrees_of_freedom', trainable=True, dtype=None):
+    def __init__(
+        self, nu: float = 1.0, *, name: str = 'degrees_of_freedom', trainable: bool = True, dtype: DType | None = None
+    ) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype, autocast=False)
         allowed = LOSSES['RobustTLoss'].parameters()['nu'].metadata['allowed']
         self.nu = frozen('DegreesOfFreedom', 'nu', allowed, nu)
         self.supports_masking = True
         _newest[self.name] = self
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.log_nu = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(math.log(self.nu)),
@@ -36,13 +43,13 @@ class DegreesOfFreedom(keras.layers.Layer):
             name='log_nu',
         )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), 'nu': self.nu}
 
 
-def newest(name):
+def newest(name: str) -> DegreesOfFreedom | None:
     """The layer of that name that was made last and still lives, or None."""
     return _newest.get(name)

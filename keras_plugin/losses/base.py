@@ -1,13 +1,17 @@
 """What every Keras loss shares: parameters checked by the spec, labels and weights as the catalogue says, saving."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_plugin.distributed import scale_for_replicas
 from keras_plugin.granularity import mean_over_cells
-from keras_plugin.inputs import prepare
+from keras_plugin.inputs import Batch, prepare
+from keras_plugin.typing import Tensor
 from shared_spec.parameters import NamedParameters, SpecError
+from shared_spec.spec import LossSpec
 
 MEANS = ('sum_over_batch_size', 'mean')
 
@@ -19,10 +23,11 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
     ``locals()`` to ``super().__init__``; they implement ``compute(batch)``.
     """
 
-    spec_class = None
-    reductions = MEANS
+    spec_class: type[LossSpec] = None  # type: ignore[assignment]  # each subclass has its own
+    spec: Any  # of that class; None of a sum with a loss from elsewhere
+    reductions: tuple[str, ...] = MEANS
 
-    def __init__(self, arguments):
+    def __init__(self, arguments: dict[str, Any]) -> None:
         arguments = {k: v for k, v in arguments.items() if k not in ('self', '__class__')}
         name, reduction, dtype = (arguments.pop(k) for k in ('name', 'reduction', 'dtype'))
         reduction = 'none' if reduction is None else reduction
@@ -32,7 +37,7 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.spec = self.spec_class.from_keras(arguments)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """The loss, a scalar in float32 or wider.
 
         y_pred (N, *space, C); y_true (N, *space) or (N, *space, 1) class ids, or (N, *space, C) one-hot or soft labels;
@@ -41,7 +46,7 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         """
         return self.of_call(y_true, y_pred, sample_weight, absent=self.spec.loss_weight == 0)
 
-    def of_call(self, y_true, y_pred, sample_weight, absent):
+    def of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
         """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
         with keras.name_scope(self.name):
             batch = prepare(self.spec, y_true, y_pred, sample_weight, self.dtype)
@@ -54,24 +59,24 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
                 )  # in every gradient too
             return scale_for_replicas(loss, self.reduction, self.spec.sync)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self(y_true, y_pred)
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         raise NotImplementedError(type(self).__name__)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**self.spec.keras_arguments(), 'name': self.name, 'reduction': self.reduction, 'dtype': self.dtype}
 
 
 class RegionLoss(Loss):
     """A loss of sums over (image, class) cells: ``statistics(batch)`` gives ``CellSums``, ``cell_loss`` losses of them."""
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)
         return ops.cast(self.spec.loss_weight * self.after_mean(mean), batch.dtype)
 
-    def after_mean(self, mean):
+    def after_mean(self, mean: Tensor) -> Tensor:
         """What happens to the mean over cells; nothing, for most."""
         return mean
 
@@ -81,7 +86,7 @@ class PixelLoss(Loss):
 
     reductions = (*MEANS, 'sum', 'none')
 
-    def pixel_map(self, batch, loss):
+    def pixel_map(self, batch: Batch, loss: Tensor) -> Tensor:
         """(N, *space) ``loss`` (N, P), weighted."""
         loss = ops.where(batch.counts, self.spec.loss_weight * batch.weight * loss, ops.zeros_like(loss))
         return ops.reshape(loss, (-1, *batch.space)) if None not in batch.space else loss

@@ -1,14 +1,19 @@
 """What every fine-grained metric shares: inputs to counts, counts to state, and the table for the worst cases."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.checked import CheckedMetric, on_host
 from keras_plugin.metrics.counts import pair_counts
+from keras_plugin.metrics.label_maps import LabelMaps
 from keras_plugin.metrics.scores import defined_mean, of_cells, of_images, over_data_set
 from keras_plugin.metrics.state import ImageTable, RunningMean, Totals
+from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import Choice, Integer
-from shared_spec.metrics.fine_grained import FineGrainedState
+from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.parameters import frozen
 
 WORST_EVERY = Choice('step', 'epoch')
@@ -22,7 +27,25 @@ class CountedMetric(CheckedMetric):
     the callback ``WorstCaseResults``, computes it on the host.
     """
 
-    def __init__(self, spec, from_logits, max_images, worst_every, name, dtype, *, totals, means, worst):
+    # None where not kept
+    _totals: Totals | Any
+    _image_means: RunningMean | Any
+    _class_means: RunningMean | Any
+    _table: ImageTable | Any
+
+    def __init__(
+        self,
+        spec: FineGrained,
+        from_logits: bool,
+        max_images: int,
+        worst_every: str,
+        name: str | None,
+        dtype: DType | None,
+        *,
+        totals: bool,
+        means: Sequence[str],
+        worst: bool,
+    ) -> None:
         super().__init__(spec, from_logits, name, dtype)
         owner = type(self).__name__
         self.max_images = frozen(owner, 'max_images', Integer(1, 500_000), max_images)
@@ -33,14 +56,14 @@ class CountedMetric(CheckedMetric):
         self._class_means = RunningMean(self, 'class', (m, c), self.state_dtype) if 'C' in means else None
         self._table = ImageTable(self, c, self.max_images) if worst else None
 
-    def add(self, maps, y_pred):
+    def add(self, maps: LabelMaps, y_pred: Tensor) -> None:
         self.add_counts(self.counts_of(maps))
 
-    def counts_of(self, maps):
+    def counts_of(self, maps: LabelMaps) -> Tensor:
         """int32 (N, C, 3) tp, fp, fn of ``LabelMaps``."""
         return pair_counts(maps.target, maps.pred, self.spec.num_classes)
 
-    def add_counts(self, counts):
+    def add_counts(self, counts: Tensor) -> None:
         """Adds the int32 (N, C, 3) counts of a batch."""
         if self._totals is not None:
             self._totals.update(counts)
@@ -53,22 +76,22 @@ class CountedMetric(CheckedMetric):
         if self._table is not None:
             self._table.update(counts)
 
-    def plain(self, level):
+    def plain(self, level: str) -> Tensor:
         """(M,) means of the spec's metrics at a level."""
         return self._image_means.value() if level == 'I' else defined_mean(self.of_classes(level))
 
-    def of_classes(self, level):
+    def of_classes(self, level: str) -> Tensor:
         """(M, C) terms of the means at level D or C, NaN where a class does not count."""
         if level == 'D':
             return over_data_set(self.spec, self._totals.value(self.state_dtype))
         return self._class_means.value()
 
     @property
-    def worst_at_step(self):
+    def worst_at_step(self) -> bool:
         """Whether ``result()`` has worst-case results."""
         return self._table is not None and self.worst_every == 'step'
 
-    def complaint(self):
+    def complaint(self) -> str | None:
         owner, complaint = type(self).__name__, super().complaint()
         if complaint is None and self._table is not None:
             seen = on_host(self._table.seen)
@@ -84,7 +107,7 @@ class CountedMetric(CheckedMetric):
                 )
         return complaint
 
-    def state(self, image_ids=None):
+    def state(self, image_ids: Sequence[str | int] | None = None) -> FineGrainedState:
         """The table as a ``FineGrainedState``, to be merged with other shards or saved; needs ``q``.
 
         ``image_ids`` names the images in the order in which they came, so that repeated ones are dropped.
@@ -100,9 +123,9 @@ class CountedMetric(CheckedMetric):
             state.add(row, None if image_ids is None else image_ids[i])
         return state
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         self.check()
-        found = {}
+        found: dict[str, np.ndarray] = {}
         for level, kept in (('D', self._totals), ('C', self._class_means)):
             if kept is not None and level in self.spec.levels:
                 values = np.array(ops.convert_to_numpy(self.of_classes(level)))
@@ -112,11 +135,11 @@ class CountedMetric(CheckedMetric):
         return found
 
     @property
-    def worst_spec(self):
+    def worst_spec(self) -> FineGrained:
         """The spec of the results that the table gives."""
         return self.spec
 
-    def worst_results(self):
+    def worst_results(self) -> dict[str, float]:
         """Name -> fraction: the worst-case results of what was seen, computed on the host in float64; {} without ``q``.
 
         Raises the sentence of ``check()`` where they cannot be had.

@@ -1,13 +1,20 @@
 """BoundaryIoU for ``compile(metrics=[...])``, and the boundaries of masks in keras.ops."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.base import CountedMetric
 from keras_plugin.metrics.checked import spec_of
 from keras_plugin.metrics.counts import pair_counts
+from keras_plugin.metrics.label_maps import LabelMaps
+from keras_plugin.typing import DType, Tensor
 from shared_spec import shapes
 from shared_spec.checks import Choice
 from shared_spec.metrics import boundary
@@ -30,16 +37,16 @@ class BoundaryIoU(CountedMetric):
 
     def __init__(
         self,
-        num_classes,
-        level='D',
-        ignore_class=None,
-        from_logits=False,
-        ratio=0.02,
-        present_in='target',
-        binary=False,
-        name=None,
-        dtype=None,
-    ):
+        num_classes: int,
+        level: str = 'D',
+        ignore_class: int | None = None,
+        from_logits: bool = False,
+        ratio: float = 0.02,
+        present_in: str = 'target',
+        binary: bool = False,
+        name: str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
         owner = type(self).__name__
         level = frozen(owner, 'level', LEVEL, level)
         common = dict(
@@ -58,20 +65,20 @@ class BoundaryIoU(CountedMetric):
             worst=False,
         )
 
-    def counts_of(self, maps):
+    def counts_of(self, maps: LabelMaps) -> Tensor:
         return pair_counts(*boundary_maps(self.boundary, type(self).__name__, maps), self.spec.num_classes)
 
-    def result(self):
+    def result(self) -> Tensor:
         return self.finished(self.plain(self.boundary.levels[0])[0])
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         return {f'Boundary{name}': values for name, values in super().per_class().items()}
 
-    def own_config(self):
+    def own_config(self) -> dict[str, Any]:
         return {'level': self.boundary.levels[0], 'ratio': self.boundary.ratio}
 
 
-def boundary_maps(spec, owner, maps):
+def boundary_maps(spec: boundary.BoundaryIoU, owner: str, maps: LabelMaps) -> tuple[Tensor, Tensor]:
     """(target, pred) of ``LabelMaps``, (N, P): the id on the boundary of its mask, C elsewhere.
 
     A pixel survives d erosions of its mask by the 3x3 square exactly where all labels of the window of d pixels to each
@@ -87,7 +94,7 @@ def boundary_maps(spec, owner, maps):
         )
     width = max(1, round(spec.ratio * math.sqrt(sum(size * size for size in space))))
 
-    def on_boundary(ids):
+    def on_boundary(ids: Tensor) -> Tensor:
         around = ops.reshape(ops.where(maps.valid, ids, OUTSIDE), (-1, *space))
         mixed = ops.reshape(mixed_window(around, width), ops.shape(ids))
         return ops.where(mixed, ids, c)
@@ -95,7 +102,7 @@ def boundary_maps(spec, owner, maps):
     return on_boundary(maps.target), on_boundary(maps.pred)
 
 
-def mixed_window(ids, width):
+def mixed_window(ids: Tensor, width: int) -> Tensor:
     """bool (N, *space): whether the window of ``width`` pixels to each side holds different ids."""
     axes = range(1, len(ids.shape))
     smallest = largest = ops.pad(ids, [(0, 0), *((width, width) for _ in axes)], constant_values=OUTSIDE)
@@ -105,7 +112,7 @@ def mixed_window(ids, width):
     return smallest != largest
 
 
-def running(extreme, x, length, axis):
+def running(extreme: Callable[[Tensor, Tensor], Tensor], x: Tensor, length: int, axis: int) -> Tensor:
     """The minimum or maximum of every ``length`` neighbours along an axis, by doubling: log2(length) steps."""
     done = 1
     while done < length:

@@ -1,5 +1,7 @@
 """CalibrationError: ECE and SCE for ``compile(metrics=[...])``, and the state behind it."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,8 +9,10 @@ from keras import ops
 from keras_plugin.metrics.calibration_gaps import HALF, carried, class_errors, errors, image_gaps, probabilities
 from keras_plugin.metrics.checked import CheckedMetric, spec_of
 from keras_plugin.metrics.counts import pair_counts
+from keras_plugin.metrics.label_maps import LabelMaps
 from keras_plugin.metrics.state import RunningMean, Totals
 from keras_plugin.metrics.wrong import WrongPixels, counted_pixels
+from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import Choice
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.parameters import frozen
@@ -23,7 +27,7 @@ class CalibrationTotals:
     pixels. What several replicas hold may be added.
     """
 
-    def __init__(self, metric, spec):
+    def __init__(self, metric: CheckedMetric, spec: Calibration) -> None:
         self.spec, self.dtype = spec, metric.state_dtype
         rows = ('ECE' in spec.metrics) + ('SCE' in spec.metrics) * (1 if spec.binary else spec.num_classes)
         self.strange = WrongPixels(metric, 'wrong_probabilities')
@@ -34,7 +38,7 @@ class CalibrationTotals:
         if 'I' in spec.levels:
             self.means = RunningMean(metric, 'calibration', (len(spec.metrics),), self.dtype)
 
-    def update(self, maps, prob, counts):
+    def update(self, maps: LabelMaps, prob: Tensor, counts: Tensor) -> None:
         """Adds a batch: ``LabelMaps``, probabilities (N, *space, C), and their tp, fp, fn."""
         whole, part, strange = image_gaps(self.spec, maps, prob)
         self.strange.update(self.spec.num_classes, counted_pixels(dict(probabilities=strange)))
@@ -51,7 +55,7 @@ class CalibrationTotals:
             values, counted = zip(*(found[metric] for metric in self.spec.metrics))
             self.means.update(ops.stack(values), ops.stack(counted))
 
-    def value(self):
+    def value(self) -> list[Tensor]:
         """() results in the order of ``spec.names()``; NaN once a probability was none."""
         found = {}
         if 'D' in self.spec.levels:
@@ -62,7 +66,7 @@ class CalibrationTotals:
             found.update(zip((metric + 'I' for metric in self.spec.metrics), ops.unstack(self.means.value())))
         return [self.strange.spoil(found[name]) for name in self.spec.names()]
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         """'SCED' -> NumPy (C,), the terms of its mean; empty where SCED is no result."""
         if 'SCED' not in self.spec.names():
             return {}
@@ -70,7 +74,7 @@ class CalibrationTotals:
         found = class_errors(self.spec, whole, self.part.value, labelled, 'float32')
         return {'SCED': np.array(ops.convert_to_numpy(found))}
 
-    def complaint(self):
+    def complaint(self) -> str | None:
         """The sentence about what spoiled the results, or None."""
         return self.strange.complaint(self.spec.num_classes)
 
@@ -89,17 +93,17 @@ class CalibrationError(CheckedMetric):
 
     def __init__(
         self,
-        num_classes,
-        metric='ECE',
-        level='D',
-        ignore_class=None,
-        from_logits=False,
-        bins=10,
-        hit='label',
-        binary=False,
-        name=None,
-        dtype=None,
-    ):
+        num_classes: int,
+        metric: str = 'ECE',
+        level: str = 'D',
+        ignore_class: int | None = None,
+        from_logits: bool = False,
+        bins: int = 10,
+        hit: str = 'label',
+        binary: bool = False,
+        name: str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
         owner = type(self).__name__
         spec = spec_of(
             Calibration,
@@ -115,19 +119,19 @@ class CalibrationError(CheckedMetric):
         super().__init__(spec, from_logits, name or spec.names()[0], dtype)
         self._calibration = CalibrationTotals(self, spec)
 
-    def add(self, maps, y_pred):
+    def add(self, maps: LabelMaps, y_pred: Tensor) -> None:
         prob = probabilities(type(self).__name__, self.from_logits, maps.scores, y_pred)
         self._calibration.update(maps, prob, pair_counts(maps.target, maps.pred, self.spec.num_classes))
 
-    def result(self):
+    def result(self) -> Tensor:
         return self.finished(self._calibration.value()[0])
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         self.check()
         return self._calibration.per_class()
 
-    def complaint(self):
+    def complaint(self) -> str | None:
         return super().complaint() or self._calibration.complaint()
 
-    def own_config(self):
+    def own_config(self) -> dict[str, Any]:
         return {'metric': self.spec.metrics[0], 'level': self.spec.levels[0]}

@@ -4,22 +4,27 @@ A gap is the number of hits less the sum of confidences. Both are added as integ
 of pixels makes a sum drift; each confidence is off by half a unit at most, and so is an error: 3e-8.
 """
 
+from __future__ import annotations
+
 from fractions import Fraction
 
 import numpy as np
 from keras import backend, ops
 
+from keras_plugin.metrics.label_maps import LabelMaps
 from keras_plugin.metrics.scores import at_least, at_most, mean
 from keras_plugin.metrics.segments import segment_sum
 from keras_plugin.metrics.wrong import within
+from keras_plugin.typing import Tensor
 from shared_spec import shapes
+from shared_spec.metrics.calibration import Calibration
 
 HALF = 1 << 12  # gaps are added in two halves of 12 bits
 UNIT = HALF * HALF
 PART = 1 << 18  # pixels in a segment: its sums of halves stay within 2^30
 
 
-def probabilities(owner, from_logits, scores, given):
+def probabilities(owner: str, from_logits: bool, scores: Tensor | None, given: Tensor) -> Tensor:
     """(N, *space, C) in float32 or wider; one channel p becomes 1 - p and p. Refuses class ids (``scores`` None)."""
     if scores is None:
         raise ValueError(
@@ -34,7 +39,7 @@ def probabilities(owner, from_logits, scores, given):
     return ops.concatenate([1 - p, p], axis=-1)
 
 
-def image_gaps(spec, maps, prob):
+def image_gaps(spec: Calibration, maps: LabelMaps, prob: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The gaps of every image, and (N, P) the pixels that count and have a number that is no probability.
 
     spec: ``Calibration``; maps: ``LabelMaps``; prob (N, *space, C). A gap (N, rows, bins) is whole + part / UNIT, two
@@ -63,7 +68,7 @@ def image_gaps(spec, maps, prob):
     return (*_summed(confidence[0], hit[0], spec.bins), strange)
 
 
-def _summed(confidence, hit, bins):
+def _summed(confidence: Tensor, hit: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     """(whole, part) of the gaps (N, rows, bins) of (N, P, rows) confidences and hits."""
     n, p, rows = ops.shape(confidence)
     parts = (p + PART - 1) // PART
@@ -78,20 +83,20 @@ def _summed(confidence, hit, bins):
         for x in (gap - high * HALF, high)
     )
 
-    def total(x):
+    def total(x: Tensor) -> Tensor:
         return ops.cast(ops.sum(x, axis=1), 'int32')
 
     low_carry, high_carry = low // HALF, high // HALF
     return carried(total(high_carry), total(low_carry) + total(high - high_carry * HALF), total(low - low_carry * HALF))
 
 
-def carried(whole, high, low):
+def carried(whole: Tensor, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
     """(whole, part) of whole + high / 2^12 + low / 2^24."""
     high = high + low // HALF
     return whole + high // HALF, high % HALF * HALF + low % HALF
 
 
-def bin_of(confidence, bins):
+def bin_of(confidence: Tensor, bins: int) -> Tensor:
     """int32 min(floor(confidence * bins), bins - 1) of the exact product, which float32 may round up to an edge."""
     found = at_most(ops.cast(confidence * bins, 'int32'), bins - 1)  # ops.floor would make float64 float32
     if backend.standardize_dtype(confidence.dtype) == 'float64':
@@ -100,7 +105,7 @@ def bin_of(confidence, bins):
     return at_least(found - ops.cast(confidence < ops.take(edges, found), 'int32'), 0)
 
 
-def edge(b, bins):
+def edge(b: int, bins: int) -> np.float32:
     """The smallest float32 that belongs to bin b."""
     found = np.float32(b / bins)
     while Fraction(float(found)) * bins < b:
@@ -110,7 +115,9 @@ def edge(b, bins):
     return found
 
 
-def errors(spec, whole, part, labelled, dtype):
+def errors(
+    spec: Calibration, whole: Tensor, part: Tensor, labelled: Tensor, dtype: str
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Metric -> (its error, whether it is defined), both (...), of gaps (..., rows, bins), two numbers each.
 
     labelled (..., C + 1): the pixels labelled with each class, and then all that count. ``whole`` is int32 or float.
@@ -124,14 +131,16 @@ def errors(spec, whole, part, labelled, dtype):
     return found
 
 
-def class_errors(spec, whole, part, labelled, dtype):
+def class_errors(spec: Calibration, whole: Tensor, part: Tensor, labelled: Tensor, dtype: str) -> Tensor:
     """(C,) the terms of SCE, NaN where a class does not count; ``binary`` counts class 1 alone."""
     error, counted, _ = _of_rows(spec, whole, part, labelled, dtype)
     terms = ops.where(counted, error[..., : counted.shape[-1]], float('nan'))
     return ops.pad(terms, [[1, 0]], constant_values=float('nan')) if spec.binary else terms
 
 
-def _of_rows(spec, whole, part, labelled, dtype):
+def _of_rows(
+    spec: Calibration, whole: Tensor, part: Tensor, labelled: Tensor, dtype: str
+) -> tuple[Tensor, Tensor, Tensor]:
     """Errors (..., rows), which of the first of them count as classes, and how many pixels count."""
     labelled = ops.cast(labelled, dtype)
     pixels = labelled[..., -1:]

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from keras_plugin.metrics.eager_look import complaint_about
 from keras_plugin.metrics.host_data import check_kind, parts
 from keras_plugin.metrics.wrong import NO_NUMBERS
+from keras_plugin.typing import Logs
 from shared_spec.checks import Integer
 from shared_spec.parameters import frozen
 
@@ -35,9 +38,11 @@ class CheckMetrics(keras.callbacks.Callback):
     of losses for a model of one output, of which Keras takes the first, is refused before a training.
     """
 
+    _noted: str | None
+
     async_safe = True  # at the end of a batch it only takes a note, so that steps need not wait for it
 
-    def __init__(self, data=None, batches=1, batch_size=32):
+    def __init__(self, data: Any = None, batches: int = 1, batch_size: int = 32) -> None:
         super().__init__()
         owner = type(self).__name__
         if data is not None:
@@ -47,51 +52,51 @@ class CheckMetrics(keras.callbacks.Callback):
         self.batch_size = frozen(owner, 'batch_size', Integer(1), batch_size)
         self._in_fit, self._epoch, self._noted = False, 0, None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._noted = None
         if lost_losses(self.model):
             raise ValueError(f'{type(self).__name__}: {LOST_LOSSES}')
         self.look()
         self._in_fit = True
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs | None = None) -> None:
         self._in_fit = False
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self._noted is None and nan_losses(logs):
             self._noted = f'{nan_losses(logs)} became NaN by batch {batch} of epoch {self._epoch}'
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         if self._noted is not None:
             self.explain(self._noted)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.check(logs, f' in epoch {epoch}')
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         if not self._in_fit:
             self.look()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: Logs | None = None) -> None:
         self.check(logs, ' in the evaluation')
 
-    def check(self, logs=None, when=''):
+    def check(self, logs: Logs | None = None, when: str = '') -> None:
         """Raises ValueError where a metric is spoiled, or a loss in ``logs`` is NaN."""
         if self._noted is not None or nan_losses(logs):
             self.explain(self._noted or f'{nan_losses(logs)} is NaN{when}')
         for complaint in complaints_of(self.model):
             raise ValueError(complaint)
 
-    def look(self):
+    def look(self) -> None:
         """Raises ValueError with what is wrong in the first batches of ``data``."""
         complaint = self.found()
         if complaint:
             raise ValueError(f'{type(self).__name__}: {complaint}')
 
-    def found(self):
+    def found(self) -> str | None:
         """What is wrong in the first batches of ``data``, or None."""
         if self.data is None:
             return None
@@ -101,7 +106,7 @@ class CheckMetrics(keras.callbacks.Callback):
                 return f'batch {i} of data: {complaint}'
         return None
 
-    def explain(self, what):
+    def explain(self, what: str) -> NoReturn:
         """Raises ValueError: what happened, and why as far as metrics and data tell."""
         self._in_fit, self._noted = False, None
         if hasattr(self.model, 'jax_state_sync'):  # JAX keeps the state of a training for itself
@@ -115,21 +120,22 @@ class CheckMetrics(keras.callbacks.Callback):
         raise ValueError(f'{type(self).__name__}: {what}: {why}')
 
 
-def lost_losses(model):
+def lost_losses(model: keras.Model) -> bool:
     """Whether a model was compiled with losses of which Keras drops all but the first."""
     loss, outputs = getattr(model, 'loss', None), getattr(model, 'outputs', None)
     return isinstance(loss, (list, tuple)) and len(loss) > 1 and outputs is not None and len(outputs) == 1
 
 
-def complaints_of(model):
+def complaints_of(model: keras.Model) -> list[str]:
     """What the metrics say; last those that only say that predictions are no numbers, which may follow from the rest."""
     complaints = filter(None, (metric.complaint() for metric in metrics_of(model, 'complaint')))
     return sorted(complaints, key=lambda sentence: f': {NO_NUMBERS}' in sentence)
 
 
-def nan_losses(logs):
+def nan_losses(logs: Logs | None) -> str:
     """The names of the losses in the logs that are NaN, as one text."""
-    names = [name for name, value in (logs or {}).items() if name.endswith('loss') and np.ndim(value) == 0]
+    logs = logs or {}
+    names = [name for name, value in logs.items() if name.endswith('loss') and np.ndim(value) == 0]
     return ', '.join(name for name in names if math.isnan(logs[name]))
 
 
@@ -143,38 +149,42 @@ class WorstCaseResults(keras.callbacks.Callback):
     the sentence of ``check()`` where a result cannot be had. In a model of several outputs name each metric.
     """
 
-    def __init__(self):
+    results: dict[str, float]
+    _of_training: dict[str, float] | None
+    _of_validation: dict[str, float]
+
+    def __init__(self) -> None:
         super().__init__()
         self.results = {}
         self._in_fit, self._of_training, self._of_validation = False, None, {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._in_fit = True
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs | None = None) -> None:
         self._in_fit = False
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._of_training, self._of_validation = None, {}
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         if self._in_fit and self._of_training is None:  # Keras resets the metrics next
             self._of_training = self.computed()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: Logs | None = None) -> None:
         self.results = self.computed()
         if self._in_fit:
             self._of_validation = {f'val_{name}': value for name, value in self.results.items()}
         if logs is not None:
             logs.update(self.results)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         of_training = self.computed() if self._of_training is None else self._of_training
         self.results = {**of_training, **self._of_validation}
         if logs is not None:
             logs.update(self.results)
 
-    def computed(self):
+    def computed(self) -> dict[str, float]:
         """Name -> fraction, of what the model's metrics hold now."""
         found = {}
         for metric in metrics_of(self.model, 'worst_results'):
@@ -183,7 +193,7 @@ class WorstCaseResults(keras.callbacks.Callback):
         return found
 
 
-def metrics_of(model, method):
+def metrics_of(model: keras.Model, method: str) -> Iterator[Any]:
     """The metrics of a compiled model that have a method, those that ``compile`` wraps included."""
     for metric in model.metrics:
         for inner in [metric, *getattr(metric, 'metrics', [])]:

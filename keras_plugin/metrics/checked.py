@@ -2,19 +2,26 @@
 
 import inspect
 import warnings
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_plugin.metrics.label_maps import label_maps
+from keras_plugin.metrics.label_maps import LabelMaps, label_maps
 from keras_plugin.metrics.wrong import WrongPixels
+from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import Boolean
 from shared_spec.parameters import NamedParameters, SpecError, frozen
+from shared_spec.spec import Spec
 
 HALVES = 'float16', 'bfloat16'
 
+S = TypeVar('S', bound=Spec)
 
-def spec_of(kind, owner, **arguments):
+
+def spec_of(kind: type[S], owner: str, **arguments: Any) -> S:
     """The spec of a constructor's arguments, refused in the name of ``owner``."""
     try:
         return kind.from_keras(arguments)
@@ -22,7 +29,7 @@ def spec_of(kind, owner, **arguments):
         raise error.renamed(owner=owner) from None
 
 
-def names_of_classes(owner, spec, names):
+def names_of_classes(owner: str, spec: Any, names: Iterable[Any]) -> list[str]:
     """The names of a spec's classes as a list of text."""
     names = [str(name) for name in names]
     if len(names) != spec.num_classes or len(set(names)) != len(names):
@@ -45,7 +52,7 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
 
     _direction = 'up'  # what mode='auto' of Keras' callbacks asks for: larger is better
 
-    def __init__(self, spec, from_logits, name, dtype):
+    def __init__(self, spec: Any, from_logits: bool, name: str | None, dtype: DType | None) -> None:
         super().__init__(name=name, dtype='float32' if dtype is None and keras.config.floatx() in HALVES else dtype)
         owner = type(self).__name__
         self.from_logits = frozen(owner, 'from_logits', Boolean(), from_logits)
@@ -54,7 +61,7 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         self.state_dtype = 'float64' if self.dtype == 'float64' else 'float32'
         self.spec, self._wrong = spec, WrongPixels(self)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Adds a batch; shapes and meanings as in ``keras_plugin.metrics.label_maps``.
 
         Wrong pixels are counted; ValueError for those that are refused, where they can be seen.
@@ -64,43 +71,45 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         if 0 not in maps.target.shape:
             self.add(maps, y_pred)
 
-    def add(self, maps, y_pred):
+    def add(self, maps: LabelMaps, y_pred: Tensor) -> None:
         """Adds the ``LabelMaps`` of a batch that has pixels, and what was predicted."""
         raise NotImplementedError(type(self).__name__)
 
-    def finished(self, value):
+    def finished(self, value: Tensor) -> Tensor:
         """A result in the metric's dtype; NaN once a pixel was wrong."""
         return ops.cast(self._wrong.spoil(value), self.dtype)
 
-    def complaint(self):
+    def complaint(self) -> str | None:
         """The sentence about what spoiled the results, or None. Reads the state: not inside a traced function."""
         return self._wrong.complaint(self.spec.num_classes)
 
-    def check(self):
+    def check(self) -> None:
         """Raises ValueError with the sentence that explains a NaN."""
         complaint = self.complaint()
         if complaint:
             raise ValueError(complaint)
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         """Name -> NumPy (num_classes,): the terms of the means over classes of what was seen, as ``IoUD`` of ``mIoUD``.
 
         Those of D and C; NaN where a class is not defined. Raises the sentence of ``check()``.
         """
         return {}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, those of the spec as the spec has them."""
         known = {**self.spec.keras_arguments(), **self.own_config()}
         known.update(from_logits=self.from_logits, name=self.name, dtype=self.dtype)
-        ours = next(kind for kind in type(self).__mro__ if kind.__module__.startswith(__package__))  # not a user's own
+        ours: Any = next(
+            kind for kind in type(self).__mro__ if kind.__module__.startswith(__package__)
+        )  # not a user's own
         return {name: known[name] for name in list(inspect.signature(ours.__init__).parameters)[1:]}
 
-    def own_config(self):
+    def own_config(self) -> dict[str, Any]:
         """The arguments that are not the spec's."""
         return {}
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Starts afresh; warns if what is thrown away was spoiled."""
         try:
             complaint = self.complaint()
@@ -111,6 +120,6 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         super().reset_state()
 
 
-def on_host(variable):
+def on_host(variable: Tensor) -> int:
     """An integer variable's value."""
     return int(ops.convert_to_numpy(variable))

@@ -3,9 +3,10 @@
 from keras import ops
 
 from keras_plugin.metrics.segments import segment_sum
+from keras_plugin.typing import Tensor
 
 
-def pair_counts(target, pred, c):
+def pair_counts(target: Tensor, pred: Tensor, c: int) -> Tensor:
     """int32 (N, C, 3) tp, fp, fn of int32 id maps (N, P), in which ``c`` is no class: neither right nor wrong."""
     n = ops.shape(target)[0]
     place = ops.expand_dims(ops.arange(n, dtype='int32'), 1)

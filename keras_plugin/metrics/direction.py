@@ -7,6 +7,7 @@ Keras 3.15 raises after the first epoch. Only where it would do that is the name
 
 import functools
 import re
+from typing import Any
 
 import keras
 
@@ -17,7 +18,7 @@ LARGER = (
 SMALLER = r'(?:ECE|SCE)[DI]|(?:HD|HD95|ASSD)[IC](?:_rest)?|missed'
 
 
-def mode_of(name):
+def mode_of(name: str) -> str | None:
     """'max' or 'min' for the name of a result of ours, whatever stands before it (``val_``, an output); else None."""
     for mode, names in (('max', LARGER), ('min', SMALLER)):
         if re.search(rf'(?:^|[^A-Za-z0-9])(?:{names})(?:_\d+)?$', name):
@@ -25,15 +26,15 @@ def mode_of(name):
     return None
 
 
-def teach(callback):
+def teach(callback: type[keras.callbacks.Callback]) -> None:
     """Makes ``mode='auto'`` of a class of callbacks know our results, where it is decided by ``_set_monitor_op``."""
-    owner = next((cls for cls in callback.__mro__ if '_set_monitor_op' in vars(cls)), None)
+    owner: Any = next((cls for cls in callback.__mro__ if '_set_monitor_op' in vars(cls)), None)
     if owner is None or hasattr(owner._set_monitor_op, '__wrapped__'):
         return
     decide = owner._set_monitor_op
 
     @functools.wraps(decide)
-    def _set_monitor_op(self):
+    def _set_monitor_op(self: Any) -> None:
         try:
             decide(self)
         except ValueError:

@@ -1,14 +1,18 @@
 """One batch through a compiled model, its loss and its metrics, eagerly on a CPU, where wrong values can be seen."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import backend, ops, tree
 
 from keras_plugin.metrics.checked import CheckedMetric
 from keras_plugin.metrics.host_data import as_input, to_numpy
+from keras_plugin.typing import Tensor
 
 
-def complaint_about(model, x, y, sample_weight):
+def complaint_about(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> str | None:
     """The sentence about what is wrong with a batch, or None. The model's metrics and state stay as they are."""
     x = tree.map_structure(as_input, x)
     y, sample_weight = (None if part is None else tree.map_structure(to_numpy, part) for part in (y, sample_weight))
@@ -34,7 +38,7 @@ def complaint_about(model, x, y, sample_weight):
     return f'the loss is NaN{f", for {unsound} of sample_weight are NaN or infinite" if unsound else ""}'
 
 
-def source(x):
+def source(x: Any) -> str:
     """Where predictions that are no numbers come from."""
     unsound = how_many(x, lambda leaf: ~np.isfinite(leaf))
     if unsound:
@@ -47,20 +51,20 @@ def source(x):
 class Skipped(keras.metrics.Metric):
     """Stands for a metric that says nothing about what it gets."""
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         pass
 
-    def result(self):
+    def result(self) -> float:
         return 0.0
 
 
-def fresh_metrics(model):
+def fresh_metrics(model: keras.Model) -> Any:
     """What ``compile`` made of the metrics, made again with copies of ours in their first state; None without any."""
     compiled = model._compile_metrics
     if compiled is None:
         return None
 
-    def copy(metric):
+    def copy(metric: Any) -> Any:
         if metric is None:
             return None
         return type(metric).from_config(metric.get_config()) if isinstance(metric, CheckedMetric) else Skipped()
@@ -70,7 +74,7 @@ def fresh_metrics(model):
     return type(compiled)(*copies, output_names=compiled.output_names)
 
 
-def fresh_loss(model):
+def fresh_loss(model: keras.Model) -> Any:
     """What ``compile`` made of the losses, made again: it keeps the mean of each; None without any."""
     compiled = model._compile_loss
     if compiled is None:
@@ -78,11 +82,11 @@ def fresh_loss(model):
     return type(compiled)(compiled._user_loss, compiled._user_loss_weights, output_names=compiled.output_names)
 
 
-def as_tensor(leaf):
+def as_tensor(leaf: np.ndarray) -> Tensor:
     return ops.convert_to_tensor(leaf, dtype=backend.standardize_dtype(leaf.dtype))
 
 
-def how_many(part, fault):
+def how_many(part: Any, fault: Callable[[np.ndarray], np.ndarray]) -> int:
     """In how many floats a structure of arrays has a fault."""
     leaves = [leaf for leaf in tree.flatten(part) if leaf is not None and backend.is_float_dtype(leaf.dtype.name)]
     return sum(int(fault(leaf.astype('float64')).sum()) for leaf in leaves)

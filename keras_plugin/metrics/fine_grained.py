@@ -1,14 +1,17 @@
 """Metrics with one number as result: pixel accuracy, and mean IoU, Dice, accuracy, precision and F-score."""
 
 import dataclasses
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.base import CountedMetric
 from keras_plugin.metrics.checked import spec_of
 from keras_plugin.metrics.scores import pixel_accuracy
 from keras_plugin.metrics.state import DECILES
+from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import AnyOf, Choice, Integer, Optional
 from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.parameters import SpecError, frozen
@@ -24,14 +27,21 @@ class PixelAccuracy(CountedMetric):
     Inputs as in ``keras_plugin.metrics.label_maps.label_maps``. The default name is that of the result.
     """
 
-    def __init__(self, num_classes, ignore_class=None, from_logits=False, name=None, dtype=None):
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_class: int | None = None,
+        from_logits: bool = False,
+        name: str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
         spec = spec_of(FineGrained, type(self).__name__, num_classes=num_classes, ignore_class=ignore_class)
         super().__init__(spec, from_logits, 1, 'step', name or 'aAcc', dtype, totals=True, means=(), worst=False)
 
-    def result(self):
+    def result(self) -> Tensor:
         return self.finished(pixel_accuracy(self._totals.value(self.state_dtype)))
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         return {}  # it is no mean over classes
 
 
@@ -49,18 +59,18 @@ class MeanScore(CountedMetric):
 
     def __init__(
         self,
-        num_classes,
-        level='D',
-        q=None,
-        ignore_class=None,
-        from_logits=False,
-        max_images=1000,
-        present_in='target',
-        binary=False,
-        worst_every='step',
-        name=None,
-        dtype=None,
-    ):
+        num_classes: int,
+        level: str = 'D',
+        q: int | str | None = None,
+        ignore_class: int | None = None,
+        from_logits: bool = False,
+        max_images: int = 1000,
+        present_in: str = 'target',
+        binary: bool = False,
+        worst_every: str = 'step',
+        name: str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
         owner = type(self).__name__
         self.level, self.q = frozen(owner, 'level', LEVEL, level), frozen(owner, 'q', WORST, q)
         if self.level == 'D' and self.q is not None:
@@ -91,7 +101,7 @@ class MeanScore(CountedMetric):
             worst=worst,
         )
 
-    def result(self):
+    def result(self) -> Tensor:
         if self.worst_at_step:
             q = DECILES if self.q == 'Q' else (self.q,)
             value = ops.mean(self._table.lowest(self.spec, (self.level,), q, self.state_dtype)[self.level])
@@ -101,20 +111,20 @@ class MeanScore(CountedMetric):
             value = self.plain(self.level)[0]
         return self.finished(value)
 
-    def worst_results(self):
+    def worst_results(self) -> dict[str, float]:
         if self.q is None:
             return {}
         return {self.name: self.state().results(self.worst_spec)[f'{self.metric}{self.level}{self.q}']}
 
     @property
-    def worst_spec(self):
+    def worst_spec(self) -> FineGrained:
         return dataclasses.replace(self.spec, q=(self.q if isinstance(self.q, int) else DECILES[0],))
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         name = f'{self.metric[1:]}{self.level}{"" if self.q is None else self.q}'
         return {found: values for found, values in super().per_class().items() if found == name}
 
-    def own_config(self):
+    def own_config(self) -> dict[str, Any]:
         return {'level': self.level, 'q': self.q, 'max_images': self.max_images, 'worst_every': self.worst_every}
 
 
@@ -154,19 +164,19 @@ class MeanFscore(MeanScore):
 
     def __init__(
         self,
-        num_classes,
-        level='D',
-        q=None,
-        ignore_class=None,
-        from_logits=False,
-        max_images=1000,
-        present_in='target',
-        binary=False,
-        worst_every='step',
-        beta=1.0,
-        name=None,
-        dtype=None,
-    ):
+        num_classes: int,
+        level: str = 'D',
+        q: int | str | None = None,
+        ignore_class: int | None = None,
+        from_logits: bool = False,
+        max_images: int = 1000,
+        present_in: str = 'target',
+        binary: bool = False,
+        worst_every: str = 'step',
+        beta: float = 1.0,
+        name: str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
         self.beta = beta
         super().__init__(
             num_classes,

@@ -1,6 +1,8 @@
 """HostMetrics: every metric of the spec, measured on the host image by image, and the per-image table."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,12 +10,14 @@ import numpy as np
 from keras_plugin.metrics.checked import names_of_classes, spec_of
 from keras_plugin.metrics.host_data import batches, check_data, image_maps, to_numpy
 from keras_plugin.metrics.wrong import KINDS, sentence
+from keras_plugin.typing import Logs
 from shared_spec.checks import Boolean, Choice, Each, Integer
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, BoundaryState, SurfaceDistance
 from shared_spec.metrics.calibration import Calibration, CalibrationState
 from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 from shared_spec.parameters import NamedParameters, SpecError, frozen
+from shared_spec.typing import AnyPath
 
 SOME_DISTANCES = Each(
     Choice(*DISTANCES),
@@ -40,33 +44,37 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
     time.
     """
 
+    boundary: list[BoundaryIoU | SurfaceDistance]
+    calibration: Calibration | None
+    _of_classes: dict[str, np.ndarray]
+
     def __init__(
         self,
-        data,
-        num_classes,
-        ignore_class=None,
-        from_logits=False,
-        distances=('HD95',),
-        boundary_iou=False,
-        calibration=False,
-        q=(1, 5),
-        levels=('D', 'I', 'C'),
-        metrics=('mAcc', 'mIoU', 'mDice'),
-        beta=1.0,
-        ratio=0.02,
-        spacing=None,
-        empty='inf',
-        bins=10,
-        hit='label',
-        present_in='target',
-        binary=False,
-        every=1,
-        per_image_file=None,
-        class_names=None,
-        image_ids=None,
-        prefix='val_',
-        batch_size=8,
-    ):
+        data: Any,
+        num_classes: int,
+        ignore_class: int | None = None,
+        from_logits: bool = False,
+        distances: Sequence[str] = ('HD95',),
+        boundary_iou: bool = False,
+        calibration: bool = False,
+        q: Sequence[int] = (1, 5),
+        levels: Sequence[str] = ('D', 'I', 'C'),
+        metrics: Sequence[str] = ('mAcc', 'mIoU', 'mDice'),
+        beta: float = 1.0,
+        ratio: float = 0.02,
+        spacing: Sequence[float] | None = None,
+        empty: str = 'inf',
+        bins: int = 10,
+        hit: str = 'label',
+        present_in: str = 'target',
+        binary: bool = False,
+        every: int = 1,
+        per_image_file: AnyPath | None = None,
+        class_names: Sequence[str] | None = None,
+        image_ids: Sequence[str | int] | None = None,
+        prefix: str = 'val_',
+        batch_size: int = 8,
+    ) -> None:
         super().__init__()
         owner = type(self).__name__
         check_data(owner, data)
@@ -97,7 +105,7 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
         if per_image_file is not None:
             check_format(owner, per_image_file)
 
-    def _levels(self, what, known):
+    def _levels(self, what: str, known: str) -> list[str]:
         some = [level for level in self.overlap.levels if level in known]
         if not some:
             raise SpecError(
@@ -106,14 +114,14 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
             )
         return some
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if (epoch + 1) % self.every:
             return
         results = self.evaluate(self.model)
         if logs is not None:
             logs.update((self.prefix + name, value) for name, value in results.items())
 
-    def evaluate(self, model):
+    def evaluate(self, model: keras.Model) -> dict[str, float]:
         """Name -> value of a model on the data; writes ``per_image_file``."""
         names, overlap, boundary, calibration, unsound = self._measured(model)
         results = overlap.results(self.overlap)
@@ -137,11 +145,13 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
             write_table(self.per_image_file, per_image_columns({'image': names}, self.class_names, cells))
         return results
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         """Name -> NumPy (num_classes,) of the last evaluation: the terms of the means of D and C, ``HD95C`` among them."""
         return dict(self._of_classes)
 
-    def _measured(self, model):
+    def _measured(
+        self, model: keras.Model
+    ) -> tuple[list[str], FineGrainedState, BoundaryState | Any, CalibrationState | Any, int]:
         """The names of the images, the states of the three families with every image, and how many pixels are no numbers."""
         owner, c, ignored = type(self).__name__, self.overlap.num_classes, self.overlap.ignore_index
         overlap = FineGrainedState(c, ignored)
@@ -176,7 +186,7 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
             raise ValueError(f'{owner}: image_ids must name the {seen} images of the data, got {len(self.image_ids)}')
         return names, overlap, boundary, calibration, unsound
 
-    def _predicted(self, model, x, n):
+    def _predicted(self, model: keras.Model, x: Any, n: int) -> np.ndarray:
         """The model's one output for a batch, as NumPy."""
         output = model.predict_on_batch(x)
         if isinstance(output, (dict, list, tuple)):

@@ -1,5 +1,8 @@
 """Finite data in batches, as NumPy: what ``fit`` takes, read without Keras' own loops; and images out of them."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import keras
 import numpy as np
 from keras import backend, ops, tree
@@ -7,11 +10,14 @@ from keras import backend, ops, tree
 from keras_plugin.metrics.label_maps import check_scores, maps_of_ids
 from keras_plugin.metrics.wrong import KINDS, beyond, refused, sentence, weighty, within, wrong_labels
 from shared_spec import shapes
+from shared_spec.metrics.fine_grained import FineGrained
+
+Image = tuple[np.ndarray, np.ndarray, np.ndarray | None, Any]  # ids, target, weight or None, prob or None
 
 TAKEN = 'arrays (x, y) or (x, y, sample_weight), a tf.data.Dataset, a PyDataset, a DataLoader, or a function that makes an iterator'
 
 
-def batches(owner, data, batch_size):
+def batches(owner: str, data: Any, batch_size: int) -> Iterator[tuple[Any, np.ndarray, np.ndarray | None]]:
     """(x, y, sample_weight or None) after each other, their leaves NumPy arrays, floats of x in Keras' ``floatx``."""
     for batch in parts(data, batch_size):
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
@@ -23,7 +29,7 @@ def batches(owner, data, batch_size):
         yield tree.map_structure(as_input, x), y, weight
 
 
-def check_data(owner, data):
+def check_data(owner: str, data: Any) -> None:
     """Refuses what cannot be read again at every epoch, or never ends."""
     if isinstance(data, (tuple, list)):
         sizes = {len(leaf) for leaf in tree.flatten(list(data)) if leaf is not None}
@@ -40,7 +46,7 @@ def check_data(owner, data):
     check_kind(owner, data)
 
 
-def check_kind(owner, data):
+def check_kind(owner: str, data: Any) -> None:
     """Refuses what cannot be read again."""
     if hasattr(data, '__next__'):
         raise TypeError(f'{owner}: a generator ends after one epoch, give the function that makes it')
@@ -48,7 +54,7 @@ def check_kind(owner, data):
         raise TypeError(f'{owner}: data must be {TAKEN}, got {type(data).__name__}')
 
 
-def parts(data, batch_size):
+def parts(data: Any, batch_size: int) -> Iterator[Any]:
     """The batches of what ``fit`` takes, arrays in parts of ``batch_size`` images."""
     if isinstance(data, (tuple, list)):
         data = tuple(data)
@@ -63,7 +69,7 @@ def parts(data, batch_size):
         yield from data if hasattr(data, '__iter__') else data()
 
 
-def to_numpy(leaf):
+def to_numpy(leaf: Any) -> np.ndarray:
     """A tensor of any framework, or an array, as NumPy."""
     if hasattr(leaf, 'detach'):  # PyTorch's, whatever the backend
         leaf = leaf.detach().cpu()
@@ -71,13 +77,15 @@ def to_numpy(leaf):
     return ops.convert_to_numpy(leaf) if ops.is_tensor(leaf) else np.asarray(leaf)
 
 
-def as_input(leaf):
+def as_input(leaf: Any) -> np.ndarray:
     """A leaf of x as ``fit`` hands it to a model."""
     leaf = to_numpy(leaf)
     return leaf.astype(keras.config.floatx()) if leaf.dtype.kind == 'f' else leaf
 
 
-def image_maps(spec, owner, from_logits, labels, scores, weight):
+def image_maps(
+    spec: FineGrained, owner: str, from_logits: bool, labels: np.ndarray, scores: np.ndarray, weight: np.ndarray | None
+) -> tuple[list[Image], int]:
     """The images of a batch, and in how many pixels that count the scores are no numbers (those are 0 here).
 
     An image is (ids, target, weight or None, prob or None): ids, target and weight (*space). Shapes as
@@ -123,7 +131,7 @@ def image_maps(spec, owner, from_logits, labels, scores, weight):
     return images, seen['scores']
 
 
-def _plain(x):
+def _plain(x: Any) -> np.ndarray:
     """An array of a type that NumPy compares: half precision as float32, bools as integers."""
     x = np.asarray(x)
     if backend.is_float_dtype(x.dtype.name):
@@ -131,10 +139,12 @@ def _plain(x):
     return x.astype(np.uint8) if x.dtype.kind == 'b' else x
 
 
-def _labels(kind, labels, shape, c):
+def _labels(
+    kind: str, labels: np.ndarray, shape: tuple[int, ...], c: int
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Labels as ids of the shape (N, *space), where they are classes, and kind -> what is wrong."""
     if kind == 'channels':
-        known = (within(labels) if labels.dtype.kind == 'f' else (labels >= 0) & (labels <= 1)).all(-1)
+        known: Any = (within(labels) if labels.dtype.kind == 'f' else (labels >= 0) & (labels <= 1)).all(-1)
         return labels.argmax(-1), known, dict(maps=~known)
     target, fraction = labels.reshape(shape), None
     known = (target >= 0) & (target < c)
@@ -144,7 +154,7 @@ def _labels(kind, labels, shape, c):
     return target, known, wrong_labels(target, known, fraction, c)
 
 
-def _activated(logits):
+def _activated(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis; sigmoid of one channel."""
     if logits.shape[-1] == 1:
         return 1 / (1 + np.exp(-np.clip(logits, -80, 80)))

@@ -8,8 +8,10 @@ from keras import backend, ops
 
 from keras_plugin.metrics.top_class import top_class
 from keras_plugin.metrics.wrong import beyond, counted_pixels, weighty, within, wrong_labels
+from keras_plugin.typing import Tensor
 from keras_plugin.values import negated
 from shared_spec import shapes
+from shared_spec.typing import Shape
 
 INT32 = np.iinfo(np.int32)
 
@@ -25,7 +27,9 @@ class LabelMaps(NamedTuple):
     space: tuple  # the sizes of the spatial axes, None where not known
 
 
-def label_maps(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
+def label_maps(
+    spec: Any, owner: str, from_logits: bool, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+) -> LabelMaps:
     """The maps of a batch; ValueError for shapes that do not belong together.
 
     y_true: class ids (N, *space) or (N, *space, 1) of any dtype, or (N, *space, C) in [0, 1] (its argmax); y_pred:
@@ -57,7 +61,7 @@ def label_maps(spec, owner, from_logits, y_true, y_pred, sample_weight=None):
     return LabelMaps(target, pred, valid, counted_pixels(wrong), scores, known_space)
 
 
-def tensor(x):
+def tensor(x: Any) -> Tensor:
     """x as a tensor, bools as the integers 0 and 1; wide integers of NumPy keep their sign where the backend is narrow."""
     if isinstance(x, np.ndarray) and x.dtype.kind in 'iu' and x.dtype.itemsize >= 4 and x.dtype != np.int32:
         x = x.clip(max(np.iinfo(x.dtype).min, INT32.min), INT32.max).astype('int32')
@@ -66,7 +70,7 @@ def tensor(x):
     return ops.where(x, 1, 0) if backend.standardize_dtype(x.dtype) == 'bool' else x
 
 
-def _labels(spec, kind, y_true, shape):
+def _labels(spec: Any, kind: str, y_true: Tensor, shape: tuple[Any, ...]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """int32 ids of the shape (N, P), C where a label is no class; where they are not ignored; kind -> what is wrong."""
     c, dtype = spec.num_classes, backend.standardize_dtype(y_true.dtype)
     if kind == 'channels':
@@ -89,7 +93,7 @@ def _labels(spec, kind, y_true, shape):
     return ids, valid, wrong_labels(target, known, fraction, c)
 
 
-def _comparable(labels):
+def _comparable(labels: Tensor) -> Tensor:
     """Labels in a type that holds every class id, and whose order their backend knows."""
     dtype = backend.standardize_dtype(labels.dtype)
     if dtype in ('int8', 'uint8', 'int16', 'uint16'):
@@ -99,7 +103,7 @@ def _comparable(labels):
     return ops.cast(labels, 'float32') if dtype in ('float16', 'bfloat16') else labels
 
 
-def _kind(owner, c, y_true, y_pred):
+def _kind(owner: str, c: int, y_true: Tensor, y_pred: Tensor) -> tuple[str, tuple[int | None, ...]]:
     """What kind of labels y_true holds, and the shape (N, *space, C) that both stand for."""
     given, labels = tuple(y_pred.shape), tuple(y_true.shape)
     if backend.is_float_dtype(y_pred.dtype):
@@ -110,7 +114,9 @@ def _kind(owner, c, y_true, y_pred):
     return shapes.label_kind(owner, maps, labels, 'last'), maps
 
 
-def check_scores(owner, c, given, must='pred must be (N, *space, C) with'):
+def check_scores(
+    owner: str, c: int, given: tuple[int | None, ...], must: str = 'pred must be (N, *space, C) with'
+) -> None:
     """Refuses scores of a shape that is not (N, *space, C), nor one channel for two classes."""
     shapes.check_pred(owner, given, 'last')
     channels = given[-1]
@@ -123,7 +129,7 @@ def check_scores(owner, c, given, must='pred must be (N, *space, C) with'):
         raise ValueError(f'{owner}: {must} {wanted} or integer class ids, got {shapes.text(given)}')
 
 
-def _predicted(c, from_logits, y_pred, shape):
+def _predicted(c: int, from_logits: bool, y_pred: Tensor, shape: tuple[Any, ...]) -> tuple[Tensor, dict[str, Tensor]]:
     """int32 ids of the shape (N, P), C where there is none; kind -> what is wrong."""
     if not backend.is_float_dtype(y_pred.dtype):
         pred = ops.reshape(_comparable(y_pred), shape)
@@ -140,7 +146,7 @@ def _predicted(c, from_logits, y_pred, shape):
     return ops.where(sound, ops.cast(score > (0.0 if from_logits else 0.5), 'int32'), c), wrong
 
 
-def maps_of_ids(owner, c, given, labels):
+def maps_of_ids(owner: str, c: int, given: tuple[int | None, ...], labels: Shape) -> tuple[Any, ...]:
     """The shape (N, *space, C) that class ids of the shape ``given`` stand for; they may have a last axis of length 1."""
     whole, squeezed = (*given, c), (*given[:-1], c)
     if len(given) > 2 and given[-1] == 1 and _matches(owner, squeezed, labels):
@@ -150,7 +156,7 @@ def maps_of_ids(owner, c, given, labels):
     return whole
 
 
-def _matches(owner, maps, labels):
+def _matches(owner: str, maps: Shape, labels: Shape) -> bool:
     try:
         return bool(shapes.label_kind(owner, maps, labels, 'last'))
     except ValueError:

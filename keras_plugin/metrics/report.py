@@ -1,16 +1,21 @@
 """SegmentationReport: every fine-grained result at once."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.base import CountedMetric
 from keras_plugin.metrics.calibration import CalibrationTotals
 from keras_plugin.metrics.calibration_gaps import probabilities
 from keras_plugin.metrics.checked import names_of_classes, spec_of
+from keras_plugin.metrics.label_maps import LabelMaps
 from keras_plugin.metrics.scores import frequency_weighted_iou, pixel_accuracy
 from keras_plugin.metrics.state import DECILES
+from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import Boolean
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.fine_grained import FineGrained
@@ -28,24 +33,26 @@ class SegmentationReport(CountedMetric):
     ``class_names`` adds the terms of D and C of every class, ``IoUD_road``; ``per_class()`` has them without that.
     """
 
+    class_names: list[str] | Any  # or None
+
     def __init__(
         self,
-        num_classes,
-        ignore_class=None,
-        levels=('D', 'I', 'C'),
-        q=(),
-        metrics=('mIoU',),
-        beta=1.0,
-        present_in='target',
-        binary=False,
-        from_logits=False,
-        calibration=False,
-        max_images=1000,
-        worst_every='step',
-        class_names=None,
-        name=None,
-        dtype=None,
-    ):
+        num_classes: int,
+        ignore_class: int | None = None,
+        levels: Sequence[str] = ('D', 'I', 'C'),
+        q: Sequence[int] = (),
+        metrics: Sequence[str] = ('mIoU',),
+        beta: float = 1.0,
+        present_in: str = 'target',
+        binary: bool = False,
+        from_logits: bool = False,
+        calibration: bool = False,
+        max_images: int = 1000,
+        worst_every: str = 'step',
+        class_names: Sequence[str] | None = None,
+        name: str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
         owner = type(self).__name__
         spec = spec_of(
             FineGrained,
@@ -81,7 +88,7 @@ class SegmentationReport(CountedMetric):
 
         self.class_names = None if class_names is None else names_of_classes(owner, spec, class_names)
 
-    def names(self):
+    def names(self) -> list[str]:
         """The names of ``result()``, in order."""
         spec = self.spec if self.worst_at_step or self._table is None else dataclasses.replace(self.spec, q=())
         of_classes = [
@@ -93,20 +100,20 @@ class SegmentationReport(CountedMetric):
         return [*spec.names(), *(self._calibration.spec.names() if self._calibration else []), *of_classes]
 
     @property
-    def levels_of_classes(self):
+    def levels_of_classes(self) -> list[str]:
         """The levels of which ``result()`` has every class."""
         return [level for level in self.spec.levels if level != 'I'] if self.class_names else []
 
-    def add(self, maps, y_pred):
+    def add(self, maps: LabelMaps, y_pred: Tensor) -> None:
         counts = self.counts_of(maps)
         if self._calibration is not None:  # first, for it may refuse the batch
             prob = probabilities(type(self).__name__, self.from_logits, maps.scores, y_pred)
             self._calibration.update(maps, prob, counts)
         self.add_counts(counts)
 
-    def result(self):
+    def result(self) -> dict[str, Tensor]:
         spec, totals = self.spec, self._totals.value(self.state_dtype)
-        worst = {}
+        worst: dict[str, Tensor] = {}
         if self.worst_at_step:
             levels = [level for level in spec.levels if level != 'D']
             worst = self._table.lowest(spec, levels, spec.q + DECILES, self.state_dtype)
@@ -125,22 +132,22 @@ class SegmentationReport(CountedMetric):
         values.extend(ops.reshape(self.of_classes(level), (-1,)) for level in self.levels_of_classes)
         return dict(zip(self.names(), ops.unstack(self.finished(ops.concatenate(values)))))
 
-    def complaint(self):
+    def complaint(self) -> str | None:
         complaint = super().complaint()
         if complaint is None and self._calibration is not None:
             complaint = self._calibration.complaint()
         return complaint
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         return {**super().per_class(), **(self._calibration.per_class() if self._calibration else {})}
 
-    def worst_results(self):
+    def worst_results(self) -> dict[str, float]:
         if self._table is None:
             return {}
         plain = dataclasses.replace(self.spec, q=()).names()
         return {name: v for name, v in self.state().results(self.spec).items() if name not in plain}
 
-    def own_config(self):
+    def own_config(self) -> dict[str, Any]:
         return {
             'calibration': self._calibration is not None,
             'max_images': self.max_images,

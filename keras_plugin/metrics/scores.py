@@ -3,39 +3,44 @@
 Counts have the shape (..., C, 3); scores stack the metrics of the spec in front: (M, ..., C).
 """
 
+from collections.abc import Sequence
+
 from keras import ops
+
+from keras_plugin.typing import Tensor
+from shared_spec.metrics.fine_grained import FineGrained
 
 ONE = 1 << 30  # a score as an integer: XLA sorts int32 five times faster than float32
 GRAIN = 1 << 18  # such scores are summed as whole grains in int32, exactly, and what is left in float
 LATER = (1 << 31) - 1  # sorts after every score
 
 
-def number(mask, axis=None):
+def number(mask: Tensor, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """int32: how many are true (JAX with x64 would add int32 up to int64)."""
     return ops.cast(ops.sum(ops.cast(mask, 'int32'), axis=axis), 'int32')
 
 
-def at_least(x, n):
+def at_least(x: Tensor, n: int) -> Tensor:
     """Integers, n where they are below; ``ops.maximum`` makes them floats on JAX where ``floatx`` is bfloat16."""
     return ops.where(x < n, n, x)
 
 
-def at_most(x, n):
+def at_most(x: Tensor, n: int) -> Tensor:
     """Integers, n where they are above; not by ``ops.minimum``, see ``at_least``."""
     return ops.where(x > n, n, x)
 
 
-def mean(values, counted, axis=-1):
+def mean(values: Tensor, counted: Tensor, axis: int = -1) -> Tensor:
     """Mean of the counted values along an axis, NaN where none counts."""
     return ratio(ops.sum(ops.where(counted, values, 0.0), axis=axis), ops.cast(number(counted, axis), values.dtype))
 
 
-def ratio(above, below):
+def ratio(above: Tensor, below: Tensor) -> Tensor:
     """above / below, NaN where below is 0."""
     return ops.where(below > 0, above / ops.where(below > 0, below, 1.0), float('nan'))
 
 
-def overlap(spec, tp, fp, fn):
+def overlap(spec: FineGrained, tp: Tensor, fp: Tensor, fn: Tensor) -> tuple[Tensor, Tensor]:
     """(M, ..., C) numerators and denominators of the spec's metrics."""
     b2 = spec.beta**2
     fractions = {
@@ -49,35 +54,35 @@ def overlap(spec, tp, fp, fn):
     return ops.stack(above), ops.stack(below)
 
 
-def foreground(spec):
+def foreground(spec: FineGrained) -> Tensor:
     """bool (C,): the classes that count."""
     ids = ops.arange(spec.num_classes, dtype='int32')
     return ids == 1 if spec.binary else ids >= 0
 
 
-def over_data_set(spec, totals):
+def over_data_set(spec: FineGrained, totals: Tensor) -> Tensor:
     """(M, C) scores of float (C, 3) totals, NaN where a class does not count."""
     above, below = overlap(spec, *(totals[..., k] for k in range(3)))
     return ops.where(foreground(spec), ratio(above, below), float('nan'))
 
 
-def defined_mean(values):
+def defined_mean(values: Tensor) -> Tensor:
     """Mean along the last axis of what is not NaN."""
     return mean(values, values == values)  # NaN is not itself
 
 
-def pixel_accuracy(totals):
+def pixel_accuracy(totals: Tensor) -> Tensor:
     return ratio(ops.sum(totals[:, 0]), ops.sum(totals[:, 0] + totals[:, 2]))
 
 
-def frequency_weighted_iou(totals):
+def frequency_weighted_iou(totals: Tensor) -> Tensor:
     tp, fp, fn = (totals[:, k] for k in range(3))
     union = tp + fp + fn
     iou = tp / ops.where(union > 0, union, 1.0)
     return ratio(ops.sum((tp + fn) * iou), ops.sum(tp + fn))
 
 
-def of_cells(spec, counts, dtype):
+def of_cells(spec: FineGrained, counts: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
     """(M, N, C) scores of int32 (N, C, 3) counts, and which of them count."""
     tp, fp, fn = (ops.cast(counts[..., k], dtype) for k in range(3))
     above, below = overlap(spec, tp, fp, fn)
@@ -94,14 +99,14 @@ def of_cells(spec, counts, dtype):
     return scores, ops.logical_and(counted, ops.logical_and(ops.expand_dims(has_pixel, 1), foreground(spec)))
 
 
-def of_images(scores, counted):
+def of_images(scores: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     """(M, N) means over the counted classes of each image, and which images have any."""
     n = number(counted, -1)
     total = ops.sum(ops.where(counted, scores, 0.0), axis=-1)
     return total / ops.cast(at_least(n, 1), scores.dtype), n > 0
 
 
-def of_lowest(scores, counted, q):
+def of_lowest(scores: Tensor, counted: Tensor, q: Sequence[int]) -> Tensor:
     """(..., len(q)): for each q the mean of the lowest max(1, q*n // 100) of the n counted scores of the last axis.
 
     NaN where n is 0. Sums of float32 would lose the sixth digit after a thousand images; these do not.

@@ -1,8 +1,13 @@
 """What the metrics keep between batches: exact totals, compensated sums, and the table of counts of every image."""
 
+from collections.abc import Iterable, Sequence
+
+import keras
 from keras import ops
 
 from keras_plugin.metrics.scores import at_most, mean, number, of_cells, of_images, of_lowest
+from keras_plugin.typing import Tensor
+from shared_spec.metrics.fine_grained import FineGrained
 
 LIMB = 1 << 20
 DECILES = tuple(range(10, 101, 10))
@@ -14,20 +19,20 @@ class Totals:
     A batch may hold up to 2^30 pixels. The limbs of several replicas may be added. A count may be negative.
     """
 
-    def __init__(self, metric, shape, name='total'):
-        def limb(suffix):
+    def __init__(self, metric: keras.metrics.Metric, shape: tuple[int, ...], name: str = 'total') -> None:
+        def limb(suffix: str) -> keras.Variable:
             return metric.add_variable(shape, 'zeros', dtype='int32', name=f'{name}_{suffix}')
 
         self.low, self.high = limb('low'), limb('high')
 
-    def update(self, counts):
+    def update(self, counts: Tensor) -> None:
         """Adds int32 counts (N, *shape)."""
         low = self.low + ops.cast(ops.sum(counts, axis=0), 'int32')
         carry = low // LIMB
         self.low.assign(low - carry * LIMB)
         self.high.assign(self.high + carry)
 
-    def value(self, dtype):
+    def value(self, dtype: str) -> Tensor:
         """float (*shape)."""
         return ops.cast(self.high.value, dtype) * LIMB + ops.cast(self.low.value, dtype)
 
@@ -38,12 +43,12 @@ class RunningMean:
     For level I the row is (M,), one number for each metric; for level C it is (M, C).
     """
 
-    def __init__(self, metric, name, shape, dtype):
+    def __init__(self, metric: keras.metrics.Metric, name: str, shape: tuple[int, ...], dtype: str) -> None:
         self.sum = metric.add_variable(shape, 'zeros', dtype=dtype, name=f'{name}_sum')
         self.lost = metric.add_variable(shape, 'zeros', dtype=dtype, name=f'{name}_lost')
         self.number = metric.add_variable(shape, 'zeros', dtype='int32', name=f'{name}_number')
 
-    def update(self, values, counted):
+    def update(self, values: Tensor, counted: Tensor) -> None:
         """Adds along axis 1 the values (M, N, ...) that count."""
         batch = ops.sum(ops.where(counted, values, 0.0), axis=1)
         old = ops.convert_to_tensor(self.sum.value)
@@ -54,7 +59,7 @@ class RunningMean:
         self.sum.assign(new)
         self.number.assign(self.number + number(counted, 1))
 
-    def value(self):
+    def value(self) -> Tensor:
         """The means; NaN where nothing was counted."""
         number = ops.cast(self.number.value, self.sum.dtype)
         total = ops.convert_to_tensor(self.sum.value) + self.lost
@@ -68,13 +73,13 @@ class ImageTable:
     beyond ``max_images`` it is not, nor where the replicas of a distribution strategy wrote over each other.
     """
 
-    def __init__(self, metric, num_classes, max_images):
+    def __init__(self, metric: keras.metrics.Metric, num_classes: int, max_images: int) -> None:
         self.max_images = max_images
         self.rows = metric.add_variable((max_images + 1, num_classes, 3), 'zeros', dtype='int32', name='table')
         self.seen = metric.add_variable((), 'zeros', dtype='int32', name='images_seen')
         self.with_pixels = metric.add_variable((), 'zeros', dtype='int32', name='images_with_pixels')
 
-    def update(self, counts):
+    def update(self, counts: Tensor) -> None:
         n = ops.shape(counts)[0]
         place = at_most(ops.arange(n, dtype='int32') + self.seen, self.max_images)
         self.rows.assign(ops.scatter_update(ops.convert_to_tensor(self.rows.value), ops.expand_dims(place, 1), counts))
@@ -82,16 +87,16 @@ class ImageTable:
         self.with_pixels.assign(self.with_pixels + number(ops.any(counts > 0, axis=(1, 2))))
 
     @property
-    def filled(self):
+    def filled(self) -> Tensor:
         """int32 (max_images, C, 3)."""
         return self.rows.value[: self.max_images]
 
-    def whole(self):
+    def whole(self) -> Tensor:
         """Whether the worst-case results can be had."""
         rows = number(ops.any(self.filled > 0, axis=(1, 2)))
         return ops.logical_and(self.seen <= self.max_images, ops.equal(rows, self.with_pixels))
 
-    def lowest(self, spec, levels, q, dtype):
+    def lowest(self, spec: FineGrained, levels: Iterable[str], q: Sequence[int], dtype: str) -> dict[str, Tensor]:
         """Level -> (M, len(q)) worst-case results; NaN where the table is not whole."""
         scores, counted = of_cells(spec, self.filled, dtype)
         found = {}

@@ -2,8 +2,10 @@
 
 from keras import backend, ops
 
+from keras_plugin.typing import Tensor
 
-def top_class(scores):
+
+def top_class(scores: Tensor) -> tuple[Tensor, Tensor]:
     """(ids, sound) of scores (..., C): int32 ids (the first of equals), and where no score is NaN or +inf nor all are -inf.
 
     The id of an unsound pixel means nothing.

@@ -3,10 +3,14 @@
 The masks are written with operators alone, so that tensors of every backend and NumPy arrays share them.
 """
 
+from collections.abc import Mapping
+
+import keras
 import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.scores import number
+from keras_plugin.typing import Tensor
 from keras_plugin.values import visible
 from shared_spec.values import TOLERANCE
 
@@ -26,29 +30,29 @@ NO_NUMBERS = 'predictions must be numbers'
 MANY = 1 << 20  # counters stop here, so that none wraps, nor the sum of those of many replicas
 
 
-def within(x):
+def within(x: Tensor) -> Tensor:
     """Where x lies in [0, 1], but for rounding; NaN does not."""
     return (x >= -TOLERANCE) & (x <= 1 + TOLERANCE)
 
 
-def beyond(x):
+def beyond(x: Tensor) -> Tensor:
     """Where x is a number outside [0, 1]; NaN and +inf are no number."""
     return ((x < -TOLERANCE) | (x > 1 + TOLERANCE)) & (x < float('inf'))
 
 
-def weighty(weight):
+def weighty(weight: Tensor) -> Tensor:
     """Where a weight of a floating point type is finite and not negative."""
     return (weight >= 0) & (weight < float('inf'))
 
 
-def wrong_labels(ids, known, fraction, c):
+def wrong_labels(ids: Tensor, known: Tensor, fraction: Tensor | None, c: int) -> dict[str, Tensor]:
     """Kind -> mask of the labels that are no class; ``fraction`` None where ids are integers."""
     wrong = ~known
     found = {'labels': wrong, 'labels_of_255': wrong & (ids == 255), 'labels_of_c': wrong & (ids == c)}
     return found if fraction is None else {**found, 'labels_of_fractions': fraction}
 
 
-def counted_pixels(masks):
+def counted_pixels(masks: Mapping[str, Tensor]) -> Tensor:
     """int32 (KINDS,): how many pixels each mask has; ``masks`` is kind -> mask."""
     none = ops.zeros((), dtype='int32')
     return ops.stack([number(masks[kind]) if kind in masks else none for kind in KINDS])
@@ -61,11 +65,11 @@ class WrongPixels:
     outside traced functions, on a CPU.
     """
 
-    def __init__(self, metric, name='wrong_pixels'):
+    def __init__(self, metric: keras.metrics.Metric, name: str = 'wrong_pixels') -> None:
         self.owner = type(metric).__name__
         self.counts = metric.add_variable((len(KINDS),), 'zeros', dtype='int32', name=name)
 
-    def update(self, num_classes, counts):
+    def update(self, num_classes: int, counts: Tensor) -> None:
         """Adds int32 (KINDS,) of a batch; ValueError with the sentence where they can be seen."""
         if visible(counts):
             seen = on_host(counts)
@@ -74,27 +78,27 @@ class WrongPixels:
         old = ops.convert_to_tensor(self.counts.value)
         self.counts.assign(old + ops.minimum(counts, MANY - old))
 
-    def spoil(self, value):
+    def spoil(self, value: Tensor) -> Tensor:
         """The value, NaN once a pixel was wrong."""
         return ops.where(ops.any(self.counts.value > 0), float('nan'), value)
 
-    def complaint(self, num_classes):
+    def complaint(self, num_classes: int) -> str | None:
         """The sentence about what was met, or None."""
         seen = on_host(self.counts)
         return f'{self.owner}: {sentence(num_classes, seen)}' if any(seen.values()) else None
 
 
-def on_host(counts):
+def on_host(counts: Tensor) -> dict[str, int]:
     """Kind -> number, of int32 (KINDS,)."""
     return dict(zip(KINDS, np.array(ops.convert_to_numpy(counts)).tolist()))
 
 
-def refused(seen):
+def refused(seen: Mapping[str, int]) -> bool:
     """Whether there is anything to raise at once."""
     return any(n for kind, n in seen.items() if kind not in NEVER_REFUSED)
 
 
-def sentence(c, seen):
+def sentence(c: int, seen: Mapping[str, int]) -> str:
     """What is wrong and what is likely meant, all kinds after each other; ``seen`` is kind -> number of pixels."""
     parts = []
     if seen['labels']:
@@ -118,11 +122,11 @@ def sentence(c, seen):
     return '; '.join(parts)
 
 
-def _in(n):
+def _in(n: int) -> str:
     return f'in {n}{" or more" if n >= MANY else ""} pixel{"" if n == 1 else "s"}'
 
 
-def _hint(c, seen):
+def _hint(c: int, seen: Mapping[str, int]) -> str:
     hints = []
     if seen['labels_of_255']:
         divide = ', or divide masks of 0 and 255 by 255' if c == 2 else ''

@@ -1,15 +1,26 @@
 """One soft label from the labels of several annotators."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from keras import ops
 
 from keras_plugin.arithmetic import ratio
 from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class, known_shape
+from keras_plugin.typing import Tensor
 from keras_plugin.values import spoiled
 from shared_spec import shapes
 from shared_spec.soft_label_arguments import check_annotators, check_weighting, taken
 
 
-def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_class=None, dtype='float32'):
+def average_annotators(
+    targets: Any,
+    weighting: str = 'uniform',
+    *,
+    num_classes: int = 2,
+    ignore_class: int | None = None,
+    dtype: str = 'float32',
+) -> Tensor:
     """The mean of several annotators' one-hot labels: (R, N, *space) ids, or a list of R maps -> (N, *space, C).
 
     ``weighting='uniform'``: every annotator counts the same. ``'dice'`` (foreground against background only): each
@@ -32,7 +43,7 @@ def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_cl
     return ops.cast(spoiled(soft, wrong[..., None]), dtype)
 
 
-def one_by_one(owner, targets):
+def one_by_one(owner: str, targets: Any) -> list[Tensor]:
     """The label maps of the annotators, whose number must be known."""
     if isinstance(targets, (list, tuple)):
         return [ops.convert_to_tensor(target) for target in targets]
@@ -43,7 +54,7 @@ def one_by_one(owner, targets):
     return [targets[r] for r in range(shape[0])]
 
 
-def dice_weights(ids, valid, dtype):
+def dice_weights(ids: Sequence[Tensor], valid: Tensor, dtype: str) -> list[Tensor]:
     """Each annotator's share (N, 1, ...) by the Dice with the majority; the same for all where every Dice is 0."""
     space = tuple(range(1, len(valid.shape)))
     foreground = [ops.logical_and(i == 1, valid) for i in ids]

@@ -5,10 +5,11 @@ import functools
 from keras import backend, ops
 
 from keras_plugin import values
+from keras_plugin.typing import Tensor
 from shared_spec.soft_label_arguments import check_labels
 
 
-def class_ids(owner, target, num_classes, ignore_class):
+def class_ids(owner: str, target: Tensor, num_classes: int, ignore_class: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """int32 ids (N, *space), which pixels count, and which are neither a class nor ignored, refused where they are seen.
 
     A class axis of length 1 is dropped.
@@ -28,19 +29,19 @@ def class_ids(owner, target, num_classes, ignore_class):
     return ops.cast(labels, 'int32'), ops.logical_and(valid, ops.logical_not(wrong)), wrong
 
 
-def known_shape(owner, target):
+def known_shape(owner: str, target: Tensor) -> tuple[int | None, ...]:
     """The shape as a tuple; TensorFlow may not even know how many axes there are."""
     if getattr(target.shape, 'rank', 0) is None:
         raise ValueError(f'{owner}: target must have a known number of axes, give it with set_shape')
     return tuple(target.shape)
 
 
-def is_class(ids, num_classes):
+def is_class(ids: Tensor, num_classes: int) -> Tensor:
     """(N, *space, C) whether an id is the class."""
     return ids[..., None] == ops.arange(num_classes, dtype='int32')
 
 
-def float_dtype(owner, dtype):
+def float_dtype(owner: str, dtype: str | None) -> str:
     """The name of a dtype that can hold soft labels; None is Keras' own default."""
     try:
         name = backend.standardize_dtype(dtype)

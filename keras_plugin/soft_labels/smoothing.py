@@ -3,11 +3,14 @@
 from keras import ops
 
 from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class
+from keras_plugin.typing import Tensor
 from keras_plugin.values import spoiled
 from shared_spec.soft_label_arguments import checked_window, taken
 
 
-def label_smoothing(target, epsilon, *, num_classes, ignore_class=None, dtype='float32'):
+def label_smoothing(
+    target: Tensor, epsilon: float, *, num_classes: int, ignore_class: int | None = None, dtype: str = 'float32'
+) -> Tensor:
     """(1 - epsilon) * one-hot + epsilon / C at every pixel (Szegedy 2016): epsilon goes to all classes, the own too."""
     owner = 'label_smoothing'
     epsilon, num_classes, ignore_class = taken(
@@ -18,7 +21,15 @@ def label_smoothing(target, epsilon, *, num_classes, ignore_class=None, dtype='f
     return smoothed(ids, valid, wrong, valid, epsilon, num_classes, dtype)
 
 
-def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, ignore_class=None, dtype='float32'):
+def boundary_label_smoothing(
+    target: Tensor,
+    epsilon: float = 0.5,
+    window: int = 3,
+    *,
+    num_classes: int,
+    ignore_class: int | None = None,
+    dtype: str = 'float32',
+) -> Tensor:
     """Label smoothing of the boundary pixels, one-hot elsewhere (boundary label smoothing of JDTLosses).
 
     A boundary pixel sees another class in the square ``window`` around it (an odd number of pixels, cut at the image's
@@ -35,7 +46,9 @@ def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, igno
     return smoothed(ids, valid, wrong, boundary(ids, valid, num_classes, window), epsilon, num_classes, dtype)
 
 
-def smoothed(ids, valid, wrong, where, epsilon, num_classes, dtype):
+def smoothed(
+    ids: Tensor, valid: Tensor, wrong: Tensor, where: Tensor, epsilon: float, num_classes: int, dtype: str
+) -> Tensor:
     """(N, *space, C) one-hot labels, smoothed ``where`` (valid pixels only), 0 where not ``valid`` and NaN if ``wrong``."""
     others = ops.cast(where, dtype) * (epsilon / num_classes)
     own = ops.cast(valid, dtype) - ops.cast(where, dtype) * (epsilon - epsilon / num_classes)
@@ -43,7 +56,7 @@ def smoothed(ids, valid, wrong, where, epsilon, num_classes, dtype):
     return ops.where(is_class(ids, num_classes), own[..., None], others[..., None])
 
 
-def boundary(ids, valid, num_classes, window):
+def boundary(ids: Tensor, valid: Tensor, num_classes: int, window: int) -> Tensor:
     """(N, *space) whether a pixel's window has more than one class and no ignored pixel."""
     # what is ignored, or no class, is above all classes
     seen = ops.cast(ops.where(valid, ids, num_classes * ops.ones_like(ids)), 'float32')
@@ -51,7 +64,7 @@ def boundary(ids, valid, num_classes, window):
     return ops.logical_and(largest != smallest, largest < num_classes)
 
 
-def window_maximum(x, window):
+def window_maximum(x: Tensor, window: int) -> Tensor:
     """(N, *space) the largest value in the window around each pixel, one axis after the other."""
     space = tuple(x.shape[1:])
     x = x[..., None]

@@ -2,8 +2,13 @@
 
 import math
 import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from shared_spec.spec import MetricSpec
 
 
 class ImageState:
@@ -13,19 +18,23 @@ class ImageState:
     Identities are strings (an integer is taken by its text); an image without one is never dropped.
     """
 
-    measured = ()  # the attributes that rows depend on: states that differ in them cannot be merged
+    measured: tuple[str, ...] = ()  # the attributes that rows depend on: states that differ in them cannot be merged
 
-    def __init__(self):
+    _rows: list[Any]
+    _ids: list[str | None]
+    _place: dict[str, int]
+
+    def __init__(self) -> None:
         self._rows, self._ids, self._place = [], [], {}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
     @property
-    def image_ids(self):
+    def image_ids(self) -> list[str | None]:
         return list(self._ids)
 
-    def merge(self, *others):
+    def merge(self, *others: Self) -> Self:
         """Adds the images of other states; returns itself. ValueError where they do not measure the same."""
         for other in others:
             mine, theirs = ({name: getattr(state, name) for name in self.measured} for state in (self, other))
@@ -38,7 +47,7 @@ class ImageState:
                 self._keep(row, image_id)
         return self
 
-    def _keep(self, row, image_id):
+    def _keep(self, row: Any, image_id: str | int | None) -> bool:
         """Adds a checked row; says whether its image was new."""
         if image_id is not None:
             image_id = str(image_id)
@@ -54,10 +63,10 @@ class ImageState:
         self._ids.append(image_id)
         return True
 
-    def _same(self, row, other):
+    def _same(self, row: Any, other: Any) -> bool:
         return np.array_equal(row, other)
 
-    def _identities(self):
+    def _identities(self) -> dict[str, np.ndarray]:
         """The identities as arrays, for ``to_arrays``."""
         return dict(
             image_id=np.array([i or '' for i in self._ids], np.str_),
@@ -65,29 +74,29 @@ class ImageState:
         )
 
     @staticmethod
-    def _identities_of(arrays):
+    def _identities_of(arrays: Mapping[str, np.ndarray]) -> list[str | None]:
         """The identities of arrays that ``to_arrays`` wrote: texts, or None."""
         pairs = zip(arrays['image_id'], arrays['identified'])
         return [str(image_id) if identified else None for image_id, identified in pairs]
 
-    def _check_depends(self, spec, names):
+    def _check_depends(self, spec: MetricSpec, names: Iterable[str]) -> None:
         """Refuses results under other parameters than those that were measured."""
         mine, asked = ({name: getattr(source, name) for name in names} for source in (self, spec))
         if mine != asked:
             raise ValueError(f'{type(self).__name__}: measures {mine}, asked for results with {asked}')
 
 
-def optional(value):
+def optional(value: int | None) -> np.ndarray:
     """None or an integer as an array."""
     return np.array([] if value is None else [value], np.int64)
 
 
-def from_optional(array):
+def from_optional(array: ArrayLike) -> int | None:
     array = np.asarray(array)
     return int(array[0]) if array.size else None
 
 
-def mean(values):
+def mean(values: Iterable[float]) -> float:
     """Mean of what is defined, rounded once, so that no order can change it; NaN where nothing is defined."""
     defined = [v for v in np.asarray(list(values), np.float64).tolist() if v == v]
     return math.fsum(defined) / len(defined) if defined else math.nan

@@ -10,11 +10,14 @@ Both plugins write such tables as ``segparity evaluate`` does, so their writer i
 import csv
 import os
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from shared_spec.files import replacing
+from shared_spec.typing import AnyPath, Column
 
 IDENTITY = ('image', 'class_id', 'class_name')
 COUNTS = ('present', 'tp', 'fp', 'fn')
@@ -25,7 +28,9 @@ ROWS = 10_000  # that are Python's objects at a time
 FORMULA = re.compile(r"(?=('*)[=+\-@\t\r\n])")
 
 
-def per_image_columns(images, class_names, cells):
+def per_image_columns(
+    images: Mapping[str, Sequence[str]], class_names: Sequence[str], cells: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Column -> array of images x classes values, image by image.
 
     images: 'image' (what tells it from the others) and perhaps ``FILES`` -> one text for each image; cells: column ->
@@ -41,7 +46,7 @@ def per_image_columns(images, class_names, cells):
     return columns
 
 
-def check_format(owner, path):
+def check_format(owner: str, path: AnyPath) -> None:
     """Refuses a file that is neither .csv nor .parquet, and a missing library, before anything is measured."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
@@ -53,7 +58,7 @@ def check_format(owner, path):
             raise ImportError(f"{owner}: a .parquet table needs pyarrow: pip install 'segparity[evaluate]'") from None
 
 
-def write_table(path, columns):
+def write_table(path: AnyPath, columns: Mapping[str, Column]) -> None:
     """Writes the columns to a .csv or .parquet file, whole or not at all."""
     check_format('write_table', path)
     is_csv = Path(path).suffix.lower() == '.csv'
@@ -63,10 +68,11 @@ def write_table(path, columns):
         write(part, columns)
 
 
-def write_csv(path, columns):
+def write_csv(path: AnyPath, columns: Mapping[str, Column]) -> None:
     """As pandas' ``to_csv`` writes them, to the byte; a text with a carriage return puts all texts in quotation marks."""
     returns = any('\r' in text for name in TEXTS for text in set(columns.get(name, ())))
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # which would leave a carriage return bare
+    # QUOTE_MINIMAL would leave a carriage return bare
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     with open(path, 'w', encoding='utf-8', newline='') as stream:
         writer = csv.writer(stream, quoting=quoting, lineterminator=os.linesep)
         writer.writerow(columns)
@@ -75,7 +81,7 @@ def write_csv(path, columns):
             writer.writerows(zip(*(as_cells(values[part]) for values in columns.values())))
 
 
-def as_cells(values):
+def as_cells(values: Column) -> list[Any]:
     """What the CSV has of a column: the shortest number that means the same, and nothing for NaN."""
     values = np.asarray(values)
     if values.dtype.kind != 'f':
@@ -83,7 +89,7 @@ def as_cells(values):
     return ['' if value != value else value for value in values.tolist()]
 
 
-def write_parquet(path, columns):
+def write_parquet(path: AnyPath, columns: Mapping[str, Column]) -> None:
     """With null for NaN."""
     import pyarrow
     import pyarrow.parquet
@@ -92,23 +98,23 @@ def write_parquet(path, columns):
     pyarrow.parquet.write_table(pyarrow.table(table), path)
 
 
-def changed(texts, change):
+def changed(texts: Iterable[str], change: Callable[[str], str]) -> list[str]:
     """``change`` of every text; most come once for each class."""
     found = {text: change(text) for text in set(texts)}
     return [found[text] for text in texts]
 
 
-def letters(text):
+def letters(text: str) -> str:
     """A text in letters: Linux takes any bytes for a name, and one that is none becomes ``\\udcff``."""
     return text.encode('utf-8', 'backslashreplace').decode()
 
 
-def guarded(text):
+def guarded(text: str) -> str:
     """A text that no spreadsheet computes."""
     return ("'" if FORMULA.match(text) else '') + letters(text)
 
 
-def unguarded(text):
+def unguarded(text: str) -> str:
     """What ``guarded`` was given."""
     found = FORMULA.match(text)
     return text[1:] if found and found[1] else text

@@ -1,13 +1,17 @@
 """Combo: cross-entropy that weighs missed foreground, less the Dice score."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 from keras import ops
 
 from keras_plugin.arithmetic import part, ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import mean_of_sums, parts_of_mean
+from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import Loss
 from keras_plugin.overlap import product_overlap, score
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
 
@@ -22,16 +26,29 @@ class ComboLoss(Loss):
     spec_class = LOSSES['ComboLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, alpha=0.5, beta=0.5, name=None,
-        reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         return score(tp, fp, fn, 0.5, 0.5, self.spec.smooth)
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, y = self.spec, batch.target
         log_p, log_q = batch.log_both
         loss = -batch.times_log(spec.beta * y, log_p) - batch.times_log((1 - spec.beta) * (1 - y), log_q)

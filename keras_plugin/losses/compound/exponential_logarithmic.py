@@ -1,6 +1,7 @@
 """Exponential logarithmic loss: Dice and cross-entropy, each the power of a logarithm."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import keras
 from keras import ops
@@ -8,8 +9,10 @@ from keras import ops
 from keras_plugin.arithmetic import clip, floor, ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import mean_of_sums, parts_of_mean
+from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import Loss
 from keras_plugin.overlap import exact_overlap
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
 
@@ -24,21 +27,37 @@ class ExponentialLogarithmicLoss(Loss):
     spec_class = LOSSES['ExponentialLogarithmicLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, dice_weight=0.8, ce_weight=0.2,
-        gamma_dice=0.3, gamma_ce=0.3, clip=1e-7, class_weight='frequency', name=None, reduction='sum_over_batch_size',
-        dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        dice_weight: float = 0.8,
+        ce_weight: float = 0.2,
+        gamma_dice: float = 0.3,
+        gamma_ce: float = 0.3,
+        clip: float = 1e-7,
+        class_weight: str | Sequence[float] | None = 'frequency',
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         """(-log Dice)^gamma from Dice where it is small and from 1 - Dice where that is."""
         low, top, wrong = self.spec.clip, tp + self.spec.smooth, (fp + fn) / 2
         s, u = ratio(top, top + wrong), ratio(wrong, top + wrong, 0.0)
         log_s = ops.where(s < 0.5, ops.log(floor(s, low)), ops.log1p(-clip(u, low, 0.5)))
         return (-log_s) ** self.spec.gamma_dice
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, y, c = self.spec, batch.target, batch.channels
         log_p, log_q = batch.log_both
         sides = [(y, log_p)] if batch.softmax else [(1 - y, log_q), (y, log_p)]

@@ -1,6 +1,9 @@
 """Unified focal: focal cross-entropy and focal Tversky under one pair of parameters."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping, Sequence
 
 import keras
 from keras import ops
@@ -8,8 +11,9 @@ from keras import ops
 from keras_plugin.arithmetic import clip, power, ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import CellSums, mean_of_sums, parts_of_mean
-from keras_plugin.inputs import only
+from keras_plugin.inputs import Batch, only
 from keras_plugin.losses.base import Loss
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 from shared_spec.inputs import FLOOR
 
@@ -25,13 +29,28 @@ class UnifiedFocalLoss(Loss):
     spec_class = LOSSES['UnifiedFocalLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        granularity='I', classes='all', presence_threshold=0.01, smooth=1e-7, weight=0.5, delta=0.6, gamma=0.5,
-        asymmetric=False, name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        granularity: str | Mapping[str, float] = 'I',
+        classes: str | Sequence[int] = 'all',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-7,
+        weight: float = 0.5,
+        delta: float = 0.6,
+        gamma: float = 0.5,
+        asymmetric: bool = False,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, y, c = self.spec, batch.target, batch.channels
         (log_p, log_q), (p, q) = batch.log_both, batch.prob_both
         if not batch.softmax:  # all backgrounds, then all foregrounds
@@ -43,7 +62,7 @@ class UnifiedFocalLoss(Loss):
         nll = -clip(log_p, math.log(FLOOR), math.log1p(-FLOOR))
         p, q = clip(p, FLOOR, 1 - FLOOR), clip(q, FLOOR, 1 - FLOOR)
 
-        def cell_loss(tp, fp, fn):
+        def cell_loss(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
             wrong = spec.delta * fn + (1 - spec.delta) * fp
             return power(ratio(wrong, tp + wrong + spec.smooth, 0.0), ops.cast(tversky, tp.dtype))
 

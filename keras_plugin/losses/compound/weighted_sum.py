@@ -1,10 +1,14 @@
 """A weighted sum of losses on the same prediction: Keras' counterpart of MMSegmentation's list in loss_decode."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 import keras_plugin.losses
 from keras_plugin.losses.base import Loss
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, SpecError
 from shared_spec.registry import unknown_name
 
@@ -22,10 +26,17 @@ class WeightedSumLoss(Loss):
     spec_class = LOSSES['WeightedSumLoss']
 
     def __init__(
-        self, losses=None, *, weights=None, loss_weight=1.0, name=None, reduction='sum_over_batch_size', dtype=None
-    ):
+        self,
+        losses: Sequence[keras.losses.Loss | dict[str, Any]] | None = None,
+        *,
+        weights: Sequence[float] | None = None,
+        loss_weight: float = 1.0,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         if losses is None:
-            parts = [dict(type='WeightedCrossEntropyLoss'), dict(type='JaccardMetricLoss')]
+            parts: Any = [dict(type='WeightedCrossEntropyLoss'), dict(type='JaccardMetricLoss')]
             weights = [0.25, 0.75] if weights is None else weights
         else:
             parts = losses
@@ -46,11 +57,11 @@ class WeightedSumLoss(Loss):
             self.spec = None
         self.loss_weight = float(loss_weight)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """The weighted sum; every part receives the labels and the weights as they are."""
         return self.of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0)
 
-    def of_call(self, y_true, y_pred, sample_weight, absent):
+    def of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
         with keras.name_scope(self.name):
             total = 0
             for share, part in zip(self.shares, self.parts):
@@ -60,7 +71,7 @@ class WeightedSumLoss(Loss):
                     total = total + absent_part(part, y_true, y_pred, sample_weight)
             return self.loss_weight * total
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         losses = [
             {'type': type(part).__name__, **part.get_config()}
             if isinstance(part, Loss)
@@ -73,7 +84,7 @@ class WeightedSumLoss(Loss):
         )  # fmt: skip
 
 
-def absent_part(part, y_true, y_pred, sample_weight):
+def absent_part(part: keras.losses.Loss, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
     """What a part of weight 0 adds: 0, or NaN if the loss is; one from elsewhere then has no gradient."""
     if isinstance(part, Loss):
         return part.of_call(y_true, y_pred, sample_weight, absent=True)
@@ -81,7 +92,7 @@ def absent_part(part, y_true, y_pred, sample_weight):
     return ops.where(ops.isnan(value), value, ops.zeros_like(value))
 
 
-def as_loss(part):
+def as_loss(part: object) -> keras.losses.Loss:
     """A Keras loss from a loss, a configuration with 'type', or what ``keras.losses.serialize`` wrote."""
     if isinstance(part, keras.losses.Loss):
         return part
@@ -96,5 +107,5 @@ def as_loss(part):
     raise refused(part, 'a list of losses or of their configurations')
 
 
-def refused(given, allowed):
+def refused(given: object, allowed: str) -> SpecError:
     return SpecError(owner='WeightedSumLoss', parameter='losses', given=given, allowed=allowed)

@@ -1,11 +1,15 @@
 """Cross-entropy with class weights of every kind, hard and soft labels, label smoothing."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
+from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import PixelLoss
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, shapes
 
 
@@ -20,12 +24,22 @@ class WeightedCrossEntropyLoss(PixelLoss):
     spec_class = LOSSES['WeightedCrossEntropyLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, label_smoothing=0.0, name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: str | Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, y = self.spec, batch.target
         log_p, log_not_p = batch.log_prob
         if y.shape[-1] == 1 and spec.takes_two_weights:  # the two-channel softmax form of one channel
@@ -57,7 +71,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
             total = ratio(total, ops.sum(w * size) if joins else ops.sum(mass), 0.0)
         return ops.cast(spec.loss_weight * total, batch.dtype)
 
-    def unreduced(self, batch, positive, negative, size, mass):
+    def unreduced(self, batch: Batch, positive: Tensor, negative: Tensor | None, size: Tensor, mass: Tensor) -> Tensor:
         """(N, *space) the unreduced loss."""
         if self.spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, negative is None, batch.hard)
@@ -73,7 +87,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
             loss = ops.sum(weighted(w, positive) + weighted(w_negative, negative), axis=-1) / positive.shape[-1]
         return self.pixel_map(batch, loss)
 
-    def weights(self, size, mass, softmax, hard):
+    def weights(self, size: Tensor, mass: Tensor, softmax: bool, hard: bool) -> tuple[Tensor, bool]:
         """The weight of each class, (C,) or (N, C) for balanced, and whether the weights join the denominator."""
         spec, c = self.spec, size.shape[-1]
         name = type(spec).__name__
@@ -89,6 +103,6 @@ class WeightedCrossEntropyLoss(PixelLoss):
         return ops.convert_to_tensor(spec.class_weight, dtype=size.dtype), hard and softmax
 
 
-def weighted(w, loss):
+def weighted(w: Tensor, loss: Tensor) -> Tensor:
     """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
     return ops.where(w == 0, ops.zeros_like(loss), w * loss)

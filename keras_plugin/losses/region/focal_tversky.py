@@ -1,10 +1,15 @@
 """Focal Tversky: the Tversky loss of each cell to the power 1/gamma."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 
 from keras_plugin.arithmetic import power, ratio
+from keras_plugin.granularity import CellSums
+from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
 from keras_plugin.overlap import exact_overlap
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
 
@@ -19,15 +24,30 @@ class FocalTverskyLoss(RegionLoss):
     spec_class = LOSSES['FocalTverskyLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, alpha=0.3, beta=0.7,
-        gamma=4 / 3, name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        alpha: float = 0.3,
+        beta: float = 0.7,
+        gamma: float = 4 / 3,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         return exact_overlap(batch)
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         wrong = self.spec.alpha * fp + self.spec.beta * fn
         return power(ratio(wrong, tp + wrong + self.spec.smooth, 0.0), 1 / self.spec.gamma)

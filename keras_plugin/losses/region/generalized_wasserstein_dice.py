@@ -1,12 +1,16 @@
 """Generalized Wasserstein Dice: mistakes cost the distance between the classes that they mix up."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
+from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import Loss
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
 
@@ -21,13 +25,24 @@ class GeneralizedWassersteinDiceLoss(Loss):
     spec_class = LOSSES['GeneralizedWassersteinDiceLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        distance_matrix=None, weighting='default', background=0, smooth=2.0**-52, name=None,
-        reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        distance_matrix: Sequence[Sequence[float]] | None = None,
+        weighting: str = 'default',
+        background: int = 0,
+        smooth: float = 2.0**-52,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, p, y = self.spec, batch.prob, batch.target
         costs = ops.convert_to_tensor(spec.costs(p.shape[-1]), dtype=p.dtype)
         if p.shape[-1] == 1:

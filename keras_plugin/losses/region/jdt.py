@@ -1,11 +1,16 @@
 """The JDT losses: Jaccard metric, Dice semimetric, compatible Tversky."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 from keras import ops
 
 from keras_plugin.arithmetic import floor
+from keras_plugin.granularity import CellSums
+from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
 from keras_plugin.overlap import metric_overlap, score
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 from shared_spec.losses.region.jdt import TINY
 
@@ -13,11 +18,12 @@ from shared_spec.losses.region.jdt import TINY
 class JDT(RegionLoss):
     """What the three share."""
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         return metric_overlap(batch, self.spec.norm)
 
-    def cell_loss(self, tp, fp, fn):
-        s = score(tp, fp, fn, *self.spec.tversky_weights, self.spec.smooth)
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+        alpha, beta = self.spec.tversky_weights
+        s = score(tp, fp, fn, alpha, beta, self.spec.smooth)
         loss = -ops.log(floor(s, TINY)) if self.spec.log_loss else 1 - s
         return loss if self.spec.gamma == 1 else floor(loss, 0.0) ** self.spec.gamma
 
@@ -33,10 +39,25 @@ class JaccardMetricLoss(JDT):
     spec_class = LOSSES['JaccardMetricLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        log_loss=False, gamma=1.0, name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        log_loss: bool = False,
+        gamma: float = 1.0,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -51,10 +72,25 @@ class DiceSemimetricLoss(JDT):
     spec_class = LOSSES['DiceSemimetricLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        log_loss=False, gamma=1.0, name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        log_loss: bool = False,
+        gamma: float = 1.0,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -69,8 +105,25 @@ class CompatibleTverskyLoss(JDT):
     spec_class = LOSSES['CompatibleTverskyLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        log_loss=False, gamma=1.0, alpha=0.5, beta=0.5, name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        log_loss: bool = False,
+        gamma: float = 1.0,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())

@@ -1,9 +1,12 @@
 """Log-cosh Dice: a Dice loss with a bounded, smooth slope."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 from keras import ops
 
 from keras_plugin.losses.region.soft_overlap import SoftOverlap
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
 
@@ -18,12 +21,25 @@ class LogCoshDiceLoss(SoftOverlap):
     spec_class = LOSSES['LogCoshDiceLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1, name=None,
-        reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def after_mean(self, mean):
+    def after_mean(self, mean: Tensor) -> Tensor:
         e = ops.expm1(mean / 2)  # ops.sinh rounds float64 to float32 on JAX
         return ops.log1p((e + e / (e + 1)) ** 2 / 2)

@@ -1,16 +1,20 @@
 """The Lovasz losses: Lovasz softmax on probabilities, Lovasz hinge on logits."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from keras_plugin.arithmetic import floor, ratio, running_sum, widest
 from keras_plugin.distributed import all_replicas
 from keras_plugin.granularity import CellSums
+from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
 
-def jaccard_increments(errors, signed):
+def jaccard_increments(errors: Tensor, signed: Tensor) -> Tensor:
     """(rows, P) how much each pixel adds to its row's Jaccard loss when pixels turn wrong in order of falling errors.
 
     errors (rows, P); signed (rows, P): the weight of a pixel, negative outside the class. No two close numbers are
@@ -32,7 +36,7 @@ def jaccard_increments(errors, signed):
 class Lovasz(RegionLoss):
     """What the two share: the sums of an (image, class) cell, whose means are those of the other region losses."""
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         """(N, C) sums of error times increment, or (1, C) of the batch where its pixels are sorted together."""
         c = batch.channels
         errors = self.errors(batch)
@@ -50,7 +54,7 @@ class Lovasz(RegionLoss):
         sums = ops.sum(ops.cast(errors, increments.dtype) * increments, axis=1)
         return CellSums((ops.reshape(sums, (-1, c)),))
 
-    def cell_loss(self, sums):
+    def cell_loss(self, sums: Tensor) -> Tensor:
         return sums
 
 
@@ -65,12 +69,23 @@ class LovaszSoftmaxLoss(Lovasz):
     spec_class = LOSSES['LovaszSoftmaxLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, per_image=False, classes='auto', name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        per_image: bool = False,
+        classes: str | Sequence[int] = 'auto',
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def errors(self, batch):
+    def errors(self, batch: Batch) -> Tensor:
         p = batch.prob
         return ops.where(batch.target > 0, 1 - p, p)
 
@@ -86,10 +101,18 @@ class LovaszHingeLoss(Lovasz):
     spec_class = LOSSES['LovaszHingeLoss']
 
     def __init__(
-        self, *, from_logits=True, ignore_class=None, sync=True, loss_weight=1.0, per_image=True, name=None,
-        reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        from_logits: bool = True,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        per_image: bool = True,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def errors(self, batch):
+    def errors(self, batch: Batch) -> Tensor:
         return floor(1 - batch.pred * (2 * batch.target - 1), 0)

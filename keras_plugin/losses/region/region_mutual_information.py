@@ -1,5 +1,9 @@
 """Region mutual information: pixels are compared together with their neighbours, beside a cross-entropy."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
 import keras
 import numpy as np
 from keras import backend, ops
@@ -7,10 +11,12 @@ from keras import backend, ops
 from keras_plugin.arithmetic import floor, largest, part, ratio, widest
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
-from keras_plugin.inputs import only
+from keras_plugin.inputs import Batch, only
 from keras_plugin.losses.base import Loss
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
+from shared_spec.typing import Shape
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -24,12 +30,24 @@ class RegionMutualInformationLoss(Loss):
     spec_class = LOSSES['RegionMutualInformationLoss']
 
     def __init__(
-        self, *, from_logits=False, ignore_class=None, sync=True, loss_weight=1.0, radius=3, pool='max', pool_size=3,
-        ce_weight=0.5, ce='sigmoid', name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        radius: int = 3,
+        pool: str = 'max',
+        pool_size: int = 3,
+        ce_weight: float = 0.5,
+        ce: str = 'sigmoid',
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, y = self.spec, batch.target
         log_p, log_q = batch.log_prob
         bce = -batch.times_log(y, log_p) - (0 if log_q is None else batch.times_log(1 - y, log_q))
@@ -50,12 +68,12 @@ class RegionMutualInformationLoss(Loss):
         rmi = ratio(parts['rmi'][0], parts['rmi'][1], 0.0)
         return ops.cast(spec.loss_weight * (part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi), batch.dtype)
 
-    def maps(self, x, space):
+    def maps(self, x: Tensor, space: Shape) -> Tensor:
         """(N, H, W, C) from (N, P, C)."""
         self.spec.pooled_size(space)  # refuses sizes that are not known
         return ops.reshape(x, (-1, *space, x.shape[-1]))
 
-    def pooled(self, x, nearest=False):
+    def pooled(self, x: Tensor, nearest: bool = False) -> Tensor:
         """(N, h, w, C) the maps after pooling; equal maxima share the gradient."""
         s, (height, width, c) = self.spec.stride, x.shape[1:]
         h, w = self.spec.pooled_size((height, width))
@@ -71,7 +89,7 @@ class RegionMutualInformationLoss(Loss):
         x = ops.reshape(x, (-1, h, s, w, s, c))
         return ops.sum(x, axis=(2, 4)) / s**2 if self.spec.pool == 'avg' else largest(x, axis=(2, 4))
 
-    def regions(self, x):
+    def regions(self, x: Tensor) -> Tensor:
         """(N, C, radius^2, number of regions) the maps' regions as vectors, centred."""
         r, c = self.spec.radius, x.shape[-1]
         h, w = x.shape[1] - r + 1, x.shape[2] - r + 1
@@ -80,7 +98,7 @@ class RegionMutualInformationLoss(Loss):
         x = ops.reshape(x, (-1, c, r * r, h * w))
         return x - ops.sum(x, axis=3, keepdims=True) / (h * w)  # ops.mean rounds float64 on some backends
 
-    def lower_bound(self, y, p):
+    def lower_bound(self, y: Tensor, p: Tensor) -> Tensor:
         """(N,) half the log-determinants of the labels' covariances given the probabilities, per pixel of a region.
 
         y, p (N, h, w, C) the pooled maps; the classes are added here, in the precision that this has.
@@ -101,7 +119,7 @@ class RegionMutualInformationLoss(Loss):
         return ops.sum(ops.log(ops.diagonal(root, axis1=2, axis2=3) + TINY), axis=(1, 2)) / r**2
 
 
-def cholesky(x):
+def cholesky(x: Tensor) -> Tensor:
     """The factor; NaN for what is not a number, where Keras' own raises and would end a training with loss scaling."""
     wrong = ops.any(x != x, axis=(-2, -1), keepdims=True)
     one = ops.eye(x.shape[-1], dtype=x.dtype) + ops.zeros_like(x)
@@ -113,16 +131,16 @@ def cholesky(x):
     return ops.where(wrong, np.nan * one, ops.cholesky(x))
 
 
-def solve(root, b):
+def solve(root: Tensor, b: Tensor) -> Tensor:
     """(root root^T)^-1 b."""
     return ops.solve_triangular(turned(root), ops.solve_triangular(root, b, lower=True))
 
 
-def turned(x):
+def turned(x: Tensor) -> Tensor:
     return ops.swapaxes(x, -1, -2)
 
 
-def in_float64(function, constant, x):
+def in_float64(function: Callable[[Tensor, Tensor], Tensor], constant: Tensor, x: Tensor) -> Tensor:
     """``function(constant, x)``, (N,), computed in float64 where there is any, with the gradient of x, (N, ...).
 
     The covariances of smooth maps are close to singular. JAX without x64 has float64 in a part of its own alone, which
@@ -132,19 +150,20 @@ def in_float64(function, constant, x):
         return function(ops.cast(constant, widest(x)), ops.cast(x, widest(x)))
     import jax
 
-    x64 = jax.enable_x64 if hasattr(jax, 'enable_x64') else jax.experimental.enable_x64
+    # type checkers do not know of both places
+    x64 = jax.enable_x64 if hasattr(jax, 'enable_x64') else jax.experimental.enable_x64  # type: ignore[attr-defined]
 
-    def value(constant, x):
+    def value(constant: Tensor, x: Tensor) -> Tensor:
         with x64(True):
             return function(constant.astype('float64'), x.astype('float64')).astype(x.dtype)
 
-    def value_and_gradient(constant, x):
+    def value_and_gradient(constant: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         with x64(True):
             result, pull = jax.vjp(lambda z: function(constant.astype('float64'), z), x.astype('float64'))
             (gradient,) = pull(ops.ones_like(result))
             return result.astype(x.dtype), gradient.astype(x.dtype)
 
-    def backward(gradient, g):
+    def backward(gradient: Tensor, g: Tensor) -> tuple[None, Tensor]:
         return None, ops.reshape(g, (-1, *(1 for _ in gradient.shape[1:]))) * gradient
 
     value = jax.custom_vjp(value)
@@ -152,13 +171,13 @@ def in_float64(function, constant, x):
     return value(constant, x)
 
 
-def nearest_lines(x, size, axis):
+def nearest_lines(x: Tensor, size: int, axis: int) -> Tensor:
     """``size`` lines of ``x`` along ``axis``: line floor(i * length / size)."""
     length = x.shape[axis]
     return take(x, [i * length // size for i in range(size)], axis)
 
 
-def bilinear_lines(x, size, axis):
+def bilinear_lines(x: Tensor, size: int, axis: int) -> Tensor:
     """``size`` lines along ``axis`` between the lines of ``x``, from its first to its last."""
     last, steps = x.shape[axis] - 1, max(size - 1, 1)
     low = [i * last // steps for i in range(size)]
@@ -168,5 +187,5 @@ def bilinear_lines(x, size, axis):
     return low + part * (high - low)
 
 
-def take(x, lines, axis):
+def take(x: Tensor, lines: Sequence[int], axis: int) -> Tensor:
     return ops.take(x, ops.convert_to_tensor(lines, dtype='int32'), axis=axis)

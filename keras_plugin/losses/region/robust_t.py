@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,8 +13,10 @@ from keras import backend, ops
 from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
+from keras_plugin.inputs import Batch
 from keras_plugin.layers.degrees_of_freedom import DegreesOfFreedom, newest
 from keras_plugin.losses.base import Loss
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, SpecError
 
 # of 1/z, 1/z^3, ...: what lgamma(z) is above (z - 1/2)*log(z) - z + log(2*pi)/2
@@ -32,12 +36,26 @@ class RobustTLoss(Loss):
     """
 
     spec_class = LOSSES['RobustTLoss']
+    layer: DegreesOfFreedom | None
+    layer_name: str | None
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0, nu=1.0,
-        learn_nu=False, log_precision=0.0, epsilon=1e-8, layer=None, name=None, reduction='sum_over_batch_size',
-        dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        nu: float = 1.0,
+        learn_nu: bool = False,
+        log_precision: float = 0.0,
+        epsilon: float = 1e-8,
+        layer: DegreesOfFreedom | str | None = None,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__({k: v for k, v in locals().items() if k != 'layer'})
         self.layer, self.layer_name = None, None
         if self.spec.learn_nu and layer is None:
@@ -49,7 +67,7 @@ class RobustTLoss(Loss):
         if layer is not None:
             self.tie(layer)
 
-    def tie(self, layer):
+    def tie(self, layer: object) -> None:
         """Takes log_nu from ``layer``, a layer or the name of one that may be made later."""
         if not isinstance(layer, (DegreesOfFreedom, str)):
             allowed = 'a DegreesOfFreedom layer or the name of one'
@@ -70,7 +88,7 @@ class RobustTLoss(Loss):
             )
         self.spec = dataclasses.replace(self.spec, nu=self.layer.nu)
 
-    def log_nu(self, dtype):
+    def log_nu(self, dtype: str) -> Tensor:
         """The log of the degrees of freedom, a scalar."""
         if not self.spec.learn_nu:
             return ops.convert_to_tensor(math.log(self.spec.nu), dtype=dtype)
@@ -83,7 +101,7 @@ class RobustTLoss(Loss):
             )
         return ops.cast(self.layer.log_nu, dtype)
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, c = self.spec, batch.channels
         first = 0 if c == 1 else 1  # channel 0 of several is the background
         p = batch.prob
@@ -98,7 +116,7 @@ class RobustTLoss(Loss):
         parts = sum_over_replicas({'mean': image_sums(batch, loss)}, spec.sync)
         return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.dtype)
 
-    def negative_log_likelihood(self, count, square, log_nu):
+    def negative_log_likelihood(self, count: Tensor, square: Tensor, log_nu: Tensor) -> Tensor:
         """The loss of each map, with lgamma in Stirling's form.
 
         Large terms cancel before they are rounded, in the value and in the slope along log nu, which falls as 1 / nu. So
@@ -125,21 +143,21 @@ class RobustTLoss(Loss):
             - above_stirling(a + h, 2 * r / rah)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), 'layer': self.layer_name}
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         """Without ``layer``: Keras saves what it finds here, and the layer's weight has its place in the model."""
         return [name for name in super().__dir__() if name != 'layer']
 
 
-def log1p_share(u):
+def log1p_share(u: Tensor) -> Tensor:
     """log(1 + u) / u for |u| below 1/4, from the series of atanh; so its slope is exact as well."""
     w = u / (2 + u)
     return 1 - w + 2 * w * w / (2 + u) * in_squares(w, [1 / (2 * k + 3) for k in range(10)])
 
 
-def above_stirling(x, inverse):
+def above_stirling(x: Tensor, inverse: Tensor) -> Tensor:
     """lgamma(x) - Stirling's formula for it: the series at x above 8, at x + 8 and the recurrence down to x > 0 below."""
     series, one = inverse < 1 / 8, ops.ones_like(x)
     x = ops.where(series, one, x)
@@ -149,6 +167,6 @@ def above_stirling(x, inverse):
     return ops.where(series, 0 * one, steps) + v * in_squares(v, STIRLING)
 
 
-def in_squares(x, factors):
+def in_squares(x: Tensor, factors: Sequence[float]) -> Tensor:
     """factors[0] + factors[1]*x^2 + factors[2]*x^4 + ..."""
     return functools.reduce(lambda found, factor: found * x * x + factor, reversed(factors))

@@ -1,10 +1,14 @@
 """Sensitivity-specificity: squared errors on the structure and off it, each over its own size."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 
 from keras_plugin.arithmetic import ratio
 from keras_plugin.granularity import CellSums
+from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
 
@@ -19,17 +23,30 @@ class SensitivitySpecificityLoss(RegionLoss):
     spec_class = LOSSES['SensitivitySpecificityLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, weight=0.05,
-        name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        weight: float = 0.05,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         y, error = batch.target, (batch.target - batch.prob) ** 2
         return CellSums((batch.sum(error * y), batch.sum(y), batch.sum(error * (1 - y)), batch.sum(1 - y)))
 
-    def cell_loss(self, missed, size, false, rest):
+    def cell_loss(self, missed: Tensor, size: Tensor, false: Tensor, rest: Tensor) -> Tensor:
         sensitivity = ratio(missed, size + self.spec.smooth, 0.0)
         specificity = ratio(false, rest + self.spec.smooth, 0.0)
         return self.spec.weight * sensitivity + (1 - self.spec.weight) * specificity

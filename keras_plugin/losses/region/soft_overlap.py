@@ -1,20 +1,26 @@
 """The classic soft losses on the product overlap: Jaccard, Dice, Tversky."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 
+from keras_plugin.granularity import CellSums
+from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
 from keras_plugin.overlap import product_overlap, score
+from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
 
 class SoftOverlap(RegionLoss):
     """What the three share."""
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         return product_overlap(batch, self.spec.norm)
 
-    def cell_loss(self, tp, fp, fn):
-        return 1 - score(tp, fp, fn, *self.spec.tversky_weights, self.spec.smooth)
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+        alpha, beta = self.spec.tversky_weights
+        return 1 - score(tp, fp, fn, alpha, beta, self.spec.smooth)
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -28,10 +34,23 @@ class SoftJaccardLoss(SoftOverlap):
     spec_class = LOSSES['SoftJaccardLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -46,10 +65,23 @@ class SoftDiceLoss(SoftOverlap):
     spec_class = LOSSES['SoftDiceLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -64,8 +96,22 @@ class SoftTverskyLoss(SoftOverlap):
     spec_class = LOSSES['SoftTverskyLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=False, ignore_class=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, alpha=0.3, beta=0.7,
-        name=None, reduction='sum_over_batch_size', dtype=None,
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        alpha: float = 0.3,
+        beta: float = 0.7,
+        name: str | None = None,
+        reduction: str = 'sum_over_batch_size',
+        dtype: DType | None = None,
+    ) -> None:
         super().__init__(locals())

@@ -1,9 +1,11 @@
 """Combo: cross-entropy that weighs missed foreground, less the Dice score."""
 
+import numpy as np
+
 from shared_spec.checks import Real
 from shared_spec.declare import Compound, Example, loss_spec, param
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import times, times_log
+from shared_spec.inputs import Batch, times, times_log
 from shared_spec.overlap import product_overlap, score
 
 
@@ -33,10 +35,10 @@ class ComboLoss(Compound):
         'sigmoid': Example(dict(activation='sigmoid', beta=0.2, smooth=0.0, loss_weight=2.0)),
     }
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
         return score(tp, fp, fn, 0.5, 0.5, self.smooth)
 
-    def of_batch(self, batch):
+    def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         y, v = batch.target, batch.weight
         log_p, log_q = batch.log_both()

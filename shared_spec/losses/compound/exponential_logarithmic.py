@@ -1,11 +1,15 @@
 """Exponential logarithmic loss: Dice and cross-entropy, each the power of a logarithm."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from shared_spec import shapes
 from shared_spec.checks import CLASS_WEIGHT, AnyOf, Choice, Optional, Real
 from shared_spec.declare import Compound, Example, loss_spec, param
 from shared_spec.granularity import mean_over_cells
+from shared_spec.inputs import Batch
 from shared_spec.overlap import product_overlap, score
 
 
@@ -32,7 +36,7 @@ class ExponentialLogarithmicLoss(Compound):
     gamma_dice: float = param(0.3, Real(low=0, above=True), 'power of -log Dice')
     gamma_ce: float = param(0.3, Real(low=0, above=True), 'power of the cross-entropy of a pixel')
     clip: float = param(1e-7, Real(low=0, high=0.5, above=True, below=True), 'Dice and p stay this far from 0 and 1')
-    class_weight: tuple = param(
+    class_weight: str | tuple[float, ...] | None = param(
         'frequency',
         Optional(AnyOf(Choice('frequency'), CLASS_WEIGHT)),
         "factor on each class's cross-entropy; 'frequency': (sum_k f_k / f_c)^1/2 from the batch",
@@ -48,17 +52,17 @@ class ExponentialLogarithmicLoss(Compound):
         'two_weights': Example(dict(class_weight=[0.4, 1.7]), channels=('one',)),
     }
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
         s = score(tp, fp, fn, 0.5, 0.5, self.smooth)
         bottom = tp + (fp + fn) / 2 + self.smooth
         u = (fp + fn) / 2 / np.where(bottom > 0, bottom, 1)  # 1 - s, whose logarithm log1p takes without rounding
         near_one = np.log1p(-np.clip(u, self.clip, 0.5))
         return (-np.where(s > 0.5, near_one, np.log(np.maximum(s, self.clip)))) ** self.gamma_dice
 
-    def weights_of_list(self, channels, softmax):
+    def weights_of_list(self, channels: int, softmax: bool) -> tuple[Sequence[float] | None, Sequence[float]]:
         """(background, foreground) weights of each channel, or (None, weights) for softmax; from the list or ones."""
         if self.class_weight is None:
-            listed = (1.0,) * channels
+            listed: Any = (1.0,) * channels
         else:
             listed = self.class_weight
             shapes.check_class_weight(type(self).__name__, listed, (channels, 2) if channels == 1 else (channels,))
@@ -66,7 +70,7 @@ class ExponentialLogarithmicLoss(Compound):
             return None, listed
         return (listed[:1], listed[1:]) if len(listed) > channels else (listed, listed)
 
-    def of_batch(self, batch):
+    def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         dice = mean_over_cells(self, batch, product_overlap(batch), self.cell_loss)
         y, v = batch.target, batch.weight
@@ -75,7 +79,7 @@ class ExponentialLogarithmicLoss(Compound):
         sizes = [(v[:, None] * share).sum((0, 2)) for share, _ in sides]
         if self.class_weight == 'frequency':
             all_of_them = sum(sizes).sum() if batch.softmax else sum(sizes)
-            weights = [np.sqrt(all_of_them / np.where(f > 0, f, np.inf)) for f in sizes]
+            weights: Sequence[Any] = [np.sqrt(all_of_them / np.where(f > 0, f, np.inf)) for f in sizes]
         else:
             weights = self.weights_of_list(y.shape[1], batch.softmax)[-len(sides) :]
         ce = 0.0

@@ -1,14 +1,16 @@
 """Unified focal: focal cross-entropy and focal Tversky under one pair of parameters."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
 from shared_spec.checks import CLASSES, Boolean, Real, Weights
 from shared_spec.declare import Compound, Example, loss_spec, param
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import FLOOR
+from shared_spec.inputs import FLOOR, Batch
 from shared_spec.overlap import total
+from shared_spec.typing import Classes, Granularity
 
 
 @loss_spec
@@ -28,8 +30,8 @@ class UnifiedFocalLoss(Compound):
         "several sigmoid channels. weight is the share of FL, as in MONAI; the authors' code has its complement."
     )
 
-    granularity: str = param('I', Weights('D', 'I', 'C'), 'which mean the Tversky part takes')
-    classes: str = param('all', CLASSES, 'which classes count in the Tversky part')
+    granularity: Granularity = param('I', Weights('D', 'I', 'C'), 'which mean the Tversky part takes')
+    classes: Classes = param('all', CLASSES, 'which classes count in the Tversky part')
     smooth: float = param(1e-7, Real(low=0), 'added to numerator and denominator of the Tversky score, in pixels')
     weight: float = param(0.5, Real(low=0, high=1), 'share of the focal cross-entropy')
     delta: float = param(0.6, Real(low=0, high=1), 'weight of false negatives and of the foreground')
@@ -43,7 +45,7 @@ class UnifiedFocalLoss(Compound):
         'sigmoid': Example(dict(activation='sigmoid', delta=0.2)),
     }
 
-    def sides(self, channels, softmax):
+    def sides(self, channels: int, softmax: bool) -> tuple['UnifiedFocalLoss', list[bool]]:
         """(spec for the Tversky part's cells, (C',) which of its classes are background).
 
         Softmax has its C classes; one channel and sigmoid channels have 2C: all backgrounds, then all foregrounds.
@@ -55,13 +57,13 @@ class UnifiedFocalLoss(Compound):
             spec = dataclasses.replace(self, classes=[*self.classes, *(channels + k for k in self.classes)])
         return spec, [True] * channels + [False] * channels
 
-    def powers(self, background):
+    def powers(self, background: Iterable[bool]) -> tuple[list[float], list[float], list[float]]:
         """For each class: its weight and its focusing power in FL, and the power of 1 - s in FTL."""
         focus = [self.gamma if not self.asymmetric or b else 0.0 for b in background]
         tversky = [1.0 if self.asymmetric and b else 1 - self.gamma for b in background]
         return [1 - self.delta if b else self.delta for b in background], focus, tversky
 
-    def of_batch(self, batch):
+    def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         p, y, v = batch.prob, batch.target, batch.weight
         channels = p.shape[1]
@@ -75,7 +77,7 @@ class UnifiedFocalLoss(Compound):
         mass = v.sum() * (1 if batch.softmax else channels)
         focal = (v * focal.sum(1)).sum() / mass if mass > 0 else 0.0
 
-        def cell_loss(tp, fp, fn):
+        def cell_loss(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
             wrong = self.delta * fn + (1 - self.delta) * fp
             bottom = tp + wrong + self.smooth
             return np.where(bottom > 0, wrong / np.where(bottom > 0, bottom, 1), 0.0) ** tversky

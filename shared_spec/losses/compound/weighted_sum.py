@@ -1,7 +1,11 @@
 """A weighted sum of losses: what MMSegmentation writes as a list in loss_decode, as one loss for Keras."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec.checks import Check, Each, Optional, Real
 from shared_spec.declare import Example, LossSpec, SpecError, Weighted, loss_spec, param
@@ -12,22 +16,22 @@ from shared_spec.registry import LOSSES, from_dict
 class Losses(Check):
     """A list of loss specs, or of their configurations."""
 
-    def describe(self):
+    def describe(self) -> str:
         return "a list of losses, each a spec or a configuration such as {'type': 'JaccardMetricLoss'}"
 
-    def freeze(self, value):
+    def freeze(self, value: Any) -> tuple[LossSpec, ...]:
         if isinstance(value, (str, Mapping)) or not value:
             raise ValueError
-        frozen = tuple(v if isinstance(v, LossSpec) else from_dict(v) for v in value)
+        frozen: tuple[Any, ...] = tuple(v if isinstance(v, LossSpec) else from_dict(v) for v in value)
         if not all(isinstance(v, LossSpec) for v in frozen):
             raise ValueError
         return frozen
 
-    def thaw(self, value):
+    def thaw(self, value: Iterable[LossSpec]) -> list[dict[str, Any]]:
         return [v.to_dict() for v in value]
 
 
-def positional(field):
+def positional(field: dataclasses.Field[Any]) -> Any:
     """A parameter that may be given without its name."""
     return dataclasses.field(default=field.default, metadata=field.metadata, kw_only=False)
 
@@ -76,8 +80,10 @@ class WeightedSumLoss(Weighted):
         ')'
     )
 
-    losses: tuple = positional(param(None, Optional(Losses()), 'the losses; None is the recipe of the JDT papers'))
-    weights: tuple = param(
+    losses: tuple[LossSpec, ...] | None = positional(
+        param(None, Optional(Losses()), 'the losses; None is the recipe of the JDT papers')
+    )
+    weights: tuple[float, ...] | None = param(
         None, Optional(Each(Real(low=0), 'a list of numbers >= 0')), 'one for each loss; None is 1 for each'
     )
 
@@ -96,54 +102,55 @@ class WeightedSumLoss(Weighted):
         ),
     }
 
-    def validate(self):
-        if self.losses is None and self.weights is not None:
-            raise SpecError(
-                'are given without losses', owner='WeightedSumLoss', parameter='weights', given=self.weights
-            )
-        if self.weights is not None and len(self.weights) != len(self.losses):
-            raise SpecError(
-                f'must have one entry for each of the {len(self.losses)} losses, got {len(self.weights)}',
-                owner='WeightedSumLoss',
-                parameter='weights',
-                given=self.weights,
-            )
+    def validate(self) -> None:
+        if self.weights is not None:
+            if self.losses is None:
+                raise SpecError(
+                    'are given without losses', owner='WeightedSumLoss', parameter='weights', given=self.weights
+                )
+            if len(self.weights) != len(self.losses):
+                raise SpecError(
+                    f'must have one entry for each of the {len(self.losses)} losses, got {len(self.weights)}',
+                    owner='WeightedSumLoss',
+                    parameter='weights',
+                    given=self.weights,
+                )
         if len({p.from_logits for p in self.parts if hasattr(p, 'from_logits')}) > 1:
             raise SpecError(
                 'the losses must agree on from_logits, for they see the same prediction', owner='WeightedSumLoss'
             )
 
     @property
-    def parts(self):
+    def parts(self) -> tuple[LossSpec, ...]:
         """The losses as specs."""
         if self.losses is None:
             return LOSSES['WeightedCrossEntropyLoss'](), LOSSES['JaccardMetricLoss']()
         return self.losses
 
     @property
-    def shares(self):
+    def shares(self) -> tuple[float, ...]:
         """The weight of each loss."""
         if self.losses is None:
             return 0.25, 0.75
         return self.weights or (1.0,) * len(self.losses)
 
-    def to_mmseg(self):
+    def to_mmseg(self) -> dict[str, Any]:
         config = super().to_mmseg()
         if self.losses is not None:
             config['losses'] = [part.to_mmseg() for part in self.losses]
         return config
 
-    def to_keras(self):
+    def to_keras(self) -> dict[str, Any]:
         """The Keras constructor's keyword arguments; the losses as ``{'type': name, ...}``, always written out."""
         losses = [{'type': type(p).__name__, **p.to_keras()} for p in self.parts]
         return {**super().to_keras(), 'losses': losses, 'weights': list(self.shares)}
 
-    def keras_arguments(self):
+    def keras_arguments(self) -> dict[str, Any]:
         losses = [{'type': type(p).__name__, **p.keras_arguments()} for p in self.parts]
         return {**super().keras_arguments(), 'losses': losses, 'weights': list(self.shares)}
 
     @classmethod
-    def from_keras(cls, arguments):
+    def from_keras(cls, arguments: Mapping[str, Any]) -> Self:
         losses = arguments.get('losses')
         if isinstance(losses, Iterable):
             losses = [
@@ -154,14 +161,18 @@ class WeightedSumLoss(Weighted):
             ]
         return super().from_keras({**arguments, 'losses': losses})
 
-    def reference(self, pred, target, pixel_weight=None, ignore_index=None):
+    def reference(  # type: ignore[override]  # its parts may differ in the extras that they take
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, ignore_index: int | None = None
+    ) -> float:
         """The loss in NumPy float64: ``pred`` (N, C, *space) as the parts' ``from_logits`` says -> float."""
         parts = zip(self.shares, self.parts)
         total = sum(times(w, p.reference(pred, target, pixel_weight, ignore_index)) for w, p in parts)
         return float(times(self.loss_weight, total))
 
-    def near(self, pred, target, pixel_weight=None, **extras):
-        parts = [part.near(pred, target, pixel_weight, **extras) for part in self.parts]
+    def near(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+    ) -> Callable[[np.ndarray], Any] | None:
+        parts: list[Any] = [part.near(pred, target, pixel_weight, **extras) for part in self.parts]
         if None in parts:
             return None
         return lambda p: self.loss_weight * sum(w * part(p) for w, part in zip(self.shares, parts))

@@ -5,7 +5,7 @@ import numpy as np
 from shared_spec import shapes
 from shared_spec.checks import CLASS_WEIGHT, AnyOf, Choice, Optional, Real
 from shared_spec.declare import Example, Shared, loss_spec, param
-from shared_spec.inputs import times_log
+from shared_spec.inputs import Batch, times_log
 
 
 @loss_spec
@@ -27,7 +27,7 @@ class WeightedCrossEntropyLoss(Shared):
         'Probabilities are floored at 1e-7 before the logarithm.'
     )
 
-    class_weight: tuple = param(
+    class_weight: str | tuple[float, ...] | None = param(
         None,
         Optional(AnyOf(Choice('inverse_frequency', 'balanced'), CLASS_WEIGHT)),
         "factor on each class's loss; 'inverse_frequency': n_valid / (C * n_c) over the batch; 'balanced' (binary): "
@@ -46,12 +46,12 @@ class WeightedCrossEntropyLoss(Shared):
     }
 
     @property
-    def takes_two_weights(self):
+    def takes_two_weights(self) -> bool:
         """Whether one channel is weighed as two classes, background and foreground."""
         listed = isinstance(self.class_weight, tuple) and len(self.class_weight) == 2
         return listed or self.class_weight == 'inverse_frequency'
 
-    def of_batch(self, batch, reduction='mean'):
+    def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
         """The loss of a ``Batch``; a map (N, *space) for the reduction 'none'."""
         y, v = batch.target, batch.weight
         n, c, _ = y.shape
@@ -78,7 +78,7 @@ class WeightedCrossEntropyLoss(Shared):
         denominator = (v * (weights * y).sum(1)).sum() if joins else v.sum()
         return float(loss.sum() / denominator) if denominator > 0 else 0.0
 
-    def _weights(self, y, v, c, softmax, hard):
+    def _weights(self, y: np.ndarray, v: np.ndarray, c: int, softmax: bool, hard: bool) -> tuple[np.ndarray, bool]:
         """The weight of each class, broadcastable to (N, C, P), and whether the weights join the denominator."""
         name = type(self).__name__
         if self.class_weight is None:

@@ -25,10 +25,10 @@ class FocalTverskyLoss(SoftOverlap):
     examples = {**SoftOverlap.examples, 'below_one': Example(dict(gamma=0.5, alpha=1.3, beta=0.2, granularity='I'))}
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         return self.alpha, self.beta
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
         wrong = self.alpha * fp + self.beta * fn
         bottom = tp + wrong + self.smooth
         return np.where(bottom > 0, wrong / np.where(bottom > 0, bottom, 1), 0.0) ** (1 / self.gamma)  # 1 - s

@@ -6,17 +6,19 @@ from shared_spec import shapes
 from shared_spec.checks import AnyOf, Choice, Each, Integer, Real, Weights
 from shared_spec.declare import Example, Shared, Smoothed, loss_spec, param, shared_parameters
 from shared_spec.granularity import as_weights
+from shared_spec.inputs import Batch
 from shared_spec.overlap import metric_overlap, product_overlap
+from shared_spec.typing import Classes, Granularity
 
 
 @shared_parameters
 class PerBatchOrImage(Smoothed, Shared):
     """The shared parameters of a loss whose classes are weighed inside one ratio."""
 
-    granularity: str = param(
+    granularity: Granularity = param(
         'D', Weights('D', 'I'), 'one ratio over the data set (batch), or the mean of one per image'
     )
-    classes: str = param(
+    classes: Classes = param(
         'all', AnyOf(Choice('all'), Each(Integer(low=0), 'a list of different class ids', unique=True)),
         "which classes enter the sums; 'absent' says what those without a pixel weigh",
     )  # fmt: skip
@@ -58,7 +60,7 @@ class GeneralizedDiceLoss(PerBatchOrImage):
         'metric_sigmoid': Example(dict(overlap='metric', activation='sigmoid', presence_threshold=0.3)),
     }
 
-    def class_weights(self, size, present):
+    def class_weights(self, size: np.ndarray, present: np.ndarray) -> np.ndarray:
         """(C,) weights that sum to 1, or zeros where no class is present; ``size`` = |y_c|."""
         if not present.any():
             return np.zeros_like(size)
@@ -68,7 +70,7 @@ class GeneralizedDiceLoss(PerBatchOrImage):
             w[~present] = w[present].max()
         return w
 
-    def ratio_loss(self, tp, fp, fn, present):
+    def ratio_loss(self, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, present: np.ndarray) -> float:
         w = self.class_weights(tp + fn, present)
         if w.sum() == 0:
             return 0.0
@@ -76,7 +78,7 @@ class GeneralizedDiceLoss(PerBatchOrImage):
         top, bottom = (w * tp).sum() + self.smooth, (w * (tp + fp / 2 + fn / 2)).sum() + self.smooth
         return 1 - top / bottom
 
-    def of_batch(self, batch):
+    def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         n, c = batch.target.shape[:2]
         chosen = shapes.chosen(type(self).__name__, self.classes, c)
@@ -86,7 +88,7 @@ class GeneralizedDiceLoss(PerBatchOrImage):
         result = 0.0
         for level, share in as_weights(self.granularity).items():
             if level == 'D':
-                result += share * self.ratio_loss(tp.sum(0), fp.sum(0), fn.sum(0), present.any(0))
+                result += share * self.ratio_loss(tp.sum(0), fp.sum(0), fn.sum(0), np.any(present, 0))
             else:
                 images = [i for i in range(n) if batch.has_pixel[i]]
                 w = batch.image_weight[images]

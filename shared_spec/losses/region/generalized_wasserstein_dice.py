@@ -1,9 +1,12 @@
 """Generalized Wasserstein Dice: mistakes cost the distance between the classes that they mix up."""
 
+from typing import Any
+
 import numpy as np
 
 from shared_spec.checks import Check, Choice, Each, Integer, Optional, Real
 from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
+from shared_spec.inputs import Batch
 
 
 class DistanceMatrix(Check):
@@ -11,10 +14,10 @@ class DistanceMatrix(Check):
 
     rows = Each(Each(Real(low=0)))
 
-    def describe(self):
+    def describe(self) -> str:
         return 'a square matrix of numbers >= 0, zeros on its diagonal, one of them above 0'
 
-    def freeze(self, value):
+    def freeze(self, value: object) -> tuple[tuple[float, ...], ...]:
         matrix = self.rows.freeze(value)
         if any(len(row) != len(matrix) for row in matrix) or any(row[i] != 0 for i, row in enumerate(matrix)):
             raise ValueError
@@ -22,7 +25,7 @@ class DistanceMatrix(Check):
             raise ValueError
         return matrix
 
-    def thaw(self, value):
+    def thaw(self, value: Any) -> list[list[float]]:
         return self.rows.thaw(value)
 
 
@@ -52,7 +55,7 @@ class GeneralizedWassersteinDiceLoss(Shared):
     labels = ('hard',)
     needs_softmax = True
 
-    distance_matrix: tuple = param(
+    distance_matrix: tuple[tuple[float, ...], ...] | None = param(
         None,
         Optional(DistanceMatrix()),
         'cost of each mistake, C x C, rows are the true class; divided by its maximum; None: every mistake costs 1',
@@ -69,7 +72,7 @@ class GeneralizedWassersteinDiceLoss(Shared):
         'other_background': Example(dict(background=1, smooth=0.0)),
     }
 
-    def validate(self):
+    def validate(self) -> None:
         size = None if self.distance_matrix is None else len(self.distance_matrix)
         if size is not None and self.background >= size:
             raise SpecError(
@@ -79,7 +82,7 @@ class GeneralizedWassersteinDiceLoss(Shared):
                 allowed=f'below the {size} classes of distance_matrix',
             )
 
-    def costs(self, channels):
+    def costs(self, channels: int) -> np.ndarray:
         """(C, C) the distance matrix over its maximum. ValueError where it does not fit ``channels`` of pred."""
         c = max(channels, 2)
         if channels > 1 and self.activation == 'sigmoid':
@@ -98,7 +101,7 @@ class GeneralizedWassersteinDiceLoss(Shared):
         matrix = 1 - np.eye(c) if self.distance_matrix is None else np.array(self.distance_matrix)
         return matrix / matrix.max()
 
-    def of_batch(self, batch):
+    def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         p, y, v = batch.prob, batch.target, batch.weight
         matrix = self.costs(p.shape[1])

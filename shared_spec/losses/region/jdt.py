@@ -5,6 +5,7 @@ import numpy as np
 from shared_spec.checks import Boolean, Integer, Real
 from shared_spec.declare import Example, Region, loss_spec, param, shared_parameters
 from shared_spec.granularity import mean_over_cells
+from shared_spec.inputs import Batch
 from shared_spec.overlap import metric_overlap, score
 
 TINY = 1e-37  # floor of a score under the logarithm: reached only with smooth = 0
@@ -28,16 +29,16 @@ class JDT(Region):
     }
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         """(alpha, beta): the weights of false positives and false negatives."""
         raise NotImplementedError(type(self).__name__)
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
         s = score(tp, fp, fn, *self.tversky_weights, self.smooth)
         loss = -np.log(np.maximum(s, TINY)) if self.log_loss else 1 - s
         return loss if self.gamma == 1 else np.maximum(loss, 0) ** self.gamma
 
-    def of_batch(self, batch):
+    def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         statistics = metric_overlap(batch, self.norm)
         return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
@@ -52,7 +53,7 @@ class JaccardMetricLoss(JDT):
     source = 'Wang, Ning, Blaschko: Jaccard Metric Losses, arXiv 2302.05666; Wang et al.: arXiv 2310.19252 (D, I, C)'
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         return 1.0, 1.0
 
 
@@ -65,7 +66,7 @@ class DiceSemimetricLoss(JDT):
     source = 'Wang et al.: Dice Semimetric Losses, arXiv 2303.16296'
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         return 0.5, 0.5
 
 
@@ -87,5 +88,5 @@ class CompatibleTverskyLoss(JDT):
     }
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         return self.alpha, self.beta

@@ -23,8 +23,8 @@ class LogCoshDiceLoss(SoftOverlap):
     examples = {**SoftOverlap.examples, **NORM2}
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         return 0.5, 0.5
 
-    def after_mean(self, x):
+    def after_mean(self, x: float) -> float:
         return np.log1p(2 * np.sinh(x / 2) ** 2)

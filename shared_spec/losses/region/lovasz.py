@@ -1,6 +1,10 @@
 """The Lovasz losses: Lovasz softmax on probabilities, Lovasz hinge on logits."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec.checks import CLASSES, Boolean
 from shared_spec.declare import (
@@ -15,13 +19,14 @@ from shared_spec.declare import (
     param,
 )
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import prepare
+from shared_spec.inputs import Batch, prepare
+from shared_spec.typing import Classes
 
 JACCARD = 'J_k = 1 - (|y| - sum_{i<=k} v*y) / (|y| + sum_{i<=k} v*(1 - y))'
 TIE = 1e-12  # increments closer than this are the same number
 
 
-def jaccard_increments(y, weight):
+def jaccard_increments(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Algorithm 1 of the paper: J_k - J_(k-1) of pixels sorted by falling error, each of which turns wrong in turn.
 
     y (P,) in {0, 1}, weight (P,); the Jaccard loss J_k is that of the first k pixels wrong and the others right. Before
@@ -41,24 +46,29 @@ class Lovasz(LossSpec):
     labels = ('hard',)
     presence_threshold = 0.0  # a class is present where any pixel that counts belongs to it
 
+    if TYPE_CHECKING:  # what both have
+        per_image: bool
+        classes: Classes
+        class_weight: tuple[float, ...] | None
+
     @property
-    def granularity(self):
+    def granularity(self) -> str:
         """The means are those of the other region losses: over images, or over the data set (batch)."""
         return 'I' if self.per_image else 'D'
 
-    def errors(self, batch):
+    def errors(self, batch: Batch) -> np.ndarray:
         """(N, C, P) the errors by which pixels are sorted."""
         raise NotImplementedError(type(self).__name__)
 
-    def cost(self, errors):
+    def cost(self, errors: np.ndarray) -> np.ndarray:
         """What an error costs."""
         return errors
 
-    def slope(self, errors):
+    def slope(self, errors: np.ndarray) -> np.ndarray:
         """The derivative of ``cost``, not a number at a kink."""
         return np.ones_like(errors)
 
-    def increments(self, batch, last_first=False):
+    def increments(self, batch: Batch, last_first: bool = False) -> np.ndarray:
         """(N, C, P) the increment of each pixel; of pixels with the same error the first comes first, or the last."""
         errors = self.errors(batch)
         n, c, p = errors.shape
@@ -74,7 +84,7 @@ class Lovasz(LossSpec):
                 result[images, k] = increments.reshape(len(images), p)
         return result
 
-    def of_batch(self, batch, increments=None):
+    def of_batch(self, batch: Batch, increments: np.ndarray | None = None) -> float:
         """The loss of a ``Batch``.
 
         increments (N, C, P): those of another prediction, as if its errors had the same order.
@@ -83,7 +93,9 @@ class Lovasz(LossSpec):
         sums = (self.cost(self.errors(batch)) * increments).sum(2)
         return self.loss_weight * mean_over_cells(self, batch, [sums], lambda loss: loss, self.class_weight)
 
-    def near(self, pred, target, pixel_weight=None, **extras):
+    def near(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+    ) -> Callable[[np.ndarray], Any] | None:
         """The loss with the increments of ``pred``; None where the order of equal errors decides the gradient."""
         batch = prepare(self, pred, target, pixel_weight, **extras)
         increments, others = self.increments(batch), self.increments(batch, last_first=True)
@@ -113,7 +125,7 @@ class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
     )
 
     per_image: bool = param(False, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')
-    classes: str = param(
+    classes: Classes = param(
         'auto', CLASSES, "which classes count; 'auto' and 'present': those of the batch, under per_image of the image"
     )
 
@@ -126,7 +138,7 @@ class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
         'foreground': Example(dict(classes=[1], per_image=True)),
     }
 
-    def errors(self, batch):
+    def errors(self, batch: Batch) -> np.ndarray:
         return np.where(batch.target > 0, 1 - batch.prob, batch.prob)
 
 
@@ -153,7 +165,7 @@ class LovaszHingeLoss(Lovasz, Weighted):
     from_logits: bool = param(
         True, Boolean(), 'must be True: the hinge is defined on logits', keras_default=True, always=('keras',)
     )
-    ignore_index: int = as_shared('ignore_index')
+    ignore_index: int | None = as_shared('ignore_index')
     sync: bool = as_shared('sync')
     per_image: bool = param(True, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')
 
@@ -162,7 +174,7 @@ class LovaszHingeLoss(Lovasz, Weighted):
         'batch': Example(dict(per_image=False, loss_weight=0.7)),
     }
 
-    def validate(self):
+    def validate(self) -> None:
         if not self.from_logits:
             raise SpecError(
                 owner='LovaszHingeLoss',
@@ -171,11 +183,11 @@ class LovaszHingeLoss(Lovasz, Weighted):
                 allowed='True, the hinge is defined on logits',
             )
 
-    def errors(self, batch):
+    def errors(self, batch: Batch) -> np.ndarray:
         return 1 - batch.logits * (2 * batch.target - 1)
 
-    def cost(self, errors):
+    def cost(self, errors: np.ndarray) -> np.ndarray:
         return np.maximum(errors, 0)
 
-    def slope(self, errors):
+    def slope(self, errors: np.ndarray) -> np.ndarray:
         return np.where(errors == 0, np.nan, errors > 0)

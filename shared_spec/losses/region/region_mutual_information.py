@@ -1,10 +1,15 @@
 """Region mutual information: pixels are compared together with their neighbours, beside a cross-entropy."""
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec.checks import Choice, Integer, Real
 from shared_spec.declare import Example, SpecError, Weighted, as_shared, loss_spec, param
-from shared_spec.inputs import prepare, times, times_log
+from shared_spec.inputs import Batch, prepare, times, times_log
+from shared_spec.typing import Shape
 
 ALPHA = 5e-4  # on the diagonals of the covariance matrices
 CLIP = 1e-6  # smallest entry of a map of probabilities
@@ -38,7 +43,7 @@ class RegionMutualInformationLoss(Weighted):
     needs_region = True
 
     from_logits: bool = as_shared('from_logits')
-    ignore_index: int = as_shared('ignore_index')
+    ignore_index: int | None = as_shared('ignore_index')
     sync: bool = as_shared('sync')
     radius: int = param(3, Integer(low=1), 'height and width of a region, in pooled pixels')
     pool: str = param(
@@ -63,7 +68,7 @@ class RegionMutualInformationLoss(Weighted):
         'cross_entropy_alone': Example(dict(pool='none', ce_weight=1.0)),
     }
 
-    def validate(self):
+    def validate(self) -> None:
         if self.ce == 'softmax' and not self.from_logits:
             raise SpecError(
                 "ce='softmax' needs from_logits=True, for the regions take the sigmoid of logits",
@@ -71,16 +76,16 @@ class RegionMutualInformationLoss(Weighted):
             )
 
     @property
-    def activation(self):
+    def activation(self) -> str:
         """How logits become the probabilities of the cross-entropy."""
         return self.ce
 
     @property
-    def stride(self):
+    def stride(self) -> int:
         """The factor by which pooling shrinks the maps."""
         return 1 if self.pool == 'none' else self.pool_size
 
-    def pooled_size(self, space):
+    def pooled_size(self, space: Sequence[Any]) -> tuple[int, ...]:
         """(h, w) of the pooled maps of images of (H, W) pixels; refuses images without a region with ValueError."""
         owner, s = type(self).__name__, self.stride
         if None in space:
@@ -96,7 +101,7 @@ class RegionMutualInformationLoss(Weighted):
             )
         return size
 
-    def of_batch(self, batch, shares=None, origin=1.0):
+    def of_batch(self, batch: Batch, shares: np.ndarray | None = None, origin: float | np.ndarray = 1.0) -> float:
         """The loss of a ``Batch``.
 
         shares (N, C, *space): what part each pixel has in the maximum of its window, by default all that equal it alike.
@@ -114,7 +119,9 @@ class RegionMutualInformationLoss(Weighted):
         rmi = (w * rmi.sum(1)).sum() / w.sum()
         return float(self.loss_weight * (times(self.ce_weight, ce) + (1 - self.ce_weight) * rmi))
 
-    def near(self, pred, target, pixel_weight=None, **extras):
+    def near(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+    ) -> Callable[[np.ndarray], Any] | None:
         """The reference less its logarithms at ``pred``, which would be most of its size and so of its rounding.
 
         The shares of the pixels in the maxima are kept as they are at ``pred``.
@@ -124,7 +131,7 @@ class RegionMutualInformationLoss(Weighted):
         origin = self.diagonal(batch, shares)
         return lambda x: self.reference(x, target, pixel_weight, **extras, shares=shares, origin=origin)
 
-    def shares(self, p):
+    def shares(self, p: np.ndarray) -> np.ndarray:
         """(N, C, H, W) what part each pixel has in the maximum of its window."""
         shares = np.zeros_like(p)
         for _, _, window in self.each_window(p.shape[2:]):
@@ -132,7 +139,7 @@ class RegionMutualInformationLoss(Weighted):
             shares[window] = largest / largest.sum((2, 3), keepdims=True)
         return shares
 
-    def diagonal(self, batch, shares):
+    def diagonal(self, batch: Batch, shares: np.ndarray | None) -> np.ndarray:
         """(N, C, radius^2) the Cholesky factor's diagonal: half the log-determinant is the sum of its logarithms."""
         labels = batch.target.reshape(*batch.target.shape[:2], *batch.space)
         probabilities = self.map_of_probabilities(batch)
@@ -142,14 +149,14 @@ class RegionMutualInformationLoss(Weighted):
             labels, probabilities = self.windows(labels), self.windows(probabilities, shares)
         return self.root(self.regions(labels), self.regions(probabilities))
 
-    def map_of_probabilities(self, batch):
+    def map_of_probabilities(self, batch: Batch) -> np.ndarray:
         """(N, C, H, W) the probabilities whose regions are compared, ``CLIP`` where a pixel is ignored."""
         prob = batch.prob if batch.logits is None else np.exp(-np.logaddexp(0, -batch.logits))
         prob = np.where(batch.weight[:, None] > 0, prob, 0)
         prob = prob + CLIP if self.ce == 'sigmoid' else np.maximum(prob, CLIP)
         return prob.reshape(*prob.shape[:2], *batch.space)
 
-    def each_window(self, space):
+    def each_window(self, space: Shape) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
         """(i, j, index) of the pixels of each pooling window that lie inside the image."""
         s = self.stride
         h, w = self.pooled_size(space)
@@ -157,7 +164,7 @@ class RegionMutualInformationLoss(Weighted):
             for j, left in enumerate(range(-(s // 2), w * s - s // 2, s)):
                 yield i, j, np.s_[:, :, max(top, 0) : top + s, max(left, 0) : left + s]
 
-    def windows(self, x, shares=None):
+    def windows(self, x: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
         """(N, C, h, w) mean (the padding's zeros counted) or maximum of each window."""
         result = np.zeros((*x.shape[:2], *self.pooled_size(x.shape[2:])))
         for i, j, window in self.each_window(x.shape[2:]):
@@ -169,12 +176,12 @@ class RegionMutualInformationLoss(Weighted):
                 result[:, :, i, j] = (shares * x)[window].sum((2, 3))
         return result
 
-    def nearest(self, x):
+    def nearest(self, x: np.ndarray) -> np.ndarray:
         """(N, C, h, w) pixel floor(i * H / h), floor(j * W / w) of ``x``."""
         rows, columns = (np.arange(m) * n // m for n, m in zip(x.shape[2:], self.pooled_size(x.shape[2:])))
         return x[:, :, rows][:, :, :, columns]
 
-    def bilinear(self, x):
+    def bilinear(self, x: np.ndarray) -> np.ndarray:
         """(N, C, h, w) interpolated between pixels, the corners of the image kept."""
         for axis, (n, m) in enumerate(zip(x.shape[2:], self.pooled_size(x.shape[2:])), 2):
             at = np.linspace(0, n - 1, m)
@@ -182,7 +189,7 @@ class RegionMutualInformationLoss(Weighted):
             x = np.moveaxis(np.moveaxis(x, axis, -1) @ matrix.T, -1, axis)
         return x
 
-    def regions(self, x):
+    def regions(self, x: np.ndarray) -> np.ndarray:
         """(N, C, radius^2, number of regions) the maps' regions as vectors, centred."""
         r = self.radius
         h, w = (n - r + 1 for n in x.shape[2:])
@@ -190,7 +197,7 @@ class RegionMutualInformationLoss(Weighted):
         vectors = np.stack(crops, 2).reshape(*x.shape[:2], r * r, h * w)
         return vectors - vectors.mean(3, keepdims=True)
 
-    def root(self, y, p):
+    def root(self, y: np.ndarray, p: np.ndarray) -> np.ndarray:
         """(N, C, radius^2) the diagonal of the Cholesky factor of the labels' covariance given the probabilities.
 
         With w = L_yp (L_p + ALPHA)^-1 that covariance is (y - w p)(y - w p)^T + ALPHA w w^T: nothing cancels.

@@ -6,6 +6,7 @@ import numpy as np
 
 from shared_spec.checks import Boolean, Real
 from shared_spec.declare import Example, Shared, loss_spec, param
+from shared_spec.inputs import Batch
 
 
 @loss_spec
@@ -50,7 +51,7 @@ class RobustTLoss(Shared):
         'sigmoid': Example(dict(nu=0.3, log_precision=-0.7, learn_nu=False, epsilon=1e-3, activation='sigmoid')),
     }
 
-    def negative_log_likelihood(self, count, square):
+    def negative_log_likelihood(self, count: float, square: float) -> float:
         """The loss of one map of D = ``count`` pixels whose squared residuals add up to S = ``square``."""
         log_nu, eps = math.log(self.nu), self.epsilon
         nu = math.exp(log_nu) + eps
@@ -62,7 +63,7 @@ class RobustTLoss(Shared):
             + (nu + count) / 2 * math.log1p(math.exp(self.log_precision + eps) * square / nu)
         )
 
-    def of_batch(self, batch):
+    def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         n, c = batch.target.shape[:2]
         maps = [0] if c == 1 else range(1, c)
@@ -75,7 +76,7 @@ class RobustTLoss(Shared):
         return float(self.loss_weight * total / batch.image_weight[images].sum()) if images else 0.0
 
 
-def log_gamma_ratio(x, rise):
+def log_gamma_ratio(x: float, rise: float) -> float:
     """lgamma(x + rise) - lgamma(x); of a large x from Stirling's series, in which what is common does not appear."""
     if x < 1e4:
         return math.lgamma(x + rise) - math.lgamma(x)

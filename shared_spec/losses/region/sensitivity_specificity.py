@@ -5,6 +5,7 @@ import numpy as np
 from shared_spec.checks import Real
 from shared_spec.declare import Example, Region, loss_spec, param
 from shared_spec.granularity import mean_over_cells
+from shared_spec.inputs import Batch
 from shared_spec.overlap import total
 
 
@@ -30,12 +31,12 @@ class SensitivitySpecificityLoss(Region):
         'all_smooth0': Example(dict(activation='sigmoid', smooth=0.0, classes='all', granularity='C', loss_weight=2.0)),
     }
 
-    def cell_loss(self, missed, size, false, rest):
+    def cell_loss(self, missed: np.ndarray, size: np.ndarray, false: np.ndarray, rest: np.ndarray) -> np.ndarray:
         sensitivity = missed / np.where(size + self.smooth > 0, size + self.smooth, 1)
         specificity = false / np.where(rest + self.smooth > 0, rest + self.smooth, 1)
         return self.weight * sensitivity + (1 - self.weight) * specificity
 
-    def of_batch(self, batch):
+    def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         y, v, error = batch.target, batch.weight, (batch.target - batch.prob) ** 2
         statistics = total(v, error * y), total(v, y), total(v, error * (1 - y)), total(v, 1 - y)

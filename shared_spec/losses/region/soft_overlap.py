@@ -1,8 +1,11 @@
 """The classic soft losses on the product overlap: Jaccard, Dice, Tversky."""
 
+import numpy as np
+
 from shared_spec.checks import Integer, Real
 from shared_spec.declare import Example, Region, loss_spec, param, shared_parameters
 from shared_spec.granularity import mean_over_cells
+from shared_spec.inputs import Batch
 from shared_spec.overlap import product_overlap, score
 
 
@@ -20,20 +23,20 @@ class SoftOverlap(Region):
     }
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         """(alpha, beta): the weights of false positives and false negatives."""
         raise NotImplementedError(type(self).__name__)
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
         return 1 - score(tp, fp, fn, *self.tversky_weights, self.smooth)
 
-    def of_batch(self, batch):
+    def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         statistics = product_overlap(batch, self.norm)
         mean = mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
         return float(self.loss_weight * self.after_mean(mean))
 
-    def after_mean(self, x):
+    def after_mean(self, x: float) -> float:
         """What happens to the mean over cells; nothing, for most."""
         return x
 
@@ -54,7 +57,7 @@ class SoftJaccardLoss(SoftOverlap):
     examples = {**SoftOverlap.examples, **NORM2}
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         return 1.0, 1.0
 
 
@@ -71,7 +74,7 @@ class SoftDiceLoss(SoftOverlap):
     examples = {**SoftOverlap.examples, **NORM2}
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         return 0.5, 0.5
 
 
@@ -88,5 +91,5 @@ class SoftTverskyLoss(SoftOverlap):
     examples = {**SoftOverlap.examples, 'false_positives': Example(dict(alpha=1.3, beta=0.2, granularity='I'))}
 
     @property
-    def tversky_weights(self):
+    def tversky_weights(self) -> tuple[float, float]:
         return self.alpha, self.beta

@@ -1,7 +1,12 @@
 """What stands beside infinite distances: how many objects were missed."""
 
+from collections.abc import Sequence
 
-def missed_sentence(state, spec, class_names):
+from shared_spec.metrics.boundary.spec import SurfaceDistance
+from shared_spec.metrics.boundary.state import BoundaryState
+
+
+def missed_sentence(state: BoundaryState, spec: SurfaceDistance, class_names: Sequence[str]) -> str:
     """'missed in 3 of 60 (image, class), ...', naming the class with most, of a ``BoundaryState`` under a ``SurfaceDistance``; '' where none is."""
     missed, of = state.missed(spec)
     if not missed.any() or spec.empty == 'diagonal':

@@ -2,16 +2,20 @@
 
 import itertools
 import math
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec.checks import Choice, Each, Optional, Real
 from shared_spec.declare import Example, metric_spec, param, shared_parameters
 from shared_spec.metrics.label_maps import check_images, check_predicted, label_maps, that_count
 from shared_spec.metrics.of_images import OfMasks, mean
+from shared_spec.typing import Maps
 
 DISTANCES = ('HD', 'HD95', 'ASSD')
+Masks = Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]  # images, classes: of the prediction, of the target
 
 IGNORED = (
     'What lies beyond the image is outside every mask, and so is an ignored pixel (or one of weight 0), in prediction '
@@ -28,19 +32,27 @@ class OfBoundaries(OfMasks):
     Distances compare every point with every other: small images only.
     """
 
-    metrics: ClassVar[tuple]
-    levels: ClassVar[tuple]
     mmseg_type = 'BoundaryMetric'
 
-    def to_mmseg(self):
+    if TYPE_CHECKING:  # parameters or constants of those below
+
+        @property
+        def metrics(self) -> tuple[str, ...]: ...
+
+        @property
+        def levels(self) -> tuple[str, ...]: ...
+
+        def over_data_set(self, images: Masks) -> float: ...
+
+    def to_mmseg(self) -> dict[str, Any]:
         """The MMSegmentation config dict, whose evaluator has other metrics too."""
         return {**super().to_mmseg(), 'metrics': list(self.metrics)}
 
-    def names(self):
+    def names(self) -> list[str]:
         """The names of the results, in order: the score, then the level."""
         return [metric + level for metric in self.metrics for level in self.levels]
 
-    def reference(self, preds, targets, pixel_weights=None):
+    def reference(self, preds: Maps, targets: Maps, pixel_weights: Maps | None = None) -> dict[str, float]:
         """Name -> value of lists of integer id maps, or of stacks (N, *space); a pixel counts where weight > 0."""
         owner = type(self).__name__
         check_images(owner, preds, targets, pixel_weights)
@@ -64,15 +76,15 @@ class OfBoundaries(OfMasks):
                     result[metric + level] = self.over_data_set(images)
         return {**result, **self.beside(images)}
 
-    def beside(self, images):
+    def beside(self, images: Masks) -> dict[str, float]:
         """More results; ``images``: a list over classes of (mask of the prediction, of the target) for each."""
         return {}
 
-    def counts(self, pred, target):
+    def counts(self, pred: np.ndarray, target: np.ndarray) -> bool | np.bool_:
         """Whether a class is present in an image, from its two masks."""
         return self.present(target.any(), pred.any())
 
-    def cell(self, metric, pred, target):
+    def cell(self, metric: str, pred: np.ndarray, target: np.ndarray) -> float:
         """The value of one class in one image from its two masks, NaN where the cell does not count."""
         raise NotImplementedError(type(self).__name__)
 
@@ -98,7 +110,7 @@ class BoundaryIoU(OfBoundaries):
     mmseg_line = "val_evaluator = dict(type='BoundaryMetric', ignore_index=255, metrics=['BoundaryIoU'])"
     keras_line = "metric = metrics.BoundaryIoU(num_classes=19, level='C', ignore_class=255, from_logits=True)"
 
-    levels: tuple = param(
+    levels: tuple[str, ...] = param(
         ('D', 'I', 'C'),
         Each(Choice('D', 'I', 'C'), "a list of different levels out of 'D', 'I', 'C'", unique=True),
         'which means are reported: over the data set, over images, over classes',
@@ -112,7 +124,7 @@ class BoundaryIoU(OfBoundaries):
         'ignore_nothing': Example(dict(num_classes=4, ignore_index=None, levels=['C']), labels=('hard',)),
     }
 
-    def cell(self, metric, pred, target):
+    def cell(self, metric: str, pred: np.ndarray, target: np.ndarray) -> float:
         if self.binary and not pred.any() and not target.any():
             return 1.0
         if not self.counts(pred, target):
@@ -120,7 +132,7 @@ class BoundaryIoU(OfBoundaries):
         both, either = boundary_overlap(pred, target, self.ratio)
         return both / either
 
-    def over_data_set(self, images):
+    def over_data_set(self, images: Masks) -> float:
         """Mean over the classes of the boundary IoU of summed counts; ``images``: a list over classes of mask pairs."""
         counts = [[boundary_overlap(*masks, self.ratio) for masks in image] for image in images]
         total = [(sum(both), sum(either)) for both, either in (zip(*column) for column in zip(*counts))]
@@ -157,18 +169,18 @@ class SurfaceDistance(OfBoundaries):
         ')'
     )
 
-    levels: tuple = param(
+    levels: tuple[str, ...] = param(
         ('I', 'C'),
         Each(Choice('I', 'C'), "a list of different levels out of 'I', 'C'", unique=True),
         'which means are reported: over images, over classes',
     )
-    metrics: tuple = param(
+    metrics: tuple[str, ...] = param(
         DISTANCES,
         Each(Choice(*DISTANCES), "a list of different names out of 'HD', 'HD95', 'ASSD'", unique=True),
         'which distances are reported',
         always=('mmseg',),
     )
-    spacing: tuple = param(
+    spacing: tuple[float, ...] | None = param(
         None,
         Optional(Each(Real(low=0, above=True), 'a list of one number > 0 for each spatial axis')),
         'size of a pixel along each spatial axis, in the order of the axes; None is 1',
@@ -190,14 +202,14 @@ class SurfaceDistance(OfBoundaries):
         ),
     }
 
-    def names(self):
+    def names(self) -> list[str]:
         found = super().names()
         return found if self.empty == 'diagonal' else [*found, 'missed', *(name + '_rest' for name in found)]
 
-    def is_fraction(self, name):
+    def is_fraction(self, name: str) -> bool:
         return name == 'missed'
 
-    def beside(self, images):
+    def beside(self, images: Masks) -> dict[str, float]:
         """How many of the cells are infinite, and the means of the others."""
         if self.empty == 'diagonal':
             return {}
@@ -210,7 +222,7 @@ class SurfaceDistance(OfBoundaries):
             found[metric + 'C_rest'] = mean(mean(column) for column in zip(*rest))
         return {name: found[name] for name in self.names() if name in found}
 
-    def cell(self, metric, pred, target):
+    def cell(self, metric: str, pred: np.ndarray, target: np.ndarray) -> float:
         if not self.counts(pred, target):
             return float('nan')
         spacing = np.ones(pred.ndim) if self.spacing is None else np.array(self.spacing)
@@ -224,7 +236,9 @@ class SurfaceDistance(OfBoundaries):
         return math.inf if self.empty == 'inf' else math.sqrt(sum((n * s) ** 2 for n, s in zip(pred.shape, spacing)))
 
 
-def checked_maps(owner, pred, target, weight, ignore_index, num_classes):
+def checked_maps(
+    owner: str, pred: ArrayLike, target: ArrayLike, weight: ArrayLike | None, ignore_index: int | None, num_classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The predicted ids, the labels and the pixels that count of one image, each of its shape."""
     pred, target, weight = label_maps(owner, pred, target, weight)
     if target.ndim not in (2, 3):
@@ -234,17 +248,17 @@ def checked_maps(owner, pred, target, weight, ignore_index, num_classes):
     return pred, target, valid
 
 
-def square(ndim):
+def square(ndim: int) -> list[tuple[int, ...]]:
     """The offsets of a pixel's 3x3 (3x3x3) neighbourhood."""
     return list(itertools.product((-1, 0, 1), repeat=ndim))
 
 
-def cross(ndim):
+def cross(ndim: int) -> list[tuple[int, ...]]:
     """The offsets of a pixel and of its 4 (6) direct neighbours."""
     return [offset for offset in square(ndim) if sum(map(abs, offset)) <= 1]
 
 
-def eroded(mask, offsets):
+def eroded(mask: np.ndarray, offsets: Iterable[tuple[int, ...]]) -> np.ndarray:
     """The pixels all of whose neighbours at ``offsets`` are in the mask; what lies beyond the image is not."""
     padded = np.pad(mask, 1)
     inside = np.ones_like(mask)
@@ -253,7 +267,7 @@ def eroded(mask, offsets):
     return inside
 
 
-def boundary(mask, ratio):
+def boundary(mask: np.ndarray, ratio: float) -> np.ndarray:
     """The mask minus d erosions of it by the square."""
     diagonal = math.sqrt(sum(n * n for n in mask.shape))
     inner = mask
@@ -262,23 +276,23 @@ def boundary(mask, ratio):
     return mask & ~inner
 
 
-def boundary_overlap(pred, target, ratio):
+def boundary_overlap(pred: np.ndarray, target: np.ndarray, ratio: float) -> tuple[int, int]:
     """Pixels in both boundaries, and in either."""
     b_pred, b_target = boundary(pred, ratio), boundary(target, ratio)
     return int((b_pred & b_target).sum()), int((b_pred | b_target).sum())
 
 
-def surface(mask):
+def surface(mask: np.ndarray) -> np.ndarray:
     """The coordinates (points, axes) of the mask minus its erosion by the cross."""
     return np.argwhere(mask & ~eroded(mask, cross(mask.ndim)))
 
 
-def directed(points, others, spacing):
+def directed(points: np.ndarray, others: np.ndarray, spacing: np.ndarray) -> list[float]:
     """The distance of each point to the nearest of the others."""
     return [math.sqrt((((others - point) * spacing) ** 2).sum(1).min()) for point in points]
 
 
-def quantile(q, values):
+def quantile(q: float, values: Iterable[float]) -> float:
     """The q quantile of values, interpolated linearly between the two that it lies between."""
     values = sorted(values)
     position = q * (len(values) - 1)
@@ -287,7 +301,7 @@ def quantile(q, values):
     return values[low] + (position - low) * (values[high] - values[low])
 
 
-def distance(metric, pred, target, spacing):
+def distance(metric: str, pred: np.ndarray, target: np.ndarray, spacing: np.ndarray) -> float:
     """HD, HD95 or ASSD of two masks that are not empty."""
     there = directed(surface(pred), surface(target), spacing)
     back = directed(surface(target), surface(pred), spacing)

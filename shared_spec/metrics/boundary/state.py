@@ -5,20 +5,33 @@ together. Boundary counts need NumPy alone, distances need SciPy, which is loade
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from shared_spec.metrics.boundary.spec import DISTANCES, BoundaryIoU, SurfaceDistance
+from shared_spec.metrics.boundary.spec import DISTANCES, BoundaryIoU, OfBoundaries, SurfaceDistance
 from shared_spec.metrics.image_state import ImageState, from_optional, mean, optional
 from shared_spec.metrics.label_maps import check_predicted, label_maps, that_count
 
 TP, FP, FN = range(3)
 MEASURED = 'num_classes', 'ignore_index', 'ratio', 'spacing'  # the parameters that a state's rows depend on
-DEPENDS = {BoundaryIoU: MEASURED[:3], SurfaceDistance: (*MEASURED[:2], 'spacing')}  # and the results of a spec
+DEPENDS: dict[type[OfBoundaries], tuple[str, ...]] = {  # and the results of a spec
+    BoundaryIoU: MEASURED[:3],
+    SurfaceDistance: (*MEASURED[:2], 'spacing'),
+}
 OUTSIDE = -1  # in a label map: beyond the image, or ignored
 
 
-def boundary_counts(pred, target, num_classes, ignore_index=None, pixel_weight=None, ratio=0.02):
+def boundary_counts(
+    pred: ArrayLike,
+    target: ArrayLike,
+    num_classes: int,
+    ignore_index: int | None = None,
+    pixel_weight: ArrayLike | None = None,
+    ratio: float = 0.02,
+) -> np.ndarray:
     """tp, fp, fn of the boundaries of one image's id maps -> int64 (num_classes, 3).
 
     The maps have one shape (H, W) or (D, H, W) and integer dtypes; a pixel counts where its label is not
@@ -29,7 +42,14 @@ def boundary_counts(pred, target, num_classes, ignore_index=None, pixel_weight=N
     return _counts(*maps, num_classes, ratio)
 
 
-def surface_distances(pred, target, num_classes, ignore_index=None, pixel_weight=None, spacing=None):
+def surface_distances(
+    pred: ArrayLike,
+    target: ArrayLike,
+    num_classes: int,
+    ignore_index: int | None = None,
+    pixel_weight: ArrayLike | None = None,
+    spacing: Sequence[float] | None = None,
+) -> np.ndarray:
     """HD, HD95 and ASSD of one image's id maps -> float64 (num_classes, 3), in units of ``spacing``.
 
     Inputs as for ``boundary_counts``. NaN for a class that is in neither map, inf for one that is in one of them only.
@@ -46,7 +66,14 @@ class BoundaryState(ImageState):
 
     measured = *MEASURED, 'distances'
 
-    def __init__(self, num_classes, ignore_index=255, ratio=0.02, spacing=None, distances=True):
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_index: int | None = 255,
+        ratio: float = 0.02,
+        spacing: Sequence[float] | None = None,
+        distances: bool = True,
+    ) -> None:
         super().__init__()
         common = dict(num_classes=num_classes, ignore_index=ignore_index)
         boundary, surface = BoundaryIoU(**common, ratio=ratio), SurfaceDistance(**common, spacing=spacing)
@@ -54,16 +81,24 @@ class BoundaryState(ImageState):
         self.ratio, self.spacing, self.distances = boundary.ratio, surface.spacing, bool(distances)
 
     @classmethod
-    def for_specs(cls, *specs):
+    def for_specs(cls, *specs: OfBoundaries) -> Self:
         """The state that measures what these ``BoundaryIoU`` and ``SurfaceDistance`` report."""
         measured = {name: getattr(spec, name) for spec in specs for name in DEPENDS[type(spec)]}
         return cls(**measured, distances=any(isinstance(spec, SurfaceDistance) for spec in specs))
 
-    def update(self, pred, target, pixel_weight=None, image_id=None):
+    def update(
+        self,
+        pred: ArrayLike,
+        target: ArrayLike,
+        pixel_weight: ArrayLike | None = None,
+        image_id: str | int | None = None,
+    ) -> bool:
         """Adds one image's id maps, see ``boundary_counts``; says whether it was new."""
         return self.add(*self.row(pred, target, pixel_weight), image_id)
 
-    def row(self, pred, target, pixel_weight=None):
+    def row(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None
+    ) -> tuple[np.ndarray, np.ndarray, float]:
         """What ``add`` takes of one image: (boundary counts, distances, diagonal in units of spacing); adds nothing.
 
         The distances are NaN where the state measures none: they take the most time.
@@ -76,7 +111,7 @@ class BoundaryState(ImageState):
             distances = _distances(*maps, self.num_classes, spacing)
         return _counts(*maps, self.num_classes, self.ratio), distances, math.hypot(*(spacing * maps[0].shape))
 
-    def add(self, counts, distances, diagonal, image_id=None):
+    def add(self, counts: ArrayLike, distances: ArrayLike, diagonal: float, image_id: str | int | None = None) -> bool:
         """Adds one image as ``row`` gives it: (classes, 3) counts, (classes, 3) distances, diagonal.
 
         Says whether it was new.
@@ -94,10 +129,10 @@ class BoundaryState(ImageState):
             )
         return self._keep((counts.astype(np.int64), distances.astype(np.float64), float(diagonal)), image_id)
 
-    def _same(self, row, other):
+    def _same(self, row: tuple[ArrayLike, ...], other: tuple[ArrayLike, ...]) -> bool:
         return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(row, other))
 
-    def results(self, spec):
+    def results(self, spec: OfBoundaries) -> dict[str, float]:
         """Name -> value, the names and the order of ``spec.names()``; NaN where nothing is defined."""
         self._check(spec)
         found = {}
@@ -112,19 +147,19 @@ class BoundaryState(ImageState):
             found['missed'] = float(missed / of) if of else math.nan
         return {name: found[name] for name in spec.names()}
 
-    def missed(self, spec):
+    def missed(self, spec: OfBoundaries) -> tuple[np.ndarray, np.ndarray]:
         """(classes,) in how many images one mask of the class is empty and the other not, and in how many it counts."""
         self._check(spec)
         counts, present = self._arrays()[0], ~np.isnan(self._cells(spec, spec.metrics[0]))
         in_target, in_pred = (counts[..., [TP, other]].sum(-1) > 0 for other in (FN, FP))
         return (present & (in_target != in_pred)).sum(0), present.sum(0)
 
-    def cells(self, spec):
+    def cells(self, spec: OfBoundaries) -> dict[str, np.ndarray]:
         """Score -> (images, classes) values, NaN where a cell does not count."""
         self._check(spec)
         return {metric: self._cells(spec, metric) for metric in spec.metrics}
 
-    def per_class(self, spec):
+    def per_class(self, spec: OfBoundaries) -> dict[str, np.ndarray]:
         """Name -> (num_classes,) values: the terms of the D results and of the C results."""
         self._check(spec)
         found = {}
@@ -141,7 +176,7 @@ class BoundaryState(ImageState):
                 found[name] = np.where(of > 0, missed / np.maximum(of, 1), np.nan)
         return found
 
-    def to_arrays(self):
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """The state as arrays that ``numpy.savez`` keeps without pickles."""
         counts, distances, diagonals = self._arrays()
         return dict(
@@ -157,7 +192,7 @@ class BoundaryState(ImageState):
         )
 
     @classmethod
-    def from_arrays(cls, arrays):
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
         spacing = np.asarray(arrays['spacing'])
         state = cls(
@@ -172,7 +207,7 @@ class BoundaryState(ImageState):
             state.add(*row, image_id)
         return state
 
-    def _arrays(self):
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Counts (images, classes, 3), distances of that shape, diagonals (images,)."""
         shape = len(self), self.num_classes, 3
         counts, distances, diagonals = zip(*self._rows) if self._rows else ((), (), ())
@@ -182,14 +217,14 @@ class BoundaryState(ImageState):
             np.array(diagonals, np.float64),
         )
 
-    def _over_data_set(self, spec):
+    def _over_data_set(self, spec: OfBoundaries) -> np.ndarray:
         """(classes,) boundary IoU of the summed counts; NaN where a class does not count."""
         scores = _iou(self._arrays()[0].sum(0))
         if spec.binary:
             scores[0] = np.nan
         return scores
 
-    def _cells(self, spec, metric):
+    def _cells(self, spec: OfBoundaries, metric: str) -> np.ndarray:
         """(images, classes) values; NaN where a cell does not count, or an image has no valid pixel."""
         counts, distances, diagonals = self._arrays()
         in_target = counts[..., TP] + counts[..., FN] > 0
@@ -198,7 +233,7 @@ class BoundaryState(ImageState):
             values = _iou(counts)
         else:
             values = distances[..., DISTANCES.index(metric)]
-            if spec.empty == 'diagonal':
+            if spec.empty == 'diagonal':  # type: ignore[attr-defined]  # distances are those of a SurfaceDistance
                 values = np.where(in_target != in_pred, diagonals[:, None], values)
         present = in_target | in_pred if spec.binary or spec.present_in == 'either' else in_target
         values = np.where(present, values, np.nan)
@@ -208,13 +243,20 @@ class BoundaryState(ImageState):
                 values[~present[:, 1] & in_pred.any(1), 1] = 1
         return values
 
-    def _check(self, spec):
+    def _check(self, spec: OfBoundaries) -> None:
         if isinstance(spec, SurfaceDistance) and not self.distances:
             raise ValueError(f'BoundaryState: measured no distances, asked for {", ".join(spec.metrics)}')
         self._check_depends(spec, DEPENDS[type(spec)])
 
 
-def small_maps(owner, pred, target, num_classes, ignore_index, pixel_weight):
+def small_maps(
+    owner: str,
+    pred: ArrayLike,
+    target: ArrayLike,
+    num_classes: int,
+    ignore_index: int | None,
+    pixel_weight: ArrayLike | None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Both maps as small signed integers: a class id, num_classes for a label that is none, OUTSIDE where ignored."""
     pred, target, weight = label_maps(owner, pred, target, pixel_weight)
     if pred.ndim not in (2, 3):
@@ -228,7 +270,7 @@ def small_maps(owner, pred, target, num_classes, ignore_index, pixel_weight):
     return pred, target
 
 
-def _pixel_size(owner, spacing, ndim):
+def _pixel_size(owner: str, spacing: ArrayLike | None, ndim: int) -> np.ndarray:
     spacing = np.ones(ndim) if spacing is None else np.asarray(spacing, np.float64)
     if spacing.shape != (ndim,):
         raise ValueError(
@@ -237,7 +279,7 @@ def _pixel_size(owner, spacing, ndim):
     return spacing
 
 
-def _counts(pred, target, num_classes, ratio):
+def _counts(pred: np.ndarray, target: np.ndarray, num_classes: int, ratio: float) -> np.ndarray:
     """tp, fp, fn of the boundaries of two label maps."""
     width = max(1, round(ratio * math.sqrt(sum(n * n for n in pred.shape))))
     pred, target = (np.where(_mixed_window(ids, width), ids, OUTSIDE) for ids in (pred, target))
@@ -248,7 +290,7 @@ def _counts(pred, target, num_classes, ratio):
     return np.stack([of_both, of_pred - of_both, of_target - of_both], 1).astype(np.int64)
 
 
-def _mixed_window(ids, width):
+def _mixed_window(ids: np.ndarray, width: int) -> np.ndarray:
     """Where the square window of ``width`` pixels to each side holds another label: the boundaries of all masks.
 
     A pixel survives ``width`` erosions of its mask by the 3x3 square exactly where the smallest and the largest label
@@ -262,7 +304,7 @@ def _mixed_window(ids, width):
     return smallest != largest
 
 
-def _running(extreme, x, length, axis):
+def _running(extreme: np.ufunc, x: np.ndarray, length: int, axis: int) -> np.ndarray:
     """The minimum or maximum of every ``length`` neighbours along an axis, by doubling."""
     done = 1
     while done < length:
@@ -274,7 +316,7 @@ def _running(extreme, x, length, axis):
     return x
 
 
-def _distances(pred, target, num_classes, spacing):
+def _distances(pred: np.ndarray, target: np.ndarray, num_classes: int, spacing: np.ndarray) -> np.ndarray:
     """(num_classes, 3) HD, HD95, ASSD of two label maps."""
     on_pred, on_target = _surfaces(pred), _surfaces(target)
     shared = (pred == target) & on_pred & on_target
@@ -291,7 +333,7 @@ def _distances(pred, target, num_classes, spacing):
     return found
 
 
-def _surfaces(ids):
+def _surfaces(ids: np.ndarray) -> np.ndarray:
     """Where a direct neighbour has another label or lies beyond the image: the surfaces of all masks."""
     found = np.zeros(ids.shape, bool)
     for axis in range(ids.ndim):
@@ -303,7 +345,9 @@ def _surfaces(ids):
     return found
 
 
-def _points(on, ids, shared, num_classes):
+def _points(
+    on: np.ndarray, ids: np.ndarray, shared: np.ndarray, num_classes: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each class the coordinates (points, axes) of its surface, and which are on the other surface as well."""
     on = on & (ids >= 0) & (ids < num_classes)
     classes = ids[on]
@@ -312,7 +356,7 @@ def _points(on, ids, shared, num_classes):
     return list(zip(np.split(np.argwhere(on)[order], cuts), np.split(shared[on][order], cuts)))
 
 
-def _to_nearest(points, shared, others, spacing):
+def _to_nearest(points: np.ndarray, shared: np.ndarray, others: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """The distance of each point to the nearest of the others; 0 where it is one of them."""
     found = np.zeros(len(points))
     if not shared.all():
@@ -320,7 +364,7 @@ def _to_nearest(points, shared, others, spacing):
     return found
 
 
-def _tree(points):
+def _tree(points: np.ndarray) -> Any:
     try:
         from scipy.spatial import cKDTree
     except ImportError:
@@ -328,13 +372,13 @@ def _tree(points):
     return cKDTree(points)
 
 
-def _iou(counts):
+def _iou(counts: np.ndarray) -> np.ndarray:
     """tp / (tp + fp + fn) of counts (..., 3), NaN where there is none."""
     below = counts.sum(-1)
     return np.where(below > 0, counts[..., TP] / np.maximum(below, 1), np.nan)
 
 
-def _over_images(metric, cells):
+def _over_images(metric: str, cells: np.ndarray) -> dict[str, float]:
     """The levels I and C of (images, classes) values."""
     return {
         metric + 'I': mean([mean(row) for row in cells]),
@@ -342,6 +386,6 @@ def _over_images(metric, cells):
     }
 
 
-def _finite(cells):
+def _finite(cells: np.ndarray) -> np.ndarray:
     """The cells whose distance is one."""
     return np.where(np.isinf(cells), np.nan, cells)

@@ -1,11 +1,13 @@
 """Calibration errors: how far confidence is from the share of pixels that are right."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec.checks import Choice, Each, Integer
 from shared_spec.declare import REQUIRED, Example, metric_spec, param
 from shared_spec.metrics.label_maps import check_ids, check_images, that_count
 from shared_spec.metrics.of_images import OfImages, mean
+from shared_spec.typing import Maps
 from shared_spec.values import TOLERANCE
 
 
@@ -54,12 +56,12 @@ class Calibration(OfImages):
     num_classes: int = param(
         REQUIRED, Integer(low=2), 'number of classes; a binary problem has 2, with one channel too'
     )
-    levels: tuple = param(
+    levels: tuple[str, ...] = param(
         ('D', 'I'),
         Each(Choice('D', 'I'), "a list of different levels out of 'D', 'I'", unique=True),
         'which errors are reported: of all pixels of the data set, mean over images',
     )
-    metrics: tuple = param(
+    metrics: tuple[str, ...] = param(
         ('ECE', 'SCE'),
         Each(Choice('ECE', 'SCE'), "a list of different names out of 'ECE', 'SCE'", unique=True),
         'which errors are reported: of the most probable class, class by class',
@@ -80,11 +82,11 @@ class Calibration(OfImages):
         ),
     }
 
-    def names(self):
+    def names(self) -> list[str]:
         """The names of the results, in order."""
         return [metric + level for metric in self.metrics for level in self.levels]
 
-    def reference(self, probs, targets, pixel_weights=None):
+    def reference(self, probs: Maps, targets: Maps, pixel_weights: Maps | None = None) -> dict[str, float]:
         """Name -> fraction of lists of images: probabilities (C, *space) and integer labels (*space).
 
         One channel, (1, *space) or (*space), is the probability of class 1 of two. A pixel counts where weight > 0.
@@ -112,7 +114,7 @@ class Calibration(OfImages):
                     result[metric + level] = float('nan')
         return result
 
-    def error(self, metric, prob, target):
+    def error(self, metric: str, prob: np.ndarray, target: np.ndarray) -> float:
         """ECE or SCE of pixels: probabilities (C, P), labels (P,)."""
         argmax = prob.argmax(axis=0)
         if metric == 'ECE':
@@ -128,7 +130,9 @@ class Calibration(OfImages):
         return mean(errors)
 
 
-def valid_pixels(owner, prob, target, weight, num_classes, ignore_index):
+def valid_pixels(
+    owner: str, prob: ArrayLike, target: ArrayLike, weight: ArrayLike | None, num_classes: int, ignore_index: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities (C, P), float64 in [0, 1] or NaN, and the labels (P,) of the pixels that count."""
     prob, target = np.asarray(prob), np.asarray(target)
     if prob.dtype.kind != 'f':
@@ -153,7 +157,7 @@ def valid_pixels(owner, prob, target, weight, num_classes, ignore_index):
     return np.concatenate([1 - prob, prob]) if one_channel else prob, target[valid]
 
 
-def calibration_error(confidence, hit, bins):
+def calibration_error(confidence: np.ndarray, hit: np.ndarray, bins: int) -> float:
     """sum_b |sum of hits - sum of confidence| / n over the bins of n pixels."""
     bin_of = np.minimum(np.floor(confidence * bins), bins - 1)
     error = 0.0

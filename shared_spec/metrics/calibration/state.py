@@ -5,8 +5,11 @@ together.
 """
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec.metrics.calibration.spec import Calibration
 from shared_spec.metrics.image_state import ImageState, from_optional, mean, optional
@@ -19,7 +22,14 @@ UNKNOWN = -1  # the sum of confidences of an image one of whose probabilities is
 CHUNK = 1 << 17  # cells counted at a time: the temporaries stay in the cache, float64 sums of units exact
 
 
-def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_weight=None):
+def image_cells(
+    prob: ArrayLike,
+    target: ArrayLike,
+    num_classes: int,
+    bins: int = 10,
+    ignore_index: int | None = None,
+    pixel_weight: ArrayLike | None = None,
+) -> np.ndarray:
     """What the bins of one image hold -> int64 (cells, 5), one row for each bin with a pixel, in ascending order.
 
     Columns: the cell, class * bins + bin, where class ``num_classes`` stands for the most probable one; its pixels;
@@ -79,7 +89,7 @@ def image_cells(prob, target, num_classes, bins=10, ignore_index=None, pixel_wei
     return cells_of(counts.reshape(num_classes + 1, -1), sums)
 
 
-def check_image(prob, target, weight, num_classes):
+def check_image(prob: np.ndarray, target: np.ndarray, weight: np.ndarray | None, num_classes: int) -> None:
     """Refuses what is no image: dtypes and shapes, of NumPy arrays."""
     if prob.dtype.kind != 'f':
         raise TypeError(f'image_cells: prob must hold floating-point probabilities, got {prob.dtype}')
@@ -89,7 +99,7 @@ def check_image(prob, target, weight, num_classes):
     check_shape(prob.shape, target.shape, num_classes)
 
 
-def check_shape(prob, target, num_classes):
+def check_shape(prob: tuple[int, ...], target: tuple[int, ...], num_classes: int) -> None:
     """Refuses the shape of probabilities that do not belong to labels of the shape ``target``."""
     if prob != (num_classes, *target) and not (num_classes == 2 and prob in (target, (1, *target))):
         raise ValueError(
@@ -97,22 +107,22 @@ def check_shape(prob, target, num_classes):
         )
 
 
-def check_range(low, high):
+def check_range(low: float, high: float) -> None:
     """Refuses what is no probability."""
     if low < -TOLERANCE or high > 1 + TOLERANCE:
         raise ValueError(f'image_cells: probabilities must be in [0, 1], got {low if low < -TOLERANCE else high:g}')
 
 
-def unknown_cells(pixels):
+def unknown_cells(pixels: int | np.integer) -> np.ndarray:
     """The table of an image that makes every result NaN: one of its probabilities is no number."""
     return np.array([[0, pixels, 0, 0, UNKNOWN]], np.int64)
 
 
-def is_unknown(cells):
+def is_unknown(cells: np.ndarray) -> bool:
     return len(cells) == 1 and np.array_equal(cells, unknown_cells(cells[0, PIXELS]))
 
 
-def cells_of(counts, sums):
+def cells_of(counts: np.ndarray, sums: np.ndarray) -> np.ndarray:
     """The table of an image from counts (classes + 1, 3 * bins) and sums of confidence (classes + 1, bins)."""
     other, labelled, right = np.moveaxis(counts.reshape(len(counts), 3, -1), 1, 0).reshape(3, -1)
     table = np.stack([np.arange(other.size), other + labelled + right, labelled + right, right, sums.reshape(-1)], 1)
@@ -128,34 +138,40 @@ class CalibrationState(ImageState):
 
     measured = 'num_classes', 'ignore_index', 'bins'
 
-    def __init__(self, num_classes, ignore_index=255, bins=10):
+    def __init__(self, num_classes: int, ignore_index: int | None = 255, bins: int = 10) -> None:
         super().__init__()
         spec = Calibration(num_classes=num_classes, ignore_index=ignore_index, bins=bins)
         self.num_classes, self.ignore_index, self.bins = spec.num_classes, spec.ignore_index, spec.bins
 
-    def update(self, prob, target, pixel_weight=None, image_id=None):
+    def update(
+        self,
+        prob: ArrayLike,
+        target: ArrayLike,
+        pixel_weight: ArrayLike | None = None,
+        image_id: str | int | None = None,
+    ) -> bool:
         """Adds one image's probabilities and labels, see ``image_cells``; says whether it was new."""
         return self.add(
             image_cells(prob, target, self.num_classes, self.bins, self.ignore_index, pixel_weight), image_id
         )
 
-    def add(self, cells, image_id=None):
+    def add(self, cells: ArrayLike, image_id: str | int | None = None) -> bool:
         """Adds one image's table (cells, 5), as ``image_cells`` gives it; says whether it was new."""
         cells = np.asarray(cells)
         self._check_cells(cells)
         return self._keep(cells.astype(np.int64), image_id)
 
-    def _same(self, row, other):
+    def _same(self, row: np.ndarray, other: np.ndarray) -> bool:
         # a GPU may give the same image another last digit, which is no other image
-        sums = (cells[:, PIXELS:].sum(0, dtype=np.float64) for cells in (row, other))
-        return np.allclose(*sums, rtol=1e-3)
+        mine, others = (cells[:, PIXELS:].sum(0, dtype=np.float64) for cells in (row, other))
+        return np.allclose(mine, others, rtol=1e-3)
 
-    def results(self, spec):
+    def results(self, spec: Calibration) -> dict[str, float]:
         """Name -> fraction, the names and the order of ``spec.names()``; NaN where nothing is defined."""
         self._check_depends(spec, self.measured)
         if any(map(is_unknown, self._rows)):
             return dict.fromkeys(spec.names(), math.nan)
-        found = {}
+        found: dict[str, Any] = {}
         if 'D' in spec.levels:
             errors = self._errors(spec, self._rows)
             found.update(ECED=errors[-1], SCED=mean(errors[:-1]))
@@ -164,19 +180,19 @@ class CalibrationState(ImageState):
             found.update(ECEI=mean(e[-1] for e in images), SCEI=mean(mean(e[:-1]) for e in images))
         return {name: float(found[name]) for name in spec.names()}
 
-    def per_class(self, spec):
+    def per_class(self, spec: Calibration) -> dict[str, np.ndarray]:
         """'SCED' -> (num_classes,) fractions, the terms of its mean; empty where SCED is no result of ``spec``."""
         self._check_depends(spec, self.measured)
         return {'SCED': self._errors(spec, self._rows)[:-1]} if 'SCED' in spec.names() else {}
 
-    def cells(self, spec):
+    def cells(self, spec: Calibration) -> dict[str, np.ndarray]:
         """'SCE' -> (images, classes) and 'ECE' -> (images,), those of ``spec.metrics``; NaN where nothing is defined."""
         self._check_depends(spec, self.measured)
         errors = np.array([self._errors(spec, [row]) for row in self._rows]).reshape(len(self), self.num_classes + 1)
         found = {'ECE': errors[:, -1], 'SCE': errors[:, :-1]}
         return {name: found[name] for name in spec.metrics}
 
-    def to_arrays(self):
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """The state as arrays that ``numpy.savez`` keeps without pickles."""
         return dict(
             num_classes=np.array(self.num_classes),
@@ -188,7 +204,7 @@ class CalibrationState(ImageState):
         )
 
     @classmethod
-    def from_arrays(cls, arrays):
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
         state = cls(int(arrays['num_classes']), from_optional(arrays['ignore_index']), int(arrays['bins']))
         rows = np.split(arrays['cells'], np.cumsum(arrays['cells_of_image']))[:-1]  # the last is what lies behind: none
@@ -196,7 +212,7 @@ class CalibrationState(ImageState):
             state.add(cells, image_id)
         return state
 
-    def _errors(self, spec, rows):
+    def _errors(self, spec: Calibration, rows: Iterable[np.ndarray]) -> np.ndarray:
         """(num_classes + 1,) errors of the pixels of ``rows``: SCE of each class, NaN where it does not count; ECE."""
         total = np.zeros(((self.num_classes + 1) * self.bins, 5), np.int64)
         for row in rows:
@@ -216,7 +232,7 @@ class CalibrationState(ImageState):
             errors[:-1][labelled[:-1].sum(1) == 0] = np.nan
         return errors
 
-    def _check_cells(self, cells):
+    def _check_cells(self, cells: np.ndarray) -> None:
         limit = (self.num_classes + 1) * self.bins
         good = cells.ndim == 2 and cells.shape[1] == 5 and cells.dtype.kind in 'iu'
         good = good and (is_unknown(cells) or (cells >= 0).all())

@@ -1,9 +1,14 @@
 """Fine-grained overlap metrics: pixel accuracy, and IoU, Dice, ... over the data set, over images and over classes."""
 
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
 from shared_spec.checks import Choice, Each, Integer, Real
 from shared_spec.declare import Example, metric_spec, param
 from shared_spec.metrics.label_maps import check_images, check_predicted, label_maps, that_count
 from shared_spec.metrics.of_images import OfMasks, mean
+from shared_spec.typing import Maps
 
 DECILES = tuple(range(10, 101, 10))  # the q over which IQ and CQ are averaged
 
@@ -50,18 +55,18 @@ class FineGrained(OfMasks):
         )
     )
 
-    levels: tuple = param(
+    levels: tuple[str, ...] = param(
         ('D', 'I', 'C'),
         Each(Choice('D', 'I', 'C'), "a list of different levels out of 'D', 'I', 'C'", unique=True),
         'which means are reported: over the data set, over images, over classes',
     )
-    q: tuple = param(
+    q: tuple[int, ...] = param(
         (1, 5),
         Each(Integer(1, 100), 'a list (it may be empty) of different integers from 1 to 100', at_least=0, unique=True),
         'per cent of the lowest values that the worst-case results of I and C average; empty for none',
         keras_default=(),
     )
-    metrics: tuple = param(
+    metrics: tuple[str, ...] = param(
         ('mAcc', 'mIoU', 'mDice'),
         Each(
             Choice('mAcc', 'mIoU', 'mDice', 'mPrecision', 'mFscore'),
@@ -84,13 +89,13 @@ class FineGrained(OfMasks):
         'ignore_nothing_no_worst': Example(dict(num_classes=4, ignore_index=None, q=[]), labels=('hard',)),
     }
 
-    def names(self):
+    def names(self) -> list[str]:
         """The names of the results, in order."""
         worst = [str(q) for q in self.q] + (['Q'] if self.q else [])
         suffixes = [level + w for level in self.levels for w in ['', *(worst if level != 'D' else [])]]
         return ['aAcc', 'FWIoU', *(metric + suffix for metric in self.metrics for suffix in suffixes)]
 
-    def reference(self, preds, targets, pixel_weights=None):
+    def reference(self, preds: Maps, targets: Maps, pixel_weights: Maps | None = None) -> dict[str, float]:
         """Name -> fraction of lists of integer id maps, or of stacks (N, *space); a pixel counts where weight > 0."""
         owner = type(self).__name__
         check_images(owner, preds, targets, pixel_weights)
@@ -124,7 +129,7 @@ class FineGrained(OfMasks):
                     result[metric + level + 'Q'] = mean(deciles)
         return result
 
-    def cell(self, metric, tp, fp, fn):
+    def cell(self, metric: str, tp: int, fp: int, fn: int) -> float:
         """The score of one class in one image, NaN where the cell does not count."""
         if self.binary and tp + fp + fn == 0:
             return 1.0
@@ -135,7 +140,7 @@ class FineGrained(OfMasks):
             return 0.0
         return self.score(metric, tp, fp, fn)
 
-    def score(self, metric, tp, fp, fn):
+    def score(self, metric: str, tp: int, fp: int, fn: int) -> float:
         """The score of counts, NaN where its denominator is 0."""
         b2 = self.beta**2
         above, below = {
@@ -148,7 +153,7 @@ class FineGrained(OfMasks):
         return above / below if below > 0 else float('nan')
 
 
-def class_counts(pred, target, num_classes):
+def class_counts(pred: np.ndarray, target: np.ndarray, num_classes: int) -> list[tuple[int, int, int]]:
     """A list over classes of (tp, fp, fn) of one image's valid pixels."""
     counts = []
     for c in range(num_classes):
@@ -159,13 +164,13 @@ def class_counts(pred, target, num_classes):
     return counts
 
 
-def pixel_accuracy(total):
+def pixel_accuracy(total: Sequence[tuple[int, ...]]) -> float:
     """Rightly predicted pixels among those labelled with a class."""
     labelled = sum(tp + fn for tp, _, fn in total)
     return sum(tp for tp, _, _ in total) / labelled if labelled else float('nan')
 
 
-def frequency_weighted_iou(total):
+def frequency_weighted_iou(total: Sequence[tuple[int, ...]]) -> float:
     """IoU of each class weighted with its share of the labelled pixels; a class without labels has weight 0."""
     labelled = sum(tp + fn for tp, _, fn in total)
     if not labelled:
@@ -173,7 +178,7 @@ def frequency_weighted_iou(total):
     return sum((tp + fn) / labelled * tp / (tp + fp + fn) for tp, fp, fn in total if tp + fn > 0)
 
 
-def lowest(q, values):
+def lowest(q: int, values: Iterable[float]) -> float:
     """Mean of the lowest max(1, q*n // 100) of the n defined values, NaN where none is."""
     values = sorted(v for v in values if v == v)
     return mean(values[: max(1, q * len(values) // 100)])

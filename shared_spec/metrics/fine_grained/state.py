@@ -4,7 +4,11 @@ This is what the evaluators and the command line run. It shares nothing with the
 tests hold the two together.
 """
 
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from shared_spec.metrics.fine_grained.spec import FineGrained
 from shared_spec.metrics.image_state import ImageState, from_optional, optional
@@ -14,7 +18,13 @@ TP, FP, FN = range(3)
 CHUNK = 1 << 16  # pixels counted at a time, so that the temporaries stay in the cache
 
 
-def image_counts(pred, target, num_classes, ignore_index=None, pixel_weight=None):
+def image_counts(
+    pred: ArrayLike,
+    target: ArrayLike,
+    num_classes: int,
+    ignore_index: int | None = None,
+    pixel_weight: ArrayLike | None = None,
+) -> np.ndarray:
     """tp, fp, fn of one image's id maps -> int64 (num_classes, 3).
 
     The maps have any one shape and any integer dtype; a pixel counts where its label is not ``ignore_index`` and its
@@ -30,7 +40,7 @@ def image_counts(pred, target, num_classes, ignore_index=None, pixel_weight=None
 
     # one row for every label below the limit; labels beyond it share the two rows after the classes
     rows = max(256, num_classes + 2)
-    table = np.zeros(rows * num_classes, np.int64)
+    table: np.ndarray = np.zeros(rows * num_classes, np.int64)
     strange = np.zeros(num_classes, np.int64)  # predictions where the label is no class and has no row of its own
     step = max(CHUNK, 4 * table.size)
     index = np.empty(min(step, pred.size), np.int64)
@@ -70,21 +80,27 @@ class FineGrainedState(ImageState):
 
     measured = 'num_classes', 'ignore_index'
 
-    def __init__(self, num_classes, ignore_index=255):
+    def __init__(self, num_classes: int, ignore_index: int | None = 255) -> None:
         spec = FineGrained(num_classes=num_classes, ignore_index=ignore_index)
         super().__init__()
         self.num_classes, self.ignore_index = spec.num_classes, spec.ignore_index
 
     @property
-    def counts(self):
+    def counts(self) -> np.ndarray:
         """int64 (images, classes, 3): tp, fp, fn."""
         return np.array(self._rows, np.int64).reshape(len(self), self.num_classes, 3)
 
-    def update(self, pred, target, pixel_weight=None, image_id=None):
+    def update(
+        self,
+        pred: ArrayLike,
+        target: ArrayLike,
+        pixel_weight: ArrayLike | None = None,
+        image_id: str | int | None = None,
+    ) -> bool:
         """Adds one image's id maps, see ``image_counts``; says whether it was new."""
         return self.add(image_counts(pred, target, self.num_classes, self.ignore_index, pixel_weight), image_id)
 
-    def add(self, counts, image_id=None):
+    def add(self, counts: ArrayLike, image_id: str | int | None = None) -> bool:
         """Adds one image's tp, fp, fn, (num_classes, 3); says whether it was new."""
         counts = np.asarray(counts)
         if counts.shape != (self.num_classes, 3) or counts.dtype.kind not in 'iu' or (counts < 0).any():
@@ -94,7 +110,7 @@ class FineGrainedState(ImageState):
             )
         return self._keep(counts.astype(np.int64), image_id)
 
-    def results(self, spec):
+    def results(self, spec: FineGrained) -> dict[str, float]:
         """Name -> fraction, the names and the order of ``spec.names()``; NaN where nothing is defined."""
         self._check_depends(spec, self.measured)
         counts = self._valid_images()
@@ -113,7 +129,7 @@ class FineGrainedState(ImageState):
                 found.update((f'{metric}C{k}', _nanmean(v, 0)) for k, v in tails.items())
         return {name: float(found[name]) for name in spec.names()}
 
-    def per_class(self, spec):
+    def per_class(self, spec: FineGrained) -> dict[str, np.ndarray]:
         """Name without its 'm' -> (num_classes,) fractions: the terms of the D results and of the C results."""
         self._check_depends(spec, self.measured)
         counts, found = self._valid_images(), {}
@@ -126,13 +142,13 @@ class FineGrainedState(ImageState):
                     found.update((f'{metric[1:]}C{k}', v) for k, v in tails.items())
         return found
 
-    def cells(self, spec):
+    def cells(self, spec: FineGrained) -> dict[str, np.ndarray]:
         """(images, classes) arrays, an image without a valid pixel included: whether the cell is ``present`` (it counts
         under I and C), ``tp``, ``fp``, ``fn``, and each score without its 'm', NaN where it does not count."""
         self._check_depends(spec, self.measured)
         counts = self.counts
         has_pixel = counts[..., [TP, FP]].sum((1, 2)) > 0
-        found = dict(present=None, tp=counts[..., TP], fp=counts[..., FP], fn=counts[..., FN])
+        found: dict[str, Any] = dict(present=None, tp=counts[..., TP], fp=counts[..., FP], fn=counts[..., FN])
         for metric in spec.metrics:
             scores = _over_images(spec, metric, counts)
             scores[~has_pixel] = np.nan
@@ -140,7 +156,7 @@ class FineGrainedState(ImageState):
         found['present'] = ~np.isnan(_over_images(spec, 'mIoU', counts)) & has_pixel[:, None]
         return found
 
-    def to_arrays(self):
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """The state as arrays that ``numpy.savez`` keeps without pickles."""
         return dict(
             num_classes=np.array(self.num_classes),
@@ -150,30 +166,30 @@ class FineGrainedState(ImageState):
         )
 
     @classmethod
-    def from_arrays(cls, arrays):
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
         state = cls(int(arrays['num_classes']), from_optional(arrays['ignore_index']))
         for counts, image_id in zip(arrays['counts'], cls._identities_of(arrays)):
             state.add(counts, image_id)
         return state
 
-    def _valid_images(self):
+    def _valid_images(self) -> np.ndarray:
         counts = self.counts
         return counts[counts[..., [TP, FP]].sum((1, 2)) > 0]
 
 
-def _divide(above, below):
+def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """above / below, NaN where below is 0."""
     with np.errstate(invalid='ignore', divide='ignore'):
         return np.where(below > 0, np.divide(above, below), np.nan)
 
 
-def _nanmean(values, axis):
+def _nanmean(values: np.ndarray, axis: int) -> np.ndarray:
     defined = ~np.isnan(values)
     return _divide(np.where(defined, values, 0).sum(axis), defined.sum(axis))
 
 
-def _score(spec, metric, counts):
+def _score(spec: FineGrained, metric: str, counts: np.ndarray) -> np.ndarray:
     """Scores of counts (..., 3), NaN where the denominator is 0."""
     tp, fp, fn = np.moveaxis(counts, -1, 0).astype(np.float64)
     if metric == 'mAcc':
@@ -186,7 +202,7 @@ def _score(spec, metric, counts):
     return _divide((1 + b2) * tp, (1 + b2) * tp + b2 * fn + fp)
 
 
-def _over_data_set(spec, metric, counts):
+def _over_data_set(spec: FineGrained, metric: str, counts: np.ndarray) -> np.ndarray:
     """(classes,) scores of the summed counts; NaN where a class does not count."""
     scores = _score(spec, metric, counts.sum(0))
     if spec.binary:
@@ -194,7 +210,7 @@ def _over_data_set(spec, metric, counts):
     return scores
 
 
-def _over_images(spec, metric, counts):
+def _over_images(spec: FineGrained, metric: str, counts: np.ndarray) -> np.ndarray:
     """(images, classes) scores; NaN where a cell does not count."""
     scores = _score(spec, metric, counts)
     tp, fp, fn = np.moveaxis(counts, -1, 0)
@@ -208,7 +224,7 @@ def _over_images(spec, metric, counts):
     return scores
 
 
-def _lowest(values, q):
+def _lowest(values: np.ndarray, q: Iterable[int]) -> dict[str, np.ndarray]:
     """'' -> mean over the first axis, and for each q the mean of the lowest values; 'Q' the mean over the deciles.
 
     Adds the values in ascending order, so the order of the images leaves no trace.
@@ -217,12 +233,12 @@ def _lowest(values, q):
     n = (~np.isnan(values)).sum(0)
     sums = np.cumsum(np.nan_to_num(values), 0)
 
-    def lowest(per_cent):
+    def lowest(per_cent: int) -> np.ndarray:
         k = np.maximum(1, per_cent * n // 100)
         total = np.take_along_axis(sums, (k - 1)[None], 0)[0] if values.ndim > 1 else sums[k - 1]
         return np.where(n > 0, total / k, np.nan)
 
-    means = {'': lowest(100), **{str(p): lowest(p) for p in q}}
+    means: dict[str, Any] = {'': lowest(100), **{str(p): lowest(p) for p in q}}
     if q:
         means['Q'] = sum(lowest(p) for p in range(10, 101, 10)) / 10
     return means

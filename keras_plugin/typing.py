@@ -1,0 +1,29 @@
+"""Names of types that several modules say."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import keras
+
+from shared_spec.typing import OfCells
+
+Tensor = (
+    Any  # of whichever backend Keras runs on: tf.Tensor, jax.Array or torch.Tensor, traced or not; they share no type
+)
+DType = str | keras.DTypePolicy
+Logs = dict[str, Any]  # of a callback
+
+
+class Partners(Protocol):
+    """The replicas or ranks that train together with this one."""
+
+    def sum(self, vector: Tensor) -> Tensor: ...
+
+    def gather(self, rows: Sequence[Tensor]) -> tuple[Sequence[Tensor], Callable[[Tensor], Tensor]]: ...
+
+
+class SyncedCells(OfCells, Protocol):
+    """What the mean over cells reads of a spec."""
+
+    @property
+    def sync(self) -> bool: ...

@@ -1,0 +1,27 @@
+"""Names of types that several modules say; nothing here runs."""
+
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+AnyPath = str | os.PathLike[str]
+Shape = Sequence[int | None]  # None stands for a size that is not known yet
+Granularity = str | tuple[tuple[str, float], ...]  # 'D', 'I' or 'C', or pairs of them and weights
+Classes = str | tuple[int, ...]  # 'auto', 'present' or 'all', or class ids
+Maps = Sequence[np.ndarray] | np.ndarray  # one map for each image
+Column = np.ndarray | list[str]  # of a table
+
+
+class OfCells(Protocol):
+    """What ``mean_over_cells`` reads of a spec."""
+
+    @property
+    def granularity(self) -> Granularity: ...
+
+    @property
+    def classes(self) -> Classes: ...
+
+    @property
+    def presence_threshold(self) -> float: ...
