@@ -12,7 +12,7 @@ from typing import TypeGuard
 from mmseg_plugin import compat
 from mmseg_plugin.registry import LOSSES
 
-reason = None  # why the registries have nothing of ours: an exception
+reason: Exception | None = None  # why the registries have nothing of ours: an exception
 
 
 def join() -> None:

@@ -5,6 +5,7 @@ pixels hands on to the loss and its gradient.
 """
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def check_labels(owner: str, labels: Tensor, weight: Tensor | None, num_classes:
             return
         if weight is not None and within(without_absent(labels, weight), *limits):
             return
-    counts = np.True_ if weight is None else counted(weight).cpu().numpy()
+    counts: Any = np.True_ if weight is None else counted(weight).cpu().numpy()
     labels = labels.detach().cpu()
     array = (labels.double() if labels.is_floating_point() else labels).numpy()
     if ids:
@@ -83,7 +84,7 @@ def of_one_label(owner: str, labels: Tensor, weight: Tensor | None, visible: boo
         return torch.where(
             (named == 1)[:, None], labels.to(torch.uint8 if labels.dtype == torch.bool else labels.dtype), 2
         )
-    counts = np.True_ if weight is None else counted(weight).cpu().numpy()
+    counts: Any = np.True_ if weight is None else counted(weight).cpu().numpy()
     values.check_one_label(owner, labels.cpu().numpy(), counts, axis=1)
     return labels
 
@@ -104,7 +105,7 @@ def check_prediction(owner: str, given: Tensor, weight: Tensor | None, activatio
     if is_sound(given, weight, activation):
         return True
     if activation == 'none':
-        counts = np.True_ if weight is None else counted(weight).cpu().numpy()
+        counts: Any = np.True_ if weight is None else counted(weight).cpu().numpy()
         prob = given.detach().double().movedim(1, 0).cpu().numpy()
         if (values.is_number(prob, softmax=False, axis=0) | ~counts).all():
             values.check_probabilities(owner, prob, counts)

@@ -208,10 +208,8 @@ def operands(
 ) -> tuple[Operands, tuple[int, ...], dict[str, Any]]:
     """(pred, target, weight) as the kernels read them, their strides, and what the kernels are compiled for."""
     hard, weighted = target.dim() == 2, weight is not None
-    target, weight = (
-        readable(target),
-        readable(weight) if weight is not None else pred,
-    )  # where none is read, any will do
+    target = readable(target)
+    weight = readable(weight) if weight is not None else pred  # where none is read, any will do
     classes = (target.stride(0), 0, target.stride(1)) if hard else target.stride()
     if flavour == 'exact' or (flavour == 'metric' and hard and activation != 'none'):
         flavour = 'product'  # the same, here or for labels 0 and 1

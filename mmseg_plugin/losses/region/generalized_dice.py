@@ -60,7 +60,7 @@ class GeneralizedDiceLoss(Loss):
             parts['I'] = torch.stack([(w * self.ratio_loss(tp, fp, fn, present)).sum(), w.sum()])
 
         parts = sum_over_ranks(parts, spec.sync)
-        result = 0
+        result: Tensor | int = 0
         if 'D' in levels:
             tp, fp, fn, counts = parts['D']
             result = result + levels['D'] * self.ratio_loss(tp, fp, fn, counts > 0)
