@@ -6,6 +6,7 @@
 
 import importlib
 import importlib.util
+from types import ModuleType
 
 if importlib.util.find_spec('torch') is None:
     raise ImportError(
@@ -18,7 +19,7 @@ from mmseg_plugin.own_configs import bases  # noqa: E402
 host.join()
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> ModuleType:
     if name != 'evaluation':
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     return importlib.import_module('mmseg_plugin.evaluation')

@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmseg_plugin import host
@@ -10,7 +11,7 @@ from shared_spec.checks import nearest
 PROGRAM = 'python -m mmseg_plugin'
 
 
-def tools():
+def tools() -> dict[str, Path]:
     """Name -> script of MMSegmentation's tools folder: the folder of an installation, else that of a checkout.
 
     A script goes by its name, and by its folder and name; of two with one name the first folder's has it.
@@ -19,14 +20,16 @@ def tools():
 
     package = Path(mmseg.__file__).resolve().parent
     folder = next((p for p in (package / '.mim' / 'tools', package.parent / 'tools') if p.is_dir()), None)
+    if folder is None:
+        return {}
     found = {}
-    for path in sorted(folder.rglob('*.py')) if folder else ():
+    for path in sorted(folder.rglob('*.py')):
         found[path.relative_to(folder).with_suffix('').as_posix()] = path
         found.setdefault(path.stem, path)
     return found
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     """Runs the script, whose exit code is that of the process; returns 2, after a sentence, where there is none."""
     host.require()
     scripts = tools()
@@ -35,6 +38,7 @@ def main(arguments):
     if name in ('-h', '--help'):
         print(f'{PROGRAM} NAME ARGS runs a script of MMSegmentation with these arguments after the repairs.\n{names}')
         return 0
+    script: Path | None
     if name and name.endswith('.py') and Path(name).is_file():
         script = Path(name)  # one's own, such as a changed copy of train.py
     else:

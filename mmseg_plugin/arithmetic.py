@@ -1,44 +1,45 @@
 """Arithmetic of losses whose limits and gradients are what the formulas mean: 0/0, 0 * log 0, a power below 1 at 0."""
 
 import torch
+from torch import Tensor
 
 from mmseg_plugin.values import can_look
 
 
-def ratio(top, bottom, empty=1.0):
+def ratio(top: Tensor, bottom: Tensor, empty: float = 1.0) -> Tensor:
     """top / bottom, and ``empty`` with zero gradient where bottom is 0."""
     some = bottom != 0
     return torch.where(some, top / torch.where(some, bottom, 1), empty)
 
 
-def times(weight, x):
+def times(weight: float, x: Tensor) -> Tensor:
     """weight * x for a number, without an operation where it is 1."""
     return x if weight == 1 else weight * x
 
 
-def times_log(share, log):
+def times_log(share: Tensor, log: Tensor) -> Tensor:
     """share * log of a probability, in which 0 * log 0 is 0."""
     if can_look(log) and (not log.numel() or log.detach().amin().item() > -torch.inf):
         return share * log
     return torch.where(log.isneginf() & (share == 0), 0, share * log)
 
 
-def part(weight, x):
+def part(weight: float, x: Tensor) -> Tensor | int:
     """weight * x for a number; 0 leaves x out, infinite or not, which another part tells of NaN."""
     return weight * x if weight > 0 else 0
 
 
-def power(x, exponent):
+def power(x: Tensor, exponent: float | Tensor) -> Tensor:
     """x ** exponent for x >= 0, with zero gradient at 0, where a power below 1 is infinitely steep."""
     some = ~(x <= 0)
     return torch.where(some, torch.where(some, x, 1) ** exponent, 0)
 
 
-def log1m_exp(x):
+def log1m_exp(x: Tensor) -> Tensor:
     """log(1 - exp(x)) for x < 0 that is not near 0."""
     return torch.log1p(-x.exp())
 
 
-def accumulator(x):
+def accumulator(x: Tensor) -> torch.dtype:
     """The dtype in which statistics are added and compared: float64 where the device has it."""
     return x.dtype if x.device.type == 'mps' else torch.float64

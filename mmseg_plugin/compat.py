@@ -9,16 +9,18 @@ import importlib.metadata
 import importlib.util
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 from mmseg_plugin.one_channel_tta import merge_probabilities_once
 from mmseg_plugin.own_configs import find_own_configs
 from mmseg_plugin.pictures import draw_on_any_layout
 
-_applied = []
+_applied: list[str] = []
 
 
-def apply():
+def apply() -> None:
     """Makes every repair that this installation needs, once. ImportError, with the pip command, where a host lacks."""
     require_hosts()
     for repair in REPAIRS:
@@ -26,7 +28,7 @@ def apply():
             _applied.append(repair.__name__)
 
 
-def applied():
+def applied() -> list[str]:
     """Names of the repairs that ``apply()`` made in this process, for diagnosis."""
     return list(_applied)
 
@@ -35,7 +37,7 @@ class MissingHost(ImportError):
     """A package that MMSegmentation needs is not installed."""
 
 
-def require_hosts():
+def require_hosts() -> None:
     """MissingHost, an ImportError, in one sentence for the first host package that is not installed."""
     for name, package, extra in (
         ('torch', 'PyTorch', 'mmseg,mmcv-lite'),
@@ -49,7 +51,7 @@ def require_hosts():
             )
 
 
-def answer_for_missing_mmcv_ops():
+def answer_for_missing_mmcv_ops() -> bool:
     """mmcv without its compiled extension (mmcv-lite): importing ``mmcv.ops`` works, calling an op fails.
 
     ``mmseg.models`` imports ``mmcv.ops``, and each of its modules asks ``load_ext('_ext', ...)`` for its functions at
@@ -68,11 +70,11 @@ def answer_for_missing_mmcv_ops():
 class MissingExtension:
     """Stands for ``mmcv._ext``: has every op, and each raises RuntimeError when called."""
 
-    def __getattr__(self, op):
+    def __getattr__(self, op: str) -> Callable[..., NoReturn]:
         if op.startswith('__'):
             raise AttributeError(op)
 
-        def missing(*args, **kwargs):
+        def missing(*args: Any, **kwargs: Any) -> NoReturn:
             raise RuntimeError(
                 f'mmcv op {op!r} needs a compiled mmcv, and the installed one is pure Python: '
                 "pip uninstall mmcv-lite, then mim install 'mmcv>=2.0.0,<2.2.0'"
@@ -82,7 +84,7 @@ class MissingExtension:
         return missing
 
 
-def let_torch_load_checkpoints():
+def let_torch_load_checkpoints() -> bool:
     """``torch.load`` reads mmengine's own checkpoints with ``weights_only``, its default since PyTorch 2.6.
 
     Beside tensors they hold the log's ``HistoryBuffer``, NumPy arrays and scalars (losses, best scores) and references
@@ -98,7 +100,7 @@ def let_torch_load_checkpoints():
     return True
 
 
-def checkpoint_types():
+def checkpoint_types() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """What ``Runner.save_checkpoint`` stores beyond tensors and plain Python, as ``add_safe_globals`` takes it."""
     import numpy as np
     import torch
@@ -115,7 +117,7 @@ def checkpoint_types():
     return types
 
 
-def named_method(owner, name):
+def named_method(owner: object, name: str) -> Any:
     """The ``getattr`` of checkpoints, for the few methods that mmengine refers to and for nothing else.
 
     ``HistoryBuffer`` stores its statistics (``min``, ``max``, ``current``, ``mean``), the one-cycle schedule its
@@ -133,7 +135,7 @@ def named_method(owner, name):
     return getattr(owner, name)
 
 
-def launch_without_cuda():
+def launch_without_cuda() -> bool:
     """``launcher='pytorch'`` works where there is no CUDA: mmengine calls ``torch.cuda.set_device`` unconditionally.
 
     The process group is then gloo instead of nccl, which needs CUDA.
@@ -146,7 +148,7 @@ def launch_without_cuda():
         return False
     launch = utils._init_dist_pytorch
 
-    def init_dist_without_cuda(backend, init_backend='torch', **kwargs):
+    def init_dist_without_cuda(backend: str, init_backend: str = 'torch', **kwargs: Any) -> None:
         if init_backend != 'torch':
             return launch(backend, init_backend=init_backend, **kwargs)
         return distributed.init_process_group(backend='gloo' if backend == 'nccl' else backend, **kwargs)
@@ -155,7 +157,7 @@ def launch_without_cuda():
     return True
 
 
-def find_installed_packages():
+def find_installed_packages() -> bool:
     """``_base_ = ['mmseg::...']`` in a config works: mmengine finds the folder where MMSegmentation is installed.
 
     mmengine asks ``pkg_resources``, which setuptools 82 has removed; onedl-mmengine asks for a distribution called
@@ -171,18 +173,19 @@ def find_installed_packages():
         (package_utils.is_installed, is_installed),
         (package_utils.get_installed_path, get_installed_path),
     ):
+        function = old.__name__
         for name, module in list(sys.modules.items()):
-            if name.split('.')[0] == 'mmengine' and getattr(module, old.__name__, None) is old:
-                setattr(module, old.__name__, new)
+            if name.split('.')[0] == 'mmengine' and getattr(module, function, None) is old:
+                setattr(module, function, new)
     return True
 
 
-def is_installed(package):
+def is_installed(package: str) -> bool:
     """Whether a distribution or a module of this name is installed."""
     return _origin(package) is not None
 
 
-def get_installed_path(package):
+def get_installed_path(package: str) -> str:
     """The folder of an installed package, as text; ModuleNotFoundError where there is none."""
     origin = _origin(package)
     if origin is None:
@@ -190,7 +193,7 @@ def get_installed_path(package):
     return str(Path(origin).parent)
 
 
-def _origin(package):
+def _origin(package: str) -> str | None:
     """The first file of the module that ``package``, a module's or a distribution's name, stands for, or None."""
     spec = importlib.util.find_spec('mmseg' if package == 'mmsegmentation' else package)
     if spec is None:

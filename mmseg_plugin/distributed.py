@@ -1,7 +1,9 @@
 """Sums over the ranks of a data-parallel job that keep their gradients, and what ranks gather without one."""
 
+from typing import Any
+
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 AGAIN = (
     'the gradient of a loss that ranks add up (sync=True) cannot be differentiated again: no rank has the second '
@@ -18,26 +20,26 @@ class _SumOverRanks(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.clone()
         distributed.all_reduce(x)
         return x
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         if torch.is_grad_enabled():
             raise RuntimeError(AGAIN)
         return grad * distributed.get_world_size()
 
 
-def place(sync):
+def place(sync: bool) -> tuple[int, int]:
     """(rank, number of ranks) of this process among those that train together; (0, 1) for one, or without ``sync``."""
     if sync and distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
-def sum_over_ranks(parts, sync):
+def sum_over_ranks(parts: dict[str, Tensor], sync: bool) -> dict[str, Tensor]:
     """``parts`` (name -> tensor) added over the ranks in one all-reduce of one vector; unchanged for one process."""
     if place(sync)[1] == 1:
         return parts
@@ -46,7 +48,7 @@ def sum_over_ranks(parts, sync):
     return {name: piece.reshape(x.shape) for (name, x), piece in zip(parts.items(), pieces)}
 
 
-def gather(x):
+def gather(x: Tensor) -> list[Tensor]:
     """What each rank has as ``x``, of one shape everywhere, in the order of the ranks; without a gradient."""
     parts = [torch.empty_like(x) for _ in range(distributed.get_world_size())]
     distributed.all_gather(parts, x)

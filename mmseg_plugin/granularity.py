@@ -1,15 +1,36 @@
 """The D, I and C means over (image, class) cells in PyTorch, of the global batch under data parallelism."""
 
+from __future__ import annotations
+
 import functools
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from mmseg_plugin.arithmetic import ratio, times
 from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.inputs import Batch
 from shared_spec import shapes
 from shared_spec.granularity import as_weights
+
+if TYPE_CHECKING:
+
+    class OfCells(Protocol):
+        """What the means over cells read of a spec."""
+
+        @property
+        def granularity(self) -> str | tuple[tuple[str, float], ...]: ...
+
+        @property
+        def classes(self) -> str | tuple[int, ...]: ...
+
+        @property
+        def presence_threshold(self) -> float: ...
+
+        @property
+        def sync(self) -> bool: ...
 
 
 class CellSums(NamedTuple):
@@ -22,12 +43,12 @@ class CellSums(NamedTuple):
     size: Tensor | None = None
 
     @classmethod
-    def of(cls, *sums, size=None):
+    def of(cls, *sums: Tensor, size: Tensor | None = None) -> CellSums:
         """From K tensors (N, C)."""
         return cls(torch.stack(sums), size)
 
 
-def counted(spec, batch, size=None):
+def counted(spec: OfCells, batch: Batch, size: Tensor | None = None) -> Tensor:
     """(N, C) which cells count; size: that of ``CellSums``."""
     n, c = len(batch.image_weight), batch.channels
     chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
@@ -40,7 +61,13 @@ def counted(spec, batch, size=None):
     return cells if len(chosen) == c else cells & torch.tensor([k in chosen for k in range(c)], device=cells.device)
 
 
-def mean_over_cells(spec, batch, cells, cell_loss, class_weight=None):
+def mean_over_cells(
+    spec: OfCells,
+    batch: Batch,
+    cells: CellSums,
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+) -> Tensor:
     """A scalar: ``cell_loss`` of the ``CellSums``, averaged as the granularity of ``spec`` says.
 
     D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
@@ -50,7 +77,13 @@ def mean_over_cells(spec, batch, cells, cell_loss, class_weight=None):
     return mean_of_sums(spec, parts, cell_loss, class_weight)
 
 
-def parts_of_mean(spec, batch, cells, cell_loss, class_weight=None):
+def parts_of_mean(
+    spec: OfCells,
+    batch: Batch,
+    cells: CellSums,
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+) -> dict[str, Tensor]:
     """What ranks add up for the mean over cells: name -> tensor."""
     c = batch.channels
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
@@ -74,13 +107,18 @@ def parts_of_mean(spec, batch, cells, cell_loss, class_weight=None):
     return parts
 
 
-def image_sums(batch, loss):
+def image_sums(batch: Batch, loss: Tensor) -> Tensor:
     """What ranks add up for the mean over images of ``loss`` (N,): the weighted sum and the weights of images that count."""
     w = batch.image_weight.to(loss.dtype) * batch.has_pixel
     return torch.stack([(w * loss).sum(), w.sum()])
 
 
-def mean_of_sums(spec, parts, cell_loss, class_weight=None):
+def mean_of_sums(
+    spec: OfCells,
+    parts: dict[str, Tensor],
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+) -> Tensor:
     """The scalar mean over cells from the sums of all ranks."""
     means = {}
     if 'D' in parts:
@@ -89,14 +127,16 @@ def mean_of_sums(spec, parts, cell_loss, class_weight=None):
             loss = loss * loss.new_tensor(class_weight)
         means['D'] = mean_where(parts['counts'] > 0, loss)
     if 'I' in parts:
-        means['I'] = ratio(*parts['I'], 0.0)
+        loss, weight = parts['I']
+        means['I'] = ratio(loss, weight, 0.0)
     if 'C' in parts:
-        means['C'] = mean_where(parts['C'][1] != 0, ratio(*parts['C'], 0.0))
+        loss, weight = parts['C']
+        means['C'] = mean_where(weight != 0, ratio(loss, weight, 0.0))
     return functools.reduce(
         torch.add, [times(share, means[level]) for level, share in as_weights(spec.granularity).items()]
     )
 
 
-def mean_where(counts, loss):
+def mean_where(counts: Tensor, loss: Tensor) -> Tensor:
     """The mean of the losses that count; 0 where none does."""
     return torch.where(counts, loss, 0).sum() / counts.sum().clamp(min=1)

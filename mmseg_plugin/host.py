@@ -7,14 +7,15 @@ it; who does gets the reason.
 import importlib
 import sys
 import warnings
+from typing import TypeGuard
 
 from mmseg_plugin import compat
 from mmseg_plugin.registry import LOSSES
 
-reason = None  # why the registries have nothing of ours: an exception
+reason: Exception | None = None  # why the registries have nothing of ours: an exception
 
 
-def join():
+def join() -> None:
     """Repairs MMSegmentation and registers the losses and evaluators in it; keeps the reason where that fails."""
     global reason
     try:
@@ -30,7 +31,7 @@ def join():
             warnings.warn(f'mmseg_plugin: nothing is registered in MMSegmentation, {told(error)}', stacklevel=3)
 
 
-def require():
+def require() -> None:
     """ImportError, with the reason, where the registries have nothing of ours."""
     if reason is None:
         return
@@ -39,10 +40,10 @@ def require():
     raise ImportError(f'mmseg_plugin: MMSegmentation cannot be used, {told(reason)}') from reason
 
 
-def missing(error):
+def missing(error: BaseException) -> TypeGuard[compat.MissingHost]:
     """Whether a package is not installed, rather than broken."""
     return isinstance(error, compat.MissingHost)
 
 
-def told(error):
+def told(error: BaseException) -> str:
     return f'{type(error).__name__}: {str(error).strip() or "no reason given"}'.splitlines()[0]

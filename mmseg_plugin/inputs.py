@@ -1,9 +1,13 @@
 """What a loss receives, in PyTorch: logits or probabilities, hard or soft labels, ignored pixels, weights."""
 
+from __future__ import annotations
+
 import copy
 import functools
+from collections.abc import Callable, Iterable
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from mmseg_plugin import values
@@ -11,6 +15,7 @@ from mmseg_plugin.arithmetic import accumulator, log1m_exp
 from mmseg_plugin.values import NARROW, can_look, is_compiling
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
+from shared_spec.spec import LossSpec
 
 OF_HEADS = {
     'one': 'in a decode head of two classes: out_channels=1, threshold=0.5',
@@ -22,10 +27,10 @@ LABEL_DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, t
 class made_once:
     """A property that becomes an attribute at its first use; functools has one with a lock, which torch.compile refuses."""
 
-    def __init__(self, make):
+    def __init__(self, make: Callable[[Batch], Tensor]) -> None:
         self.make, self.name = make, make.__name__
 
-    def __get__(self, batch, owner=None):
+    def __get__(self, batch: Batch, owner: type | None = None) -> Tensor:
         value = self.make(batch)
         setattr(batch, self.name, value)
         return value
@@ -43,20 +48,32 @@ class Batch:
     probabilities; softmax: whether classes exclude each other, channels and space.
     """
 
-    def __init__(self, owner, given, labels, pixel_weight, image_weight, hard, softmax, activation, space, visible):
+    def __init__(
+        self,
+        owner: str,
+        given: Tensor,
+        labels: Tensor,
+        pixel_weight: Tensor | None,
+        image_weight: Tensor,
+        hard: bool,
+        softmax: bool,
+        activation: str,
+        space: tuple[int, ...],
+        visible: bool,
+    ) -> None:
         self.owner, self.visible, self.looked = owner, visible, False
         self.given, self.labels, self.pixel_weight, self.image_weight = given, labels, pixel_weight, image_weight
         self.hard, self.softmax, self.activation, self.space = hard, softmax, activation, space
         self.logits = activation != 'none'
         self.dtype, self.channels = image_weight.dtype, given.shape[1]
 
-    def with_target(self, target):
+    def with_target(self, target: Tensor) -> Batch:
         """The same batch with another dense target."""
         other = copy.copy(self)
         other.target, other.channels = target, target.shape[1]
         return other
 
-    def look(self):
+    def look(self) -> None:
         """Refuses labels and probabilities that are none and marks predictions that are no number, where it can, once."""
         if self.looked or not self.visible:
             return
@@ -68,7 +85,7 @@ class Batch:
             self.given = values.not_a_number_at_faults(self.given, self.pixel_weight)
 
     @made_once
-    def weight(self):
+    def weight(self) -> Tensor:
         self.look()
         n, _, p = self.given.shape
         if not self.visible:
@@ -76,7 +93,7 @@ class Batch:
         return self.image_weight.new_ones(n, p) if self.pixel_weight is None else self.pixel_weight.to(self.dtype)
 
     @made_once
-    def pred(self):
+    def pred(self) -> Tensor:
         self.look()
         given = self.given.to(self.dtype)
         if not self.visible:
@@ -84,31 +101,31 @@ class Batch:
         return self.without_absent(given)
 
     @made_once
-    def target(self):
+    def target(self) -> Tensor:
         self.look()
         y = self.labels
         if y.dim() == 2:
             y = y[:, None] == torch.arange(self.channels, device=y.device)[:, None]
         return self.without_absent(y.to(self.dtype))
 
-    def without_absent(self, x):
+    def without_absent(self, x: Tensor) -> Tensor:
         """x (N, C, P) with 0 at absent pixels."""
         return x if self.pixel_weight is None else torch.where((self.weight != 0)[:, None], x, 0)
 
     @property
-    def prob(self):
+    def prob(self) -> Tensor:
         """(N, C, P) probabilities."""
         if not self.logits:
             return self.pred
         return self.pred.softmax(1) if self.softmax else self.pred.sigmoid()
 
     @property
-    def nothing(self):
+    def nothing(self) -> Tensor:
         """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is NaN: what a loss is whose factor is 0."""
         return (0 * self.prob).sum(1)
 
     @property
-    def log_prob(self):
+    def log_prob(self) -> tuple[Tensor, Tensor | None]:
         """(N, C, P) log-probabilities, and for sigmoid also those of the complement (None for softmax)."""
         if self.logits:
             if self.softmax:
@@ -118,7 +135,7 @@ class Batch:
         return log_p, None if self.softmax else (1 - self.pred).clamp(min=FLOOR).log()
 
     @property
-    def prob_both(self):
+    def prob_both(self) -> tuple[Tensor, Tensor]:
         """(N, C, P) p and 1 - p of every class by itself, each accurate where it is small."""
         if not self.logits:
             return self.pred, 1 - self.pred
@@ -126,7 +143,7 @@ class Batch:
         return log_p.exp(), log_q.exp()
 
     @property
-    def log_both(self):
+    def log_both(self) -> tuple[Tensor, Tensor]:
         """(N, C, P) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
         log_p, log_q = self.log_prob
         if log_q is not None:
@@ -145,7 +162,7 @@ class Batch:
         return log_p, log_q
 
     @property
-    def has_pixel(self):
+    def has_pixel(self) -> Tensor:
         """(N,) whether an image has any pixel that counts."""
         w = self.pixel_weight
         if w is None or w.shape[1] == 0:
@@ -153,14 +170,14 @@ class Batch:
         return ~((w.view(torch.uint8) if w.dtype == torch.bool else w).amax(1) <= 0)
 
     @property
-    def mass(self):
+    def mass(self) -> Tensor:
         """(N,) sum over pixels of weight."""
         w = self.pixel_weight
         if w is None:
             return torch.full_like(self.image_weight, self.given.shape[2], dtype=accumulator(self.image_weight))
         return w.sum(1, dtype=accumulator(self.image_weight))
 
-    def present(self, threshold, size=None):
+    def present(self, threshold: float, size: Tensor | None = None) -> Tensor:
         """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1.
 
         Every class of an image with a weight that is not a number, so that nothing hides it. size (N, C): for class ids
@@ -171,18 +188,20 @@ class Batch:
         return (self.largest_target > threshold) | self.weight.isnan().any(1, keepdim=True)
 
     @property
-    def largest_target(self):
+    def largest_target(self) -> Tensor:
         """(N, C) the largest target among the pixels that count."""
         return self.target.amax(2) if self.target.shape[2] else self.target.sum(2)
 
-    def sum(self, x):
+    def sum(self, x: Tensor) -> Tensor:
         """(N, C) sum over pixels of weight * x; short float32 sums are added in float64, so small classes survive."""
         x = x * self.weight[:, None]
         x = x.unflatten(2, (-1, self.space[-1])).sum(3) if x.shape[2] else x
         return x.to(accumulator(x)).sum(2)
 
 
-def prepare(spec, pred, target, weight=None, ignore_index=None):
+def prepare(
+    spec: LossSpec, pred: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int | None = None
+) -> Batch:
     """The ``Batch`` of one call; refuses shapes with ValueError and dtypes with TypeError."""
     owner = type(spec).__name__
     shapes.check_pred(owner, pred.shape, 'first', spec.spatial_axes)
@@ -226,7 +245,9 @@ def prepare(spec, pred, target, weight=None, ignore_index=None):
     return Batch(owner, pred.flatten(2), labels, pixel_weight, image_weight, hard, softmax, activation, space, visible)
 
 
-def weigh(owner, weight, kind, valid, image_weight, pixels, visible):
+def weigh(
+    owner: str, weight: Tensor, kind: str, valid: Tensor | None, image_weight: Tensor, pixels: int, visible: bool
+) -> tuple[Tensor, Tensor]:
     """(N,) the weight of each image and (N, P) of each pixel, 0 where it is not ``valid``; NaN or refused if it is none."""
     look = values.check_weights if visible else values.sound_weights
     if kind == 'image':
@@ -238,7 +259,7 @@ def weigh(owner, weight, kind, valid, image_weight, pixels, visible):
     return image_weight, weight if kind == 'image' else look(owner, weight)
 
 
-def narrow(labels):
+def narrow(labels: Tensor) -> Tensor:
     """Class ids in one or two bytes where a CPU can take them so, on which passes are many times faster; else as they are."""
     if labels.dtype == torch.bool:
         return labels.byte()
@@ -252,7 +273,7 @@ def narrow(labels):
     return labels
 
 
-def valid_pixels(labels, ignored):
+def valid_pixels(labels: Tensor, ignored: Iterable[int]) -> Tensor | None:
     """(N, P) bool: where labels are none of ``ignored``; None where there is nothing to look for."""
     ignored = [i for i in ignored if labels.is_floating_point() or holds(labels.dtype, i)]
     if not ignored:
@@ -260,13 +281,13 @@ def valid_pixels(labels, ignored):
     return functools.reduce(torch.logical_and, [differ(labels, i) for i in ignored])
 
 
-def differ(x, value):
+def differ(x: Tensor, value: int) -> Tensor:
     """x != value; for narrow integers by a comparison that writes the same dtype, many times as fast as one to bool."""
     if x.dtype not in NARROW or is_compiling():
         return x != value
     return torch.ne(x, value, out=torch.empty_like(x)).to(torch.uint8).view(torch.bool)
 
 
-def holds(dtype, value):
+def holds(dtype: torch.dtype, value: float) -> bool:
     """Whether an integer dtype has the value, which comparisons would wrap."""
     return dtype == torch.bool or torch.iinfo(dtype).min <= value <= torch.iinfo(dtype).max

@@ -1,14 +1,16 @@
 """Test-time augmentation of heads with one channel: the sigmoid once, as without augmentation."""
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmseg_plugin.when_made import when_made
 
 SEGMENTORS = 'mmseg.models.segmentors'
 
 
-def merge_probabilities_once():
+def merge_probabilities_once() -> bool:
     """``SegTTAModel`` averages the probabilities of one-channel heads.
 
     The segmentor stores their sigmoid as ``seg_logits``, and MMSegmentation 1.2 takes the sigmoid of that again: all
@@ -22,16 +24,17 @@ def merge_probabilities_once():
     return True
 
 
-def takes_the_sigmoid(file):
+def takes_the_sigmoid(file: str) -> bool:
     """Whether a module of the installed segmentors does; read, not imported."""
-    found = Path(importlib.util.find_spec('mmseg').origin).parent / 'models' / 'segmentors' / file
+    package = Path(importlib.util.find_spec('mmseg').origin)  # type: ignore[union-attr,arg-type]  # it is installed
+    found = package.parent / 'models' / 'segmentors' / file
     return found.is_file() and '.sigmoid()' in found.read_text(encoding='utf-8')
 
 
-def mend(cls):
+def mend(cls: Any) -> None:
     merge = cls.merge_preds
 
-    def merge_preds(self, data_samples_list):
+    def merge_preds(self: Any, data_samples_list: Sequence[Sequence[Any]]) -> list[Any]:
         if self.module.out_channels > 1:
             return merge(self, data_samples_list)
         return [merged(data_samples, self.module.decode_head.threshold) for data_samples in data_samples_list]
@@ -39,7 +42,7 @@ def mend(cls):
     cls.merge_preds = merge_preds
 
 
-def merged(data_samples, threshold):
+def merged(data_samples: Sequence[Any], threshold: float) -> Any:
     """The last sample with the prediction of all, labels and path of the first: what ``merge_preds`` hands on."""
     from mmengine.structures import PixelData
 

@@ -1,13 +1,15 @@
 """tp, fp, fn of each (image, class) cell in PyTorch, in the two flavours of the catalogue."""
 
 import torch
+from torch import Tensor
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.granularity import CellSums
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.overlap.fused import fused_overlap
 
 
-def product_overlap(batch, norm=1):
+def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|: ``CellSums``."""
     cells = fused(batch, {1: 'product', 2: 'squared'}.get(norm))
     if cells is not None:
@@ -17,7 +19,7 @@ def product_overlap(batch, norm=1):
     return CellSums.of(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
-def exact_overlap(batch):
+def exact_overlap(batch: Batch) -> CellSums:
     """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
     cells = fused(batch, 'exact')
     if cells is not None:
@@ -26,7 +28,7 @@ def exact_overlap(batch):
     return CellSums.of(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
 
 
-def metric_overlap(batch, norm=1):
+def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; at p = y the gradient splits evenly."""
     cells = fused(batch, {1: 'metric', 2: 'squared'}.get(norm))
     if cells is not None:
@@ -41,7 +43,7 @@ def metric_overlap(batch, norm=1):
     return CellSums.of(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
-def squared_errors(batch):
+def squared_errors(batch: Batch) -> CellSums:
     """Sums of (p - y)^2 y, (p - y)^2 (1 - y), y."""
     cells = fused(batch, 'errors')
     if cells is not None:
@@ -50,7 +52,7 @@ def squared_errors(batch):
     return CellSums.of(batch.sum(error * y), batch.sum(error * (1 - y)), batch.sum(y))
 
 
-def fused(batch, flavour):
+def fused(batch: Batch, flavour: str | None) -> CellSums | None:
     """The ``CellSums`` of the fused operator, or None where it does not run or has no such flavour."""
     if flavour is None:
         return None
@@ -70,7 +72,7 @@ def fused(batch, flavour):
     return CellSums(statistics, last if flavour == 'errors' else first + last)
 
 
-def score(tp, fp, fn, alpha, beta, smooth):
+def score(tp: Tensor, fp: Tensor, fn: Tensor, alpha: float, beta: float, smooth: float) -> Tensor:
     """(tp + smooth) / (tp + alpha*fp + beta*fn + smooth); 0/0, no mass at all, is 1."""
     top = tp + smooth
     bottom = top.add(fp, alpha=alpha).add(fn, alpha=beta)

@@ -1,11 +1,13 @@
 """MMSegmentation's visualizer draws on pictures of any memory layout."""
 
+from typing import Any
+
 import numpy as np
 
 from mmseg_plugin.when_made import when_made
 
 
-def draw_on_any_layout():
+def draw_on_any_layout() -> bool:
     """``browse_dataset`` works: it hands over pictures whose channels are planes, on which OpenCV refuses to draw.
 
     MMSegmentation 1.2 makes the canvas in the picture's own layout.
@@ -16,10 +18,10 @@ def draw_on_any_layout():
     return True
 
 
-def mend(cls):
+def mend(cls: Any) -> None:
     draw = cls._draw_sem_seg
 
-    def draw_sem_seg(self, image, *args, **kwargs):
+    def draw_sem_seg(self: Any, image: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
         return draw(self, np.ascontiguousarray(image), *args, **kwargs)
 
     cls._draw_sem_seg = draw_sem_seg

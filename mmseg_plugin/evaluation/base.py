@@ -4,6 +4,8 @@ import math
 import os.path as osp
 import sys
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from mmengine.dist import get_world_size
@@ -11,12 +13,17 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from mmengine.utils import mkdir_or_exist
 from PIL import Image
+from torch import Tensor
 
 from mmseg_plugin.evaluation.tables import tables
 from mmseg_plugin.metrics.label_maps import whole
 from mmseg_plugin.metrics.soundness import check_channels, counts_of, fetch, sentences, unknown_images
+from shared_spec.metrics.of_images import OfImages
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 from shared_spec.parameters import NamedParameters, SpecError
+
+S = TypeVar('S', bound=OfImages)
+V = TypeVar('V', float, np.ndarray)
 
 
 class NamedABCMeta(NamedParameters, ABCMeta):
@@ -36,7 +43,17 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
     and 255 alone, make every result NaN, labels that are no class are warned of, once in an evaluation.
     """
 
-    def __init__(self, collect_device, prefix, output_dir, format_only, per_image_file):
+    results: list[Any]
+    _specs: dict[int, Sequence[OfImages]]
+
+    def __init__(
+        self,
+        collect_device: str,
+        prefix: str | None,
+        output_dir: str | None,
+        format_only: bool,
+        per_image_file: str | None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         owner = type(self).__name__
         if format_only and output_dir is None:
@@ -51,18 +68,18 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         self._size = sys.maxsize
 
     @abstractmethod
-    def specs_for(self, num_classes):
+    def specs_for(self, num_classes: int) -> Sequence[OfImages]:
         """The specs of the results, for a number of classes."""
 
     @abstractmethod
-    def row(self, sample):
+    def row(self, sample: Mapping[str, Any]) -> tuple[Any, ...]:
         """What the state's ``add`` takes, of one data sample."""
 
     @abstractmethod
-    def new_state(self):
+    def new_state(self) -> Any:
         """An empty state for the specs."""
 
-    def specs_of(self, kind, **arguments):
+    def specs_of(self, kind: Callable[..., S], **arguments: Any) -> S:
         """A spec that speaks in the name of this evaluator."""
         try:
             return kind(**arguments)
@@ -70,18 +87,18 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
             raise error.renamed(owner=type(self).__name__) from None
 
     @property
-    def class_names(self):
+    def class_names(self) -> Sequence[str]:
         classes = (self.dataset_meta or {}).get('classes')
         if not classes:
             raise ValueError(f"{type(self).__name__}: dataset_meta must name the 'classes', got {self.dataset_meta!r}")
         return classes
 
     @property
-    def ignore_index(self):
+    def ignore_index(self) -> int | None:
         return self.specs[0].ignore_index
 
     @property
-    def specs(self):
+    def specs(self) -> Sequence[Any]:
         """The specs for the classes of the data set, made once for it."""
         classes = len(self.class_names)
         if classes not in self._specs:
@@ -89,16 +106,16 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         return self._specs[classes]
 
     @property
-    def dataset_meta(self):
+    def dataset_meta(self) -> dict[str, Any] | None:
         return self._dataset_meta
 
     @dataset_meta.setter
-    def dataset_meta(self, dataset_meta):
+    def dataset_meta(self, dataset_meta: dict[str, Any] | None) -> None:
         self._dataset_meta = dataset_meta
         if dataset_meta and dataset_meta.get('classes'):
             self.specs  # noqa: B018  refuses what the classes do not allow, before anything is trained
 
-    def process(self, data_batch, data_samples):
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Measures a batch of data samples (dicts with ``pred_sem_seg`` and ``gt_sem_seg``); writes it to output_dir."""
         for sample in data_samples:
             check_channels(type(self).__name__, sample, self.class_names)
@@ -108,7 +125,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
                 about['pred_file'] = self._write(sample)
             self.results.append((identity(sample), about | counts, *row))
 
-    def _measured(self, sample):
+    def _measured(self, sample: Mapping[str, Any]) -> tuple[dict[str, Tensor], tuple[Any, ...]]:
         """What is counted of a sample, and its row; what is refused is so in this evaluator's name, with the image."""
         try:
             row = () if self.format_only else self.row(sample)
@@ -120,7 +137,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
             of_image = f' (image {sample["img_path"]})' if sample.get('img_path') else ''
             raise type(error)(f'{type(self).__name__}: {sentence}{of_image}') from None
 
-    def maps(self, sample):
+    def maps(self, sample: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """The predicted ids and the labels of a data sample, both of the label's shape."""
         pred, target = sample['pred_sem_seg']['data'], sample['gt_sem_seg']['data']
         if pred.numel() != target.numel() or pred.shape[-1] != target.shape[-1]:
@@ -130,17 +147,18 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
             )
         return pred.reshape(target.shape), target
 
-    def _write(self, sample):
+    def _write(self, sample: Mapping[str, Any]) -> str:
         if not sample.get('img_path'):
             raise ValueError(f"{type(self).__name__}: output_dir needs the 'img_path' of every sample, got none")
         shift = 1 if sample.get('reduce_zero_label', False) else 0
         ids = whole(sample['pred_sem_seg']['data']).cpu().numpy()
         ids = ids.reshape(ids.shape[-2:]) + shift
-        path = osp.join(self.output_dir, osp.splitext(osp.basename(sample['img_path']))[0] + '.png')
+        name = osp.splitext(osp.basename(sample['img_path']))[0] + '.png'
+        path = osp.join(self.output_dir, name)  # type: ignore[arg-type]  # process asks whether there is one
         Image.fromarray(ids.astype(np.uint8 if len(self.class_names) + shift <= 256 else np.uint16)).save(path)
         return path
 
-    def evaluate(self, size):
+    def evaluate(self, size: int) -> dict[str, float]:
         """As BaseMetric; but rows are cut to ``size`` only where identities cannot tell the repeated ones."""
         self._forget_interrupted(size)
         self._size = size
@@ -150,7 +168,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         finally:
             self._size = sys.maxsize
 
-    def _forget_interrupted(self, size):
+    def _forget_interrupted(self, size: int) -> None:
         """Drops what an evaluation left here that was interrupted, of whose end nobody tells an evaluator.
 
         The images that came first come again in the same order, or one process has more images than there are.
@@ -171,7 +189,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
                 f'{type(self).__name__}: {dropped} images of an evaluation that did not end are forgotten'
             )
 
-    def compute_metrics(self, results):
+    def compute_metrics(self, results: Sequence[Any]) -> dict[str, float]:
         """Name -> per cent (a distance as it is) of the collected rows; logs the table of classes."""
         logger = MMLogger.get_current_instance()
         if self.format_only:
@@ -190,7 +208,8 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         if self.per_image_file is not None:
             write_table(self.per_image_file, self.per_image(state, abouts))
             logger.info(f'the table of images is saved to {self.per_image_file}')
-        columns, found = {}, {}
+        columns: dict[str, np.ndarray] = {}
+        found: dict[str, float] = {}
         known = math.nan if any(unknown_images(abouts)) else 1
         for spec in self.specs:
             columns.update(
@@ -201,19 +220,19 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         print_log('\n' + tables(owner, self.specs, found, self.class_names, columns), logger=logger)
         return found | self.aliases(found)
 
-    def aliases(self, found):
+    def aliases(self, found: Mapping[str, float]) -> dict[str, float]:
         """The same results under the names that MMSegmentation's own evaluator has for them."""
         return {}
 
-    def remarks(self, state):
+    def remarks(self, state: Any) -> Iterable[str]:
         """Sentences about results that mislead by themselves."""
         return ()
 
-    def _warn(self, logger, abouts):
+    def _warn(self, logger: MMLogger, abouts: Sequence[dict[str, Any]]) -> None:
         for sentence in sentences(type(self).__name__, abouts, len(self.class_names), self.ignore_index):
             logger.warning(sentence)
 
-    def per_image(self, state, abouts):
+    def per_image(self, state: Any, abouts: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
         """The columns of the per-image table, sorted by image, so that the order of arrival leaves no trace.
 
         An image of which nothing is known has no counts and no scores.
@@ -236,13 +255,13 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         return per_image_columns(images, self.class_names, cells)
 
 
-def identity(sample):
+def identity(sample: Mapping[str, Any]) -> str | None:
     """What tells an image from every other: its paths and its index in the data set, or None where it has neither."""
     keys = ('img_path', 'seg_map_path', 'sample_idx')
     known = [f'{key}={sample[key]}' for key in keys if sample.get(key) is not None]
     return ' '.join(known) if sample.get('img_path') is not None or sample.get('sample_idx') is not None else None
 
 
-def shown(spec, name, value):
+def shown(spec: OfImages, name: str, value: V) -> V:
     """A fraction in per cent, a distance as it is."""
     return 100 * value if spec.is_fraction(name) else value

@@ -1,5 +1,8 @@
 """BoundaryMetric: boundary IoU and surface distances as an evaluator of MMSegmentation."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
@@ -7,6 +10,7 @@ from mmseg_plugin.metrics.label_maps import whole
 from shared_spec.checks import Choice, Each
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, BoundaryState, SurfaceDistance
 from shared_spec.metrics.boundary.missed import missed_sentence
+from shared_spec.metrics.of_images import OfImages
 from shared_spec.parameters import SpecError, frozen
 
 NAMES = 'BoundaryIoU', *DISTANCES
@@ -27,25 +31,26 @@ class BoundaryMetric(ImageMetric):
     def __init__(
         self,
         *,
-        ignore_index=255,
-        levels=('D', 'I', 'C'),
-        metrics=('BoundaryIoU', 'HD', 'HD95', 'ASSD'),
-        ratio=0.02,
-        spacing=None,
-        empty='inf',
-        present_in='target',
-        binary=False,
-        collect_device='cpu',
-        prefix=None,
-        output_dir=None,
-        format_only=False,
-        keep_results=False,
-        per_image_file=None,
-    ):
+        ignore_index: int | None = 255,
+        levels: Sequence[str] = ('D', 'I', 'C'),
+        metrics: Sequence[str] = ('BoundaryIoU', 'HD', 'HD95', 'ASSD'),
+        ratio: float = 0.02,
+        spacing: Sequence[float] | None = None,
+        empty: str = 'inf',
+        present_in: str = 'target',
+        binary: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+        output_dir: str | None = None,
+        format_only: bool = False,
+        keep_results: bool = False,
+        per_image_file: str | None = None,
+    ) -> None:
         owner = type(self).__name__
         metrics = frozen(owner, 'metrics', SCORES, metrics, hints=True)
-        common = dict(ignore_index=ignore_index, present_in=present_in, binary=binary)
-        self._arguments, self._measuring = {}, None  # the specs, and a state that stays empty
+        common: dict[str, Any] = dict(ignore_index=ignore_index, present_in=present_in, binary=binary)
+        self._arguments: dict[type[OfImages], dict[str, Any]] = {}
+        self._measuring: tuple[Sequence[Any], BoundaryState] | None = None  # the specs, and a state that stays empty
         if 'BoundaryIoU' in metrics:
             self._arguments[BoundaryIoU] = dict(common, levels=levels, ratio=ratio)
         distances = [metric for metric in metrics if metric in DISTANCES]
@@ -57,24 +62,25 @@ class BoundaryMetric(ImageMetric):
                 common, levels=of_distances, metrics=distances, spacing=spacing, empty=empty
             )
         super().__init__(collect_device, prefix, output_dir, format_only, per_image_file)
+        spec: Any
         for spec in self.specs_for(2):
             if getattr(spec, 'spacing', None) is not None and len(spec.spacing) != 2:
                 rule = f'must have one number for each of the 2 spatial axes, got {len(spec.spacing)}'
                 raise SpecError(rule, owner=owner, parameter='spacing', given=spec.spacing)
 
-    def specs_for(self, num_classes):
+    def specs_for(self, num_classes: int) -> list[OfImages]:
         return [
             self.specs_of(kind, num_classes=num_classes, **arguments) for kind, arguments in self._arguments.items()
         ]
 
-    def new_state(self):
+    def new_state(self) -> BoundaryState:
         return BoundaryState.for_specs(*self.specs)
 
-    def remarks(self, state):
+    def remarks(self, state: BoundaryState) -> Iterable[str]:
         specs = [spec for spec in self.specs if isinstance(spec, SurfaceDistance)]
         return filter(None, (missed_sentence(state, spec, self.class_names) for spec in specs))
 
-    def row(self, sample):
+    def row(self, sample: Mapping[str, Any]) -> tuple[Any, ...]:
         pred, target = (whole(ids).cpu().numpy() for ids in self.maps(sample))
         pred, target = (ids[0] if ids.ndim == 3 and len(ids) == 1 else ids for ids in (pred, target))
         if self._measuring is None or self._measuring[0] is not self.specs:

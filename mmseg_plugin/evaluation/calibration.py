@@ -1,7 +1,12 @@
 """CalibrationMetric: the calibration errors ECE and SCE as an evaluator of MMSegmentation."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 import torch
 from mmseg.registry import METRICS
+from torch import Tensor
 
 from mmseg_plugin.evaluation.base import ImageMetric
 from mmseg_plugin.metrics.calibration import tensor_cells
@@ -29,38 +34,38 @@ class CalibrationMetric(ImageMetric):
     def __init__(
         self,
         *,
-        ignore_index=255,
-        levels=('D', 'I'),
-        metrics=('ECE', 'SCE'),
-        bins=10,
-        hit='label',
-        binary=False,
-        collect_device='cpu',
-        prefix=None,
-        output_dir=None,
-        format_only=False,
-        keep_results=False,
-        per_image_file=None,
-    ):
+        ignore_index: int | None = 255,
+        levels: Sequence[str] = ('D', 'I'),
+        metrics: Sequence[str] = ('ECE', 'SCE'),
+        bins: int = 10,
+        hit: str = 'label',
+        binary: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+        output_dir: str | None = None,
+        format_only: bool = False,
+        keep_results: bool = False,
+        per_image_file: str | None = None,
+    ) -> None:
         self._arguments = dict(
             ignore_index=ignore_index, levels=levels, metrics=metrics, bins=bins, hit=hit, binary=binary
         )
         super().__init__(collect_device, prefix, output_dir, format_only, per_image_file)
 
-    def specs_for(self, num_classes):
+    def specs_for(self, num_classes: int) -> list[Calibration]:
         return [self.specs_of(Calibration, num_classes=num_classes, **self._arguments)]
 
-    def new_state(self):
+    def new_state(self) -> CalibrationState:
         (spec,) = self.specs
         return CalibrationState(spec.num_classes, spec.ignore_index, spec.bins)
 
-    def process(self, data_batch, data_samples):
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         merged = augmentations(data_batch)
         if merged > 1 and not self.format_only:
             raise ValueError(f'{type(self).__name__}: {MERGED}, got a batch of {merged} augmentations')
         super().process(data_batch, data_samples)
 
-    def row(self, sample):
+    def row(self, sample: Mapping[str, Any]) -> tuple[np.ndarray]:
         owner, (spec,) = type(self).__name__, self.specs
         if 'seg_logits' not in sample:
             raise ValueError(f"{owner}: every data sample must have 'seg_logits', got {sorted(sample)}")
@@ -74,7 +79,7 @@ class CalibrationMetric(ImageMetric):
         return (tensor_cells(prob, target, spec.num_classes, spec.bins, spec.ignore_index),)
 
 
-def probabilities(seg_logits):
+def probabilities(seg_logits: Tensor) -> Tensor:
     """Softmax over the channels (C, H, W) in float32 or wider; one channel holds probabilities already."""
     seg_logits = seg_logits.detach().to(torch.promote_types(seg_logits.dtype, torch.float32))
     return seg_logits.softmax(0) if len(seg_logits) > 1 else seg_logits

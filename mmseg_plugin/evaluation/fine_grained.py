@@ -1,5 +1,9 @@
 """FineGrainedMetric: the fine-grained overlap metrics as an evaluator of MMSegmentation."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
@@ -22,20 +26,20 @@ class FineGrainedMetric(ImageMetric):
     def __init__(
         self,
         *,
-        ignore_index=255,
-        levels=('D', 'I', 'C'),
-        q=(1, 5),
-        metrics=('mAcc', 'mIoU', 'mDice'),
-        beta=1.0,
-        present_in='target',
-        binary=False,
-        collect_device='cpu',
-        prefix=None,
-        output_dir=None,
-        format_only=False,
-        keep_results=False,
-        per_image_file=None,
-    ):
+        ignore_index: int | None = 255,
+        levels: Sequence[str] = ('D', 'I', 'C'),
+        q: Sequence[int] = (1, 5),
+        metrics: Sequence[str] = ('mAcc', 'mIoU', 'mDice'),
+        beta: float = 1.0,
+        present_in: str = 'target',
+        binary: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+        output_dir: str | None = None,
+        format_only: bool = False,
+        keep_results: bool = False,
+        per_image_file: str | None = None,
+    ) -> None:
         self._arguments = dict(
             ignore_index=ignore_index,
             levels=levels,
@@ -47,16 +51,16 @@ class FineGrainedMetric(ImageMetric):
         )
         super().__init__(collect_device, prefix, output_dir, format_only, per_image_file)
 
-    def specs_for(self, num_classes):
+    def specs_for(self, num_classes: int) -> list[FineGrained]:
         return [self.specs_of(FineGrained, num_classes=num_classes, **self._arguments)]
 
-    def new_state(self):
+    def new_state(self) -> FineGrainedState:
         (spec,) = self.specs
         return FineGrainedState(spec.num_classes, spec.ignore_index)
 
-    def row(self, sample):
+    def row(self, sample: Mapping[str, Any]) -> tuple[np.ndarray]:
         (spec,) = self.specs
         return (tensor_counts(*self.maps(sample), spec.num_classes, spec.ignore_index),)
 
-    def aliases(self, found):
+    def aliases(self, found: Mapping[str, float]) -> dict[str, float]:
         return {name: found[name + 'D'] for name in OF_IOU_METRIC if name + 'D' in found}

@@ -6,6 +6,8 @@ by their whole names, and every other name is left to the hooks.
 """
 
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 
@@ -15,16 +17,16 @@ GREATER = re.compile(
 LESS = re.compile(r'(ECE|SCE)[DIC]|(HD|HD95|ASSD)[DIC](_rest)?|missed')
 
 
-def rule_of(name):
+def rule_of(name: str) -> str | None:
     """'greater' or 'less' for the name of a result of ours, with any prefix; None for another."""
     name = name.rpartition('/')[2]
     return 'greater' if GREATER.fullmatch(name) else 'less' if LESS.fullmatch(name) else None
 
 
-def rules_of_checkpoints(infer):
+def rules_of_checkpoints(infer: Callable[..., None]) -> Callable[..., None]:
     """``CheckpointHook._init_rule``, which keeps to the keys that a config gives it."""
 
-    def init_rule(self, rules, key_indicators):
+    def init_rule(self: Any, rules: list[str | None], key_indicators: Sequence[str]) -> None:
         keys = self.greater_keys, self.less_keys
         if keys == (self._default_greater_keys, self._default_less_keys):
             rules = rules * len(key_indicators) if len(rules) == 1 else rules
@@ -34,7 +36,7 @@ def rules_of_checkpoints(infer):
     return init_rule
 
 
-def rule_of_early_stopping(infer):
+def rule_of_early_stopping(infer: Callable[..., str]) -> Callable[..., str]:
     """``EarlyStoppingHook._init_rule``."""
     return lambda self, monitor: rule_of(monitor) or infer(self, monitor)
 

@@ -1,16 +1,19 @@
 """What every loss module shares: parameters checked by the spec, the call that MMSegmentation's heads make."""
 
 import math
+from collections.abc import Callable
 from numbers import Real
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmseg_plugin.arithmetic import ratio, times
-from mmseg_plugin.granularity import mean_over_cells
-from mmseg_plugin.inputs import prepare
+from mmseg_plugin.granularity import CellSums, mean_over_cells
+from mmseg_plugin.inputs import Batch, prepare
 from mmseg_plugin.values import can_look
 from shared_spec.parameters import NamedParameters, SpecError
+from shared_spec.spec import LossSpec
 
 REDUCTIONS = ('mean', 'sum', 'none')
 
@@ -22,9 +25,10 @@ class Loss(nn.Module, metaclass=NamedParameters):
     ``locals()`` to ``super().__init__``; they implement ``compute(batch)``.
     """
 
-    spec_class = None
+    spec_class: ClassVar[type[LossSpec]]
+    spec: Any  # of spec_class, whose parameters are not those of other losses
 
-    def __init__(self, arguments):
+    def __init__(self, arguments: dict[str, Any]) -> None:
         super().__init__()
         arguments = {k: v for k, v in arguments.items() if k not in ('self', '__class__')}
         self.loss_name = arguments.pop('loss_name')
@@ -37,7 +41,16 @@ class Loss(nn.Module, metaclass=NamedParameters):
             )
         self.spec = self.spec_class(**arguments)
 
-    def forward(self, pred, target, weight=None, ignore_index=None, avg_factor=None, reduction_override=None, **kwargs):
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
         """The loss, a scalar in the wider of float32 and pred's dtype.
 
         pred (N, C, *space); target (N, *space) or (N, 1, *space) class ids, or (N, C, *space) soft labels; weight per
@@ -47,7 +60,15 @@ class Loss(nn.Module, metaclass=NamedParameters):
         call = dict(avg_factor=avg_factor, reduction_override=reduction_override, **kwargs)
         return self.of_call(pred, target, weight, ignore_index, call, absent=self.spec.loss_weight == 0)
 
-    def of_call(self, pred, target, weight, ignore_index, call, absent):
+    def of_call(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        ignore_index: int | None,
+        call: dict[str, Any],
+        absent: bool,
+    ) -> Tensor:
         """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
         avg_factor, reduction_override = call.pop('avg_factor'), call.pop('reduction_override')
         if call:
@@ -61,28 +82,28 @@ class Loss(nn.Module, metaclass=NamedParameters):
                 loss = (batch.nothing.view_as(loss) if loss.dim() else batch.nothing.sum()) + own
             return loss if loss.dim() else not_a_number_throughout(loss)
 
-    def reduction_of_call(self, avg_factor, reduction_override):
+    def reduction_of_call(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> tuple[Any, ...]:
         """Extra arguments for ``compute``; a loss that is no mean over pixels refuses what has no meaning for it."""
         if avg_factor is not None or reduction_override not in (None, 'mean'):
             asked = 'avg_factor' if avg_factor is not None else f'reduction_override={reduction_override!r}'
             raise ValueError(f'{self.spec_class.__name__}: {asked} has no meaning, the loss is not a sum over pixels')
         return ()
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         raise NotImplementedError(type(self).__name__)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return ', '.join(f'{k}={v!r}' for k, v in self.spec.to_mmseg().items() if k != 'type')
 
 
-def check_tensors(owner, **given):
+def check_tensors(owner: str, **given: object) -> None:
     """TypeError in one sentence for what is no tensor; None is none."""
     for name, x in given.items():
         if not (torch.is_tensor(x) or (x is None and name == 'weight')):
             raise TypeError(f'{owner}: {name} must be a torch.Tensor, got {type(x).__name__}')
 
 
-def not_a_number_throughout(loss):
+def not_a_number_throughout(loss: Tensor) -> Tensor:
     """The loss; where it is NaN so is its gradient, for all that has a part in it."""
     return loss * torch.where(loss.detach().isnan(), torch.nan, 1.0)
 
@@ -90,11 +111,14 @@ def not_a_number_throughout(loss):
 class RegionLoss(Loss):
     """A loss of sums over (image, class) cells: ``statistics(batch)`` gives ``CellSums``, ``cell_loss`` losses of them."""
 
-    def compute(self, batch):
+    statistics: Callable[[Batch], CellSums]
+    cell_loss: Callable[..., Tensor]
+
+    def compute(self, batch: Batch) -> Tensor:
         mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)
         return times(self.spec.loss_weight, self.after_mean(mean)).to(batch.dtype)
 
-    def after_mean(self, mean):
+    def after_mean(self, mean: Tensor) -> Tensor:
         """What happens to the mean over cells; nothing, for most."""
         return mean
 
@@ -106,7 +130,7 @@ class PixelLoss(Loss):
     'none'; one that is no divisor is refused, or makes NaN, with both 'mean' and 'none'.
     """
 
-    def __init__(self, arguments):
+    def __init__(self, arguments: dict[str, Any]) -> None:
         self_reduction = arguments['reduction']
         if self_reduction not in REDUCTIONS:
             raise SpecError(
@@ -118,7 +142,9 @@ class PixelLoss(Loss):
         super().__init__({k: v for k, v in arguments.items() if k != 'reduction'})
         self.reduction = self_reduction
 
-    def reduction_of_call(self, avg_factor, reduction_override):
+    def reduction_of_call(
+        self, avg_factor: float | Tensor | None, reduction_override: str | None
+    ) -> tuple[str, float | Tensor | None]:
         reduction = self.reduction if reduction_override is None else reduction_override
         if reduction not in REDUCTIONS:
             raise ValueError(
@@ -128,11 +154,11 @@ class PixelLoss(Loss):
             raise ValueError(f"{self.spec_class.__name__}: avg_factor does not go with reduction 'sum'")
         return reduction, avg_factor
 
-    def divided(self, total, avg_factor, mass):
+    def divided(self, total: Tensor, avg_factor: float | Tensor, mass: Tensor) -> Tensor:
         """total / avg_factor, which may be 0 where no pixel counts."""
         return ratio(total, self.divisor(avg_factor, mass, total), 0.0)
 
-    def divisor(self, avg_factor, mass, like):
+    def divisor(self, avg_factor: float | Tensor, mass: Tensor, like: Tensor) -> Tensor:
         """avg_factor as a tensor; refuses what is no divisor, or makes it NaN."""
         owner = self.spec_class.__name__
         if not isinstance(avg_factor, (Real, torch.Tensor)):
@@ -146,7 +172,7 @@ class PixelLoss(Loss):
         return torch.where(sound, divisor, torch.nan)
 
 
-def finite_or_infinite(number):
+def finite_or_infinite(number: float) -> float:
     """A number as a float, infinite where it is larger than any."""
     try:
         return float(number)

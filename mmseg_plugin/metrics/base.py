@@ -4,16 +4,19 @@ import contextlib
 import copy
 import math
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from mmseg_plugin.distributed import place
 from mmseg_plugin.metrics.label_maps import is_one_hot, whole, without_channel
 from mmseg_plugin.metrics.soundness import ANY_LOOP, counts_of, fetch, sentences, unknown_images
 from shared_spec.metrics.calibration.state import check_range
 from shared_spec.parameters import NamedParameters
+from shared_spec.spec import MetricSpec
 
 
 class Metric(metaclass=NamedParameters):
@@ -24,30 +27,32 @@ class Metric(metaclass=NamedParameters):
     Subclasses name their ``spec_class`` and hand ``locals()`` to ``super().__init__``; they implement ``row``.
     """
 
-    spec_class = None
+    spec_class: ClassVar[type[MetricSpec]]
+    spec: Any  # of spec_class, whose parameters are not those of other metrics
+    abouts: list[dict[str, Any]]
     logits = True  # whether scores are logits, where a metric of class ids is given some
 
-    def __init__(self, arguments):
+    def __init__(self, arguments: dict[str, Any]) -> None:
         arguments = {k: v for k, v in arguments.items() if k not in ('self', '__class__')}
         self.sync = arguments.pop('sync')
         self.logits = arguments.pop('from_logits')
         self.spec = self.spec_class(**arguments)
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forgets every image."""
         self.state = self.new_state()
         self.abouts = []
 
-    def new_state(self):
+    def new_state(self) -> Any:
         """An empty state for the spec."""
         raise NotImplementedError(type(self).__name__)
 
-    def row(self, pred, target):
+    def row(self, pred: Tensor, target: Tensor) -> tuple[Any, ...]:
         """What the state's ``add`` takes of one image: pred as ``prepared``, target (*space)."""
         raise NotImplementedError(type(self).__name__)
 
-    def prepared(self, pred, target):
+    def prepared(self, pred: Tensor, target: Tensor) -> Tensor:
         """What ``row`` takes of scores (C, *space) or class ids of the target's shape: class ids, where a metric has them."""
         if pred.shape == target.shape:
             return pred
@@ -59,7 +64,7 @@ class Metric(metaclass=NamedParameters):
             check_range(low, high)
         return (scores[0] > (0 if self.logits else 0.5)).long()
 
-    def update(self, pred, target, images=None):
+    def update(self, pred: Tensor, target: Tensor, images: Iterable[Any] | None = None) -> None:
         """Adds a batch of images.
 
         pred (N, C, *space) logits, or probabilities with from_logits=False, (N, 1, *space) those of class 1 of two, or
@@ -79,7 +84,7 @@ class Metric(metaclass=NamedParameters):
             if self.state.add(*row, image):
                 self.abouts.append(about)
 
-    def checked(self, pred, target):
+    def checked(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Scores or ids and labels (N, *space), of shapes that belong together."""
         owner = type(self).__name__
         for name, x in (('pred', pred), ('target', target)):
@@ -115,14 +120,14 @@ class Metric(metaclass=NamedParameters):
         with in_the_name_of(owner):
             return pred, whole(target)
 
-    def about(self, scores, labels):
+    def about(self, scores: Tensor, labels: Tensor) -> dict[str, Any]:
         """What can be wrong with an image, as tensors of counts, which wait for no device."""
         maps = {'gt_sem_seg': {'data': labels}}
         if scores.is_floating_point():
             maps['seg_logits'] = {'data': scores}
         return {'image_file': None, **counts_of(maps, self.spec.num_classes, self.spec.ignore_index)}
 
-    def merge(self, *others):
+    def merge(self, *others: 'Metric') -> Self:
         """Adds the images of other metrics of the same parameters; returns itself."""
         for other in others:
             if type(other) is not type(self) or other.spec != self.spec:
@@ -134,13 +139,13 @@ class Metric(metaclass=NamedParameters):
             self.take(other.state, other.abouts)
         return self
 
-    def take(self, state, abouts):
+    def take(self, state: Any, abouts: Sequence[dict[str, Any]]) -> None:
         """Adds the images of another state that are new, each with what is known of it."""
         known = {image for image in self.state.image_ids if image is not None}
         self.state.merge(state)
         self.abouts += [about for image, about in zip(state.image_ids, abouts) if image is None or image not in known]
 
-    def compute(self):
+    def compute(self) -> dict[str, float]:
         """Name -> value of all images, of every rank: fractions in [0, 1], distances in units of ``spacing``.
 
         NaN where nothing is defined, and everywhere, with a warning, where the scores of a pixel that counts are no
@@ -154,12 +159,13 @@ class Metric(metaclass=NamedParameters):
         known = math.nan if any(unknown_images(whole_job.abouts)) else 1
         return {name: known * value for name, value in whole_job.state.results(spec).items()}
 
-    def of_all_ranks(self):
+    def of_all_ranks(self) -> Self:
         """A metric of the images of all ranks that train together."""
         if place(self.sync)[1] == 1:
             return self
         fetch(self.abouts)
-        parts, what = [None] * distributed.get_world_size(), repr(self.spec)
+        parts: list[Any] = [None] * distributed.get_world_size()
+        what = repr(self.spec)
         distributed.all_gather_object(parts, (what, self.state.to_arrays(), self.abouts))
         if any(other != what for other, *_ in parts):
             raise ValueError(
@@ -172,11 +178,11 @@ class Metric(metaclass=NamedParameters):
             whole_job.take(type(self.state).from_arrays(arrays), abouts)
         return whole_job
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f'{type(self).__name__}({len(self.state)} images, {self.spec!r})'
 
 
-def identities(owner, images, number):
+def identities(owner: str, images: Iterable[Any] | None, number: int) -> list[Any]:
     """One text, integer or None for each image."""
     if images is None:
         return [None] * number
@@ -190,7 +196,7 @@ def identities(owner, images, number):
 
 
 @contextlib.contextmanager
-def in_the_name_of(owner):
+def in_the_name_of(owner: str) -> Iterator[None]:
     """What is refused inside is so by ``owner``."""
     try:
         yield
@@ -198,5 +204,5 @@ def in_the_name_of(owner):
         raise type(error)(f'{owner}: {str(error).partition(": ")[2] or error}') from None
 
 
-def in_float32(scores):
+def in_float32(scores: Tensor) -> Tensor:
     return scores.detach().to(torch.promote_types(scores.dtype, torch.float32))

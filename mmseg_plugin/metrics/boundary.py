@@ -1,5 +1,10 @@
 """Boundary IoU and surface distances in PyTorch."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
 from mmseg_plugin.metrics.base import Metric
 from mmseg_plugin.metrics.label_maps import whole
 from shared_spec.metrics import boundary as specs
@@ -8,10 +13,10 @@ from shared_spec.metrics import boundary as specs
 class OfMasks(Metric):
     """What the two share."""
 
-    def new_state(self):
+    def new_state(self) -> specs.BoundaryState:
         return specs.BoundaryState.for_specs(self.spec)
 
-    def row(self, pred, target):
+    def row(self, pred: Tensor, target: Tensor) -> tuple[Any, ...]:
         return self.state.row(whole(pred).cpu().numpy(), target.cpu().numpy())
 
 
@@ -21,9 +26,17 @@ class BoundaryIoU(OfMasks):
     spec_class = specs.BoundaryIoU
 
     def __init__(
-        self, num_classes, *, ignore_index=255, levels=('D', 'I', 'C'), ratio=0.02, present_in='target', binary=False,
-        from_logits=True, sync=True,
-    ):  # fmt: skip
+        self,
+        num_classes: int,
+        *,
+        ignore_index: int | None = 255,
+        levels: Sequence[str] = ('D', 'I', 'C'),
+        ratio: float = 0.02,
+        present_in: str = 'target',
+        binary: bool = False,
+        from_logits: bool = True,
+        sync: bool = True,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -33,7 +46,17 @@ class SurfaceDistance(OfMasks):
     spec_class = specs.SurfaceDistance
 
     def __init__(
-        self, num_classes, *, ignore_index=255, levels=('I', 'C'), metrics=('HD', 'HD95', 'ASSD'), spacing=None,
-        empty='inf', present_in='target', binary=False, from_logits=True, sync=True,
-    ):  # fmt: skip
+        self,
+        num_classes: int,
+        *,
+        ignore_index: int | None = 255,
+        levels: Sequence[str] = ('I', 'C'),
+        metrics: Sequence[str] = ('HD', 'HD95', 'ASSD'),
+        spacing: Sequence[float] | None = None,
+        empty: str = 'inf',
+        present_in: str = 'target',
+        binary: bool = False,
+        from_logits: bool = True,
+        sync: bool = True,
+    ) -> None:
         super().__init__(locals())

@@ -1,8 +1,11 @@
 """The calibration errors in PyTorch, from tables that are taken where the probabilities lie."""
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from mmseg_plugin.metrics.base import Metric, in_float32
 from shared_spec.metrics.calibration import Calibration as Spec
@@ -26,25 +29,34 @@ class Calibration(Metric):
     spec_class = Spec
 
     def __init__(
-        self, num_classes, *, ignore_index=255, levels=('D', 'I'), metrics=('ECE', 'SCE'), bins=10, hit='label',
-        binary=False, from_logits=True, sync=True,
-    ):  # fmt: skip
+        self,
+        num_classes: int,
+        *,
+        ignore_index: int | None = 255,
+        levels: Sequence[str] = ('D', 'I'),
+        metrics: Sequence[str] = ('ECE', 'SCE'),
+        bins: int = 10,
+        hit: str = 'label',
+        binary: bool = False,
+        from_logits: bool = True,
+        sync: bool = True,
+    ) -> None:
         super().__init__(locals())
 
-    def new_state(self):
+    def new_state(self) -> CalibrationState:
         return CalibrationState(self.spec.num_classes, self.spec.ignore_index, self.spec.bins)
 
-    def prepared(self, pred, target):
+    def prepared(self, pred: Tensor, target: Tensor) -> Tensor:
         prob = in_float32(pred)
         if self.logits:
             prob = prob.softmax(0) if len(prob) > 1 else torch.sigmoid(prob)
         return prob.nan_to_num(posinf=0.0)  # counted as no number: the results are NaN
 
-    def row(self, pred, target):
+    def row(self, pred: Tensor, target: Tensor) -> tuple[np.ndarray]:
         return (tensor_cells(pred, target, self.spec.num_classes, self.spec.bins, self.spec.ignore_index),)
 
 
-def tensor_cells(prob, target, num_classes, bins, ignore_index):
+def tensor_cells(prob: Tensor, target: Tensor, num_classes: int, bins: int, ignore_index: int | None) -> np.ndarray:
     """The table of probabilities (C, H, W) or (1, H, W) and labels (H, W), as ``image_cells`` defines it."""
     prob, target = prob.detach(), target.detach()
     if prob.is_cuda:
@@ -52,7 +64,7 @@ def tensor_cells(prob, target, num_classes, bins, ignore_index):
     return image_cells(prob.cpu().numpy(), target.cpu().numpy(), num_classes, bins, ignore_index)
 
 
-def on_device(prob, target, num_classes, bins, ignore_index):
+def on_device(prob: Tensor, target: Tensor, num_classes: int, bins: int, ignore_index: int | None) -> np.ndarray:
     """The same, class by class, and one small transfer; integers, so that no order of the additions shows."""
     check_shape(tuple(prob.shape), tuple(target.shape), num_classes)
     channels = num_classes if tuple(prob.shape) == (num_classes, *target.shape) else 1

@@ -1,6 +1,10 @@
 """The fine-grained overlap metrics in PyTorch, from counts that are taken where the maps lie."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from mmseg_plugin.metrics.base import Metric
 from mmseg_plugin.metrics.label_maps import whole
@@ -18,26 +22,36 @@ class FineGrained(Metric):
     spec_class = Spec
 
     def __init__(
-        self, num_classes, *, ignore_index=255, levels=('D', 'I', 'C'), q=(1, 5), metrics=('mAcc', 'mIoU', 'mDice'),
-        beta=1.0, present_in='target', binary=False, from_logits=True, sync=True,
-    ):  # fmt: skip
+        self,
+        num_classes: int,
+        *,
+        ignore_index: int | None = 255,
+        levels: Sequence[str] = ('D', 'I', 'C'),
+        q: Sequence[int] = (1, 5),
+        metrics: Sequence[str] = ('mAcc', 'mIoU', 'mDice'),
+        beta: float = 1.0,
+        present_in: str = 'target',
+        binary: bool = False,
+        from_logits: bool = True,
+        sync: bool = True,
+    ) -> None:
         super().__init__(locals())
 
-    def new_state(self):
+    def new_state(self) -> FineGrainedState:
         return FineGrainedState(self.spec.num_classes, self.spec.ignore_index)
 
-    def row(self, pred, target):
+    def row(self, pred: Tensor, target: Tensor) -> tuple[np.ndarray]:
         return (tensor_counts(pred, target, self.spec.num_classes, self.spec.ignore_index),)
 
 
-def tensor_counts(pred, target, num_classes, ignore_index):
+def tensor_counts(pred: Tensor, target: Tensor, num_classes: int, ignore_index: int | None) -> np.ndarray:
     """tp, fp, fn of two id maps of one shape -> NumPy int64 (num_classes, 3), as ``image_counts`` defines them."""
     if pred.device.type == 'cpu':
         return image_counts(whole(pred).numpy(), whole(target.cpu()).numpy(), num_classes, ignore_index)
     return on_device(whole(pred), whole(target.to(pred.device)), num_classes, ignore_index)
 
 
-def on_device(pred, target, num_classes, ignore_index):
+def on_device(pred: Tensor, target: Tensor, num_classes: int, ignore_index: int | None) -> np.ndarray:
     """The same with one pass and one small transfer; the rows after the classes are 'other' and 'ignored'."""
     pred, target = pred.reshape(-1).long(), target.reshape(-1).long()
     row = torch.where((target < 0) | (target >= num_classes), num_classes, target)

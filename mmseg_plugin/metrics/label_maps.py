@@ -1,9 +1,10 @@
 """Maps of class ids as tensors: whole numbers without an axis of channels."""
 
 import torch
+from torch import Tensor
 
 
-def whole(ids):
+def whole(ids: Tensor) -> Tensor:
     """Ids as integers that torch can compare: MMSegmentation's one-channel heads threshold into floats.
 
     Bytes of a boolean map that are neither 0 nor 1 are cast, not viewed; ids that are no whole numbers are refused.
@@ -18,7 +19,7 @@ def whole(ids):
     return ids.long() if ids.dtype in (torch.uint16, torch.uint32, torch.uint64) else ids
 
 
-def is_one_hot(x, num_classes):
+def is_one_hot(x: Tensor, num_classes: int) -> bool:
     """Whether integers (N, C, *space) are one-hot maps, which as ids of a volume would say something else."""
     if x.is_floating_point() or x.dim() < 3 or x.shape[1] != num_classes or num_classes < 2 or not x.numel():
         return False
@@ -26,6 +27,6 @@ def is_one_hot(x, num_classes):
     return bool(((x >= 0) & (x <= 1)).all() and (x.sum(1) == 1).all())
 
 
-def without_channel(x, axes):
+def without_channel(x: Tensor, axes: int) -> Tensor:
     """x (N, *space) of (N, 1, *space), which has so many axes."""
     return x[:, 0] if x.dim() == axes and x.shape[1] == 1 else x

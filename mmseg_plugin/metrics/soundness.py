@@ -4,9 +4,11 @@ Counts stay tensors where the image lies until an evaluation ends, so that none 
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from mmseg_plugin.metrics.label_maps import whole
 from shared_spec.visible import visible
@@ -23,7 +25,7 @@ class Words(NamedTuple):
 ANY_LOOP = Words('the scores', '', 'num_classes is another')
 
 
-def counts_of(sample, num_classes, ignore_index):
+def counts_of(sample: Mapping[str, Any], num_classes: int, ignore_index: int | None) -> dict[str, Tensor]:
     """What can be wrong with a data sample, as tensors of integers: see the functions of these names."""
     found = {'not_finite': torch.zeros(1, dtype=torch.int64), 'no_class': torch.zeros(2, dtype=torch.int64)}
     target = whole(sample['gt_sem_seg']['data']) if 'gt_sem_seg' in sample else None
@@ -38,11 +40,13 @@ def counts_of(sample, num_classes, ignore_index):
     return found
 
 
-def not_ignored(target, ignore_index):
+def not_ignored(target: Tensor, ignore_index: int | None) -> Tensor:
     return torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
 
 
-def not_finite(logits, pred=None, target=None, ignore_index=None):
+def not_finite(
+    logits: Tensor, pred: Tensor | None = None, target: Tensor | None = None, ignore_index: int | None = None
+) -> Tensor:
     """(1,): the pixels, but for ignored ones, whose prediction came of a NaN, of +inf or (softmax) of nothing but -inf.
 
     The argmax of such logits (C, H, W) is one of those that are not finite, that of their softmax, which is NaN
@@ -61,13 +65,13 @@ def not_finite(logits, pred=None, target=None, ignore_index=None):
     return wrong.sum().reshape(1)
 
 
-def chosen_of(logits, pred):
+def chosen_of(logits: Tensor, pred: Tensor) -> tuple[Tensor, Tensor]:
     """The logit (H, W) of the class predicted, and its id."""
     pred = pred.to(logits.device).long().reshape(logits.shape[1:])
     return logits.gather(0, pred.clamp(0, len(logits) - 1)[None])[0], pred
 
 
-def no_class(target, num_classes, ignore_index):
+def no_class(target: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
     """(2,): the pixels whose label is neither a class nor ignored, and the largest such label."""
     target = target.long()
     nothing = torch.zeros(2, dtype=torch.int64, device=target.device)
@@ -80,17 +84,17 @@ def no_class(target, num_classes, ignore_index):
     return torch.stack([strange.sum(), target.masked_fill(~strange, torch.iinfo(torch.int64).min).amax()])
 
 
-def foreground(target):
+def foreground(target: Tensor) -> Tensor:
     """(2,): the pixels of 255, which are ignored, and those of class 1 of two; a mask of 0 and 255 has the first alone."""
     return torch.stack([(target == 255).sum(), (target == 1).sum()])
 
 
-def all_classes(ids, num_classes):
+def all_classes(ids: Tensor, num_classes: int) -> Tensor:
     low, high = ids.aminmax()
     return low >= 0 and high < num_classes
 
 
-def fetch(abouts):
+def fetch(abouts: Sequence[dict[str, Any]]) -> None:
     """Makes the counts of all images lists of numbers: one transfer for each kind of count."""
     for key in ('not_finite', 'no_class', 'foreground'):
         counted = [about for about in abouts if isinstance(about.get(key), torch.Tensor)]
@@ -101,19 +105,25 @@ def fetch(abouts):
             about[key] = of_image
 
 
-def unknown_images(abouts):
+def unknown_images(abouts: Sequence[dict[str, Any]]) -> list[bool]:
     """bool for each image: logits that are not finite; or where no image has a foreground, one that hides its own."""
     none = not any(about['foreground'][1] for about in abouts if 'foreground' in about)
     return [about['not_finite'][0] > 0 or (none and hides_foreground(about)) for about in abouts]
 
 
-def hides_foreground(about):
+def hides_foreground(about: Mapping[str, Any]) -> bool:
     """Whether an image of two classes holds the ignored 255 and no 1, as a mask of 0 and 255 does."""
     ignored, labelled = about.get('foreground', (0, 0))
     return ignored > 0 and labelled == 0
 
 
-def sentences(owner, abouts, num_classes, ignore_index, words=Words()):  # noqa: B008  which nothing changes
+def sentences(
+    owner: str,
+    abouts: Sequence[dict[str, Any]],
+    num_classes: int,
+    ignore_index: int | None,
+    words: Words = Words(),  # noqa: B008  which nothing changes
+) -> Iterator[str]:
     """What to warn of at the end of an evaluation: a sentence for logits that are not finite, for labels, for masks."""
     hidden = [about for about in abouts if hides_foreground(about)]
     if hidden:
@@ -125,13 +135,13 @@ def sentences(owner, abouts, num_classes, ignore_index, words=Words()):  # noqa:
             yield f'{owner}: ' + text(where, [about[key] for about in found], num_classes, ignore_index, words)
 
 
-def some_of(found, abouts):
+def some_of(found: Sequence[dict[str, Any]], abouts: Sequence[dict[str, Any]]) -> str:
     """'2 of 4 images (such as images/1.jpg)'."""
     example = min(about['image_file'] or '' for about in found)
     return f'{len(found)} of {len(abouts)} images' + (f' (such as {visible(example)})' if example else '')
 
 
-def of_masks(hidden, abouts):
+def of_masks(hidden: Sequence[dict[str, Any]], abouts: Sequence[dict[str, Any]]) -> str:
     result = ', so no result is known: all of them are NaN' if any(unknown_images(abouts)) else ''
     return (
         f'the labels of {some_of(hidden, abouts)} hold 255, which is ignored, and no 1, so none of their foreground '
@@ -139,11 +149,11 @@ def of_masks(hidden, abouts):
     )
 
 
-def of_logits(where, counts, num_classes, ignore_index, words):
+def of_logits(where: str, counts: Sequence[Any], num_classes: int, ignore_index: int | None, words: Words) -> str:
     return f'{words.scores} are NaN or infinite at {where}, so no result is known: all of them are NaN'
 
 
-def of_labels(where, counts, num_classes, ignore_index, words):
+def of_labels(where: str, counts: Sequence[Any], num_classes: int, ignore_index: int | None, words: Words) -> str:
     largest = max(label for _, label in counts)
     likely = words.classes
     if largest < 0:
@@ -162,7 +172,7 @@ def of_labels(where, counts, num_classes, ignore_index, words):
     )
 
 
-def check_channels(owner, sample, class_names):
+def check_channels(owner: str, sample: Mapping[str, Any], class_names: Sequence[str]) -> None:
     """Refuses a head and a data set of different classes; one channel stands for two classes."""
     channels, classes = len(sample['seg_logits']['data']) if 'seg_logits' in sample else None, len(class_names)
     if channels not in (None, classes) and (channels, classes) != (1, 2):
@@ -173,15 +183,15 @@ def check_channels(owner, sample, class_names):
         )
 
 
-def augmentations(data_batch):
+def augmentations(data_batch: Any) -> int:
     """How many predictions test-time augmentation merged into one, as the nesting of its batch shows; else 1."""
     columns = list(data_batch.values()) if isinstance(data_batch, dict) else data_batch
-    first = columns[0] if isinstance(columns, (list, tuple)) and columns else None
+    first: Any = columns[0] if isinstance(columns, (list, tuple)) and columns else None
     nested = isinstance(first, (list, tuple)) and first and isinstance(first[0], (list, tuple))
     return len(first) if nested else 1
 
 
-def predicted_from(logits, pred, valid):
+def predicted_from(logits: Tensor, pred: Tensor, valid: Tensor) -> bool:
     """Whether the ids of valid pixels can be predicted from logits (C, H, W): an argmax, in one channel a threshold."""
     if pred.numel() != valid.numel():
         return False

@@ -1,12 +1,22 @@
 """One soft label from the labels of several annotators."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, spoiled
 from shared_spec.soft_label_arguments import check_annotators, check_weighting, taken
 
 
-def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_index=None, dtype=torch.float32):
+def average_annotators(
+    targets: Tensor | Sequence[Tensor],
+    weighting: str = 'uniform',
+    *,
+    num_classes: int = 2,
+    ignore_index: int | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """The mean of several annotators' one-hot labels: (R, N, *space) ids, or a list of R maps -> (N, C, *space).
 
     ``weighting='uniform'``: every annotator counts the same. ``'dice'`` (foreground against background only): each
@@ -32,7 +42,7 @@ def average_annotators(targets, weighting='uniform', *, num_classes=2, ignore_in
     return spoiled(torch.where(valid[:, None], soft, 0), wrong[:, None]).to(dtype)
 
 
-def dice_weights(ids, valid, dtype):
+def dice_weights(ids: tuple[Tensor, ...], valid: Tensor, dtype: torch.dtype) -> Tensor:
     """(R, N) the Dice of each annotator's foreground with the majority's; 1 for all of an image where every one is 0."""
     foreground = ((torch.stack(ids) == 1) & valid).flatten(2)
     majority = foreground.sum(0) >= len(ids) // 2 + 1

@@ -1,13 +1,14 @@
 """The class ids that the soft-label functions take, in PyTorch."""
 
 import torch
+from torch import Tensor
 
 from mmseg_plugin import values
 from mmseg_plugin.values import can_look
 from shared_spec.soft_label_arguments import check_labels
 
 
-def class_ids(owner, target, num_classes, ignore_index):
+def class_ids(owner: str, target: Tensor, num_classes: int, ignore_index: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """int64 ids (N, *space), which pixels count, and which are neither a class nor ignored, refused where they are seen.
 
     A class axis of length 1 is dropped.
@@ -26,18 +27,18 @@ def class_ids(owner, target, num_classes, ignore_index):
     return ids, valid & ~wrong, wrong
 
 
-def spoiled(soft, wrong):
+def spoiled(soft: Tensor, wrong: Tensor) -> Tensor:
     """``soft`` with NaN at ``wrong`` pixels."""
     return torch.where(wrong, torch.nan, soft)
 
 
-def is_class(ids, num_classes):
+def is_class(ids: Tensor, num_classes: int) -> Tensor:
     """(N, C, *space) whether an id is the class."""
     classes = torch.arange(num_classes, device=ids.device)
     return ids[:, None] == classes.view(-1, *[1] * (ids.dim() - 1))
 
 
-def check_dtype(owner, dtype):
+def check_dtype(owner: str, dtype: torch.dtype) -> None:
     """Refuses what soft labels cannot be held in."""
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError(f'{owner}: dtype must be a floating point torch.dtype, got {dtype!r}')

@@ -1,13 +1,21 @@
 """Label smoothing everywhere, and at the boundaries between classes."""
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, spoiled
 from shared_spec.soft_label_arguments import checked_window, taken
 
 
-def label_smoothing(target, epsilon, *, num_classes, ignore_index=None, dtype=torch.float32):
+def label_smoothing(
+    target: Tensor,
+    epsilon: float,
+    *,
+    num_classes: int,
+    ignore_index: int | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """(1 - epsilon) * one-hot + epsilon / C at every pixel (Szegedy 2016): epsilon goes to all classes, the own too."""
     owner = 'label_smoothing'
     epsilon, num_classes, ignore_index = taken(
@@ -18,7 +26,15 @@ def label_smoothing(target, epsilon, *, num_classes, ignore_index=None, dtype=to
     return smoothed(ids, valid, wrong, valid, epsilon, num_classes, dtype)
 
 
-def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, ignore_index=None, dtype=torch.float32):
+def boundary_label_smoothing(
+    target: Tensor,
+    epsilon: float = 0.5,
+    window: int = 3,
+    *,
+    num_classes: int,
+    ignore_index: int | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """Label smoothing of the boundary pixels, one-hot elsewhere (boundary label smoothing of JDTLosses).
 
     A boundary pixel sees another class in the square ``window`` around it (an odd number of pixels, cut at the image's
@@ -34,7 +50,9 @@ def boundary_label_smoothing(target, epsilon=0.5, window=3, *, num_classes, igno
     return smoothed(ids, valid, wrong, boundary(ids, valid, num_classes, window), epsilon, num_classes, dtype)
 
 
-def smoothed(ids, valid, wrong, where, epsilon, num_classes, dtype):
+def smoothed(
+    ids: Tensor, valid: Tensor, wrong: Tensor, where: Tensor, epsilon: float, num_classes: int, dtype: torch.dtype
+) -> Tensor:
     """(N, C, *space) one-hot labels, smoothed ``where`` (valid pixels only), 0 where not ``valid`` and NaN if ``wrong``."""
     others = where.to(dtype) * (epsilon / num_classes)
     own = valid.to(dtype) - where.to(dtype) * (epsilon - epsilon / num_classes)
@@ -42,14 +60,14 @@ def smoothed(ids, valid, wrong, where, epsilon, num_classes, dtype):
     return torch.where(is_class(ids, num_classes), own[:, None], others[:, None])
 
 
-def boundary(ids, valid, num_classes, window):
+def boundary(ids: Tensor, valid: Tensor, num_classes: int, window: int) -> Tensor:
     """(N, *space) whether a pixel's window has more than one class and no ignored pixel."""
     seen = torch.where(valid, ids, num_classes).to(torch.float32)  # what is ignored, or no class, is above all classes
     largest, smallest = window_maximum(seen, window), -window_maximum(-seen, window)
     return (largest != smallest) & (largest < num_classes)
 
 
-def window_maximum(x, window):
+def window_maximum(x: Tensor, window: int) -> Tensor:
     """(N, *space) the largest value in the window around each pixel, one axis after the other."""
     space = tuple(x.shape[1:])
     pool = getattr(functional, f'max_pool{len(space)}d')

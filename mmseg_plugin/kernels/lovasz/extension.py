@@ -1,17 +1,23 @@
 """The Lovasz extension of the Jaccard loss in PyTorch: sums of sorted errors times increments, and their gradient."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from mmseg_plugin.arithmetic import accumulator, ratio
 from mmseg_plugin.distributed import gather
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.lovasz import rows as in_numpy
 
 BLOCK = 2**20  # pixels (of any class) that PyTorch sorts together: what that needs beside the logits stays small
 CHUNK = 2**20  # numbers of the gradient that are computed together, or a sixteenth of them
 
 
-def jaccard_increments(errors, signed):
+def jaccard_increments(errors: Tensor, signed: Tensor) -> Tensor:
     """(rows, P) how much each pixel adds to its row's Jaccard loss when pixels turn wrong in order of falling errors.
 
     errors (rows, P); signed (rows, P): the weight of a pixel, negative outside the class. No two close numbers are
@@ -32,20 +38,20 @@ def jaccard_increments(errors, signed):
 class Ranks:
     """The pixels of all ranks: ``join`` gathers rows (rows, P) of each rank, ``own`` cuts this rank's part out again."""
 
-    def __init__(self, sizes, rank=0):
+    def __init__(self, sizes: Sequence[int], rank: int = 0) -> None:
         """sizes: how many pixels each rank has."""
         self.sizes, self.rank = sizes, rank
         self.number, self.largest = len(sizes), max(sizes)
         self.pixels = self.number * self.largest
 
-    def join(self, *rows):
+    def join(self, *rows: Tensor) -> tuple[Tensor, ...]:
         """Each of ``rows`` with the pixels of all ranks, padded to the largest rank with pixels of weight 0."""
         if self.number == 1:
             return rows
         own = functional.pad(torch.stack(rows), (0, self.largest - self.sizes[self.rank]))
         return torch.cat(gather(own), 2).unbind()
 
-    def own(self, rows):
+    def own(self, rows: Tensor) -> Tensor:
         return rows[:, self.rank * self.largest :][:, : self.sizes[self.rank]]
 
 
@@ -55,8 +61,8 @@ class Rows:
     x and slope (G, C, n, P), labels (G, n, P) ids or (G, C, n, P), weight (G, n, P): views of what a batch holds.
     """
 
-    def __init__(self, batch, x, slope, per_image):
-        def grouped(t):
+    def __init__(self, batch: Batch, x: Tensor, slope: Tensor, per_image: bool) -> None:
+        def grouped(t: Tensor) -> Tensor:
             if per_image:
                 return t.unsqueeze(-2)
             return (t.transpose(0, 1) if t.dim() == 3 else t).unsqueeze(0)
@@ -65,16 +71,16 @@ class Rows:
         self.pixels = self.x.shape[2] * self.x.shape[3]
         self.span = (self.slope.shape[2] - 1) * self.slope.stride(2) + self.slope.shape[3]
 
-    def cells(self, classes):
+    def cells(self, classes: Sequence[int]) -> list[tuple[int, int]]:
         return [(g, k) for g in range(len(self.x)) for k in classes]
 
-    def equally_weighted(self):
+    def equally_weighted(self) -> bool:
         """Whether the pixels of a group that count all weigh the same; looks at the values."""
         w = self.weight.flatten(1)
         return not w.numel() or bool(((w <= 0) | (w == w.amax(1, keepdim=True))).all())
 
 
-def solve_blocks(rows, hinge, classes, ranks):
+def solve_blocks(rows: Rows, hinge: bool, classes: Sequence[int], ranks: Ranks) -> Tensor:
     """(G, C) sums of error times increment, of all ranks; the derivatives by x go to the slope of the rows."""
     losses = rows.x.new_zeros(rows.x.shape[:2])
     cells = torch.tensor(rows.cells(classes), dtype=torch.long, device=losses.device).reshape(-1, 2)
@@ -95,13 +101,13 @@ def solve_blocks(rows, hinge, classes, ranks):
     return losses
 
 
-def solve_in_numpy(rows, hinge, classes, present, softmax):
+def solve_in_numpy(rows: Rows, hinge: bool, classes: Sequence[int], present: bool, softmax: bool) -> Tensor:
     """``solve_blocks`` on the CPU, for float32 and equal weights; present: an absent class does not count, and gives 0.
 
     softmax: whether x adds up to 1 over the classes."""
     x, slope, labels, valid = (t.numpy() for t in (rows.x, rows.slope, rows.labels, rows.weight != 0))
 
-    def inside(g, k):
+    def inside(g: int, k: int) -> np.ndarray:
         return labels[g, k] > 0 if labels.ndim == 4 else labels[g] == k
 
     cells, threads = rows.cells(classes), torch.get_num_threads()
@@ -117,7 +123,16 @@ class LovaszExtension(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, given, batch, activation, hinge, spec, classes, ranks):
+    def forward(
+        ctx: Any,
+        given: Tensor,
+        batch: Batch,
+        activation: str | None,
+        hinge: bool,
+        spec: Any,
+        classes: Sequence[int],
+        ranks: Ranks,
+    ) -> Tensor:
         """given (N, C, P): that of the batch; activation: 'softmax', 'sigmoid' or None; classes: those that count."""
         x = given.detach().to(batch.dtype) if activation != 'softmax' else given.softmax(1, dtype=batch.dtype)
         x = x.sigmoid() if activation == 'sigmoid' else x
@@ -133,7 +148,7 @@ class LovaszExtension(torch.autograd.Function):
         return sums
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(f'{ctx.owner}: has no second derivatives, take the first without create_graph=True')
         slope, prob, counts = ctx.saved_tensors
@@ -151,13 +166,13 @@ class LovaszExtension(torch.autograd.Function):
 
 
 @torch.compiler.disable
-def lovasz_sums(batch, hinge, spec, classes, ranks):
+def lovasz_sums(batch: Batch, hinge: bool, spec: Any, classes: Sequence[int], ranks: Ranks) -> Tensor:
     """(G, C) sums of error times increment of a batch, see ``LovaszExtension``; a compiled model runs them eagerly."""
     activation = ('softmax' if batch.softmax else 'sigmoid') if batch.logits and not hinge else None
     return LovaszExtension.apply(batch.given, batch, activation, hinge, spec, classes, ranks)
 
 
-def pixels_of_classes(batch):
+def pixels_of_classes(batch: Batch) -> Tensor | None:
     """(N, C) the weight of the pixels of each class of each image; None without class ids."""
     if batch.labels.dim() != 2:
         return None

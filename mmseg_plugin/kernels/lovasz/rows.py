@@ -4,9 +4,13 @@ A key holds 32 bits of the error, one of the label and 31 of the position, so th
 All else happens in pieces that stay in the cache: beside the logits and their slopes a row takes 9 bytes a pixel.
 """
 
+from __future__ import annotations
+
 import queue
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +21,13 @@ PIECE = 2**16  # pixels that are looked at together
 SMALL = 2**16  # pixels that are not worth a thread
 LARGE = 2**20  # pixels that may be sorted at the same time, however small the logits
 
+Piece = tuple[int, slice]  # image, pixels
+
 
 class Workspace:
     """Arrays for rows of up to ``pixels`` pixels: fresh arrays for each row would cost as much as the sort."""
 
-    def __init__(self, pixels, memory):
+    def __init__(self, pixels: int, memory: np.ndarray) -> None:
         self.keys = memory[: 8 * pixels].view(np.int64)
         self.inside = memory[8 * pixels : 9 * pixels].view(bool)
         piece = min(pixels, PIECE)
@@ -31,7 +37,7 @@ class Workspace:
         self.flags = np.empty(piece, bool)
 
     @classmethod
-    def several(cls, pixels, count):
+    def several(cls, pixels: int, count: int) -> list[Workspace]:
         """``count`` of them, the large arrays in one piece of memory, which goes back to the system."""
         return [cls(pixels, memory) for memory in np.empty((count, 8 * (9 * pixels // 8 + 1)), np.uint8)]
 
@@ -44,18 +50,26 @@ class Row:
     better than that.
     """
 
-    def __init__(self, x, inside, valid, hinge, step, complement=None):
+    def __init__(
+        self,
+        x: np.ndarray,
+        inside: np.ndarray,
+        valid: np.ndarray | None,
+        hinge: bool,
+        step: int,
+        complement: np.ndarray | None = None,
+    ) -> None:
         self.x, self.inside, self.valid, self.hinge, self.step = x, inside, valid, hinge, step
         self.complement, self.total = complement, np.count_nonzero(inside)
 
-    def pieces(self):
+    def pieces(self) -> Iterator[tuple[Piece, int]]:
         """Slices (image, pixels) of the row, and the position at which each begins."""
         n, p = self.x.shape
         for i in range(n):
             for a in range(0, p, PIECE):
                 yield (i, slice(a, a + PIECE)), i * self.step + a
 
-    def errors(self, piece, space):
+    def errors(self, piece: Piece, space: Workspace) -> np.ndarray:
         """(K,) errors of the pixels of a piece, in the workspace."""
         x, inside = self.x[piece], self.inside[piece]
         errors = space.errors[: len(x)]
@@ -69,7 +83,7 @@ class Row:
         errors += 1
         return np.maximum(errors, 0, out=errors)
 
-    def least(self, space):
+    def least(self, space: Workspace) -> np.floating:
         """The error below which a pixel has no increment.
 
         Once all pixels of a class are wrong no other pixel adds anything: those below the smallest error of the class
@@ -82,10 +96,10 @@ class Row:
         counted = (self.counted(self.errors(piece, space), piece) for piece, _ in self.pieces())
         return -min_of(-errors.max(initial=-np.inf) for errors in counted)
 
-    def counted(self, errors, piece):
+    def counted(self, errors: np.ndarray, piece: Piece) -> np.ndarray:
         return errors if self.valid is None else errors[self.valid[piece]]
 
-    def candidates(self, errors, piece, least, space):
+    def candidates(self, errors: np.ndarray, piece: Piece, least: float | np.floating, space: Workspace) -> np.ndarray:
         """(K,) positions in the piece of the pixels that can have an increment; a hinge of 0 costs nothing."""
         keep = np.less(errors, least, out=space.flags[: len(errors)])
         np.logical_not(keep, out=keep)  # an error that is no number stays
@@ -96,12 +110,12 @@ class Row:
         return np.flatnonzero(keep)
 
 
-def min_of(numbers):
+def min_of(numbers: Iterable[float]) -> np.floating:
     """The smallest, or what is no number."""
     return np.min(np.fromiter(numbers, np.float32))
 
 
-def flip(bits, out):
+def flip(bits: np.ndarray, out: np.ndarray) -> np.ndarray:
     """int32 patterns of float32 numbers as integers of the same order, and back."""
     np.right_shift(bits, 31, out=out)
     out &= LONGEST
@@ -109,7 +123,7 @@ def flip(bits, out):
     return out
 
 
-def sorted_keys(row, least, space):
+def sorted_keys(row: Row, least: float | np.floating, space: Workspace) -> np.ndarray:
     """Keys of the pixels that can have an increment, by falling errors; not a number comes first (last if negative)."""
     filled = 0
     for piece, start in row.pieces():
@@ -131,7 +145,7 @@ def sorted_keys(row, least, space):
     return keys
 
 
-def unpack(keys, space):
+def unpack(keys: np.ndarray, space: Workspace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(errors, inside, position), each (K,), of at most ``PIECE`` keys; the last in the memory of the keys."""
     halves = keys.view(np.int32).reshape(-1, 2)
     inside = np.less(halves[:, LOW], 0, out=space.flags[: len(keys)])
@@ -148,13 +162,13 @@ class Extension:
     ``union`` is that of the class and of what was taken for it.
     """
 
-    def __init__(self, total, slope):
+    def __init__(self, total: int | np.integer, slope: np.ndarray) -> None:
         self.left = self.union = self.total = total
         span = (len(slope) - 1) * (slope.strides[0] // slope.itemsize) + slope.shape[1]
         self.slope = np.lib.stride_tricks.as_strided(slope, (span,), (slope.itemsize,))
         self.loss = 0.0
 
-    def add(self, errors, inside, position, space):
+    def add(self, errors: np.ndarray, inside: np.ndarray, position: np.ndarray, space: Workspace) -> None:
         """errors, inside, position (K,): of the next pixels; all stay as they are."""
         increments = self.jaccard_increments(inside, space)
         with np.errstate(invalid='ignore'):  # what is no number stays none
@@ -162,7 +176,7 @@ class Extension:
         np.negative(increments, out=increments, where=inside)
         self.slope[position] = increments
 
-    def jaccard_increments(self, inside, space):
+    def jaccard_increments(self, inside: np.ndarray, space: Workspace) -> np.ndarray:
         """(K,) what each pixel adds to the Jaccard loss when pixels turn wrong one after the other.
 
         No two close numbers are subtracted: a pixel of the class adds 1/U, another one I/(U_before*U), the first of an
@@ -179,14 +193,14 @@ class Extension:
         np.subtract(space.ramp[:pixels], left, out=union[1:])
         union += np.int32(self.union)
         np.subtract(np.int32(self.left), left, out=left)
-        real = dict(out=result, dtype=np.float32, casting='unsafe')
+        real: dict[str, Any] = dict(out=result, dtype=np.float32, casting='unsafe')
         np.divide(left, union[:-1], **real)
         np.copyto(result, 1, where=inside)
         self.left, self.union = left[-1], union[-1]
         return np.divide(result, union[1:], **real)
 
 
-def solve(row, least, extensions, space):
+def solve(row: Row, least: float | np.floating, extensions: Iterable[Extension], space: Workspace) -> None:
     """Adds the pixels of a row to the extension of its class, and to that of the pixels outside where there is a second."""
     keys = sorted_keys(row, least, space)
     for a in range(0, len(keys), PIECE):
@@ -197,7 +211,17 @@ def solve(row, least, extensions, space):
             extension.add(errors, inside, position, space)
 
 
-def solve_rows(x, labels, valid, hinge, cells, present, slope, threads, opposites=False):
+def solve_rows(
+    x: np.ndarray,
+    labels: Callable[[int, int], np.ndarray],
+    valid: np.ndarray,
+    hinge: bool,
+    cells: Sequence[tuple[int, int]],
+    present: bool,
+    slope: np.ndarray,
+    threads: int,
+    opposites: bool = False,
+) -> np.ndarray:
     """(G, C) float64 losses of the rows ``cells``, [(g, k)]; the derivatives go to ``slope``, both 0 elsewhere.
 
     x, slope (G, C, n, p) float32; labels(g, k) (n, p) bool; valid (G, n, p) bool; present: absent classes do not count;
@@ -208,20 +232,20 @@ def solve_rows(x, labels, valid, hinge, cells, present, slope, threads, opposite
     shape, pixels = x.shape[2:], x.shape[2] * x.shape[3]
     step = slope.strides[2] // slope.itemsize
     counted = [np.count_nonzero(v) for v in valid]
-    valid = [None if count == pixels else v for v, count in zip(valid, counted)]
+    masks = [None if count == pixels else v for v, count in zip(valid, counted)]
     threads = min(threads, max(len(cells) // 4, LARGE // max(pixels, 1)), len(cells) * pixels // SMALL)
-    spaces = queue.SimpleQueue()
+    spaces: queue.SimpleQueue[Workspace] = queue.SimpleQueue()
     for space in Workspace.several(pixels, max(threads, 1)):
         spaces.put(space)
 
-    def row_of(g, k, space):
+    def row_of(g: int, k: int, space: Workspace) -> Row:
         inside = space.inside.reshape(shape)
         inside[:] = labels(g, k)
-        if valid[g] is not None:
-            inside &= valid[g]
-        return Row(x[g, k], inside, valid[g], hinge, step)
+        if masks[g] is not None:
+            inside &= masks[g]
+        return Row(x[g, k], inside, masks[g], hinge, step)
 
-    def solve_cells(cells):
+    def solve_cells(cells: Sequence[tuple[int, int]]) -> None:
         space = spaces.get()
         try:
             for g, k in cells:

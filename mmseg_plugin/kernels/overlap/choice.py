@@ -9,6 +9,7 @@ import os
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from mmseg_plugin.kernels.overlap import triton_launch
 
@@ -16,7 +17,7 @@ SMALL = 2**11  # numbers in the logits below which it gains nothing and PyTorch'
 HAS_OPERATORS = hasattr(torch.library, 'custom_op')  # PyTorch 2.4
 
 
-def mode_of(value):
+def mode_of(value: str) -> str:
     """The mode that SEGPARITY_OVERLAP names; empty is auto."""
     modes = ('auto', 'fused', 'plain')
     if value and value not in modes:
@@ -38,7 +39,7 @@ class Choice(NamedTuple):
     overwrites: bool = False
 
 
-def choose(pred, target, weight, activation, flavour):
+def choose(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Choice:
     """The ``Choice`` for one call of ``fused.fused_overlap``."""
     kernels = has_kernels(pred, flavour)
     why = why_not(pred, target, weight, kernels)
@@ -49,12 +50,12 @@ def choose(pred, target, weight, activation, flavour):
     return Choice('cpu', 'the logits are on the CPU', overwrites(pred, target, activation, flavour))
 
 
-def has_kernels(pred, flavour):
+def has_kernels(pred: Tensor, flavour: str) -> bool:
     """Whether a kernel for pred's device is at hand: Triton's for CUDA, and for the CPU in Triton's interpreter."""
     return triton_launch.available(pred, flavour)
 
 
-def why_not(pred, target, weight, kernels):
+def why_not(pred: Tensor, target: Tensor, weight: Tensor | None, kernels: bool) -> str:
     """Why the fused operator cannot run, or would not be the faster one; '' where it is."""
     if MODE == 'plain':
         return 'SEGPARITY_OVERLAP=plain'
@@ -75,7 +76,7 @@ def why_not(pred, target, weight, kernels):
     return ''
 
 
-def overwrites(pred, target, activation, flavour):
+def overwrites(pred: Tensor, target: Tensor, activation: str, flavour: str) -> bool:
     """Whether the forward's probabilities become the gradient: not in a traced graph, which overwrites nothing."""
     if torch.compiler.is_compiling() or type(pred) not in (torch.Tensor, torch.nn.Parameter):
         return False

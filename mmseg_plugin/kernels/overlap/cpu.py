@@ -7,8 +7,12 @@ labels: two classes, few, many (``hard``), everything else (``dense``). Each way
 ``gradient_`` (which turns that into d loss / d pred).
 """
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+from collections.abc import Iterator
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -29,16 +33,37 @@ class Part(NamedTuple):
     weight: Tensor | None = None
 
 
+if TYPE_CHECKING:
+
+    class Way(Protocol):
+        """How a block is treated; t is what ``probabilities`` gives beside x, and part None where no labels are needed."""
+
+        takes_out: bool
+        needs_labels: bool
+
+        def labels(self, target: Tensor, mask: Tensor | None, c: int, dtype: torch.dtype) -> Tensor: ...
+
+        def probabilities(self, z: Tensor, part: Part, out: Tensor | None) -> tuple[Tensor, Any]: ...
+
+        def sums(self, x: Tensor, t: Any, part: Part) -> Tensor: ...
+
+        def keep_(self, x: Tensor, part: Part) -> None: ...
+
+        def gradient_(self, x: Tensor, t: Any, part: Any, g: Tensor) -> Tensor: ...
+
+
 class Kept(NamedTuple):
     """What the forward leaves to ``gradient_``: x (N, C, P), true (N, P) or None, part of inputs that are one block."""
 
-    way: object
+    way: Way
     x: Tensor
     true: Tensor | None
     part: Part | None
 
 
-def forward(pred, target, weight, activation, flavour, keep=False):
+def forward(
+    pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str, keep: bool = False
+) -> tuple[Tensor, Kept | None]:
     """(3, N, C) tp, fp, fn in float64, and with ``keep`` what ``gradient_`` takes, else None."""
     n, c, p = pred.shape
     way, dtype = way_of(target, activation, c, flavour), work_dtype(pred.dtype)
@@ -55,16 +80,16 @@ def forward(pred, target, weight, activation, flavour, keep=False):
     for place in blocks(n, c, p):
         inputs = pred[place], target[place], weight if weight is None else weight[place]
         part = labels(way, *inputs[1:], c, dtype)
-        x, t = way.probabilities(inputs[0].to(dtype), part, kept[place] if keep else None)
+        x, t = way.probabilities(inputs[0].to(dtype), part, kept[place] if kept is not None else None)
         sums[:, place[0]] += finite_sums(way, x, t, part) if sound(*inputs, activation) else torch.nan
         if keep:
             way.keep_(x, part)
         if true is not None:
             true[place] = t
-    return sums, Kept(way, kept, true, None) if keep else None
+    return sums, Kept(way, kept, true, None) if kept is not None else None
 
 
-def gradient_(kept, target, weight, grad):
+def gradient_(kept: Kept, target: Tensor, weight: Tensor | None, grad: Tensor) -> Tensor:
     """d loss / d pred in the memory of kept.x; grad (3, N, C) is d loss / d (tp, fp, fn)."""
     way, x, t, part = kept
     n, c, p = x.shape
@@ -78,7 +103,9 @@ def gradient_(kept, target, weight, grad):
     return x
 
 
-def gradient(pred, target, weight, grad, activation, flavour):
+def gradient(
+    pred: Tensor, target: Tensor, weight: Tensor | None, grad: Tensor, activation: str, flavour: str
+) -> Tensor:
     """d loss / d pred in pred's dtype, from probabilities that are computed again."""
     n, c, p = pred.shape
     way, dtype = way_of(target, activation, c, flavour), work_dtype(pred.dtype)
@@ -91,24 +118,24 @@ def gradient(pred, target, weight, grad, activation, flavour):
     return result
 
 
-def work_dtype(dtype):
+def work_dtype(dtype: torch.dtype) -> torch.dtype:
     """What probabilities are computed in: the wider of float32 and ``dtype``."""
     return torch.promote_types(dtype, torch.float32)
 
 
-def way_of(target, activation, c, flavour):
+def way_of(target: Tensor, activation: str, c: int, flavour: str) -> Way:
     """How blocks of these inputs are treated."""
     if target.dim() == 2 and activation == 'softmax' and flavour in ('product', 'exact'):
         return (TwoClasses if c == 2 else FewClasses if c <= FEW else ManyClasses)(flavour)
     return Dense(activation, flavour)
 
 
-def block_size():
+def block_size() -> int:
     """Numbers of a block: what the caches of all threads hold a few of."""
     return SHARE * max(2, torch.get_num_threads())
 
 
-def blocks(n, c, p):
+def blocks(n: int, c: int, p: int) -> Iterator[tuple[slice, EllipsisType, slice]]:
     """Places [images, ..., pixels]: several whole images, or a part of one."""
     size = block_size()
     images, pixels = max(1, size // max(1, c * p)), max(1, size // c)
@@ -117,7 +144,7 @@ def blocks(n, c, p):
             yield slice(i, i + images), ..., slice(a, a + pixels)
 
 
-def labels(way, target, weight, c, dtype):
+def labels(way: Way, target: Tensor, weight: Tensor | None, c: int, dtype: torch.dtype) -> Part:
     """The ``Part`` of a block."""
     mask = None
     if weight is not None and weight.dtype == torch.bool:
@@ -127,19 +154,19 @@ def labels(way, target, weight, c, dtype):
     return Part(way.labels(target, mask, c, dtype), mask, weight)
 
 
-def sound(pred, target, weight, activation):
+def sound(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str) -> bool:
     """Whether a block holds what it should; softmax of more than two classes shows by itself if it does not."""
     if target.dim() == 3 and not values.are_sound(target, weight, pred.shape[1]):
         return False
     return (activation == 'softmax' and pred.shape[1] != 2) or values.is_sound(pred, weight, activation)
 
 
-def not_a_number(n, c):
+def not_a_number(n: int, c: int) -> Tensor:
     """Statistics of what is not sound."""
     return torch.full((3, n, c), torch.nan, dtype=torch.float64)
 
 
-def finite_sums(way, x, t, part):
+def finite_sums(way: Way, x: Tensor, t: Tensor | None, part: Part) -> Tensor:
     """The block's sums, in which absent pixels have no part even where they are not finite."""
     sums = way.sums(x, t, part)
     if part.mask is None or finite(sums):
@@ -150,7 +177,7 @@ def finite_sums(way, x, t, part):
     return way.sums(x, t, part)
 
 
-def zero_absent_(x, part):
+def zero_absent_(x: Tensor, part: Part | None) -> Tensor:
     """x (n, p) or (n, C, p), in which 0 is written over what stands at absent pixels if any of it is not finite."""
     if part is not None and part.mask is not None and not finite(x):
         absent = part.mask == 0
@@ -158,5 +185,5 @@ def zero_absent_(x, part):
     return x
 
 
-def finite(x):
+def finite(x: Tensor) -> bool:
     return math.isfinite(x.sum().item())

@@ -1,8 +1,16 @@
 """A block of the overlap statistics for any labels and activation, with a probability for every class and pixel."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
+from torch import Tensor
 
 from mmseg_plugin.kernels.overlap.sums import from_the_others_, one_hot, softmax, softmax_gradient_
+
+if TYPE_CHECKING:
+    from mmseg_plugin.kernels.overlap.cpu import Part
 
 
 class Dense:
@@ -13,17 +21,17 @@ class Dense:
 
     takes_out, needs_labels = False, True
 
-    def __init__(self, activation, flavour):
+    def __init__(self, activation: str, flavour: str) -> None:
         self.softmax, self.sigmoid = activation == 'softmax', activation == 'sigmoid'
         self.flavour, self.exact = flavour, flavour == 'exact'
 
-    def labels(self, target, mask, c, dtype):
+    def labels(self, target: Tensor, mask: Tensor | None, c: int, dtype: torch.dtype) -> Tensor:
         if target.dim() == 2:
             return one_hot(target, mask, c, dtype)
         y = target.to(dtype)
         return y if mask is None else y * mask.to(dtype)[:, None]
 
-    def probabilities(self, z, part, out):
+    def probabilities(self, z: Tensor, part: Part, out: Tensor | None) -> tuple[Tensor, Tensor | None]:
         masked = self.softmax and z.shape[1] != 2
         if masked:
             x = softmax(z, out, part.mask)
@@ -36,7 +44,7 @@ class Dense:
         x = x if masked or part.mask is None else x.mul_(part.mask.to(x.dtype)[:, None])
         return x, torch.sigmoid(-z) if self.sigmoid and self.exact else None
 
-    def sums(self, x, t, part):
+    def sums(self, x: Tensor, t: Tensor | None, part: Part) -> Tensor:
         """fp and fn are sums of differences, so that few wrong pixels among many survive in float32."""
         y, w = part.y, part.weight
         if self.flavour == 'errors':
@@ -50,7 +58,7 @@ class Dense:
             return sums_of(w, both, x * x - both, y * y - both)
         return sums_of(w, both, x - both, torch.sub(y, both))
 
-    def complement(self, x):
+    def complement(self, x: Tensor) -> Tensor:
         """1 - x, accurate where it is small."""
         if not self.softmax:
             return 1 - x
@@ -60,10 +68,10 @@ class Dense:
         rest = (x - x * high).sum(1, keepdim=True)
         return torch.lerp(1 - x, rest, high)
 
-    def keep_(self, x, part):
+    def keep_(self, x: Tensor, part: Part) -> None:
         pass
 
-    def gradient_(self, x, t, part, g):
+    def gradient_(self, x: Tensor, t: Tensor | None, part: Part, g: Tensor) -> Tensor:
         slope = self.slope(x, part.y, *g[:, :, :, None])
         if part.weight is not None:
             slope.mul_(part.weight[:, None])
@@ -77,7 +85,7 @@ class Dense:
             return x.mul_(1 - x if t is None else t).mul_(slope)
         return x.copy_(slope if part.mask is None else slope.mul_(part.mask.to(x.dtype)[:, None]))
 
-    def slope(self, x, y, tp, fp, fn):
+    def slope(self, x: Tensor, y: Tensor, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         """d loss / d x in new memory; d min(p, y) / dp is 1, 1/2 or 0."""
         if self.flavour == 'errors':
             return torch.addcmul(fp, y, tp - fp).mul_(x - y).mul_(2)
@@ -89,7 +97,7 @@ class Dense:
         return torch.addcmul(fp, y, difference)
 
 
-def two_classes(z, out, exact):
+def two_classes(z: Tensor, out: Tensor | None, exact: bool) -> Tensor:
     """Softmax; without ``exact`` the first class's is 1 - p, whose error counts beside 1."""
     x = torch.empty_like(z) if out is None else out
     first, second = x.unbind(1)
@@ -102,7 +110,7 @@ def two_classes(z, out, exact):
     return x
 
 
-def two_classes_gradient_(x, slope):
+def two_classes_gradient_(x: Tensor, slope: Tensor) -> Tensor:
     """``softmax_gradient_`` of two classes, in which nothing cancels."""
     first, second = x.unbind(1)
     second.mul_(first).mul_(slope[:, 1].sub_(slope[:, 0]))
@@ -110,11 +118,11 @@ def two_classes_gradient_(x, slope):
     return x
 
 
-def above_half(x):
+def above_half(x: Tensor) -> Tensor:
     """1 where a class's probability exceeds 1/2, which at most one of a pixel does, else 0."""
     return torch.gt(x, 0.5, out=torch.empty_like(x))
 
 
-def sums_of(w, *terms):
+def sums_of(w: Tensor | None, *terms: Tensor) -> Tensor:
     """(3, n, C) sums over pixels."""
     return torch.stack([(x if w is None else x * w[:, None]).sum(2) for x in terms]).double()

@@ -3,6 +3,8 @@
 When it runs: ``choice``.
 """
 
+from typing import Any, NoReturn
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ ONCE = f'the gradient of fused overlap statistics cannot be taken twice, the fir
 FIRST_ORDER = f'the gradient of fused overlap statistics cannot be differentiated again: {PLAIN}'
 
 
-def fused_overlap(pred, target, weight, activation, flavour):
+def fused_overlap(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor | None:
     """(3, N, C) tp, fp, fn in float64, with a gradient for pred; None where PyTorch's own operators are to be used.
 
     pred (N, C, P) logits, or probabilities with activation 'none'; target class ids (N, P) or soft labels (N, C, P);
@@ -42,20 +44,21 @@ class OverwritesProbabilities(torch.autograd.Function):
     """``overlap`` in one logits' memory: the probabilities of the forward are turned into the gradient in place."""
 
     @staticmethod
-    def forward(ctx, pred, target, weight, activation, flavour):
+    def forward(ctx: Any, pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
         statistics, ctx.kept = cpu.forward(pred, target, weight, activation, flavour, keep=True)
         ctx.save_for_backward(target, weight)
         return statistics
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(FIRST_ORDER)
         if ctx.kept is None:
             raise RuntimeError(ONCE)
         kept, ctx.kept = ctx.kept, None
         with torch.autocast('cpu', enabled=False):
-            gradient = cpu.gradient_(kept, *ctx.saved_tensors, grad)
+            target, weight = ctx.saved_tensors
+            gradient = cpu.gradient_(kept, target, weight, grad)
         return gradient, None, None, None, None
 
 
@@ -80,21 +83,21 @@ if HAS_OPERATORS:
             return triton_launch.backward(pred, target, weight, grad, activation, flavour)
 
     @overlap.register_fake
-    def _(pred, target, weight, activation, flavour):
+    def _(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
         return pred.new_empty((3, *pred.shape[:2]), dtype=torch.float64)
 
     @overlap_gradient.register_fake
-    def _(pred, target, weight, grad, activation, flavour):
+    def _(pred: Tensor, target: Tensor, weight: Tensor | None, grad: Tensor, activation: str, flavour: str) -> Tensor:
         return torch.empty_like(pred)
 
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         pred, target, weight, *ctx.call = inputs
         ctx.save_for_backward(pred, target, weight)
 
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return overlap_gradient(*ctx.saved_tensors, grad, *ctx.call), None, None, None, None
 
-    def refuse(ctx, grad):
+    def refuse(ctx: Any, grad: Tensor) -> NoReturn:
         raise RuntimeError(FIRST_ORDER)
 
     overlap.register_autograd(backward, setup_context=setup_context)

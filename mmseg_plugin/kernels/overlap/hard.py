@@ -4,9 +4,17 @@ x (n, C, p) is what stands in the probabilities' memory, y the labels, g (3, n, 
 those of the probabilities on and off the true class, so fn needs no 1 - p and both flavours have the same.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
+from torch import Tensor
 
 from mmseg_plugin.kernels.overlap.sums import from_the_others_, one_hot, products, softmax, softmax_gradient_
+
+if TYPE_CHECKING:
+    from mmseg_plugin.kernels.overlap.cpu import Part
 
 
 class TwoClasses:
@@ -14,13 +22,13 @@ class TwoClasses:
 
     takes_out = needs_labels = False
 
-    def __init__(self, flavour):
+    def __init__(self, flavour: str) -> None:
         self.exact = flavour == 'exact'
 
-    def labels(self, target, mask, c, dtype):
+    def labels(self, target: Tensor, mask: Tensor | None, c: int, dtype: torch.dtype) -> Tensor:
         return one_hot(target, mask, c, dtype)
 
-    def probabilities(self, z, part, out):
+    def probabilities(self, z: Tensor, part: Part, out: Tensor | None) -> tuple[Tensor, Tensor | None]:
         x = torch.empty_like(z) if out is None else out
         wrong, true = x.unbind(1)
         torch.sub(z[:, 0], z[:, 1], out=wrong).mul_(part.y[:, 1] - part.y[:, 0])
@@ -31,17 +39,17 @@ class TwoClasses:
             torch.sub(x.new_ones(()), wrong.sigmoid_(), out=true)
         return x, None
 
-    def sums(self, x, t, part):
+    def sums(self, x: Tensor, t: Tensor | None, part: Part) -> Tensor:
         y = part.y if part.weight is None else part.y * part.weight[:, None]
         fn, tp = products(y, x).unbind(2)
         return torch.stack([tp, fn.flip(1), fn])
 
-    def keep_(self, x, part):
+    def keep_(self, x: Tensor, part: Part) -> None:
         slope = x[:, 0] * x[:, 1]
         slope = slope if part.weight is None else slope.mul_(part.weight)
         torch.mul(part.y, slope[:, None], out=x)
 
-    def gradient_(self, x, t, part, g):
+    def gradient_(self, x: Tensor, t: Tensor | None, part: Part, g: Tensor) -> Tensor:
         a = (g[0] - g[2] - g[1].flip(1))[:, :, None]
         x[:, 1].mul_(a[:, 1]).addcmul_(x[:, 0], a[:, 0], value=-1)
         torch.neg(x[:, 1], out=x[:, 0])
@@ -53,25 +61,25 @@ class FewClasses:
 
     takes_out, needs_labels = False, True
 
-    def __init__(self, flavour):
+    def __init__(self, flavour: str) -> None:
         self.exact = flavour == 'exact'
 
-    def labels(self, target, mask, c, dtype):
+    def labels(self, target: Tensor, mask: Tensor | None, c: int, dtype: torch.dtype) -> Tensor:
         return one_hot(target, mask, c, dtype)
 
-    def probabilities(self, z, part, out):
+    def probabilities(self, z: Tensor, part: Part, out: Tensor | None) -> tuple[Tensor, Tensor | None]:
         return softmax(z, out), None
 
-    def sums(self, x, t, part):
+    def sums(self, x: Tensor, t: Tensor | None, part: Part) -> Tensor:
         table = products(part.y if part.weight is None else part.y * part.weight[:, None], x)
         tp = table.diagonal(dim1=1, dim2=2).clone()
         table.diagonal(dim1=1, dim2=2).zero_()
         return torch.stack([tp, table.sum(1), table.sum(2)])
 
-    def keep_(self, x, part):
+    def keep_(self, x: Tensor, part: Part) -> None:
         pass
 
-    def gradient_(self, x, t, part, g):
+    def gradient_(self, x: Tensor, t: Tensor | None, part: Part, g: Tensor) -> Tensor:
         """Where p of the true class is near 1, ``exact`` takes its part from the others': together they are 0."""
         slopes = g[1][:, :, None] + torch.diag_embed(g[0] - g[1] - g[2])
         slope = torch.bmm(slopes.expand(len(x), -1, -1), part.y)
@@ -84,19 +92,19 @@ class ManyClasses:
 
     takes_out = needs_labels = True
 
-    def __init__(self, flavour):
+    def __init__(self, flavour: str) -> None:
         pass
 
-    def labels(self, target, mask, c, dtype):
+    def labels(self, target: Tensor, mask: Tensor | None, c: int, dtype: torch.dtype) -> Tensor:
         return target.long().clamp(0, c - 1)  # a pixel of no class does not count, or makes the sums NaN
 
-    def probabilities(self, z, part, out):
+    def probabilities(self, z: Tensor, part: Part, out: Tensor | None) -> tuple[Tensor, Tensor | None]:
         x = softmax(z, out, part.mask)
         t = x.gather(1, part.y[:, None])
         x.scatter_(1, part.y[:, None], 0)
         return x, t[:, 0]
 
-    def sums(self, x, t, part):
+    def sums(self, x: Tensor, t: Tensor, part: Part) -> Tensor:
         n, c, _ = x.shape
         y, wrong, fp = part.y, x.sum(1), x
         if part.weight is not None:
@@ -105,10 +113,10 @@ class ManyClasses:
         tp, fn = (torch.bincount(cell, v.flatten(), n * c).reshape(n, c) for v in (t, wrong))
         return torch.stack([tp, fp.sum(2).double(), fn])
 
-    def keep_(self, x, part):
+    def keep_(self, x: Tensor, part: Part) -> None:
         pass
 
-    def gradient_(self, x, t, part, g):
+    def gradient_(self, x: Tensor, t: Tensor, part: Part, g: Tensor) -> Tensor:
         """dz_c = p_c (a_c - s) and dz_y = p_y (b_y q - r); r, q: sums of a p and of p off the true class, s = r + p_y b_y."""
         y, a, b = part.y, g[1], g[0] - g[2]
         r, q = torch.matmul(torch.stack([a, torch.ones_like(a)], 1), x).unbind(1)

@@ -7,6 +7,9 @@ what a pixel's classes have in common to small tensors first. REAL is the dtype 
 else float32.
 """
 
+# mypy: ignore-errors
+# Triton compiles these functions, in which a tuple grows in a loop and annotations say what is a constant
+
 import triton
 import triton.language as tl
 

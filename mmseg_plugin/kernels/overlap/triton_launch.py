@@ -12,9 +12,11 @@ after one warning.
 import importlib.util
 import os
 import warnings
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from mmseg_plugin.values import with_faults
 
@@ -26,8 +28,11 @@ CHUNK, CHUNKS = 128, 8  # so many classes fit; softmax over more reads the logit
 HELD = 40  # logits of a thread at most, so that they and their three sums are in registers
 PROGRAMS = 4096  # warps to start: several times what a GPU holds at once, and few partial sums
 
-refusals = []  # why the kernels are not used any more
-tried = set()  # kinds of input for which they agreed with PyTorch's operators
+refusals: list[str] = []  # why the kernels are not used any more
+tried: set[tuple[Any, ...]] = set()  # kinds of input for which they agreed with PyTorch's operators
+
+Operands = tuple[Tensor, Tensor, Tensor]  # pred, target, weight
+Launch = tuple[str, int, tuple[Any, ...], dict[str, Any]]  # kernel, programs, arguments, constants
 
 
 class Plan(NamedTuple):
@@ -49,7 +54,7 @@ class Plan(NamedTuple):
     warps: int
 
 
-def plan(shape, softmax, in_line=True):
+def plan(shape: Sequence[int], softmax: bool, in_line: bool = True) -> Plan:
     """The ``Plan`` of logits of ``shape`` (N, C, P); in_line: whether four pixels are one read.
 
     Up to 8 tiles of classes, so that few lanes hold classes that do not exist: 19 are 5 tiles of 4, 150 are 5 of 32.
@@ -69,23 +74,23 @@ def plan(shape, softmax, in_line=True):
     return Plan(softmax and tiles == 1, chunks, chunk, pixels, fold, tiles, rows, -(-rows // steps), steps, warps)
 
 
-def power_of_2(x):
+def power_of_2(x: int) -> int:
     """The smallest power of 2 that is at least x."""
     return 1 << (x - 1).bit_length()
 
 
-def power_below(x):
+def power_below(x: int) -> int:
     """The largest power of 2 that is at most x; 0 for 0."""
     return 1 << x.bit_length() >> 1
 
 
-def available(pred, flavour='product'):
+def available(pred: Tensor, flavour: str = 'product') -> bool:
     """Whether Triton can take ``pred``: it is installed, knows the device and the dtype, and has not failed so far."""
     here = INSTALLED and not refusals and (pred.is_cuda or (INTERPRETED and pred.is_cpu))
     return here and pred.dtype in DTYPES and flavour in FLAVOURS
 
 
-def forward(pred, target, weight, activation, flavour):
+def forward(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
     """(3, N, C) tp, fp, fn in float64."""
     if not pred.numel():
         return pred.new_zeros((3, *pred.shape[:2]), dtype=torch.float64)
@@ -94,7 +99,9 @@ def forward(pred, target, weight, activation, flavour):
     return plain_forward(*call) if sums is None else sums
 
 
-def backward(pred, target, weight, grads, activation, flavour):
+def backward(
+    pred: Tensor, target: Tensor, weight: Tensor | None, grads: Tensor, activation: str, flavour: str
+) -> Tensor:
     """The gradient like ``pred`` from that of the statistics (3, N, C); 0 where the weight is 0."""
     if not pred.numel():
         return torch.empty_like(pred)
@@ -104,7 +111,7 @@ def backward(pred, target, weight, grads, activation, flavour):
     return plain_backward(*call) if gradient is None else gradient
 
 
-def trusted(pred, target, weight, activation, flavour):
+def trusted(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> bool:
     """Whether the kernels give what PyTorch's operators give, tried once on a small batch of each kind on a GPU."""
     kind = pred.device, pred.dtype, pred.shape[1], target.dim(), weight is None, activation, flavour
     if checks(pred) and kind not in tried and not refusals:
@@ -113,12 +120,20 @@ def trusted(pred, target, weight, activation, flavour):
     return not refusals
 
 
-def checks(pred):
+def checks(pred: Tensor) -> bool:
     """Whether the kernels for ``pred`` are compiled, and not interpreted."""
     return pred.is_cuda
 
 
-def try_kernels(device, dtype, classes, label_axes, unweighted, activation, flavour):
+def try_kernels(
+    device: torch.device,
+    dtype: torch.dtype,
+    classes: int,
+    label_axes: int,
+    unweighted: bool,
+    activation: str,
+    flavour: str,
+) -> None:
     """Refuses the kernels where they differ from PyTorch's operators in float64."""
     draw = torch.Generator().manual_seed(0)
     pred = torch.randn(2, classes, 80, generator=draw).mul_(3).to(dtype)
@@ -144,7 +159,7 @@ def try_kernels(device, dtype, classes, label_axes, unweighted, activation, flav
             return
 
 
-def kernel_forward(pred, target, weight, activation, flavour):
+def kernel_forward(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor | None:
     """``forward`` by Triton, or None where it refuses."""
     n, c, p = pred.shape
     how = planned(pred, activation)
@@ -156,7 +171,9 @@ def kernel_forward(pred, target, weight, activation, flavour):
     return partial.sum(0, dtype=torch.float64) if launched(pred, how, launches) else None
 
 
-def kernel_backward(pred, target, weight, grads, activation, flavour):
+def kernel_backward(
+    pred: Tensor, target: Tensor, weight: Tensor | None, grads: Tensor, activation: str, flavour: str
+) -> Tensor | None:
     """``backward`` by Triton, or None where it refuses; grads: float64, contiguous."""
     n, c, p = pred.shape
     out = torch.empty_like(pred)
@@ -174,22 +191,25 @@ def kernel_backward(pred, target, weight, grads, activation, flavour):
     return out if launched(pred, how, launches) else None
 
 
-def planned(pred, activation):
+def planned(pred: Tensor, activation: str) -> Plan:
     """The ``Plan`` of ``pred``."""
     return plan(
         pred.shape, activation == 'softmax', pred.stride(2) == 1 and pred.stride(1) % 16 == 0
     )  # 16: what Triton looks for
 
 
-def real(pred):
+def real(pred: Tensor) -> torch.dtype:
     """The dtype of the arithmetic."""
     return torch.promote_types(pred.dtype, torch.float32)
 
 
-def operands(pred, target, weight, how, activation, flavour):
+def operands(
+    pred: Tensor, target: Tensor, weight: Tensor | None, how: Plan, activation: str, flavour: str
+) -> tuple[Operands, tuple[int, ...], dict[str, Any]]:
     """(pred, target, weight) as the kernels read them, their strides, and what the kernels are compiled for."""
     hard, weighted = target.dim() == 2, weight is not None
-    target, weight = readable(target), readable(weight) if weighted else pred  # where none is read, any will do
+    target = readable(target)
+    weight = readable(weight) if weight is not None else pred  # where none is read, any will do
     classes = (target.stride(0), 0, target.stride(1)) if hard else target.stride()
     if flavour == 'exact' or (flavour == 'metric' and hard and activation != 'none'):
         flavour = 'product'  # the same, here or for labels 0 and 1
@@ -211,12 +231,12 @@ def operands(pred, target, weight, how, activation, flavour):
     return (pred, target, weight), strides, known
 
 
-def readable(x):
+def readable(x: Tensor) -> Tensor:
     """Booleans as bytes, which Triton can load."""
     return x.to(torch.uint8) if x.dtype == torch.bool else x
 
 
-def whole_pixels(how, given, activation, known):
+def whole_pixels(how: Plan, given: Operands, activation: str, known: dict[str, Any]) -> tuple[Tensor, list[Launch]]:
     """Memory for what all classes of a pixel share and the launch that fills it, where softmax needs that."""
     pred, _, weight = given
     if how.fit or activation != 'softmax':
@@ -228,7 +248,7 @@ def whole_pixels(how, given, activation, known):
     return common, [('normalise', n * how.rows, (pred, weight, common, c, p, how.rows, *strides), few)]
 
 
-def launched(pred, how, launches):
+def launched(pred: Tensor, how: Plan, launches: Sequence[Launch]) -> bool:
     """Whether all ``launches`` (kernel, programs, arguments, constants) went out; warns of the first that did not."""
     if refusals:
         return False
@@ -248,13 +268,15 @@ def launched(pred, how, launches):
     return True
 
 
-def refuse(reason):
+def refuse(reason: str) -> None:
     """Ends the use of the kernels in this process, with one warning."""
     refusals.append(reason)
     warnings.warn(f'no overlap kernels by Triton, plain PyTorch goes on: {reason}', stacklevel=3)
 
 
-def plain(pred, target, weight, activation, flavour):
+def plain(
+    pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str
+) -> tuple[Tensor, Tensor, Tensor]:
     """Probabilities and labels (N, C, P), 0 at ignored pixels, and the weight of each (N, 1, P)."""
     dtype = torch.float64 if flavour == 'exact' else real(pred)
     weight = with_faults(pred, target, weight, activation)[:, None].to(dtype)
@@ -266,7 +288,7 @@ def plain(pred, target, weight, activation, flavour):
     return p, torch.where(weight != 0, target.to(dtype), 0), weight
 
 
-def plain_forward(pred, target, weight, activation, flavour):
+def plain_forward(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
     """``forward`` in plain PyTorch; exact in float64."""
     p, y, w = plain(pred, target, weight, activation, flavour)
     if flavour == 'errors':
@@ -279,7 +301,9 @@ def plain_forward(pred, target, weight, activation, flavour):
     return torch.stack([(w * x).sum(2, dtype=torch.float64) for x in parts])
 
 
-def plain_backward(pred, target, weight, grads, activation, flavour):
+def plain_backward(
+    pred: Tensor, target: Tensor, weight: Tensor | None, grads: Tensor, activation: str, flavour: str
+) -> Tensor:
     """``backward`` in plain PyTorch."""
     p, y, w = plain(pred, target, weight, activation, flavour)
     tp, fp, fn = grads.to(p.dtype)[..., None]

@@ -4,6 +4,9 @@ Two ways to the same numbers, neither of which subtracts what is nearly equal. C
 is taken out, and 1 - p of it is the sum of the others. All else: 1 - p of the largest logit is the sum of the others.
 """
 
+# mypy: ignore-errors
+# Triton compiles these functions, in which a tuple grows in a loop and annotations say what is a constant
+
 import triton
 import triton.language as tl
 

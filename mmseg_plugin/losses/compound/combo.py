@@ -1,10 +1,14 @@
 """Combo: cross-entropy that weighs missed foreground, less the Dice score."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
+from torch import Tensor
 
 from mmseg_plugin.arithmetic import part, ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import mean_of_sums, parts_of_mean
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import product_overlap, score
 from mmseg_plugin.registry import register
@@ -22,16 +26,27 @@ class ComboLoss(Loss):
     spec_class = LOSSES['ComboLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, alpha=0.5, beta=0.5,
-        loss_name='loss_combo',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        loss_name: str = 'loss_combo',
+    ) -> None:
         super().__init__(locals())
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         return score(tp, fp, fn, 0.5, 0.5, self.spec.smooth)
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, y = self.spec, batch.target
         log_p, log_q = batch.log_both
         loss = -times_log(spec.beta * y, log_p) - times_log((1 - spec.beta) * (1 - y), log_q)
@@ -41,5 +56,6 @@ class ComboLoss(Loss):
         parts['ce'] = torch.stack([loss.sum(), mass.sum()])
 
         parts = sum_over_ranks(parts, spec.sync)
-        ce, dice = ratio(*parts['ce'], 0.0), mean_of_sums(spec, parts, self.cell_loss)
+        loss, mass = parts['ce']
+        ce, dice = ratio(loss, mass, 0.0), mean_of_sums(spec, parts, self.cell_loss)
         return (spec.loss_weight * (part(spec.alpha, ce) - (1 - spec.alpha) * dice)).to(batch.dtype)

@@ -1,12 +1,15 @@
 """Exponential logarithmic loss: Dice and cross-entropy, each the power of a logarithm."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import mean_of_sums, parts_of_mean
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import exact_overlap
 from mmseg_plugin.registry import register
@@ -24,28 +27,43 @@ class ExponentialLogarithmicLoss(Loss):
     spec_class = LOSSES['ExponentialLogarithmicLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, dice_weight=0.8, ce_weight=0.2,
-        gamma_dice=0.3, gamma_ce=0.3, clip=1e-7, class_weight='frequency', loss_name='loss_exponential_logarithmic',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        dice_weight: float = 0.8,
+        ce_weight: float = 0.2,
+        gamma_dice: float = 0.3,
+        gamma_ce: float = 0.3,
+        clip: float = 1e-7,
+        class_weight: str | Sequence[float] | None = 'frequency',
+        loss_name: str = 'loss_exponential_logarithmic',
+    ) -> None:
         super().__init__(locals())
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         """(-log Dice)^gamma from Dice where it is small and from 1 - Dice where that is."""
         clip, top, wrong = self.spec.clip, tp + self.spec.smooth, (fp + fn) / 2
         s, u = ratio(top, top + wrong), ratio(wrong, top + wrong, 0.0)
         log_s = torch.where(s < 0.5, s.clamp(min=clip).log(), torch.log1p(-u.clamp(clip, 0.5)))
         return (-log_s) ** self.spec.gamma_dice
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, y, c = self.spec, batch.target, batch.target.shape[1]
         log_p, log_q = batch.log_both
         sides = [(y, log_p)] if batch.softmax else [(1 - y, log_q), (y, log_p)]
         low, high = -math.log1p(-spec.clip), -math.log(spec.clip)
         loss = [batch.sum(share * (-log).clamp(low, high) ** spec.gamma_ce) for share, log in sides]
-        size = [batch.sum(share) for share, _ in sides]
+        sizes = [batch.sum(share) for share, _ in sides]
         parts = parts_of_mean(spec, batch, exact_overlap(batch), self.cell_loss)
-        parts['ce'], parts['size'] = torch.stack(loss).sum(1), torch.stack(size).sum(1)
+        parts['ce'], parts['size'] = torch.stack(loss).sum(1), torch.stack(sizes).sum(1)
         parts['mass'] = batch.sum(torch.ones_like(y[:, :1])).sum() * (1 if batch.softmax else c)
 
         parts = sum_over_ranks(parts, spec.sync)

@@ -1,12 +1,15 @@
 """Unified focal: focal cross-entropy and focal Tversky under one pair of parameters."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from mmseg_plugin.arithmetic import power, ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import CellSums, mean_of_sums, parts_of_mean
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES
@@ -24,13 +27,26 @@ class UnifiedFocalLoss(Loss):
     spec_class = LOSSES['UnifiedFocalLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        granularity='I', classes='all', presence_threshold=0.01, smooth=1e-7, weight=0.5, delta=0.6, gamma=0.5,
-        asymmetric=False, loss_name='loss_unified_focal',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        granularity: str | Mapping[str, float] = 'I',
+        classes: str | Sequence[int] = 'all',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-7,
+        weight: float = 0.5,
+        delta: float = 0.6,
+        gamma: float = 0.5,
+        asymmetric: bool = False,
+        loss_name: str = 'loss_unified_focal',
+    ) -> None:
         super().__init__(locals())
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, y, c = self.spec, batch.target, batch.target.shape[1]
         (log_p, log_q), (p, q) = batch.log_both, batch.prob_both
         if not batch.softmax:  # all backgrounds, then all foregrounds
@@ -41,7 +57,7 @@ class UnifiedFocalLoss(Loss):
         nll = -log_p.clamp(math.log(FLOOR), math.log1p(-FLOOR))
         p, q = p.clamp(FLOOR, 1 - FLOOR), q.clamp(FLOOR, 1 - FLOOR)
 
-        def cell_loss(tp, fp, fn):
+        def cell_loss(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
             wrong = spec.delta * fn + (1 - spec.delta) * fp
             return power(ratio(wrong, tp + wrong + spec.smooth, 0.0), tversky)
 
@@ -52,5 +68,6 @@ class UnifiedFocalLoss(Loss):
         parts['focal'] = torch.stack([focal.sum(), mass.sum()])
 
         parts = sum_over_ranks(parts, spec.sync)
-        focal, region = ratio(*parts['focal'], 0.0), mean_of_sums(cells, parts, cell_loss)
+        focal, mass = parts['focal']
+        focal, region = ratio(focal, mass, 0.0), mean_of_sums(cells, parts, cell_loss)
         return (spec.loss_weight * (spec.weight * focal + (1 - spec.weight) * region)).to(batch.dtype)

@@ -1,13 +1,17 @@
 """A weighted sum of losses on the same prediction."""
 
-from torch import nn
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
 
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import build, register
 from shared_spec import LOSSES
+from shared_spec.spec import LossSpec
 
 
-def named(part):
+def named(part: object) -> object:
     """A configuration with the name of a loss where MMEngine's Python configs have the class."""
     if isinstance(part, dict) and isinstance(part.get('type'), type) and issubclass(part['type'], Loss):
         return {**part, 'type': part['type'].__name__}
@@ -25,22 +29,41 @@ class WeightedSumLoss(Loss):
 
     spec_class = LOSSES['WeightedSumLoss']
 
-    def __init__(self, losses=None, *, weights=None, loss_weight=1.0, loss_name='loss_weighted_sum'):
+    def __init__(
+        self,
+        losses: Sequence[Loss | LossSpec | Mapping[str, Any]] | None = None,
+        *,
+        weights: Sequence[float] | None = None,
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_weighted_sum',
+    ) -> None:
         modules = (
             [part if isinstance(part, Loss) else None for part in losses] if isinstance(losses, list | tuple) else []
         )
-        if modules:
-            losses = [module.spec if module else named(part) for module, part in zip(modules, losses)]
-        super().__init__(dict(losses=losses, weights=weights, loss_weight=loss_weight, loss_name=loss_name))
+        given: Any = losses
+        if modules and losses:
+            given = [module.spec if module else named(part) for module, part in zip(modules, losses)]
+        super().__init__(dict(losses=given, weights=weights, loss_weight=loss_weight, loss_name=loss_name))
         modules = modules or [None] * len(self.spec.parts)
         self.parts = nn.ModuleList(module or build(part.to_mmseg()) for module, part in zip(modules, self.spec.parts))
 
-    def of_call(self, pred, target, weight, ignore_index, call, absent):
+    def of_call(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        ignore_index: int | None,
+        call: dict[str, Any],
+        absent: bool,
+    ) -> Tensor:
         """The weighted sum; every part receives the call's arguments as they are."""
         total = 0
         for share, part in zip(self.spec.shares, self.parts):
             if absent or share == 0:
-                total = total + part.of_call(pred, target, weight, ignore_index, dict(call), absent=True)
+                # nn.ModuleList knows them as modules alone
+                total = total + part.of_call(  # type: ignore[operator]
+                    pred, target, weight, ignore_index, dict(call), absent=True
+                )
             else:
                 total = total + share * part(pred, target, weight, ignore_index, **call)
         return self.spec.loss_weight * total

@@ -1,9 +1,13 @@
 """Cross-entropy with class weights of every kind, hard and soft labels, label smoothing."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from mmseg_plugin.arithmetic import ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import PixelLoss
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES, shapes
@@ -20,22 +24,33 @@ class WeightedCrossEntropyLoss(PixelLoss):
     spec_class = LOSSES['WeightedCrossEntropyLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, label_smoothing=0.0, reduction='mean', loss_name='loss_weighted_cross_entropy',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: str | Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        reduction: str = 'mean',
+        loss_name: str = 'loss_weighted_cross_entropy',
+    ) -> None:
         super().__init__(locals())
 
-    def compute(self, batch, reduction, avg_factor):
+    def compute(  # type: ignore[override]  # what reduction_of_call adds
+        self, batch: Batch, reduction: str, avg_factor: float | Tensor | None
+    ) -> Tensor:
         spec, y = self.spec, batch.target
         log_p, log_not_p = batch.log_prob
-        if y.shape[1] == 1 and spec.takes_two_weights:  # the two-channel softmax form of one channel
-            log_p, y = torch.cat([log_not_p, log_p], 1), torch.cat([1 - y, y], 1)
+        if y.shape[1] == 1 and spec.takes_two_weights:  # the two-channel softmax form of one channel, which has both
+            log_p, y = torch.cat([log_not_p, log_p], 1), torch.cat([1 - y, y], 1)  # type: ignore[list-item]
             log_not_p = None
         c, e = y.shape[1], spec.label_smoothing
         softmax = log_not_p is None
         smoothed = (1 - e) * y + e / (c if softmax else 2)
         positive = -times_log(smoothed, log_p)
-        negative = None if softmax else -times_log(1 - smoothed, log_not_p)
+        negative = None if log_not_p is None else -times_log(1 - smoothed, log_not_p)
         size, mass = batch.sum(y), batch.sum(torch.ones_like(y[:, :1]))
         if reduction == 'none':
             loss = self.pixel_map(batch, positive, negative, size, mass)
@@ -47,10 +62,11 @@ class WeightedCrossEntropyLoss(PixelLoss):
         parts = {'size': size.sum(0), 'mass': mass.sum(0)}
         if spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, softmax, batch.hard)
-            parts['loss'] = (weighted(w, batch.sum(positive)) + weighted(1 - w, batch.sum(negative))).sum(0)
+            of_negatives = batch.sum(negative)  # type: ignore[arg-type]  # weights refuses softmax
+            parts['loss'] = (weighted(w, batch.sum(positive)) + weighted(1 - w, of_negatives)).sum(0)
             w = torch.ones_like(size[0])
         else:
-            parts['loss'] = batch.sum(positive if softmax else positive + negative).sum(0)
+            parts['loss'] = batch.sum(positive if negative is None else positive + negative).sum(0)
         if avg_factor is None:
             parts = sum_over_ranks(parts, spec.sync)
         else:  # the caller's sum over ranks: each rank divides its own pixels
@@ -67,7 +83,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
                 total = self.divided(total, avg_factor, mass.sum())
         return (spec.loss_weight * total).to(batch.dtype)
 
-    def pixel_map(self, batch, positive, negative, size, mass):
+    def pixel_map(self, batch: Batch, positive: Tensor, negative: Tensor | None, size: Tensor, mass: Tensor) -> Tensor:
         """(N, *space) the unreduced loss."""
         if self.spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, negative is None, batch.hard)
@@ -82,12 +98,12 @@ class WeightedCrossEntropyLoss(PixelLoss):
             loss = (weighted(w, positive) + weighted(w_negative, negative)).mean(1)
         return (self.spec.loss_weight * batch.weight * loss).reshape(loss.shape[0], *batch.space)
 
-    def of_all_ranks(self, size, mass):
+    def of_all_ranks(self, size: Tensor, mass: Tensor) -> dict[str, Tensor]:
         """(C,) the size of each class and (1,) that of the batch, as class frequencies need them; else this rank's."""
         frequencies = self.spec.class_weight == 'inverse_frequency'
         return sum_over_ranks({'size': size.sum(0), 'mass': mass.sum(0)}, self.spec.sync and frequencies)
 
-    def weights(self, size, mass, softmax, hard):
+    def weights(self, size: Tensor, mass: Tensor, softmax: bool, hard: bool) -> tuple[Tensor, bool]:
         """The weight of each class, (C,) or (N, C) for balanced, and whether the weights join the denominator."""
         spec, c = self.spec, size.shape[-1]
         name = type(spec).__name__
@@ -103,6 +119,6 @@ class WeightedCrossEntropyLoss(PixelLoss):
         return size.new_tensor(spec.class_weight), hard and softmax
 
 
-def weighted(w, loss):
+def weighted(w: Tensor, loss: Tensor) -> Tensor:
     """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
     return torch.where(w == 0, 0, w * loss)

@@ -1,6 +1,12 @@
 """Focal Tversky: the Tversky loss of each cell to the power 1/gamma."""
 
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
 from mmseg_plugin.arithmetic import power, ratio
+from mmseg_plugin.granularity import CellSums
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.overlap import exact_overlap
 from mmseg_plugin.registry import register
@@ -18,15 +24,28 @@ class FocalTverskyLoss(RegionLoss):
     spec_class = LOSSES['FocalTverskyLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, alpha=0.3, beta=0.7,
-        gamma=4 / 3, loss_name='loss_focal_tversky',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        alpha: float = 0.3,
+        beta: float = 0.7,
+        gamma: float = 4 / 3,
+        loss_name: str = 'loss_focal_tversky',
+    ) -> None:
         super().__init__(locals())
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         return exact_overlap(batch)
 
-    def cell_loss(self, tp, fp, fn):
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         wrong = self.spec.alpha * fp + self.spec.beta * fn
         return power(ratio(wrong, tp + wrong + self.spec.smooth, 0.0), 1 / self.spec.gamma)

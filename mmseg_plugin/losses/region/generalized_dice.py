@@ -1,9 +1,13 @@
 """Generalized Dice with weights that absent classes do not blow up and the image's size does not change."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
+from torch import Tensor
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import metric_overlap, product_overlap
 from mmseg_plugin.registry import register
@@ -23,13 +27,25 @@ class GeneralizedDiceLoss(Loss):
     spec_class = LOSSES['GeneralizedDiceLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0, smooth=1e-3,
-        granularity='D', classes='all', presence_threshold=0.01, weighting='square', absent='max', overlap='product',
-        loss_name='loss_generalized_dice',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        smooth: float = 1e-3,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'all',
+        presence_threshold: float = 0.01,
+        weighting: str = 'square',
+        absent: str = 'max',
+        overlap: str = 'product',
+        loss_name: str = 'loss_generalized_dice',
+    ) -> None:
         super().__init__(locals())
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, c = self.spec, batch.channels
         chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
         sums, size = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
@@ -40,18 +56,20 @@ class GeneralizedDiceLoss(Loss):
             parts['D'] = torch.cat([sums.sum(1), present.sum(0, keepdim=True)])
         if 'I' in levels:
             w = batch.image_weight.to(sums.dtype) * batch.has_pixel
-            parts['I'] = torch.stack([(w * self.ratio_loss(*sums, present)).sum(), w.sum()])
+            tp, fp, fn = sums
+            parts['I'] = torch.stack([(w * self.ratio_loss(tp, fp, fn, present)).sum(), w.sum()])
 
         parts = sum_over_ranks(parts, spec.sync)
-        result = 0
+        result: Tensor | int = 0
         if 'D' in levels:
             tp, fp, fn, counts = parts['D']
             result = result + levels['D'] * self.ratio_loss(tp, fp, fn, counts > 0)
         if 'I' in levels:
-            result = result + levels['I'] * ratio(*parts['I'], 0.0)
+            total, images = parts['I']
+            result = result + levels['I'] * ratio(total, images, 0.0)
         return (spec.loss_weight * result).to(batch.dtype)
 
-    def ratio_loss(self, tp, fp, fn, present):
+    def ratio_loss(self, tp: Tensor, fp: Tensor, fn: Tensor, present: Tensor) -> Tensor:
         """1 - the weighted ratio over the last axis; 0 where no class is present."""
         size = (tp + fn).detach()
         smallest = torch.where(present, size, torch.inf).amin(-1, keepdim=True)

@@ -1,10 +1,14 @@
 """Generalized Wasserstein Dice: mistakes cost the distance between the classes that they mix up."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES
@@ -21,13 +25,22 @@ class GeneralizedWassersteinDiceLoss(Loss):
     spec_class = LOSSES['GeneralizedWassersteinDiceLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        distance_matrix=None, weighting='default', background=0, smooth=2.0**-52,
-        loss_name='loss_generalized_wasserstein_dice',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        distance_matrix: Sequence[Sequence[float]] | None = None,
+        weighting: str = 'default',
+        background: int = 0,
+        smooth: float = 2.0**-52,
+        loss_name: str = 'loss_generalized_wasserstein_dice',
+    ) -> None:
         super().__init__(locals())
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, p, y = self.spec, batch.prob, batch.target
         costs = p.new_tensor(spec.costs(p.shape[1]))
         if p.shape[1] == 1:
@@ -43,5 +56,5 @@ class GeneralizedWassersteinDiceLoss(Loss):
             wrong = (alpha * wrong).sum(1)
         loss = ratio(wrong, 2 * (alpha * right).sum(1) + wrong + spec.smooth, 0.0)
 
-        parts = sum_over_ranks({'mean': image_sums(batch, loss)}, spec.sync)
-        return (spec.loss_weight * ratio(*parts['mean'], 0.0)).to(batch.dtype)
+        total, images = sum_over_ranks({'mean': image_sums(batch, loss)}, spec.sync)['mean']
+        return (spec.loss_weight * ratio(total, images, 0.0)).to(batch.dtype)

@@ -1,5 +1,11 @@
 """The JDT losses: Jaccard metric, Dice semimetric, compatible Tversky."""
 
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from mmseg_plugin.granularity import CellSums
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.overlap import metric_overlap, score
 from mmseg_plugin.registry import register
@@ -10,11 +16,12 @@ from shared_spec.losses.region.jdt import TINY
 class JDT(RegionLoss):
     """What the three share."""
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         return metric_overlap(batch, self.spec.norm)
 
-    def cell_loss(self, tp, fp, fn):
-        s = score(tp, fp, fn, *self.spec.tversky_weights, self.spec.smooth)
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+        alpha, beta = self.spec.tversky_weights
+        s = score(tp, fp, fn, alpha, beta, self.spec.smooth)
         loss = -s.clamp(min=TINY).log() if self.spec.log_loss else 1 - s
         return loss if self.spec.gamma == 1 else loss.clamp(min=0) ** self.spec.gamma
 
@@ -30,10 +37,23 @@ class JaccardMetricLoss(JDT):
     spec_class = LOSSES['JaccardMetricLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        log_loss=False, gamma=1.0, loss_name='loss_jaccard_metric',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        log_loss: bool = False,
+        gamma: float = 1.0,
+        loss_name: str = 'loss_jaccard_metric',
+    ) -> None:
         super().__init__(locals())
 
 
@@ -48,10 +68,23 @@ class DiceSemimetricLoss(JDT):
     spec_class = LOSSES['DiceSemimetricLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        log_loss=False, gamma=1.0, loss_name='loss_dice_semimetric',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        log_loss: bool = False,
+        gamma: float = 1.0,
+        loss_name: str = 'loss_dice_semimetric',
+    ) -> None:
         super().__init__(locals())
 
 
@@ -66,8 +99,23 @@ class CompatibleTverskyLoss(JDT):
     spec_class = LOSSES['CompatibleTverskyLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        log_loss=False, gamma=1.0, alpha=0.5, beta=0.5, loss_name='loss_compatible_tversky',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        log_loss: bool = False,
+        gamma: float = 1.0,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        loss_name: str = 'loss_compatible_tversky',
+    ) -> None:
         super().__init__(locals())

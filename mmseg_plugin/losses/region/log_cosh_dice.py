@@ -1,6 +1,9 @@
 """Log-cosh Dice: a Dice loss with a bounded, smooth slope."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
+from torch import Tensor
 
 from mmseg_plugin.losses.region.soft_overlap import SoftOverlap
 from mmseg_plugin.registry import register
@@ -18,11 +21,22 @@ class LogCoshDiceLoss(SoftOverlap):
     spec_class = LOSSES['LogCoshDiceLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        loss_name='loss_log_cosh_dice',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        loss_name: str = 'loss_log_cosh_dice',
+    ) -> None:
         super().__init__(locals())
 
-    def after_mean(self, mean):
+    def after_mean(self, mean: Tensor) -> Tensor:
         return torch.log1p(2 * torch.sinh(torch.as_tensor(mean) / 2) ** 2)

@@ -1,10 +1,15 @@
 """The Lovasz losses: Lovasz softmax on probabilities, Lovasz hinge on logits."""
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import torch
+from torch import Tensor
 
 from mmseg_plugin.arithmetic import accumulator
 from mmseg_plugin.distributed import place, sum_over_ranks
 from mmseg_plugin.granularity import CellSums, counted, mean_of_sums
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.lovasz.extension import Ranks, lovasz_sums, pixels_of_classes
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.registry import register
@@ -14,12 +19,14 @@ from shared_spec import LOSSES, shapes
 class Lovasz(RegionLoss):
     """What the two share: the sums of an (image, class) cell, whose means are those of the other region losses."""
 
-    def compute(self, batch):
+    hinge: ClassVar[bool]
+
+    def compute(self, batch: Batch) -> Tensor:
         if self.spec.per_image:
             return super().compute(batch)
         return (self.spec.loss_weight * self.of_all_pixels(batch)).to(batch.dtype)
 
-    def of_all_pixels(self, batch):
+    def of_all_pixels(self, batch: Batch) -> Tensor:
         """A scalar: the pixels of all ranks sorted together. Ranks exchange counts, then errors, block by block."""
         spec, own, dtype = self.spec, batch.weight.numel(), accumulator(batch.weight)
         shapes.check_class_weight(type(spec).__name__, spec.class_weight, (batch.channels,))
@@ -31,17 +38,17 @@ class Lovasz(RegionLoss):
         parts['D'] = self.sums(batch, Ranks(sizes, rank))
         return mean_of_sums(spec, parts, self.cell_loss, spec.class_weight)
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         sums = self.sums(batch, Ranks([batch.weight.shape[1]]))
         return CellSums(sums[None], pixels_of_classes(batch))
 
-    def sums(self, batch, ranks):
+    def sums(self, batch: Batch, ranks: Ranks) -> Tensor:
         """(G, C) of the images, or of the one group of all pixels."""
         classes = shapes.chosen(type(self.spec).__name__, self.spec.classes, batch.channels)
         sums = lovasz_sums(batch, self.hinge, self.spec, classes, ranks)
         return sums.to(accumulator(sums))
 
-    def cell_loss(self, sums):
+    def cell_loss(self, sums: Tensor) -> Tensor:
         return sums
 
 
@@ -59,9 +66,18 @@ class LovaszSoftmaxLoss(Lovasz):
     hinge = False
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, per_image=False, classes='auto', loss_name='loss_lovasz_softmax',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        per_image: bool = False,
+        classes: str | Sequence[int] = 'auto',
+        loss_name: str = 'loss_lovasz_softmax',
+    ) -> None:
         super().__init__(locals())
 
 
@@ -78,7 +94,13 @@ class LovaszHingeLoss(Lovasz):
     hinge = True
 
     def __init__(
-        self, *, from_logits=True, ignore_index=None, sync=True, loss_weight=1.0, per_image=True,
-        loss_name='loss_lovasz_hinge',
-    ):  # fmt: skip
+        self,
+        *,
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        per_image: bool = True,
+        loss_name: str = 'loss_lovasz_hinge',
+    ) -> None:
         super().__init__(locals())

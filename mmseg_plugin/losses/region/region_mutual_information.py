@@ -1,11 +1,15 @@
 """Region mutual information: pixels are compared together with their neighbours, beside a cross-entropy."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from mmseg_plugin.arithmetic import accumulator, part, ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES
@@ -23,12 +27,22 @@ class RegionMutualInformationLoss(Loss):
     spec_class = LOSSES['RegionMutualInformationLoss']
 
     def __init__(
-        self, *, from_logits=True, ignore_index=None, sync=True, loss_weight=1.0, radius=3, pool='max', pool_size=3,
-        ce_weight=0.5, ce='sigmoid', loss_name='loss_region_mutual_information',
-    ):  # fmt: skip
+        self,
+        *,
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        radius: int = 3,
+        pool: str = 'max',
+        pool_size: int = 3,
+        ce_weight: float = 0.5,
+        ce: str = 'sigmoid',
+        loss_name: str = 'loss_region_mutual_information',
+    ) -> None:
         super().__init__(locals())
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, y = self.spec, batch.target
         log_p, log_q = batch.log_prob
         bce = -times_log(y, log_p) if log_q is None else -(times_log(y, log_p) + times_log(1 - y, log_q))
@@ -41,11 +55,11 @@ class RegionMutualInformationLoss(Loss):
         parts = {'ce': torch.stack([ce, mass]), 'rmi': image_sums(batch, rmi.sum(1))}
 
         parts = sum_over_ranks(parts, spec.sync)
-        ce, mass = parts['ce']
-        ce, rmi = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0), ratio(*parts['rmi'], 0.0)
+        (ce, mass), (total, images) = parts['ce'], parts['rmi']
+        ce, rmi = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0), ratio(total, images, 0.0)
         return (spec.loss_weight * (part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi)).to(batch.dtype)
 
-    def pooled(self, x, nearest=False):
+    def pooled(self, x: Tensor, nearest: bool = False) -> Tensor:
         """(N, C, h, w) the maps after pooling; equal maxima share the gradient."""
         s, (height, width) = self.spec.stride, x.shape[2:]
         h, w = self.spec.pooled_size((height, width))
@@ -59,7 +73,7 @@ class RegionMutualInformationLoss(Loss):
         x = functional.pad(x, (before, right, before, below)).unflatten(3, (w, s)).unflatten(2, (h, s))
         return x.mean((3, 5)) if self.spec.pool == 'avg' else x.amax((3, 5))
 
-    def regions(self, x):
+    def regions(self, x: Tensor) -> Tensor:
         """(N, C, radius^2, number of regions) the maps' regions as vectors, centred."""
         r = self.spec.radius
         h, w = x.shape[2] - r + 1, x.shape[3] - r + 1
@@ -67,7 +81,7 @@ class RegionMutualInformationLoss(Loss):
         x = torch.stack([x[:, :, i : i + h, j : j + w] for i in range(r) for j in range(r)], 2).flatten(3)
         return x - x.mean(3, keepdim=True)
 
-    def lower_bound(self, y, p):
+    def lower_bound(self, y: Tensor, p: Tensor) -> Tensor:
         """(N, C) half the log-determinant of the labels' covariance given the probabilities, per pixel of a region.
 
         With w = yp_cov (p_cov + ALPHA)^-1 the covariance is (y - w p)(y - w p)^T + ALPHA w w^T, which cancels nothing.
@@ -87,32 +101,32 @@ class RegionMutualInformationLoss(Loss):
         return torch.log(root.diagonal(dim1=2, dim2=3) + TINY).sum(2) / r**2
 
 
-def cholesky(x):
+def cholesky(x: Tensor) -> Tensor:
     """The factor; NaN where there is none (a prediction that is NaN), without an error or a wait for the device."""
     root, info = torch.linalg.cholesky_ex(x)
     return torch.where((info == 0)[..., None, None], root, torch.nan)
 
 
-def solve(root, b):
+def solve(root: Tensor, b: Tensor) -> Tensor:
     """(root root^T)^-1 b."""
     return torch.cholesky_solve(b, root)
 
 
-def nearest_lines(x, size, axis):
+def nearest_lines(x: Tensor, size: int, axis: int) -> Tensor:
     """``size`` lines of ``x`` along ``axis``: line floor(i * length / size)."""
     length = x.shape[axis]
     return take(x, [i * length // size for i in range(size)], axis)
 
 
-def bilinear_lines(x, size, axis):
+def bilinear_lines(x: Tensor, size: int, axis: int) -> Tensor:
     """``size`` lines along ``axis`` between the lines of ``x``, from its first to its last."""
     last, steps = x.shape[axis] - 1, max(size - 1, 1)
-    low = [i * last // steps for i in range(size)]
+    below = [i * last // steps for i in range(size)]
     part = x.new_tensor([i * last % steps / steps for i in range(size)])
     part = part[:, None] if axis == 2 else part
-    low, high = take(x, low, axis), take(x, [min(k + 1, last) for k in low], axis)
+    low, high = take(x, below, axis), take(x, [min(k + 1, last) for k in below], axis)
     return low + part * (high - low)
 
 
-def take(x, lines, axis):
+def take(x: Tensor, lines: Sequence[int], axis: int) -> Tensor:
     return x.index_select(axis, torch.tensor(lines, device=x.device))

@@ -2,13 +2,16 @@
 
 import functools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES
@@ -29,14 +32,24 @@ class RobustTLoss(Loss):
     spec_class = LOSSES['RobustTLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0, nu=1.0,
-        learn_nu=True, log_precision=0.0, epsilon=1e-8, loss_name='loss_robust_t',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        nu: float = 1.0,
+        learn_nu: bool = True,
+        log_precision: float = 0.0,
+        epsilon: float = 1e-8,
+        loss_name: str = 'loss_robust_t',
+    ) -> None:
         super().__init__(locals())
         if self.spec.learn_nu:
             self.log_nu = nn.Parameter(torch.tensor(math.log(self.spec.nu)))
 
-    def compute(self, batch):
+    def compute(self, batch: Batch) -> Tensor:
         spec, c = self.spec, batch.channels
         first = 0 if c == 1 else 1  # channel 0 of several is the background
         p, y = batch.prob[:, first:], batch.target[:, first:]
@@ -49,10 +62,10 @@ class RobustTLoss(Loss):
             log_nu = square.new_full((), math.log(spec.nu))
         loss = self.negative_log_likelihood(count, square, log_nu).sum(1) / p.shape[1]
 
-        parts = sum_over_ranks({'mean': image_sums(batch, loss)}, spec.sync)
-        return (spec.loss_weight * ratio(*parts['mean'], 0.0)).to(batch.dtype)
+        total, images = sum_over_ranks({'mean': image_sums(batch, loss)}, spec.sync)['mean']
+        return (spec.loss_weight * ratio(total, images, 0.0)).to(batch.dtype)
 
-    def negative_log_likelihood(self, count, square, log_nu):
+    def negative_log_likelihood(self, count: Tensor, square: Tensor, log_nu: Tensor) -> Tensor:
         """The loss of each map, with lgamma in Stirling's form.
 
         Large terms cancel before they are rounded, in the value and in the slope along log nu, which falls as 1 / nu. So
@@ -80,13 +93,13 @@ class RobustTLoss(Loss):
         )
 
 
-def log1p_share(u):
+def log1p_share(u: Tensor) -> Tensor:
     """log(1 + u) / u for |u| below 1/4, from the series of atanh; so its slope is exact as well."""
     w = u / (2 + u)
     return 1 - w + 2 * w * w / (2 + u) * in_squares(w, [1 / (2 * k + 3) for k in range(10)])
 
 
-def above_stirling(x, inverse):
+def above_stirling(x: Tensor, inverse: Tensor) -> Tensor:
     """lgamma(x) - Stirling's formula for it: the series at x above 8, at x + 8 and the recurrence down to x > 0 below."""
     series = inverse < 1 / 8
     x = torch.where(series, 1, x)
@@ -95,6 +108,6 @@ def above_stirling(x, inverse):
     return torch.where(series, 0, steps) + v * in_squares(v, STIRLING)
 
 
-def in_squares(x, factors):
+def in_squares(x: Tensor, factors: Sequence[Any]) -> Tensor:
     """factors[0] + factors[1]*x^2 + factors[2]*x^4 + ..."""
     return functools.reduce(lambda found, factor: found * x * x + factor, reversed(factors))

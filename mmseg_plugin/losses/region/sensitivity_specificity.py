@@ -1,7 +1,12 @@
 """Sensitivity-specificity: squared errors on the structure and off it, each over its own size."""
 
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.granularity import CellSums
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.overlap import squared_errors
 from mmseg_plugin.registry import register
@@ -19,17 +24,28 @@ class SensitivitySpecificityLoss(RegionLoss):
     spec_class = LOSSES['SensitivitySpecificityLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, weight=0.05,
-        loss_name='loss_sensitivity_specificity',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        weight: float = 0.05,
+        loss_name: str = 'loss_sensitivity_specificity',
+    ) -> None:
         super().__init__(locals())
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         (missed, false, labelled), size = squared_errors(batch)
         return CellSums.of(missed, labelled, false, batch.mass[:, None] - labelled, size=size)
 
-    def cell_loss(self, missed, size, false, rest):
+    def cell_loss(self, missed: Tensor, size: Tensor, false: Tensor, rest: Tensor) -> Tensor:
         sensitivity = ratio(missed, size + self.spec.smooth, 0.0)
         specificity = ratio(false, rest + self.spec.smooth, 0.0)
         return self.spec.weight * sensitivity + (1 - self.spec.weight) * specificity

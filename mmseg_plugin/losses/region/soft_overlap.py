@@ -1,5 +1,11 @@
 """The classic soft losses on the product overlap: Jaccard, Dice, Tversky."""
 
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from mmseg_plugin.granularity import CellSums
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.overlap import product_overlap, score
 from mmseg_plugin.registry import register
@@ -9,11 +15,12 @@ from shared_spec import LOSSES
 class SoftOverlap(RegionLoss):
     """What the three share."""
 
-    def statistics(self, batch):
+    def statistics(self, batch: Batch) -> CellSums:
         return product_overlap(batch, self.spec.norm)
 
-    def cell_loss(self, tp, fp, fn):
-        return 1 - score(tp, fp, fn, *self.spec.tversky_weights, self.spec.smooth)
+    def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+        alpha, beta = self.spec.tversky_weights
+        return 1 - score(tp, fp, fn, alpha, beta, self.spec.smooth)
 
 
 @register
@@ -27,10 +34,21 @@ class SoftJaccardLoss(SoftOverlap):
     spec_class = LOSSES['SoftJaccardLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        loss_name='loss_soft_jaccard',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        loss_name: str = 'loss_soft_jaccard',
+    ) -> None:
         super().__init__(locals())
 
 
@@ -45,10 +63,21 @@ class SoftDiceLoss(SoftOverlap):
     spec_class = LOSSES['SoftDiceLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, norm=1,
-        loss_name='loss_soft_dice',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        norm: int = 1,
+        loss_name: str = 'loss_soft_dice',
+    ) -> None:
         super().__init__(locals())
 
 
@@ -63,8 +92,20 @@ class SoftTverskyLoss(SoftOverlap):
     spec_class = LOSSES['SoftTverskyLoss']
 
     def __init__(
-        self, *, activation='softmax', from_logits=True, ignore_index=None, sync=True, loss_weight=1.0,
-        class_weight=None, granularity='D', classes='auto', presence_threshold=0.01, smooth=1e-3, alpha=0.3, beta=0.7,
-        loss_name='loss_soft_tversky',
-    ):  # fmt: skip
+        self,
+        *,
+        activation: str = 'softmax',
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        sync: bool = True,
+        loss_weight: float = 1.0,
+        class_weight: Sequence[float] | None = None,
+        granularity: str | Mapping[str, float] = 'D',
+        classes: str | Sequence[int] = 'auto',
+        presence_threshold: float = 0.01,
+        smooth: float = 1e-3,
+        alpha: float = 0.3,
+        beta: float = 0.7,
+        loss_name: str = 'loss_soft_tversky',
+    ) -> None:
         super().__init__(locals())
