@@ -19,8 +19,8 @@ def overview() -> Table:
         table.add_column(column, overflow='fold')
     for name, spec in LOSSES.items():
         table.add_row(name, spec.family, Text(spec.title))
-    for name, spec in METRICS.items():
-        table.add_row(name, 'metric', Text(spec.title))
+    for name, metric in METRICS.items():
+        table.add_row(name, 'metric', Text(metric.title))
     return table
 
 

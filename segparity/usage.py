@@ -11,13 +11,13 @@ KERAS_MODULES = 'layers', 'losses', 'metrics'
 
 def specs_of(name: str) -> list[SpecClass]:
     """The specs that a name stands for: that of a loss or metric, or of a class in either world; [] where unknown."""
-    known = {**LOSSES, **METRICS}
+    known: dict[str, SpecClass] = {**LOSSES, **METRICS}
     return [known[name]] if name in known else [spec for spec in known.values() if name in classes(spec)]
 
 
 def known_names() -> list[str]:
     """Every name that ``specs_of`` knows."""
-    known = {**LOSSES, **METRICS}
+    known: dict[str, SpecClass] = {**LOSSES, **METRICS}
     return sorted({*known, *(name for spec in known.values() for name in classes(spec))})
 
 

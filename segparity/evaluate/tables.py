@@ -70,7 +70,7 @@ def print_remarks(totals: Totals, skipped: Sequence[tuple[str, str]], console: C
 def scores(results: Mapping[str, float], specs: Mapping[str, Any], width: int) -> Table:
     """Score x level, in per cent; level x score where that is too wide."""
     rows = [m for part in ('overlap', 'boundary', 'calibration') if part in specs for m in specs[part].metrics]
-    suffixes = list(dict.fromkeys(level_of(name, rows)[1] for name in results if level_of(name, rows)))
+    suffixes = list(dict.fromkeys(found[1] for name in results if (found := level_of(name, rows))))
     turned = 14 + 7 * len(suffixes) > width
     table = Table(title='Results, in per cent', **PLAIN)
     table.add_column('')

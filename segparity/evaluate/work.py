@@ -144,10 +144,12 @@ def measure_more(
     settings: Settings, specs: Mapping[str, Any], pred: np.ndarray, target: np.ndarray, prob: np.ndarray | None
 ) -> Row:
     """Boundaries, distances and calibration of one image."""
-    found = {}
+    found: dict[str, Any] = {}
     masks = [specs[part] for part in ('boundary', 'distances') if part in specs]
     if masks:
         found['boundary'], found['distances'], found['diagonal'] = BoundaryState.for_specs(*masks).row(pred, target)
     if 'calibration' in specs:
-        found['cells'] = image_cells(prob, target, settings.num_classes, settings.bins, settings.ignore_index)
+        found['cells'] = image_cells(
+            cast(np.ndarray, prob), target, settings.num_classes, settings.bins, settings.ignore_index
+        )
     return found
