@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, cast
 
@@ -70,7 +70,7 @@ def check_parity(
     data: Mapping[str, Any] | None = None,
     frameworks: Iterable[str] | None = None,
     progress: Callable[[int, int, str], object] | None = None,
-    ways: Iterable[str] | None = None,
+    ways: Collection[str] | None = None,
     notes: Callable[[str], object] | None = None,
 ) -> list[Row]:
     """Compares every installed implementation with the reference: values and gradients, float32 and float64.
@@ -159,7 +159,7 @@ def _large_jobs(name: str) -> Iterator[Job]:
 
 
 def _plan(
-    framework: str, ways: Iterable[str] | None, jobs: list[Job], metrics: list[tuple[Any, ...]]
+    framework: str, ways: Collection[str] | None, jobs: list[Job], metrics: list[tuple[Any, ...]]
 ) -> list[tuple[str, Job | tuple[Any, ...]]]:
     """(way, loss job) and (way, metric job) of one framework, in order."""
     chosen = [way for way in WAYS[framework] if not ways or way in ways]
