@@ -19,8 +19,8 @@ class Totals:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.specs = settings, settings.specs()
-        self.rows: dict[str, dict[str, np.ndarray]] = {}
-        self.files: dict[str, tuple[str, str]] = {}  # paths of the prediction and of the ground truth
+        self.rows: dict[str, dict[str, np.ndarray]] = {}  # image -> its row
+        self.files: dict[str, tuple[str, str]] = {}  # image -> (path of the prediction, of the ground truth)
 
     def __len__(self) -> int:
         return len(self.rows)
