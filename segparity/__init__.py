@@ -1,9 +1,21 @@
 """segparity: the same segmentation losses and metrics in MMSegmentation and Keras, checked against one spec."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from segparity.parity import Row
+
 __version__ = '0.1.0'
 
 
-def check_parity(names=None, data=None, **options):
+def check_parity(
+    names: Iterable[str] | None = None, data: Mapping[str, Any] | None = None, **options: Any
+) -> list[Row]:
     """Values and gradients of every installed implementation beside the reference; see ``segparity.parity.check``."""
     from segparity.parity import check_parity
 

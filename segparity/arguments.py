@@ -3,6 +3,8 @@
 import argparse
 import math
 import re
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from segparity.terminal import complain
 from shared_spec.checks import nearest
@@ -11,14 +13,14 @@ from shared_spec.checks import nearest
 class Parser(argparse.ArgumentParser):
     """argparse's parser with errors of one line; ``commands``: name -> parser, where it has any."""
 
-    commands = {}
+    commands: Mapping[str, 'Parser'] = {}
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         hint = '' if '--help' in message or 'did you mean' in message else f' ({self.prog} --help says more)'
         complain(f'{self.prog}: {message}{hint}')
         self.exit(2)
 
-    def check(self, words):
+    def check(self, words: Sequence[str]) -> None:
         """Refuses a command or an option that does not exist, naming the nearest that does."""
         for place, word in enumerate(words):
             if word == '--':
@@ -32,7 +34,7 @@ class Parser(argparse.ArgumentParser):
                 options = {name.lstrip('-'): name for name in self._option_string_actions}
                 self.unknown('option', word.partition('=')[0], options)
 
-    def takes(self, word):
+    def takes(self, word: str) -> bool:
         """Whether a word is no option, one of ours, or the beginning of one."""
         name = word.partition('=')[0]
         if not re.match(r'-[^\d.]', word) or ' ' in word:
@@ -40,13 +42,13 @@ class Parser(argparse.ArgumentParser):
         known = self._option_string_actions
         return name in known or (name.startswith('--') and any(option.startswith(name) for option in known))
 
-    def unknown(self, kind, word, known):
+    def unknown(self, kind: str, word: str, known: Mapping[str, str]) -> NoReturn:
         hint = nearest(word.lstrip('-').replace('_', '-').lower(), list(known))
         said = f'did you mean {known[hint]}?' if hint else f'{self.prog} --help lists them'
         self.error(f'unknown {kind} {word}, {said}')
 
 
-def whole(text):
+def whole(text: str) -> int:
     """'-3' -> -3."""
     try:
         return int(text)
@@ -54,7 +56,7 @@ def whole(text):
         raise argparse.ArgumentTypeError(f'a whole number, got {text!r}') from None
 
 
-def whole_or_none(text):
+def whole_or_none(text: str) -> int | None:
     """'255' -> 255, 'none' -> None."""
     if text.lower() == 'none':
         return None
@@ -64,13 +66,13 @@ def whole_or_none(text):
         raise argparse.ArgumentTypeError(f'a whole number or none, got {text!r}') from None
 
 
-def positive(text):
+def positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f'a positive whole number, got {text!r}')
     return int(text)
 
 
-def number(text):
+def number(text: str) -> float:
     """'0.5' -> 0.5."""
     try:
         found = float(text)

@@ -1,9 +1,12 @@
 """The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo``."""
 
+import argparse
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 
+from rich.console import Console
 from rich.text import Text
 
 from segparity import __version__
@@ -11,7 +14,7 @@ from segparity.arguments import Parser
 from segparity.terminal import NobodyReads, complain, let_go, lines, standard_output
 
 
-def main(arguments=None):
+def main(arguments: Iterable[str] | None = None) -> int:
     """Runs one command; returns the exit code.
 
     0, 1 where something disagrees or fails, 2 for wrong input, 130 where interrupted, 141 where nobody reads the output.
@@ -28,7 +31,7 @@ def main(arguments=None):
         let_go()
 
 
-def run(words):
+def run(words: list[str]) -> int:
     """One command; what is wrong with its input is one sentence on the standard error."""
     parser = build_parser()
     parser.check(words)
@@ -55,7 +58,7 @@ def run(words):
         return 1
 
 
-def sentence(error):
+def sentence(error: BaseException) -> str:
     """What an error says, without the words of Python."""
     if isinstance(error, OSError) and error.strerror:
         path = error.filename if error.filename2 is None else error.filename2
@@ -65,7 +68,7 @@ def sentence(error):
     return str(error) or 'stopped for a reason that was not given'
 
 
-def build_parser():
+def build_parser() -> Parser:
     parser = Parser(
         prog='segparity', description='The same segmentation losses and metrics in MMSegmentation and Keras.'
     )
@@ -119,14 +122,14 @@ def build_parser():
     return parser
 
 
-def _list(options, console):
+def _list(options: argparse.Namespace, console: Console) -> int:
     from segparity.pages import overview
 
     console.print(overview())
     return 0
 
 
-def _show(options, console):
+def _show(options: argparse.Namespace, console: Console) -> int:
     from segparity.pages import page
 
     for part in page(options.name):
@@ -134,13 +137,13 @@ def _show(options, console):
     return 0
 
 
-def _check(options, console):
+def _check(options: argparse.Namespace, console: Console) -> int:
     from segparity.parity.check_command import check
 
     return check(options.name, options.framework, options.way, console)
 
 
-def _report(options, console):
+def _report(options: argparse.Namespace, console: Console) -> int:
     from segparity.parity.report import report
 
     console.out(report(options.name or None, options.golden), highlight=False)

@@ -1,29 +1,30 @@
 """What ``segparity list`` and ``segparity show`` print, read from the spec."""
 
 import dataclasses
+from collections.abc import Iterator
 
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from segparity.usage import keras_lines, known_names, mmseg_lines, specs_of, torch_lines
+from segparity.usage import SpecClass, keras_lines, known_names, mmseg_lines, specs_of, torch_lines
 from shared_spec import LOSSES, METRICS
 from shared_spec.registry import unknown_name
 
 
-def overview():
+def overview() -> Table:
     """A table of every loss and metric."""
     table = Table(title='Losses and metrics', title_justify='left', box=None, padding=(0, 2, 0, 0))
     for column in ('name', 'family', 'what it is'):
         table.add_column(column, overflow='fold')
     for name, spec in LOSSES.items():
         table.add_row(name, spec.family, Text(spec.title))
-    for name, spec in METRICS.items():
-        table.add_row(name, 'metric', Text(spec.title))
+    for name, metric in METRICS.items():
+        table.add_row(name, 'metric', Text(metric.title))
     return table
 
 
-def page(name):
+def page(name: str) -> Iterator[Panel | Table | Text]:
     """The parts of the page of a loss, a metric, or a class of either world. Raises SpecError for an unknown name."""
     specs = specs_of(name)
     if not specs:
@@ -36,7 +37,7 @@ def page(name):
             yield Text(text)
 
 
-def description(spec, name):
+def description(spec: SpecClass, name: str) -> Panel:
     """What it is, where it comes from, and what to beware of."""
     text = Text()
     text.append(f'{spec.title}\n', style='bold')
@@ -51,7 +52,7 @@ def description(spec, name):
     return Panel(text, title=title, title_align='left')
 
 
-def parameters(spec):
+def parameters(spec: SpecClass) -> Table:
     """A table of the parameters: name, default (in each world where they differ), what is allowed, meaning."""
     table = Table(title='Parameters', title_justify='left', box=None, padding=(0, 2, 0, 0))
     for column in ('name', 'default', 'allowed', 'meaning'):
@@ -67,7 +68,7 @@ def parameters(spec):
     return table
 
 
-def lines(spec, name):
+def lines(spec: SpecClass, name: str) -> Iterator[tuple[str, str]]:
     """(world and use, what to write there) for both worlds."""
     yield 'MMSegmentation, in a configuration file', mmseg_lines(spec)
     yield 'PyTorch, in any loop', torch_lines(spec)

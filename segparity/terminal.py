@@ -3,8 +3,11 @@
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from shared_spec.visible import visible
 
@@ -16,51 +19,51 @@ class NobodyReads(Exception):
 class Terminal(Console):
     """rich's console, whose texts have no control characters; the lines and colours are its own."""
 
-    def print(self, *objects, **options):
+    def print(self, *objects: Any, **options: Any) -> None:
         try:
             super().print(*objects, **options)
         except BrokenPipeError:  # of a rich without ``on_broken_pipe``
             self.on_broken_pipe()
 
-    def render(self, renderable, options=None):
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=lines(segment.text))
 
-    def on_broken_pipe(self):
+    def on_broken_pipe(self) -> None:
         """Notes nobody reads are left out; results that nobody reads end the command."""
         if not self.stderr:
             raise NobodyReads
         self.quiet = True
 
 
-def standard_output():
+def standard_output() -> Terminal:
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')  # a console of few letters shows all others by their number
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     return Terminal(width=None if on_terminal else 140, soft_wrap=False)
 
 
-def standard_error(quiet=False):
+def standard_error(quiet: bool = False) -> Terminal:
     return Terminal(stderr=True, quiet=quiet)
 
 
-def say(console, text):
+def say(console: Console, text: object) -> None:
     """One line, as it is: never cut, coloured or read as markup."""
     console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
-def complain(text):
+def complain(text: object) -> None:
     """One line on the standard error."""
     with contextlib.suppress(OSError, AttributeError, ValueError):
         print(visible(text), file=sys.stderr, flush=True)
 
 
-def lines(text):
+def lines(text: object) -> str:
     """Several lines without control characters."""
     return '\n'.join(map(visible, str(text).split('\n')))
 
 
-def let_go():
+def let_go() -> None:
     """Drops what cannot be written any more, of which Python itself would complain at its end."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:

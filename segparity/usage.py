@@ -1,46 +1,49 @@
 """The lines that ``segparity show`` prints to be copied: they run as they stand, in a configuration and in Keras."""
 
 import re
+from collections.abc import Mapping
 
-from shared_spec import LOSSES, METRICS
+from shared_spec import LOSSES, METRICS, LossSpec, MetricSpec
 
+SpecClass = type[LossSpec] | type[MetricSpec]
 KERAS_MODULES = 'layers', 'losses', 'metrics'
 
 
-def specs_of(name):
+def specs_of(name: str) -> list[SpecClass]:
     """The specs that a name stands for: that of a loss or metric, or of a class in either world; [] where unknown."""
-    known = {**LOSSES, **METRICS}
+    known: dict[str, SpecClass] = {**LOSSES, **METRICS}
     return [known[name]] if name in known else [spec for spec in known.values() if name in classes(spec)]
 
 
-def known_names():
+def known_names() -> list[str]:
     """Every name that ``specs_of`` knows."""
-    known = {**LOSSES, **METRICS}
+    known: dict[str, SpecClass] = {**LOSSES, **METRICS}
     return sorted({*known, *(name for spec in known.values() for name in classes(spec))})
 
 
-def classes(spec):
+def classes(spec: SpecClass) -> set[str]:
     """The names of the classes that make up a spec in both worlds."""
     return {getattr(spec, 'mmseg_type', ''), *built_by(keras_text(spec))} - {''}
 
 
-def built_by(text):
+def built_by(text: str) -> list[str]:
     """The names of the classes of ``keras_plugin`` that lines build."""
     return re.findall(rf'\b(?:{"|".join(KERAS_MODULES)})\.(\w+)\(', text)
 
 
-def mmseg_lines(spec):
+def mmseg_lines(spec: SpecClass) -> str:
     """A part of a configuration file."""
     text = getattr(spec, 'mmseg_line', '')
     if not text:
         given = {'ignore_index': 255} if 'ignore_index' in spec.parameters() else {}
-        head = 'num_classes=2, out_channels=1, threshold=0.5, ' if spec.channels == ('one',) else ''
+        one = spec.channels == ('one',)  # type: ignore[union-attr]  # metrics have an ``mmseg_line``
+        head = 'num_classes=2, out_channels=1, threshold=0.5, ' if one else ''
         loss = call('dict', {'type': spec.__name__, **given})
         text = f'model = dict(decode_head=dict({head}loss_decode=[{loss}]))'
     return f"custom_imports = dict(imports=['mmseg_plugin'])\n{text}"
 
 
-def torch_lines(spec):
+def torch_lines(spec: SpecClass) -> str:
     """What builds the loss or metric in any loop of PyTorch."""
     room, variable = ('losses', 'loss') if spec.__name__ in LOSSES else ('metrics', 'metric')
     given = {'num_classes': 19} if room == 'metrics' else {}
@@ -49,7 +52,7 @@ def torch_lines(spec):
     return f'from mmseg_plugin.{room} import {spec.__name__}\n\n{text}'
 
 
-def keras_lines(spec, name):
+def keras_lines(spec: SpecClass, name: str) -> str:
     """What builds the class ``name``, or every class of the spec where that is none of Keras."""
     text = keras_text(spec)
     if name != spec.__name__ and name in built_by(text) and len(built_by(text)) > 1:
@@ -59,7 +62,7 @@ def keras_lines(spec, name):
     return f'{arrays}from keras_plugin import {", ".join(modules)}\n\n{text}'
 
 
-def keras_text(spec):
+def keras_text(spec: SpecClass) -> str:
     text = getattr(spec, 'keras_line', '')
     if text:
         return text
@@ -68,6 +71,6 @@ def keras_text(spec):
     return f'loss = {call("losses." + spec.__name__, given)}'
 
 
-def call(function, arguments):
+def call(function: str, arguments: Mapping[str, object]) -> str:
     """``function(a=1, b='x')`` as source text."""
     return f'{function}({", ".join(f"{k}={v!r}" for k, v in arguments.items())})'

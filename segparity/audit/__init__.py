@@ -3,15 +3,18 @@
 Importing this package loads nothing heavy: neither pandas nor what draws the page.
 """
 
+import argparse
 import importlib.util
 from pathlib import Path
+
+from rich.console import Console
 
 from segparity.arguments import number, whole, whole_or_none
 
 NEEDED = ('jinja2', 'matplotlib', 'PIL', 'pandas')
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``segparity audit``."""
     parser.description = 'From per-image tables, one for each model, to one self-contained HTML page.'
     parser.add_argument(
@@ -76,7 +79,7 @@ def add_arguments(parser):
     )
 
 
-def run(args, console):
+def run(args: argparse.Namespace, console: Console) -> int:
     """Write the page; returns the exit code 0. Wrong input is a ValueError, TypeError or OSError."""
     if any(importlib.util.find_spec(module) is None for module in NEEDED):
         raise ImportError("segparity audit needs jinja2, matplotlib, pandas and Pillow: pip install 'segparity[audit]'")

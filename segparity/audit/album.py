@@ -2,8 +2,14 @@
 the page is as large as it may be."""
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+
+from segparity.audit.failures import Failures
+from segparity.audit.panels import Painter, Panel
+from segparity.audit.tables import Table
 
 PICTURED = {'labels': 8, 'unlabelled': 8, 'hard': 4, 'alone': 4, 'differences': 4}  # of each list
 
@@ -13,15 +19,23 @@ class Album:
     """``worst``: model -> class -> [(image, IoU, size, panel or None)]; ``listed``: (list, image, class) -> panel;
     ``wanted`` and ``shown`` count the panels; ``full`` says whether the limit stopped them."""
 
-    worst: dict
-    listed: dict
+    worst: dict[str, dict[int, list[tuple[str, float, int, Panel | None]]]]
+    listed: dict[tuple[str, str, Any], Panel]
     wanted: int = 0
     shown: int = 0
     full: bool = False
     left: float = 0
 
 
-def collect(tables, comparisons, failures, painter, *, worst, limit):
+def collect(
+    tables: list[Table],
+    comparisons: list[dict[str, Any]],
+    failures: Failures | None,
+    painter: Painter | None,
+    *,
+    worst: int,
+    limit: float,
+) -> Album:
     """The album; ``limit`` in bytes. Without a painter it holds the choice of images and no panel."""
     chosen = {table.name: worst_cells(table, worst) for table in tables}
     album = Album({name: {c: [] for c in classes} for name, classes in chosen.items()}, {}, left=limit)
@@ -41,7 +55,7 @@ def collect(tables, comparisons, failures, painter, *, worst, limit):
     return album
 
 
-def draw(album, painter, models, image, class_id):
+def draw(album: Album, painter: Painter | None, models: list[str], image: str, class_id: int) -> Panel | None:
     if painter is None:
         return None
     album.wanted += 1
@@ -58,7 +72,7 @@ def draw(album, painter, models, image, class_id):
     return panel
 
 
-def worst_cells(table, count):
+def worst_cells(table: Table, count: int) -> dict[int, list[int]]:
     """Class -> rows of its lowest IoU below 1, larger objects first among equals."""
     found = {}
     for c in range(len(table.classes)):
@@ -69,7 +83,9 @@ def worst_cells(table, count):
     return found
 
 
-def wanted_lists(tables, comparisons, failures):
+def wanted_lists(
+    tables: list[Table], comparisons: list[dict[str, Any]], failures: Failures | None
+) -> Iterator[tuple[tuple[str, str, Any], list[str] | None, str, int]]:
     """(key, models or None for all, image, class) of the lists' panels, in order of interest."""
     if failures is None:
         return
@@ -86,7 +102,7 @@ def wanted_lists(tables, comparisons, failures):
             yield (f'alone {model}', cell.image, cell.class_id), None, cell.image, cell.class_id
 
 
-def widest(tables, name, image):
+def widest(tables: list[Table], name: str, image: str) -> int:
     """The class in which two models differ most in an image."""
     first, other = tables[0], next(table for table in tables if table.name == name)
     apart = np.abs(other.iou[other.place[image]] - first.iou[first.place[image]])

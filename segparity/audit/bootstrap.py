@@ -6,17 +6,18 @@ of the differences. It says how far the difference hangs on which images were ju
 
 import numpy as np
 
+from segparity.audit.tables import Table
 from shared_spec.metrics.fine_grained.state import FN, TP
 
 DRAWS, SEED, LEVEL = 1000, 0, 95
 
 
-def drawn_weights(images, draws=DRAWS, seed=SEED):
+def drawn_weights(images: int, draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
     """How often each draw has each image: float64 (draws, images)."""
     return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), draws).astype(np.float64)
 
 
-def resampled(table, weights, q):
+def resampled(table: Table, weights: np.ndarray, q: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """The results of every draw: name -> (draws,), and ``classC``, ``classD`` -> (draws, C)."""
     draws, (images, classes) = len(weights), table.present.shape
     counts = (weights @ table.counts.reshape(images, -1)).reshape(draws, classes, 3)
@@ -37,7 +38,7 @@ def resampled(table, weights, q):
     return found, imagewise, per_class
 
 
-def lowest(values, weights, q):
+def lowest(values: np.ndarray, weights: np.ndarray, q: int) -> np.ndarray:
     """(draws,) mean of the lowest max(1, q*n // 100) of the n defined values that each draw has, NaN where n is 0."""
     defined = ~np.isnan(values)
     values, weights = values[defined], weights[:, defined]
@@ -57,7 +58,7 @@ def lowest(values, weights, q):
     return _divide(taken @ values[order[:width]], wanted)
 
 
-def interval(differences):
+def interval(differences: np.ndarray) -> np.ndarray:
     """(low, high) of the middle ``LEVEL`` per cent along the first axis; NaN where nothing is defined."""
     margin = (100 - LEVEL) / 2
     out = np.full((2, *differences.shape[1:]), np.nan)
@@ -68,12 +69,12 @@ def interval(differences):
     return out
 
 
-def _divide(above, below):
+def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     with np.errstate(invalid='ignore', divide='ignore'):
         return np.where(below > 0, above / below, np.nan)
 
 
-def _mean(values):
+def _mean(values: np.ndarray) -> np.ndarray:
     """Mean over the last axis of what is defined."""
     defined = ~np.isnan(values)
     return _divide(np.where(defined, values, 0).sum(-1), defined.sum(-1))

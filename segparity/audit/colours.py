@@ -3,7 +3,13 @@
 The first eight are Okabe and Ito's; further rounds are lighter and darker shades of them.
 """
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
 import numpy as np
+
+from segparity.evaluate.palette import Colour, Palette
 
 BASE = (
     (230, 159, 0),
@@ -19,7 +25,7 @@ SHADES = (0, 0.4, -0.4, 0.65, -0.6, 0.2, -0.2, 0.5, -0.5, 0.3, -0.3, 0.75, -0.7,
 OUTSIDE = (255, 255, 255)  # pixels that are ignored or belong to no class
 
 
-def built_in(count):
+def built_in(count: int) -> np.ndarray:
     """uint8 (count, 3): the cycle; it repeats after 8 x 16 shades and then goes on between them."""
     rounds = -(-count // len(BASE))
     colours = []
@@ -30,7 +36,7 @@ def built_in(count):
     return np.array(colours[:count]).round().astype(np.uint8)
 
 
-def of_palette(path, palette, classes):
+def of_palette(path: Path, palette: Palette, classes: Sequence[str]) -> tuple[np.ndarray, Palette]:
     """What a palette file says of the table's classes: (uint8 (C, 3), colours with their class ids for reading maps).
 
     A palette that names its colours is taken by name, any other in order; ValueError where a class has no colour.
@@ -49,9 +55,11 @@ def of_palette(path, palette, classes):
         order = list(range(len(classes)))
     ids = {place: c for c, place in enumerate(order)}
     coded = tuple((*colour, None if place is None else ids.get(place)) for *colour, place in palette.colours)
-    return np.array([own[place][:3] for place in order], np.uint8), palette._replace(colours=coded)
+    return np.array([own[place][:3] for place in order], np.uint8), palette._replace(
+        colours=cast(tuple[Colour, ...], coded)
+    )
 
 
-def css(colour):
+def css(colour: Iterable[int]) -> str:
     """(230, 159, 0) -> '#e69f00'."""
     return '#{:02x}{:02x}{:02x}'.format(*map(int, colour))

@@ -1,21 +1,24 @@
 """What ``segparity audit`` does: read, compute, write."""
 
+import argparse
 import re
 import shlex
 from pathlib import Path
+
+from rich.console import Console
 
 from segparity.audit.numbers import as_json
 from segparity.audit.page import page_text
 from segparity.audit.panel_files import panel_png
 from segparity.audit.remarks import remarks
-from segparity.audit.report import make_report
+from segparity.audit.report import Report, make_report
 from segparity.audit.several import load_tables
 from segparity.outputs import check_writable, refuse_clashes
 from segparity.terminal import say
 from shared_spec.files import replacing
 
 
-def audit(args, console):
+def audit(args: argparse.Namespace, console: Console) -> int:
     """Write the page, and what else was asked for; returns 0."""
     check_options(args)
     check_outputs(args)
@@ -40,7 +43,7 @@ def audit(args, console):
     return 0
 
 
-def check_options(args):
+def check_options(args: argparse.Namespace) -> None:
     """ValueError in one sentence for numbers that make no sense."""
     if not 1 <= args.q <= 100:
         raise ValueError(f'--q: per cent, from 1 to 100, got {args.q}')
@@ -53,12 +56,12 @@ def check_options(args):
             raise ValueError(f'--{name}: at least {low}, got {getattr(args, name):g}')
 
 
-def command_line(args):
+def command_line(args: argparse.Namespace) -> str:
     """The command that made the page, as a shell takes it."""
     return shlex.join(['segparity', *args.words])
 
 
-def check_outputs(args):
+def check_outputs(args: argparse.Namespace) -> None:
     """Nothing that is written may replace what is read, and the page needs a file's name."""
     check_writable(outputs(args))
     if args.png is not None and args.png.exists() and not args.png.is_dir():
@@ -68,12 +71,12 @@ def check_outputs(args):
     refuse_clashes(outputs(args), (*args.table, args.palette, *pictures))
 
 
-def outputs(args):
+def outputs(args: argparse.Namespace) -> dict[str, Path | None]:
     """Option -> file, of what is written."""
     return {'--out': args.out, '--json': args.json}
 
 
-def write_pictures(folder, report):
+def write_pictures(folder: Path, report: Report) -> None:
     """Every figure and panel of the report as PNG below the folder."""
     drawn = report.figures
     for figure in [*drawn['spread'], *drawn['classes'], drawn['size'], *drawn['sizes'], *drawn['differences']]:
@@ -89,17 +92,17 @@ def write_pictures(folder, report):
         write(folder / 'failures' / name, panel_png(panel, ''))
 
 
-def plain(name):
+def plain(name: str) -> str:
     """A name that every file system takes."""
     return re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('._')[:60] or '_'
 
 
-def write(path, data):
+def write(path: Path, data: bytes) -> None:
     """Whole or not at all."""
     with replacing(path) as part:
         part.write_bytes(data)
 
 
-def encoded(text):
+def encoded(text: str) -> bytes:
     """In UTF-8; a name that is none is shown by its bytes."""
     return text.encode('utf-8', 'backslashreplace')

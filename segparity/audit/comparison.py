@@ -1,12 +1,15 @@
 """Models beside the first one: differences with intervals, per class, and the images on which they differ most."""
 
+from typing import Any
+
 import numpy as np
 
 from segparity.audit.bootstrap import drawn_weights, interval, resampled
 from segparity.audit.scores import class_scores, summary
+from segparity.audit.tables import Table
 
 
-def compare(tables, q, top):
+def compare(tables: list[Table], q: int, top: int) -> list[dict[str, Any]]:
     """One comparison for each table after the first, all over the same images.
 
     Every entry: ``name``, ``scores`` name -> (difference, low, high); ``classes``: ``C`` and ``D``, each (C, 3) of
@@ -15,10 +18,11 @@ def compare(tables, q, top):
     """
     first, found = tables[0], []
     weights = drawn_weights(len(first.images))
-    own, base_draws = (summary(first, q), class_scores(first, q)), resampled(first, weights, q)
+    own = summary(first, q), class_scores(first, q)
+    base_draws: tuple[Any, ...] = resampled(first, weights, q)
     for other in tables[1:]:
         totals, per_class = summary(other, q), class_scores(other, q)
-        draws = resampled(other, weights, q)
+        draws: tuple[Any, ...] = resampled(other, weights, q)
         scores = {}
         for name in totals:
             low, high = interval(draws[0][name] - base_draws[0][name])
@@ -34,7 +38,7 @@ def compare(tables, q, top):
     return found
 
 
-def verdict(difference, low, high):
+def verdict(difference: float, low: float, high: float) -> str:
     """'better', 'worse' or 'open', where the interval holds 0."""
     if low > 0:
         return 'better'

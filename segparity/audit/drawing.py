@@ -6,6 +6,8 @@ import io
 
 import numpy as np
 
+from segparity.audit.window import Window
+
 RIGHT, HIT, MISSED, ALARM, OTHER, IGNORED = range(6)
 KINDS = {
     MISSED: ('missed: labelled so, predicted otherwise', (242, 152, 28)),
@@ -30,17 +32,19 @@ class Picture:
     height: int
 
     @property
-    def uri(self):
+    def uri(self) -> str:
         return f'data:{self.mime};base64,' + base64.b64encode(self.data).decode()
 
 
-def shown_shape(shape, size):
+def shown_shape(shape: tuple[int, ...], size: int) -> tuple[int, int]:
     """(height, width) in which a part of this shape is shown: ``size`` wide unless that is too high."""
     scale = min(size / shape[1], TALLEST * size / shape[0])
     return max(1, round(scale * shape[0])), max(1, round(scale * shape[1]))
 
 
-def photo_picture(photo, window, shape, size, frame=None):
+def photo_picture(
+    photo: np.ndarray, window: Window | None, shape: tuple[int, ...], size: int, frame: Window | None = None
+) -> Picture:
     """JPEG of a part of uint8 (H, W, 3). ``window`` and ``frame``, a rectangle drawn around a part, are given in pixels
     of label maps of ``shape``, which the photograph need not have."""
     from PIL import Image, ImageDraw
@@ -63,22 +67,22 @@ def photo_picture(photo, window, shape, size, frame=None):
     return Picture(buffer.getvalue(), 'image/jpeg', width, height)
 
 
-def label_picture(labels, window, size, colours):
+def label_picture(labels: np.ndarray, window: Window | None, size: int, colours: np.ndarray) -> Picture:
     """PNG of a part of ids (H, W) in ``colours`` (K, 3); an id without a colour takes the last."""
     ids = nearest(labels, window, size)
     ids = np.where((ids >= 0) & (ids < len(colours) - 1), ids, len(colours) - 1)
     return coloured(ids, colours)
 
 
-def error_picture(kinds, window, size):
+def error_picture(kinds: np.ndarray, window: Window | None, size: int) -> Picture:
     """PNG of a part of kinds (H, W); ignored pixels are hatched."""
     kinds = nearest(kinds, window, size)
-    rows, columns = np.indices(kinds.shape, sparse=True)
+    rows, columns = np.indices(kinds.shape, sparse=True)  # type: ignore[misc]  # NumPy says ()
     kinds = np.where((kinds == IGNORED) & ((rows + columns) % 8 < 2), len(KINDS), kinds)
     return coloured(kinds, np.array([*(KINDS[k][1] for k in range(len(KINDS))), HATCH], np.uint8))
 
 
-def error_kinds(pred, truth, class_id):
+def error_kinds(pred: np.ndarray, truth: np.ndarray, class_id: int) -> np.ndarray:
     """uint8 (H, W): what happened to each pixel, seen from one class; ignored pixels have truth -1."""
     kinds = np.where(pred == truth, RIGHT, OTHER).astype(np.uint8)
     labelled, predicted = truth == class_id, pred == class_id
@@ -89,7 +93,7 @@ def error_kinds(pred, truth, class_id):
     return kinds
 
 
-def nearest(ids, window, size):
+def nearest(ids: np.ndarray, window: Window | None, size: int) -> np.ndarray:
     """The part of the map at the size in which it is shown, every pixel one of the map's own."""
     top, left, bottom, right = window or (0, 0, *ids.shape)
     height, width = shown_shape((bottom - top, right - left), size)
@@ -98,7 +102,7 @@ def nearest(ids, window, size):
     return ids[rows[:, None], columns]
 
 
-def coloured(ids, colours):
+def coloured(ids: np.ndarray, colours: np.ndarray) -> Picture:
     """PNG of ids with these colours, indexed where a byte holds them."""
     from PIL import Image
 

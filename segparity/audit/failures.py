@@ -5,10 +5,12 @@ and at most one half. It fails on an image that is among its lowest tenth.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from segparity.audit.scores import median_sizes
+from segparity.audit.tables import Table
 from shared_spec.metrics.fine_grained.state import FN, FP, TP
 
 AT_MOST = 0.5  # a class that is found everywhere has a lowest tenth, too
@@ -21,7 +23,7 @@ class Cell:
 
     image: str
     class_id: int
-    scores: tuple
+    scores: tuple[float, ...]
     size: int
     usual: float
     instead: str = ''
@@ -33,14 +35,14 @@ class Failures:
     share; ``hard``: small objects that they miss together; ``images``: (image, scores) that they fail
     on together; ``alone``: model -> cells that only it fails on."""
 
-    labels: list
-    unlabelled: list
-    hard: list
-    images: list
-    alone: dict
+    labels: list[Cell]
+    unlabelled: list[Cell]
+    hard: list[Cell]
+    images: list[tuple[str, tuple[float, ...]]]
+    alone: dict[str, list[Cell]]
 
 
-def find_failures(tables, *, agree=None, fail_below=0.1, top=20):
+def find_failures(tables: list[Table], *, agree: int | None = None, fail_below: float = 0.1, top: int = 20) -> Failures:
     """The failures of tables of the same images; ``agree`` models must fail together, by default all."""
     agree = len(tables) if agree is None else agree
     if not 1 <= agree <= len(tables):
@@ -57,7 +59,7 @@ def find_failures(tables, *, agree=None, fail_below=0.1, top=20):
     labelled = together & (sizes > 0)
     alarmed = unseen > 0  # there a low IoU alone says nothing of what is labelled
 
-    def cells(mask, *keys, limit=top):
+    def cells(mask: np.ndarray, *keys: np.ndarray, limit: int = top) -> list[Cell]:
         rows, columns = np.nonzero(mask)
         order = np.lexsort([key[rows, columns] for key in reversed(keys)])[:limit]
         return [cell(tables, scores, usual, rows[k], columns[k]) for k in order]
@@ -71,7 +73,7 @@ def find_failures(tables, *, agree=None, fail_below=0.1, top=20):
     )
 
 
-def cell(tables, scores, usual, i, c):
+def cell(tables: list[Table], scores: np.ndarray, usual: np.ndarray, i: int, c: int) -> Cell:
     return Cell(
         image=tables[0].images[i],
         class_id=int(c),
@@ -82,7 +84,7 @@ def cell(tables, scores, usual, i, c):
     )
 
 
-def counterpart(tables, i, c, lost, gained):
+def counterpart(tables: list[Table], i: int, c: int, lost: int, gained: int) -> str:
     """The one other class whose ``gained`` pixels can cover half of the cell's ``lost`` ones in every model, or ''."""
     fits = np.ones(len(tables[0].classes), bool)
     for table in tables:
@@ -92,7 +94,7 @@ def counterpart(tables, i, c, lost, gained):
     return tables[0].classes[int(fits.argmax())] if fits.sum() == 1 else ''
 
 
-def lowest_tenth(values):
+def lowest_tenth(values: np.ndarray) -> np.ndarray:
     """Which values are no higher than the last of the lowest max(1, n // 10), along the first axis; NaN never is."""
     n = (~np.isnan(values)).sum(0)
     ordered = np.sort(values, 0)
@@ -101,13 +103,13 @@ def lowest_tenth(values):
         return values <= mark
 
 
-def failed_cells(iou, fail_below):
+def failed_cells(iou: np.ndarray, fail_below: float) -> np.ndarray:
     """bool (N, C); see the module."""
     with np.errstate(invalid='ignore'):
         return (iou < fail_below) | (lowest_tenth(iou) & (iou <= AT_MOST))
 
 
-def common_alarms(tables, usual, agree):
+def common_alarms(tables: list[Table], usual: np.ndarray, agree: int) -> tuple[np.ndarray, np.ndarray]:
     """How many times the usual size the false alarms of a cell are, in at least ``agree`` models, (N, C); 0 where they
     are less than half of it, or less than what is labelled: there the class may just have a ragged edge."""
     alarms = np.sort(np.stack([table.counts[..., FP] for table in tables]), 0)[-agree]
@@ -116,7 +118,9 @@ def common_alarms(tables, usual, agree):
     return np.where((alarms >= tables[0].sizes) & (times >= 0.5), times, 0), alarms
 
 
-def unlabelled(tables, scores, usual, times, alarms, top):
+def unlabelled(
+    tables: list[Table], scores: np.ndarray, usual: np.ndarray, times: np.ndarray, alarms: np.ndarray, top: int
+) -> list[Cell]:
     """The cells with the largest false alarms that models share; ``size`` is that of the false alarms."""
     rows, columns = np.nonzero(times)
     order = np.argsort(-times[rows, columns], kind='stable')[:top]
@@ -134,7 +138,7 @@ def unlabelled(tables, scores, usual, times, alarms, top):
     ]
 
 
-def failed_images(tables, agree, top):
+def failed_images(tables: list[Table], agree: int, top: int) -> list[tuple[str, tuple[float, ...]]]:
     """(image, one IoU for each model) of the images that ``agree`` models fail on, the best model's lowest first."""
     scores = np.stack([table.image_iou for table in tables], 1)
     together = lowest_tenth(scores).sum(1) >= agree
@@ -143,7 +147,9 @@ def failed_images(tables, agree, top):
     return [(tables[0].images[i], tuple(map(float, scores[i]))) for i in rows]
 
 
-def alone(tables, failed, scores, cells):
+def alone(
+    tables: list[Table], failed: np.ndarray, scores: np.ndarray, cells: Callable[[np.ndarray, np.ndarray], list[Cell]]
+) -> dict[str, list[Cell]]:
     """Model -> the cells that only it fails on and every other has at an IoU above one half, largest gap first."""
     found = {}
     for k, table in enumerate(tables):

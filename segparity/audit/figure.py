@@ -8,8 +8,10 @@ import dataclasses
 import io
 import re
 import warnings
+from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -24,7 +26,12 @@ MODELS = (
     ('#7d8590', '--', 'P'),
 )
 WIDE, HIGH = 4.8, 3.0  # inches
-SETTINGS = {'svg.fonttype': 'none', 'font.size': 10.5, 'font.family': 'sans-serif', 'text.parse_math': False}
+SETTINGS: dict[Any, Any] = {
+    'svg.fonttype': 'none',
+    'font.size': 10.5,
+    'font.family': 'sans-serif',
+    'text.parse_math': False,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +44,12 @@ class Drawn:
     png: bytes | None
 
 
-def dress(model):
+def dress(model: int) -> tuple[str, str, str]:
     """Colour, line and marker of the model with this number."""
     return MODELS[model % len(MODELS)]
 
 
-def axes_of(title, across, up, wide=WIDE, high=HIGH):
+def axes_of(title: str, across: str, up: str, wide: float = WIDE, high: float = HIGH) -> tuple[Figure, Axes]:
     """A figure and its axes, everything in ink."""
     with rc_context(SETTINGS):
         figure = Figure(figsize=(wide, high), layout='constrained')
@@ -61,12 +68,12 @@ def axes_of(title, across, up, wide=WIDE, high=HIGH):
     return figure, axes
 
 
-def legend(axes, **where):
+def legend(axes: Axes, **where: Any) -> None:
     with rc_context(SETTINGS):
         axes.legend(frameon=False, labelcolor=INK, fontsize=9.5, **where)
 
 
-def finished(name, figure, axes, description, png=False):
+def finished(name: str, figure: Figure, axes: Axes, description: str, png: bool = False) -> Drawn:
     """The figure as ``Drawn``; ``description`` is read out where the picture is not seen."""
     with rc_context({**SETTINGS, 'svg.hashsalt': name}), warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='Glyph .* missing from')  # the browser has its own fonts
@@ -78,7 +85,7 @@ def finished(name, figure, axes, description, png=False):
     return Drawn(name, axes.get_title(loc='left'), svg_element(buffer.getvalue(), description), picture)
 
 
-def drawn_png(figure):
+def drawn_png(figure: Figure) -> bytes:
     """The same figure in dark ink on white."""
     for artist in figure.findobj():
         for get, put in (('get_color', 'set_color'), ('get_edgecolor', 'set_edgecolor')):
@@ -92,7 +99,7 @@ def drawn_png(figure):
     return buffer.getvalue()
 
 
-def svg_element(text, description):
+def svg_element(text: str, description: str) -> str:
     """An ``<svg>`` without ids that could clash, without metadata, its ink the page's."""
     from markupsafe import escape
 

@@ -1,9 +1,13 @@
 """The page's figures. IoU is drawn in per cent."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from segparity.audit.figure import HIGH, INK, axes_of, dress, finished, legend
+from segparity.audit.figure import HIGH, INK, Drawn, axes_of, dress, finished, legend
+from segparity.audit.tables import Table
 
 LEVELS = {
     'D': ('D: all pixels together', 'o', '#3f8fd2'),
@@ -16,7 +20,7 @@ RASTERED = 800  # more points than this are drawn as pixels
 SMALLEST_BIN = 5
 
 
-def histogram(tables, png=False):
+def histogram(tables: list[Table], png: bool = False) -> Drawn:
     """How many images have which IoU."""
     figure, axes = axes_of('IoU of the images', 'IoU of an image, %', 'images, %')
     edges = np.linspace(0, 100, 21)
@@ -34,19 +38,21 @@ def histogram(tables, png=False):
     return finished('distribution', figure, axes, said, png)
 
 
-def spread(table):
+def spread(table: Table) -> str:
     """'model: median 71 %, a tenth of the images below 40 %'."""
     low, middle = np.nanpercentile(100 * table.image_iou, [10, 50])
     return f'{table.name}: median {middle:.1f} %, a tenth of the images below {low:.1f} %'
 
 
-def cumulative(tables, png=False):
+def cumulative(tables: list[Table], png: bool = False) -> Drawn:
     """The share of images at or below an IoU."""
     figure, axes = axes_of('Share of images up to an IoU', 'IoU of an image, %', 'images at or below, %')
     for k, table in enumerate(tables):
         values = np.sort(100 * table.image_iou[~np.isnan(table.image_iou)])
         shares = 100 * np.arange(1, len(values) + 1) / max(1, len(values))
-        kept = np.unique(np.linspace(0, len(values) - 1, 400).astype(int)) if len(values) else []
+        kept: np.ndarray | list[int] = (
+            np.unique(np.linspace(0, len(values) - 1, 400).astype(int)) if len(values) else []
+        )
         colour, dash, _ = dress(k)
         x, y = np.concatenate([[0], values[kept], [100]]), np.concatenate([[0], shares[kept], [100]])
         axes.step(x, y, where='post', color=colour, linestyle=dash, linewidth=1.8, label=table.name)
@@ -58,11 +64,11 @@ def cumulative(tables, png=False):
     return finished('cumulative', figure, axes, said, png)
 
 
-def short(name, length=22):
+def short(name: str, length: int = 22) -> str:
     return name if len(name) <= length else name[: length - 1] + '…'
 
 
-def class_dots(table, number, scores, q, png=False):
+def class_dots(table: Table, number: int, scores: Mapping[str, np.ndarray], q: int, png: bool = False) -> Drawn:
     """D, I, C and worst case of each class on one line; the longest lines are the classes whose D hides most."""
     gaps = scores['D'] - scores['C']
     order = [c for c in np.argsort(-np.nan_to_num(gaps, nan=-9), kind='stable') if not np.isnan(scores['C'][c])][:ROWS]
@@ -98,7 +104,14 @@ def class_dots(table, number, scores, q, png=False):
     return finished(f'classes-{number + 1}', figure, axes, said, png)
 
 
-def size_points(tables, classes, name, title, png=False, high=HIGH):
+def size_points(
+    tables: list[Table],
+    classes: Sequence[int] | np.ndarray,
+    name: str,
+    title: str,
+    png: bool = False,
+    high: float = HIGH,
+) -> Drawn:
     """Size against IoU of the cells of these classes, and the medians of equally many cells."""
     figure, axes = axes_of(title, 'labelled pixels of the class in the image', 'IoU, %', high=high)
     total = sum(int((table.present[:, classes] & (table.sizes[:, classes] > 0)).sum()) for table in tables)
@@ -127,7 +140,7 @@ def size_points(tables, classes, name, title, png=False, high=HIGH):
     )
 
 
-def pixels(value, _):
+def pixels(value: float, _: object) -> str:
     """1000000 -> '1M'."""
     for unit, letter in ((1e9, 'G'), (1e6, 'M'), (1e3, 'k')):
         if value >= unit:
@@ -135,13 +148,13 @@ def pixels(value, _):
     return f'{value:g}'
 
 
-def size_and_iou(table, classes):
+def size_and_iou(table: Table, classes: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labelled pixels and IoU of the cells that count and have any."""
     cells = table.present[:, classes] & (table.sizes[:, classes] > 0)
     return table.sizes[:, classes][cells], table.iou[:, classes][cells]
 
 
-def binned_medians(sizes, values, bins=8):
+def binned_medians(sizes: np.ndarray, values: np.ndarray, bins: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """Medians of size and of value in bins of equally many cells; equal sizes stay in one bin."""
     bins = min(bins, len(sizes) // SMALLEST_BIN)
     if bins < 1:
@@ -153,7 +166,9 @@ def binned_medians(sizes, values, bins=8):
     return x, np.array([np.median(values[place == b]) for b in used])
 
 
-def class_differences(comparison, first, classes, number, png=False):
+def class_differences(
+    comparison: Mapping[str, Any], first: str, classes: Sequence[str], number: int, png: bool = False
+) -> Drawn:
     """What a model gains on the first one in each class, with the intervals."""
     found = 100 * comparison['classes']['C']
     order = [c for c in np.argsort(-np.abs(np.nan_to_num(found[:, 0])), kind='stable') if not np.isnan(found[c, 0])]

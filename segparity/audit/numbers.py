@@ -1,13 +1,26 @@
 """The numbers of the page as plain data, for ``--json``. Fractions; what is undefined is null."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import math
+from typing import TYPE_CHECKING
 
 from segparity.audit.bootstrap import DRAWS, LEVEL, SEED
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
-def numbers(report):
+    import numpy as np
+
+    from segparity.audit.failures import Cell, Failures
+    from segparity.audit.report import Report
+    from segparity.audit.tables import Table
+
+
+def numbers(report: Report) -> dict[str, Any]:
     """A JSON-able dict of a report."""
     first = report.tables[0]
     found = {
@@ -37,18 +50,18 @@ def numbers(report):
     return plain(found)
 
 
-def per_class(classes, scores):
+def per_class(classes: Sequence[str], scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {name: {key: values[c].item() for key, values in scores.items()} for c, name in enumerate(classes)}
 
 
-def worst(chosen, classes):
+def worst(chosen: Mapping[int, list[tuple[Any, ...]]], classes: Sequence[str]) -> dict[str, Any]:
     return {
         classes[c]: [{'image': image, 'IoU': iou, 'labelled': size} for image, iou, size, _ in rows]
         for c, rows in chosen.items()
     }
 
 
-def comparison(entry, first):
+def comparison(entry: Mapping[str, Any], first: Table) -> dict[str, Any]:
     triple = ('difference', 'low', 'high')
     return {
         'model': entry['name'],
@@ -62,8 +75,8 @@ def comparison(entry, first):
     }
 
 
-def failures(found, classes):
-    def listed(cells):
+def failures(found: Failures, classes: Sequence[str]) -> dict[str, Any]:
+    def listed(cells: Iterable[Cell]) -> list[dict[str, Any]]:
         return [{'class': classes[cell.class_id], **dataclasses.asdict(cell)} for cell in cells]
 
     return {
@@ -75,7 +88,7 @@ def failures(found, classes):
     }
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """NaN and infinity to None, tuples to lists, all the way down."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
@@ -86,5 +99,5 @@ def plain(value):
     return value
 
 
-def as_json(report):
+def as_json(report: Report) -> str:
     return json.dumps(numbers(report), indent=1, ensure_ascii=False, allow_nan=False) + '\n'

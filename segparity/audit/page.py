@@ -4,7 +4,9 @@ import base64
 import hashlib
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +14,15 @@ from segparity.audit.bootstrap import DRAWS, LEVEL, SEED
 from segparity.audit.colours import css
 from segparity.audit.comparison import verdict
 from segparity.audit.drawing import KINDS
+from segparity.audit.failures import Cell
 from segparity.audit.figures import ROWS, binned_medians, size_and_iou
-from segparity.audit.report import PANELS
+from segparity.audit.report import PANELS, Report
+from segparity.audit.tables import Table
 
 OPEN = 2  # classes whose worst images are unfolded at first, one of each model where there are several
 
 
-def page_text(report, remarks, command):
+def page_text(report: Report, remarks: list[str], command: str) -> str:
     """The HTML of a report."""
     import jinja2
     from markupsafe import Markup
@@ -58,22 +62,22 @@ def page_text(report, remarks, command):
     )
 
 
-def percent(value, digits=1):
+def percent(value: float | None, digits: int = 1) -> str:
     """0.7123 -> '71.2'; what is undefined is a dash."""
     return '–' if value is None or math.isnan(value) else f'{100 * value:.{digits}f}'
 
 
-def points(value):
+def points(value: float) -> str:
     """0.012 -> '+1.2'; a true minus sign."""
     return '–' if math.isnan(value) else f'{100 * value:+.1f}'.replace('-', '−')
 
 
-def count(value):
+def count(value: float) -> str:
     """12345 -> '12,345'."""
     return '–' if isinstance(value, float) and math.isnan(value) else f'{round(value):,}'
 
 
-def raised(name):
+def raised(name: str) -> str:
     """'mIoUC5' as mIoU with C5 raised."""
     from markupsafe import Markup
 
@@ -83,7 +87,7 @@ def raised(name):
     return name
 
 
-def shortened(tables):
+def shortened(tables: list[Table]) -> Callable[[str], str]:
     """A function that leaves out the folder which all images share."""
     images = [image for table in tables for image in table.images]
     prefix = os.path.commonprefix(images)
@@ -91,14 +95,14 @@ def shortened(tables):
     return lambda image: image[cut:]
 
 
-def scored(cell, report):
+def scored(cell: Cell, report: Report) -> str:
     """'a 0.0 %, b 3.1 %; ' for a labelled cell, '' for one without labels."""
     names = [table.name + ' ' if len(report.tables) > 1 else 'IoU ' for table in report.tables]
     found = [f'{name}{percent(score)} %' for name, score in zip(names, cell.scores) if not math.isnan(score)]
     return ', '.join(found) + '; ' if found else ''
 
 
-def best_models(report):
+def best_models(report: Report) -> dict[str, list[str]]:
     """Name of a result -> the models that have its highest value; nothing for a single model."""
     if len(report.tables) < 2:
         return {}
@@ -109,7 +113,7 @@ def best_models(report):
     return found
 
 
-def lead(report):
+def lead(report: Report) -> list[tuple[float, str]]:
     """(D, C, worst C), each (value, models that reach it), for the first sentence."""
     found = []
     for name in ('mIoUD', 'mIoUC', f'mIoUC{report.q}'):
@@ -119,7 +123,7 @@ def lead(report):
     return found
 
 
-def largest_gap(table, report):
+def largest_gap(table: Table, report: Report) -> tuple[str, str, float, float, float] | None:
     """(model, class, D, C, worst) of the class whose D hides most, or None."""
     scores = report.per_class[table.name]
     gaps = np.nan_to_num(scores['D'] - scores['C'], nan=-9)
@@ -129,13 +133,13 @@ def largest_gap(table, report):
     return table.name, table.classes[c], scores['D'][c], scores['C'][c], scores['Cq'][c]
 
 
-def size_sentence(table):
+def size_sentence(table: Table) -> tuple[str, float, float, float, float] | None:
     """(model, median IoU of the smallest bin, of the largest, their median sizes), or None."""
     x, y = binned_medians(*size_and_iou(table, np.arange(len(table.classes))), bins=5)
     return (table.name, y[0], y[-1], x[0], x[-1]) if len(x) > 1 else None
 
 
-def class_rows(report):
+def class_rows(report: Report) -> list[tuple[int, str, int, float, dict[str, dict[str, Any]]]]:
     """(class id, class, images, share, model -> scores) of every class that any table has."""
     rows = []
     for c, name in enumerate(report.tables[0].classes):
@@ -145,11 +149,11 @@ def class_rows(report):
     return rows
 
 
-def worst_order(report):
+def worst_order(report: Report) -> dict[str, list[int]]:
     """Model -> its classes, lowest C first."""
     found = {}
     for table in report.tables:
         scores = report.per_class[table.name]['C']
         chosen = report.album.worst[table.name]
-        found[table.name] = sorted((c for c in chosen if chosen[c]), key=lambda c, scores=scores: scores[c])
+        found[table.name] = sorted((c for c in chosen if chosen[c]), key=scores.__getitem__)
     return found

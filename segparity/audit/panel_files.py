@@ -1,11 +1,19 @@
 """A panel as one PNG file: its pictures side by side, what they show in words above."""
 
+from __future__ import annotations
+
 import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
+
+    from segparity.audit.panels import Panel
 
 TEXT, GAP, PAPER, DARK, SOFT = 15, 10, 'white', (29, 34, 43), (90, 100, 114)
 
 
-def panel_png(panel, words):
+def panel_png(panel: Panel, words: str) -> bytes:
     """PNG bytes of a panel, headed by image, class and ``words``."""
     from PIL import Image, ImageDraw
 
@@ -34,7 +42,7 @@ def panel_png(panel, words):
     return buffer.getvalue()
 
 
-def wrapped(lines, wide):
+def wrapped(lines: list[str], wide: int) -> list[str]:
     """The lines, cut where the sheet ends."""
     import textwrap
 
@@ -42,7 +50,7 @@ def wrapped(lines, wide):
     return [part for line in lines for part in textwrap.wrap(line, letters) or ['']]
 
 
-def typeface():
+def typeface() -> ImageFont.FreeTypeFont:
     """The face that comes with Matplotlib: it has more letters than Pillow's own."""
     from pathlib import Path
 

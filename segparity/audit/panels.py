@@ -2,14 +2,20 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from segparity.audit import drawing
 from segparity.audit.colours import OUTSIDE, css
+from segparity.audit.picture_files import PictureFiles
 from segparity.audit.picture_reading import read_labels, read_photo
-from segparity.audit.window import window_of
+from segparity.audit.tables import Table
+from segparity.audit.window import Window, window_of
 from segparity.evaluate.maps import MapError
+from segparity.evaluate.palette import Palette
 from shared_spec.metrics.fine_grained.state import FP, TP
 
 NAMED = 6  # classes that a panel's legend names
@@ -23,13 +29,13 @@ class Panel:
 
     image: str
     class_name: str
-    cells: list
-    overview: object
-    notes: list
-    legend: list
+    cells: list[tuple[str, drawing.Picture]]
+    overview: drawing.Picture | None
+    notes: list[str]
+    legend: list[tuple[str, str]]
 
     @property
-    def bytes(self):
+    def bytes(self) -> int:
         """What the panel takes in the page."""
         pictures = [picture for _, picture in self.cells] + ([self.overview] if self.overview else [])
         return sum(4 * len(picture.data) // 3 for picture in pictures) + 1200
@@ -41,21 +47,24 @@ class Painter:
 
     def __init__(
         self,
-        tables,
-        files,
-        colours,
+        tables: list[Table],
+        files: PictureFiles,
+        colours: np.ndarray,
         *,
-        ignore_index=255,
-        reduce_zero=(False, False),
-        palette=None,
-        coded=None,
-        size=320,
-    ):
+        ignore_index: int | None = 255,
+        reduce_zero: tuple[bool, bool] = (False, False),
+        palette: Palette | None = None,
+        coded: str | None = None,
+        size: int = 320,
+    ) -> None:
         self.tables = {table.name: table for table in tables}
         self.places = {table.name: table.place for table in tables}
         self.classes, self.files, self.size = tables[0].classes, files, size
         self.colours = np.concatenate([colours, np.array([OUTSIDE], np.uint8)])
-        self.missing, self.unnamed, self.unreadable, self.strange = {}, {}, {}, {}
+        self.missing: dict[tuple[str, str], None] = {}
+        self.unnamed: dict[str, None] = {}
+        self.unreadable: dict[str, None] = {}
+        self.strange: dict[tuple[str, str], None] = {}
         self._labels = functools.lru_cache(2)(
             lambda path, counted: read_labels(
                 path, palette, ignore_index, reduce_zero[0], coded in ('targets', 'both'), counted=counted
@@ -66,7 +75,7 @@ class Painter:
         )
         self._photos = functools.lru_cache(1)(read_photo)
 
-    def panel(self, models, image, class_id):
+    def panel(self, models: list[str], image: str, class_id: int) -> Panel | None:
         """The panel of a cell for one model or several, or None where a label map cannot be had.
 
         One model has its prediction and error map, several have their predictions.
@@ -74,12 +83,13 @@ class Painter:
         try:
             truth = self._read(self._labels, models[0], image, 'target_file', self._counted(models[0], image))
             shape = None if truth is None else truth.shape
-            preds = [self._read(self._preds, model, image, 'pred_file', shape) for model in models]
+            read = [self._read(self._preds, model, image, 'pred_file', shape) for model in models]
         except MapError as error:
             self.unreadable[str(error)] = None
             return None
-        if truth is None or any(pred is None for pred in preds):
+        if truth is None or any(pred is None for pred in read):
             return None
+        preds = cast(list[np.ndarray], read)
         for model, pred in zip(models, preds):
             self._check_counts(model, image, class_id, truth, pred)
         try:
@@ -89,7 +99,9 @@ class Painter:
             photo = None
         return self._painted(models, image, class_id, truth, preds, photo)
 
-    def _read(self, reader, model, image, column, fitting):
+    def _read(
+        self, reader: Callable[[Path, Any], np.ndarray], model: str, image: str, column: str, fitting: Any
+    ) -> np.ndarray | None:
         path = self.files.find(model, image, column)
         if path is not None:
             return reader(path, fitting)
@@ -99,11 +111,11 @@ class Painter:
             self.missing[column, image] = None
         return None
 
-    def _counted(self, model, image):
+    def _counted(self, model: str, image: str) -> int:
         """How many pixels the table counts in an image."""
         return int(self.tables[model].counts[self.places[model][image]][:, [TP, FP]].sum())
 
-    def _check_counts(self, model, image, class_id, truth, pred):
+    def _check_counts(self, model: str, image: str, class_id: int, truth: np.ndarray, pred: np.ndarray) -> None:
         valid, c = truth != -1, class_id
         found = [
             int((valid & (pred == c) & (truth == c)).sum()),
@@ -114,7 +126,15 @@ class Painter:
         if found != stated:
             self.strange[model, image] = None
 
-    def _painted(self, models, image, class_id, truth, preds, photo):
+    def _painted(
+        self,
+        models: list[str],
+        image: str,
+        class_id: int,
+        truth: np.ndarray,
+        preds: list[np.ndarray],
+        photo: np.ndarray | None,
+    ) -> Panel:
         notes = []
         if truth.ndim == 3:
             wrong = sum(((pred == class_id) != (truth == class_id)) & (truth != -1) for pred in preds)
@@ -128,7 +148,8 @@ class Painter:
         kinds = [drawing.error_kinds(pred, truth, class_id) for pred in preds]
         wrong = sum((kind == drawing.MISSED) | (kind == drawing.ALARM) for kind in kinds).astype(bool)
         window = window_of(wrong if wrong.any() else truth == class_id) if truth.shape[1] > self.size / 2 else None
-        cells, overview, said = [], None, {}
+        cells, overview = [], None
+        said: dict[str, list[str]] = {}
         if photo is not None:
             cells.append(('input', drawing.photo_picture(photo, window, truth.shape, self.size)))
             if window:
@@ -152,7 +173,7 @@ class Painter:
             legend=self._legend([truth, *preds], window, class_id),
         )
 
-    def _legend(self, maps, window, class_id):
+    def _legend(self, maps: list[np.ndarray], window: Window | None, class_id: int) -> list[tuple[str, str]]:
         top, left, bottom, right = window or (0, 0, *maps[0].shape)
         counts = np.zeros(len(self.classes), np.int64)
         for ids in maps:
@@ -164,7 +185,7 @@ class Painter:
         return [(self.classes[c], css(self.colours[c])) for c in named[:NAMED]]
 
 
-def confusions(kinds, pred, truth, classes):
+def confusions(kinds: np.ndarray, pred: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> list[str]:
     """Sentences: what the missed pixels were taken for, and what the false alarms are; a ragged edge is no news."""
     notes = []
     of_class = np.isin(kinds, (drawing.HIT, drawing.MISSED)).sum()

@@ -5,8 +5,10 @@ one, and the folders that options name; links in these lead where they lead.
 """
 
 import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from segparity.audit.tables import Table
 from segparity.evaluate.pairs import MAPS, PROBABILITIES
 
 LABELS = (*MAPS, PROBABILITIES)
@@ -16,18 +18,19 @@ PHOTOS = (*MAPS, '.jpg', '.jpeg', '.bmp', '.webp')
 class Folder:
     """The files below a folder, by relative path and by name, without type and ``suffix``."""
 
-    def __init__(self, path, suffix, kinds, option):
+    def __init__(self, path: str | Path, suffix: str, kinds: Collection[str], option: str) -> None:
         self.path, self.suffix = Path(path), suffix
         if not self.path.is_dir():
             raise FileNotFoundError(f'{option}: {self.path} is no folder')
-        self.by_path, self.by_name = {}, {}
+        self.by_path: dict[str, Path] = {}
+        self.by_name: dict[str, list[Path]] = {}
         for file in sorted(self.path.rglob('*')):
             if file.suffix.lower() in kinds and file.is_file():
                 relative = without_kind(file.relative_to(self.path).as_posix()).removesuffix(suffix)
                 self.by_path.setdefault(relative, file)
                 self.by_name.setdefault(relative.rsplit('/', 1)[-1], []).append(file)
 
-    def find(self, identity, suffixes):
+    def find(self, identity: str, suffixes: Iterable[str]) -> Path | None:
         """The file of an image, or None; a bare name counts where only one file has it."""
         plain = without_kind(Path(identity).as_posix())
         for wanted in (plain, *(plain.removesuffix(suffix) for suffix in suffixes if suffix)):
@@ -39,7 +42,7 @@ class Folder:
         return None
 
 
-def without_kind(name):
+def without_kind(name: str) -> str:
     """The name without the ending of a picture file; other dots stay."""
     stem, dot, kind = name.rpartition('.')
     return stem if dot and f'.{kind.lower()}' in {*LABELS, *PHOTOS} else name
@@ -52,10 +55,19 @@ class PictureFiles:
     the folders; ``roots`` are more of them.
     """
 
-    def __init__(self, tables, images=None, targets=None, preds=None, suffixes=('', '', ''), roots=()):
+    def __init__(
+        self,
+        tables: list[Table],
+        images: Path | None = None,
+        targets: Path | None = None,
+        preds: list[Path] | None = None,
+        suffixes: tuple[str, str, str] = ('', '', ''),
+        roots: Iterable[Path] = (),
+    ) -> None:
         if preds is not None and len(preds) != len(tables):
             raise ValueError(f'--preds: one folder for each of the {len(tables)} tables, got {len(preds)}')
-        self.suffixes, self.outside = suffixes, {}
+        self.suffixes = suffixes
+        self.outside: dict[tuple[str, str, str], str] = {}
         self.roots = [os.curdir, *filter(None, (images, targets, *(preds or ()), *roots))]
         self.rows = {table.name: table.place for table in tables}
         self.tables = {table.name: table for table in tables}
@@ -69,11 +81,11 @@ class PictureFiles:
             for k, table in enumerate(tables)
         }
 
-    def known(self, model, column):
+    def known(self, model: str, column: str) -> bool:
         """Whether anything says where such files are."""
         return self.folders[model][column] is not None or any(self.tables[model].files.get(column, ()))
 
-    def find(self, model, identity, column):
+    def find(self, model: str, identity: str, column: str) -> Path | None:
         """The file, or None where it is named nowhere, not there, or outside."""
         table = self.tables[model]
         row = self.rows[model].get(identity)
@@ -89,7 +101,7 @@ class PictureFiles:
         return found
 
 
-def below(path, root):
+def below(path: str, root: str | Path) -> bool:
     """Whether an absolute path without '..' lies in a folder, as both are written or where their links lead."""
     spellings = ((path, os.path.abspath(root)), (os.path.realpath(path), os.path.realpath(root)))
     return any(Path(one).is_relative_to(other) for one, other in spellings)

@@ -2,6 +2,7 @@
 declared size is out of all proportion: a few kilobytes may declare gigabytes, and a table may name any file."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,22 @@ import numpy as np
 from segparity.evaluate.maps import MapError, most_probable, opened, reduce_zero_label, sentences, words
 from segparity.evaluate.maps import read_labels as read_ids
 from segparity.evaluate.npy import read_npy, read_npz
-from segparity.evaluate.palette import UNKNOWN
+from segparity.evaluate.palette import UNKNOWN, Palette
 
 PHOTOS = ('PNG', 'JPEG', 'TIFF', 'BMP', 'WEBP')  # Pillow's names
 ALWAYS = 1 << 26  # pixels that are decoded whatever they belong to
 SMALL = {1: np.int16, 2: np.int32}  # bytes of an id -> what holds it and -1; aerial images are large
 
 
-def read_labels(path, palette=None, ignore_index=None, reduce_zero=False, coded=False, shape=None, counted=None):
+def read_labels(
+    path: str | Path,
+    palette: Palette | None = None,
+    ignore_index: int | None = None,
+    reduce_zero: bool = False,
+    coded: bool = False,
+    shape: tuple[int, ...] | None = None,
+    counted: int | None = None,
+) -> np.ndarray:
     """A map of class ids, signed (H, W) or (D, H, W), as ``segparity evaluate`` reads it: PNG, TIFF or NPY, or an NPZ
     of probabilities (C, *space). Ignored pixels and colours that the palette lacks are -1.
 
@@ -39,7 +48,7 @@ def read_labels(path, palette=None, ignore_index=None, reduce_zero=False, coded=
     return labels
 
 
-def in_colours(path):
+def in_colours(path: str | Path) -> bool:
     """Whether the file is a colour image."""
     if Path(path).suffix.lower() == '.npy':
         return False
@@ -47,33 +56,35 @@ def in_colours(path):
         return image.mode in ('RGB', 'RGBA')
 
 
-def check_size(path, shape, most, what):
+def check_size(path: str | Path, shape: tuple[int, ...], most: float, what: str) -> None:
     """Refuses a picture by its header."""
     if math.prod(shape) > most:
         raise MapError(f'{path} is {words(shape)}, out of all proportion to {what}')
 
 
-def most_probable_ids(path, shape=None):
+def most_probable_ids(path: str | Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     with sentences(path):
         prob = read_npz(path, lambda found, dtype: _check_probabilities(path, found, dtype, shape))
     return most_probable(path, prob, prob.shape[1:] if prob.ndim > 2 else prob.shape)
 
 
-def _check_probabilities(path, found, dtype, shape):
+def _check_probabilities(
+    path: str | Path, found: tuple[int, ...], dtype: np.dtype, shape: tuple[int, ...] | None
+) -> None:
     if dtype.kind != 'f' or len(found) not in (2, 3, 4) or 0 in found:
         raise MapError(f'{path} must hold floating-point probabilities (C, H, W) or (C, D, H, W), got {dtype} {found}')
     if shape is not None and shape not in (found, found[1:]):
         raise MapError(f'sizes differ: {path} is {words(found)}, the ground truth {words(shape)}')
 
 
-def read_photo(path, shape=None):
+def read_photo(path: str | Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """uint8 (H, W, 3) or, of a volume, (D, H, W, 3); other depths are stretched between their 1st and 99th per cent.
 
     ``shape`` is that of the label map, which the photograph need not have.
     """
     most = math.inf if shape is None else max(ALWAYS, 4 * math.prod(shape))
 
-    def check(found, dtype=None):
+    def check(found: tuple[int, ...], dtype: np.dtype | None = None) -> None:
         channels = found[-1] if len(found) > 2 and found[-1] in (3, 4) else 1
         check_size(path, found, most * channels, 'the label map' + (f' of {words(shape)}' if shape else ''))
 
@@ -96,7 +107,7 @@ def read_photo(path, shape=None):
     return np.repeat(array, 3, -1) if array.shape[-1] == 1 else array
 
 
-def _read_picture(path, check):
+def _read_picture(path: str | Path, check: Callable[[tuple[int, ...]], None]) -> tuple[np.ndarray, bool]:
     """An array, and whether its last axis is colour; the pages of a TIFF are a volume."""
     from PIL import ImageSequence
 

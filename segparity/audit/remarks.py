@@ -1,5 +1,14 @@
 """What could not be done, and what the reader should mind: sentences for the terminal and the page."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segparity.audit.report import Report
+
 CROWD = 3  # names given of missing or strange things
 KINDS = {
     'image_file': ('input', '--images'),
@@ -8,7 +17,7 @@ KINDS = {
 }
 
 
-def remarks(report):
+def remarks(report: Report) -> list[str]:
     """Sentences about what could not be done, for the terminal and the page."""
     said = []
     empty = {image for table in report.tables for image in table.empty}
@@ -31,7 +40,7 @@ def remarks(report):
     return said
 
 
-def picture_remarks(report):
+def picture_remarks(report: Report) -> list[str]:
     """What is to be said about the pictures."""
     if report.painter is None:
         wanted = 'target_file and pred_file (and image_file) in the tables, or --images, --targets and --preds'
@@ -70,11 +79,11 @@ def picture_remarks(report):
     return said
 
 
-def counted(number, noun):
+def counted(number: int, noun: str) -> str:
     return f'{number} {noun}' + ('' if number == 1 else 's')
 
 
-def some(names):
+def some(names: Sequence[str]) -> str:
     """'a, b, c and 7 more'."""
     shown = ', '.join(map(str, names[:CROWD]))
     return shown + (f' and {len(names) - CROWD} more' if len(names) > CROWD else '')

@@ -1,16 +1,21 @@
 """Everything that the page and the JSON say, computed once."""
 
+import argparse
 import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from segparity.audit import album, colours, figures
+from segparity.audit.album import Album
 from segparity.audit.comparison import compare
-from segparity.audit.failures import find_failures
+from segparity.audit.failures import Failures, find_failures
 from segparity.audit.panels import Painter
 from segparity.audit.picture_files import PictureFiles
 from segparity.audit.scores import class_scores, summary
 from segparity.audit.several import in_common, other_labels
+from segparity.audit.tables import Table
 from segparity.evaluate.palette import read_palette
 
 PANELS = 24  # classes that have a figure of their own of size against IoU
@@ -22,23 +27,25 @@ class Report:
 
     title: str
     q: int
-    tables: list
-    common: list | None  # the tables of the images that all have; None where there are none
-    odd: dict  # model -> images that not all models have
-    other_labels: list
-    summaries: dict
-    per_class: dict
-    comparisons: list
-    failures: object
+    tables: list[Table]
+    common: list[Table] | None  # the tables of the images that all have; None where there are none
+    odd: dict[str, list[str]]  # model -> images that not all models have
+    other_labels: list[str]
+    summaries: dict[str, dict[str, float]]
+    per_class: dict[str, dict[str, np.ndarray]]
+    comparisons: list[dict[str, Any]]
+    failures: Failures | None
     agree: int
     fail_below: float
     top: int
-    album: object
-    painter: object
-    figures: dict
+    album: Album
+    painter: Painter | None
+    figures: dict[str, Any]  # section -> its figures, ``Drawn``
 
 
-def make_report(tables, args, say=lambda sentence: None):
+def make_report(
+    tables: list[Table], args: argparse.Namespace, say: Callable[[str], None] = lambda sentence: None
+) -> Report:
     """The report of loaded tables; ``say`` is told what is being done."""
     q = args.q
     summaries = {table.name: summary(table, q) for table in tables}
@@ -75,7 +82,7 @@ def make_report(tables, args, say=lambda sentence: None):
     )
 
 
-def make_painter(tables, args):
+def make_painter(tables: list[Table], args: argparse.Namespace) -> Painter | None:
     """The painter of panels, or None where nothing says where pictures are."""
     shown, palette = colours.built_in(len(tables[0].classes)), None
     if args.palette:
@@ -96,7 +103,13 @@ def make_painter(tables, args):
     )
 
 
-def draw_figures(tables, per_class, comparisons, q, png):
+def draw_figures(
+    tables: list[Table],
+    per_class: Mapping[str, Mapping[str, np.ndarray]],
+    comparisons: list[dict[str, Any]],
+    q: int,
+    png: bool,
+) -> dict[str, Any]:
     """Section -> its figures."""
     classes = tables[0].classes
     occurring = np.max([table.present.sum(0) for table in tables], 0)
@@ -115,9 +128,9 @@ def draw_figures(tables, per_class, comparisons, q, png):
     }
 
 
-def size_classes(tables, occurring):
+def size_classes(tables: list[Table], occurring: np.ndarray) -> list[int]:
     """The classes with a figure of size against IoU: all, or those where size matters most (rank correlation)."""
-    enough = np.flatnonzero(occurring >= 2 * figures.SMALLEST_BIN)
+    enough: np.ndarray = np.flatnonzero(occurring >= 2 * figures.SMALLEST_BIN)
     if len(enough) <= PANELS:
         return enough.tolist()
     strength = [np.nanmean([size_effect(table, c) for table in tables]) for c in enough]
@@ -125,7 +138,7 @@ def size_classes(tables, occurring):
     return sorted(enough[order].tolist())
 
 
-def size_effect(table, column):
+def size_effect(table: Table, column: int) -> float:
     """Spearman's correlation of size and IoU over the images of a class, 0 where it is undefined."""
     sizes, iou = figures.size_and_iou(table, [column])
     if len(sizes) < 3:
@@ -133,4 +146,4 @@ def size_effect(table, column):
     ranks = [np.unique(values, return_inverse=True)[1].astype(float) for values in (sizes, iou)]
     if min(rank.std() for rank in ranks) == 0:
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(*ranks)[0, 1])  # type: ignore[call-overload]  # two of them

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from segparity.audit.tables import Table
 from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 
 
-def spec_of(table, q):
+def spec_of(table: Table, q: int) -> FineGrained:
     """The spec whose results the page shows."""
     return FineGrained(
         num_classes=len(table.classes),
@@ -17,7 +18,7 @@ def spec_of(table, q):
     )
 
 
-def state_of(table):
+def state_of(table: Table) -> FineGrainedState:
     """The mergeable state that holds the table's counts."""
     state = FineGrainedState(len(table.classes), ignore_index=None)
     for image, counts in zip(table.images, table.counts):
@@ -25,18 +26,18 @@ def state_of(table):
     return state
 
 
-def summary_names(q):
+def summary_names(q: int) -> tuple[str, ...]:
     """The results of the summary, best known first."""
     return ('aAcc', 'FWIoU', 'mIoUD', 'mIoUI', 'mIoUC', f'mIoUI{q}', f'mIoUC{q}', 'mDiceD')
 
 
-def summary(table, q):
+def summary(table: Table, q: int) -> dict[str, float]:
     """Name -> fraction."""
     results = state_of(table).results(spec_of(table, q))
     return {name: results[name] for name in summary_names(q)}
 
 
-def class_scores(table, q):
+def class_scores(table: Table, q: int) -> dict[str, np.ndarray]:
     """Name -> (C,): IoU of each class under D, I, C and Cq, ``images`` that count and ``share`` of labelled pixels.
 
     ``I`` weighs an image by 1 / number of its classes, as mIoU^I does; a class without a value has NaN.
@@ -56,7 +57,7 @@ def class_scores(table, q):
     }
 
 
-def median_sizes(table):
+def median_sizes(table: Table) -> np.ndarray:
     """(C,) median of the labelled pixels of the class over the images that have it; NaN where none has."""
     sizes = table.sizes
     return np.array([np.median(column[column > 0]) if (column > 0).any() else np.nan for column in sizes.T])

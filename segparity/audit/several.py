@@ -1,13 +1,14 @@
 """Tables of several models: the same classes, and the images that they have in common."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from segparity.audit.tables import load_table
+from segparity.audit.tables import Table, load_table
 
 
-def load_tables(paths, names=None):
+def load_tables(paths: Sequence[str | Path], names: list[str] | None = None) -> list[Table]:
     """The tables of several models, which must have the same classes; names default to the files' stems."""
     if names is None:
         names = [Path(path).stem for path in paths]
@@ -29,7 +30,7 @@ def load_tables(paths, names=None):
     return tables
 
 
-def class_difference(first, other):
+def class_difference(first: Table, other: Table) -> str:
     """What distinguishes two lists of class names, in a few words."""
     if len(first.classes) != len(other.classes):
         return f'{len(other.classes)} instead of {len(first.classes)}'
@@ -37,7 +38,7 @@ def class_difference(first, other):
     return f'class {c} is {other.classes[c]!r} instead of {first.classes[c]!r}'
 
 
-def in_common(tables):
+def in_common(tables: list[Table]) -> tuple[list[Table] | None, dict[str, list[str]]]:
     """The tables restricted to the images that all have, in the first one's order, and the images that not all have."""
     shared = set(tables[0].images).intersection(*(table.images for table in tables[1:]))
     kept = [image for image in tables[0].images if image in shared]
@@ -47,7 +48,7 @@ def in_common(tables):
     return [table.take(kept) for table in tables], {name: images for name, images in odd.items() if images}
 
 
-def other_labels(tables):
+def other_labels(tables: list[Table]) -> list[str]:
     """Images, in common, whose labelled pixels differ between the tables: other labels or other ignored pixels."""
     differs = np.zeros(len(tables[0].images), bool)
     for other in tables[1:]:

@@ -1,14 +1,22 @@
 """Per-image tables as pandas reads them; what they hold is defined where they are written."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared_spec.files import one_sentence
 from shared_spec.metrics.per_image import COUNTS, IDENTITY, TEXTS, changed, check_format, unguarded
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import pandas
+
 NUMBERS = ('Acc', 'IoU', 'Dice', 'Precision', 'Fscore', 'BoundaryIoU', 'HD', 'HD95', 'ASSD', 'SCE', 'ECE')
 
 
-def read_table(path):
+def read_table(path: str | Path) -> pandas.DataFrame:
     """The pandas.DataFrame of such a file. Raises ValueError where it is none, OSError where it cannot be read."""
     check_format('read_table', path)
     pandas, path = needed('read_table'), Path(path)
@@ -32,7 +40,7 @@ def read_table(path):
     return frame
 
 
-def needed(owner):
+def needed(owner: str) -> ModuleType:
     """pandas, which reads the table, or the sentence that says how to get it."""
     try:
         import pandas

@@ -1,8 +1,10 @@
 """Per-image tables as arrays: one model's counts of every class of every image."""
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -10,6 +12,9 @@ from segparity.audit.table_reading import read_table
 from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.metrics.fine_grained.state import FN, FP, TP, FineGrainedState
 from shared_spec.metrics.per_image import FILES, check_format
+
+if TYPE_CHECKING:
+    import pandas
 
 RULES = (('target', False), ('either', False), ('either', True))  # present_in, binary
 
@@ -25,34 +30,34 @@ class Table:
     name: str
     path: Path
     written: datetime
-    classes: tuple
-    images: tuple
+    classes: tuple[str, ...]
+    images: tuple[str, ...]
     counts: np.ndarray
     present: np.ndarray
     iou: np.ndarray
     present_in: str
     binary: bool
-    files: dict
-    empty: tuple  # images without a valid pixel, which count nowhere
+    files: dict[str, list[str]]
+    empty: tuple[str, ...]  # images without a valid pixel, which count nowhere
 
     @property
-    def sizes(self):
+    def sizes(self) -> np.ndarray:
         """int64 (N, C): pixels labelled with the class."""
         return self.counts[..., TP] + self.counts[..., FN]
 
     @property
-    def image_iou(self):
+    def image_iou(self) -> np.ndarray:
         """(N,) mean of the IoU of the classes that count in the image."""
         found = self.present.sum(1)
         with np.errstate(invalid='ignore'):
             return np.where(found > 0, np.nansum(self.iou, 1) / found, np.nan)
 
     @property
-    def place(self):
+    def place(self) -> dict[str, int]:
         """Image -> its row."""
         return {image: i for i, image in enumerate(self.images)}
 
-    def take(self, images):
+    def take(self, images: Sequence[str]) -> Self:
         """The table of these images, in this order."""
         place = self.place
         rows = [place[image] for image in images]
@@ -66,7 +71,7 @@ class Table:
         )
 
 
-def load_table(path, name):
+def load_table(path: str | Path, name: str) -> Table:
     """Read and check one table; ValueError in one sentence where it is no per-image table."""
     path = Path(path)
     check_format('TABLE', path)
@@ -119,7 +124,7 @@ def load_table(path, name):
     )
 
 
-def class_names(path, frame):
+def class_names(path: Path, frame: 'pandas.DataFrame') -> tuple[str, ...]:
     """The names of classes 0 to C-1."""
     named = frame[['class_id', 'class_name']].drop_duplicates().sort_values('class_id')
     ids = named['class_id'].tolist()
@@ -132,7 +137,7 @@ def class_names(path, frame):
     return tuple(map(str, named['class_name']))
 
 
-def incomplete(codes, ids, images, columns):
+def incomplete(codes: np.ndarray, ids: np.ndarray, images: np.ndarray, columns: int) -> tuple[str, str]:
     """The first image that lacks a class or has one twice, and what is wrong with it."""
     rows = np.bincount(codes, minlength=len(images))
     if (rows != columns).any():
@@ -142,7 +147,7 @@ def incomplete(codes, ids, images, columns):
     return images[np.flatnonzero(twice)[0] // columns], 'has a class twice'
 
 
-def cell_iou(path, images, counts, present):
+def cell_iou(path: Path, images: np.ndarray, counts: np.ndarray, present: np.ndarray) -> tuple[str, bool, np.ndarray]:
     """(present_in, binary, IoU of every cell), by the first rule of presence that the table follows."""
     state = FineGrainedState(counts.shape[1], ignore_index=None)
     for image, row in zip(images, counts):
@@ -162,7 +167,7 @@ def cell_iou(path, images, counts, present):
     )
 
 
-def check_iou(path, stated, iou, images, classes):
+def check_iou(path: Path, stated: np.ndarray, iou: np.ndarray, images: np.ndarray, classes: Sequence[str]) -> None:
     """The table's IoU and its counts must say the same."""
     with np.errstate(invalid='ignore'):
         wrong = (np.isnan(iou) != np.isnan(stated)) | (np.abs(iou - stated) > 1e-4)

@@ -5,9 +5,10 @@ import numpy as np
 LARGEST = 0.7  # of width and height; beyond it the whole picture is shown
 SMALLEST, PIXELS = 1 / 6, 320  # share of the picture, or as many pixels where that is less: some pictures are maps
 FEW = 0.03  # mistakes that spread beyond it, but fill no more than this, are shown where they are densest
+Window = tuple[int, int, int, int]  # top, left, bottom, right
 
 
-def window_of(mask):
+def window_of(mask: np.ndarray) -> Window | None:
     """(top, left, bottom, right) around the true pixels with the picture's own shape, or None for the whole picture."""
     height, width = mask.shape
     if not mask.any():
@@ -21,14 +22,14 @@ def window_of(mask):
     return placed((top + bottom) / 2, (left + right) / 2, round(share * height), round(share * width), mask.shape)
 
 
-def placed(row, column, high, wide, shape):
+def placed(row: float, column: float, high: int, wide: int, shape: tuple[int, ...]) -> Window:
     """The window of this size as near to the centre as the picture allows."""
     top = int(np.clip(round(row - high / 2), 0, shape[0] - high))
     left = int(np.clip(round(column - wide / 2), 0, shape[1] - wide))
     return top, left, top + high, left + wide
 
 
-def densest(mask, high, wide):
+def densest(mask: np.ndarray, high: int, wide: int) -> Window:
     """The window of this size that holds the most true pixels, the upper left one of equals."""
     sums = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     held = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]

@@ -3,8 +3,11 @@
 Importing this package loads nothing heavy: neither a framework nor what draws the page.
 """
 
+import argparse
 import importlib.util
 from pathlib import Path
+
+from rich.console import Console
 
 from segparity.arguments import positive
 from segparity.terminal import say
@@ -13,7 +16,7 @@ NEEDED = {'sklearn': 'scikit-learn', 'PIL': 'pillow', 'matplotlib': 'matplotlib'
 WORLDS = ('mmseg', 'keras')
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``segparity demo``."""
     parser.add_argument('--out', type=Path, default=Path('demo_out'), help='folder of data, models and page [demo_out]')
     parser.add_argument(
@@ -27,7 +30,7 @@ def add_arguments(parser):
     parser.add_argument('--fresh', action='store_true', help='start over, whatever an earlier run has left')
 
 
-def world_names(text):
+def world_names(text: str) -> tuple[str, ...]:
     """'mmseg,keras' -> ('mmseg', 'keras'); ValueError, which argparse turns into its usage message, for other names."""
     import argparse
 
@@ -38,7 +41,7 @@ def world_names(text):
     return names
 
 
-def run(args, console):
+def run(args: argparse.Namespace, console: Console) -> int:
     """Run the demo; returns the exit code: 0, 1 when something failed, 130 when interrupted."""
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:

@@ -6,18 +6,20 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from segparity.demo.settings import DemoError, write_atomically
 
 
-def end_with_parent():
+def end_with_parent() -> None:
     """Leave as soon as the parent is gone: it holds the other end of standard input.
 
     A trainer that outlived a killed demo would write into the folder of the next one.
     """
 
-    def wait():
+    def wait() -> None:
         while os.read(0, 1):  # not sys.stdin: its lock would stop the interpreter from shutting down
             pass
         os._exit(1)
@@ -25,7 +27,7 @@ def end_with_parent():
     threading.Thread(target=wait, daemon=True).start()
 
 
-def child_main(work, description, **options):
+def child_main(work: Callable[..., object], description: str, **options: Sequence[str] | None) -> int:
     """Run ``work(out, **options)`` as a child process; returns the exit code."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--out', type=Path, required=True)
@@ -46,33 +48,33 @@ def child_main(work, description, **options):
 class Progress:
     """The record of a training, one JSON object a line; it survives the process and grows on when training resumes."""
 
-    def __init__(self, path, done):
+    def __init__(self, path: str | Path, done: int) -> None:
         """``done``: how many steps the resumed state has behind it; what the file says beyond them is dropped."""
         steps, validations = read_progress(path)
         kept = [line for line in steps if line['step'] < done] + [line for line in validations if line['val'] <= done]
         write_atomically(path, ''.join(json.dumps(line) + '\n' for line in kept))
         self.path, self.mark = Path(path), time.perf_counter()
 
-    def restart_clock(self):
+    def restart_clock(self) -> None:
         self.mark = time.perf_counter()
 
-    def step(self, step, **values):
+    def step(self, step: int, **values: float) -> None:
         """A training step; its seconds run from the step or validation before."""
         now = time.perf_counter()
         self._write({'step': step, 'seconds': round(now - self.mark, 4), **values})
         self.mark = now
 
-    def validation(self, done, **values):
+    def validation(self, done: int, **values: float) -> None:
         """A validation after ``done`` steps."""
         self._write({'val': done, **values})
         self.restart_clock()
 
-    def _write(self, line):
+    def _write(self, line: dict[str, Any]) -> None:
         with open(self.path, 'a') as file:
             file.write(json.dumps(line) + '\n')
 
 
-def read_progress(path):
+def read_progress(path: str | Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(steps, validations), each in order and once; a line cut off by a kill is skipped."""
     steps, validations = {}, {}
     try:

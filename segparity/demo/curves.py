@@ -2,8 +2,12 @@
 
 import io
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 matplotlib.use('agg')
 
@@ -15,7 +19,7 @@ STYLE = {'mmseg': ('#3f8fd2', '-', 'o'), 'keras': ('#e0860b', '--', 's')}
 SMOOTH = 15  # steps that the thick line averages
 
 
-def loss_curves(found):
+def loss_curves(found: Mapping[str, Any]) -> str:
     """The training loss of every world: each step thin, its running mean thick."""
     figure, axes = empty('training loss', 'step')
     for name, world in found.items():
@@ -30,7 +34,7 @@ def loss_curves(found):
     return svg(figure, axes)
 
 
-def metric_curves(found, metric='mIoUD', title='validation mIoU, data set (D)'):
+def metric_curves(found: Mapping[str, Any], metric: str = 'mIoUD', title: str = 'validation mIoU, data set (D)') -> str:
     """A validation metric of every world."""
     figure, axes = empty(title, 'step')
     for name, world in found.items():
@@ -43,7 +47,7 @@ def metric_curves(found, metric='mIoUD', title='validation mIoU, data set (D)'):
     return svg(figure, axes)
 
 
-def drift_curve(found):
+def drift_curve(found: Mapping[str, Any]) -> str:
     """How far the two losses are apart at every step; exact agreement is drawn at the axis' lower end."""
     figure, axes = empty('difference of the two losses', 'step')
     one, other = (np.array(found[name]['losses']) for name in STYLE)
@@ -54,7 +58,7 @@ def drift_curve(found):
     return svg(figure, axes, legend=False)
 
 
-def empty(title, across):
+def empty(title: str, across: str) -> tuple[Figure, Axes]:
     """Axes without a background, everything in the ink colour."""
     plt.rcParams.update({'svg.fonttype': 'none', 'svg.hashsalt': title, 'font.size': 11, 'font.family': 'sans-serif'})
     figure, axes = plt.subplots(figsize=(4.6, 3.0), layout='constrained')
@@ -70,7 +74,7 @@ def empty(title, across):
     return figure, axes
 
 
-def svg(figure, axes, legend=True):
+def svg(figure: Figure, axes: Axes, legend: bool = True) -> str:
     """The figure as an ``<svg>`` element without ids that could clash and without metadata."""
     if legend:
         axes.legend(frameon=False, labelcolor=INK, fontsize=10)

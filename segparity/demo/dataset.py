@@ -20,6 +20,7 @@ from segparity.demo.settings import (
     NUM_CLASSES,
     PALETTE,
     DemoError,
+    Settings,
     fingerprint,
     read_json,
     write_atomically,
@@ -30,12 +31,12 @@ from shared_spec.files import one_sentence
 SPLITS = ('train', 'val')
 
 
-def data_fingerprint(settings):
+def data_fingerprint(settings: Settings) -> str:
     """Says which images these settings and this code make."""
     return fingerprint(settings.data(), hashlib.sha256(Path(scenes.__file__).read_bytes()).hexdigest())
 
 
-def colour_table():
+def colour_table() -> np.ndarray:
     """(256, 3) uint8: the classes' colours, white for ignored."""
     table = np.zeros((256, 3), np.uint8)
     table[:NUM_CLASSES] = PALETTE
@@ -43,7 +44,7 @@ def colour_table():
     return table
 
 
-def png(array, palette=None):
+def png(array: np.ndarray, palette: np.ndarray | None = None) -> bytes:
     """An array as PNG bytes; with a palette as label map."""
     image = Image.fromarray(array)
     if palette is not None:
@@ -53,7 +54,7 @@ def png(array, palette=None):
     return buffer.getvalue()
 
 
-def is_complete(root, wanted):
+def is_complete(root: Path, wanted: str) -> bool:
     """Whether every file of the manifest is there, undamaged, and of the wanted fingerprint."""
     manifest = read_json(root / 'manifest.json')
     if not isinstance(manifest, dict) or manifest.get('fingerprint') != wanted:
@@ -66,7 +67,7 @@ def is_complete(root, wanted):
         return False
 
 
-def write_data(out, settings):
+def write_data(out: str | Path, settings: Settings) -> bool:
     """Make sure that ``out``/data holds the scenes; returns whether they had to be written.
 
     Everything goes to a folder beside it that takes the name at the end, so that a killed run leaves no half data set.
@@ -91,13 +92,13 @@ def write_data(out, settings):
     return True
 
 
-def read_image(path):
+def read_image(path: str | Path) -> np.ndarray:
     """(H, W, 3) uint8; an unreadable file is one sentence."""
     with one_sentence(f'{path}: not a readable image', DemoError), Image.open(path) as image:
         return np.asarray(image.convert('RGB'))
 
 
-def read_labels(path):
+def read_labels(path: str | Path) -> np.ndarray:
     """(H, W) uint8 class ids; a file that is no label map is one sentence."""
     with one_sentence(f'{path}: not a readable label map', DemoError), Image.open(path) as image:
         labels, mode = np.array(image), image.mode
@@ -111,14 +112,14 @@ def read_labels(path):
     return labels
 
 
-def read_logits(out, model):
+def read_logits(out: str | Path, model: str) -> np.ndarray:
     """What a model said of the validation split, float32 (N, C, H, W)."""
     path = Path(out) / model / 'val_logits.npy'
     with one_sentence(f'{path}: not the logits of a model', DemoError):
         return np.load(path, allow_pickle=False)
 
 
-def read_split(out, split):
+def read_split(out: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, H, W, 3) and label maps (N, H, W) of a split, uint8, in the order of the file names."""
     root = Path(out) / 'data'
     names = sorted(path.name for path in (root / 'img_dir' / split).glob('*.png'))

@@ -8,6 +8,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any, cast
+
+from rich.console import Console
 
 from segparity.demo.child import read_progress
 from segparity.demo.settings import DemoError
@@ -19,7 +22,7 @@ LAST_LINES = 12
 class JobFailed(DemoError):
     """A child process failed; ``lines`` are the last of its log."""
 
-    def __init__(self, job, code, lines):
+    def __init__(self, job: 'Job', code: int, lines: list[str]) -> None:
         how = f'was ended by signal {-code}' if code < 0 else f'stopped with exit code {code}'
         super().__init__(f'{job.title} {how}; the whole log is {job.log}')
         self.lines = lines
@@ -31,15 +34,15 @@ class Job:
 
     title: str
     module: str
-    arguments: list
+    arguments: list[Any]
     log: Path
     backend: str = ''
     progress: Path | None = None
     steps: int = 1
-    finish: Callable | None = None  # called when the process has ended well
-    process: subprocess.Popen | None = None
+    finish: Callable[[], None] | None = None  # called when the process has ended well
+    process: subprocess.Popen[bytes] | None = None
 
-    def start(self, threads):
+    def start(self, threads: int) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, 'wb') as log:
             self.process = subprocess.Popen(
@@ -51,32 +54,33 @@ class Job:
                 start_new_session=True,  # Ctrl-C reaches the demo, which then ends its children
             )
 
-    def ended(self):
+    def ended(self) -> bool:
         """Whether the process is over; JobFailed where it ended badly."""
-        if self.process.poll() is None:
+        process = cast(subprocess.Popen[bytes], self.process)
+        if process.poll() is None:
             return False
-        if self.process.returncode:
+        if process.returncode:
             raise self.failure()
         if self.finish is not None:
             self.finish()
             self.finish = None
         return True
 
-    def stop(self):
+    def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         if self.process is not None:
-            self.process.stdin.close()
+            cast(IO[bytes], self.process.stdin).close()
 
-    def failure(self):
-        code = self.process.returncode
+    def failure(self) -> JobFailed:
+        code = cast(subprocess.Popen[bytes], self.process).returncode
         lines = self.log.read_text(errors='replace').splitlines()
         own_sentence = code == 2 and lines  # DemoError, told by the child
         return JobFailed(self, code, lines[-1:] if own_sentence else lines[-LAST_LINES:])
 
 
-def environment(threads, backend=''):
+def environment(threads: int, backend: str = '') -> dict[str, str]:
     """The child's environment: its threads, the CPU only, this segparity first."""
     here = str(Path(__file__).resolve().parents[2])
     found = os.environ.get('PYTHONPATH')
@@ -98,7 +102,7 @@ def environment(threads, backend=''):
     return {**values, 'KERAS_BACKEND': backend} if backend else values
 
 
-def available_threads():
+def available_threads() -> int:
     """OMP_NUM_THREADS where it is set, else the cores that this process may use, at most eight."""
     with contextlib.suppress(ValueError, KeyError):
         return max(1, int(os.environ['OMP_NUM_THREADS']))
@@ -106,7 +110,7 @@ def available_threads():
     return min(cores, 8)
 
 
-def run_jobs(jobs, console):
+def run_jobs(jobs: list[Job], console: Console) -> None:
     """Run the jobs side by side, the threads shared among them; JobFailed for the first that fails."""
     threads = max(1, available_threads() // len(jobs)) if jobs else 1
     shown = Bars(console, jobs) if console.is_terminal else Lines(console, jobs)
@@ -125,7 +129,7 @@ def run_jobs(jobs, console):
             job.stop()
 
 
-def state_of(job):
+def state_of(job: Job) -> tuple[int, str]:
     """(steps done, text) of a job."""
     if job.progress is None:
         return (0, '')
@@ -141,7 +145,7 @@ def state_of(job):
 class Bars:
     """A bar for each training, on a terminal."""
 
-    def __init__(self, console, jobs):
+    def __init__(self, console: Console, jobs: list[Job]) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         count = [BarColumn(bar_width=24), TextColumn('{task.completed}/{task.total}')]
@@ -150,33 +154,34 @@ class Bars:
         self.progress = Progress(*columns, TimeElapsedColumn(), TextColumn('{task.fields[text]}'), console=console)
         self.tasks = [(job, self.progress.add_task(job.title, total=job.steps, text='')) for job in jobs]
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self.progress.start()
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def update(self):
+    def update(self) -> None:
         for job, task in self.tasks:
             done, text = state_of(job)
-            over = job.process.poll() == 0
+            over = cast(subprocess.Popen[bytes], job.process).poll() == 0
             self.progress.update(task, completed=job.steps if over else done, text=text)
 
 
 class Lines:
     """Plain lines where there is no terminal: one at every validation."""
 
-    def __init__(self, console, jobs):
-        self.console, self.jobs, self.said = console, jobs, {}
+    def __init__(self, console: Console, jobs: list[Job]) -> None:
+        self.console, self.jobs = console, jobs
+        self.said: dict[str, int] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         for job in self.jobs:
             self.console.print(f'{job.title}: started')
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         pass
 
-    def update(self):
+    def update(self) -> None:
         for job in self.jobs:
             if job.progress is None:
                 continue

@@ -4,18 +4,20 @@ Every world and the NumPy reference judge the predictions of every world, so tha
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from segparity.demo.child import child_main
 from segparity.demo.dataset import read_logits, read_split
 from segparity.demo.settings import CLASSES, IGNORE, LOSSES, NUM_CLASSES, Q, write_json
+from shared_spec import LossSpec
 
 LEVELS = {'D': {}, 'I': {'granularity': 'I'}, 'C': {'granularity': 'C'}}
 METRICS = ('aAcc', 'mIoUD', 'mIoUI', 'mIoUI5', 'mIoUI1', 'mIoUC', 'mIoUC5', 'mIoUC1', 'mDiceD', 'mAccD')
 
 
-def loss_specs():
+def loss_specs() -> dict[str, LossSpec]:
     """Title -> spec of every loss that is compared."""
     import shared_spec
 
@@ -26,13 +28,13 @@ def loss_specs():
     return specs
 
 
-def with_total(values):
+def with_total(values: dict[str, float]) -> dict[str, float]:
     """The values, and the sum that was trained."""
     parts = values['cross-entropy'], values['Jaccard metric loss, level D']
     return {**values, 'trained sum': sum(weight * value for (_, weight), value in zip(LOSSES, parts))}
 
 
-def judge_numpy(logits, labels):
+def judge_numpy(logits: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
     """The float64 reference of the spec."""
     import shared_spec
 
@@ -41,7 +43,7 @@ def judge_numpy(logits, labels):
     return losses, spec.reference(logits.argmax(1), labels)
 
 
-def judge_mmseg(logits, labels):
+def judge_mmseg(logits: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
     """``mmseg_plugin``: the registered losses and the evaluator."""
     import torch
     from mmengine.structures import PixelData
@@ -63,7 +65,7 @@ def judge_mmseg(logits, labels):
     return losses, {name: value / 100 for name, value in evaluator.evaluate(len(labels)).items()}
 
 
-def judge_keras(logits, labels):
+def judge_keras(logits: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
     """``keras_plugin``: the losses, and the report metric."""
     import keras_plugin
     from segparity.demo.train_keras import report
@@ -80,7 +82,7 @@ TITLES = {'numpy': 'NumPy float64', 'mmseg': 'mmseg_plugin', 'keras': 'keras_plu
 JUDGES = {'numpy': judge_numpy, 'mmseg': judge_mmseg, 'keras': judge_keras}
 
 
-def judge(out, world, models):
+def judge(out: Path, world: str, models: str) -> None:
     """Judge the predictions of the models; writes compare/<world>.json."""
     _, labels = read_split(out, 'val')
     found = {}

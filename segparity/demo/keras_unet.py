@@ -1,13 +1,17 @@
 """The demo's U-Net in Keras, from the same layer list and the same weights as MMSegmentation's."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
+import numpy as np
 from keras import layers
 
 from segparity.demo import network
-from segparity.demo.settings import MEAN, STD
+from segparity.demo.settings import MEAN, STD, Settings
 
 
-def convolution(unit, x):
+def convolution(unit: network.Unit, x: Any) -> Any:
     """A unit of the list: convolution, and normalisation with ReLU or a bias."""
     x = layers.Conv2D(unit.outputs, unit.kernel, padding='same', use_bias=not unit.norm, name=unit.name)(x)
     if not unit.norm:
@@ -18,7 +22,7 @@ def convolution(unit, x):
     return layers.ReLU(name=f'{unit.name}_relu')(x)
 
 
-def build_unet(settings):
+def build_unet(settings: Settings) -> keras.Model:
     """Images (N, S, S, 3), 0 to 255 -> logits (N, S, S, classes)."""
     base = settings.base_channels
     images = keras.Input((settings.side, settings.side, 3), name='images')
@@ -39,7 +43,7 @@ def build_unet(settings):
     return keras.Model(images, convolution(network.classifier(base), x), name='unet')
 
 
-def load_weights(model, settings, weights):
+def load_weights(model: keras.Model, settings: Settings, weights: Mapping[str, np.ndarray]) -> None:
     """Set the plan's weights; the layout is Keras' own."""
     for unit in network.units(settings.base_channels):
         kernel = weights[f'{unit.name}/kernel']

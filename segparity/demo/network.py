@@ -6,11 +6,13 @@ stages, a decoder that goes back up, each unit a convolution without bias, a bat
 
 import dataclasses
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
-from segparity.demo.settings import NUM_CLASSES, DemoError, fingerprint, write_atomically
+from segparity.demo.settings import NUM_CLASSES, DemoError, Settings, fingerprint, write_atomically
 from shared_spec.files import one_sentence
 
 STAGES = 4
@@ -30,7 +32,7 @@ class Unit:
     norm: bool = True
 
 
-def encoder(stage, base):
+def encoder(stage: int, base: int) -> list[Unit]:
     """The two units of an encoder stage."""
     width = base * 2**stage
     first = base * 2 ** (stage - 1) if stage else 3
@@ -38,31 +40,31 @@ def encoder(stage, base):
     return [Unit(f'encoder{stage}_{i}', 3, first if i == 0 else width, width, f'{where}.{i}') for i in range(2)]
 
 
-def upward(stage, base):
+def upward(stage: int, base: int) -> Unit:
     """The 1x1 unit in front of the enlargement that leads to a decoder stage."""
     width = base * 2**stage
     return Unit(f'up{stage}', 1, 2 * width, width, f'backbone.decoder.{stage}.upsample.interp_upsample.0')
 
 
-def decoder(stage, base):
+def decoder(stage: int, base: int) -> list[Unit]:
     """The two units of a decoder stage."""
     width = base * 2**stage
     where = f'backbone.decoder.{stage}.conv_block.convs'
     return [Unit(f'decoder{stage}_{i}', 3, 2 * width if i == 0 else width, width, f'{where}.{i}') for i in range(2)]
 
 
-def classifier(base):
+def classifier(base: int) -> Unit:
     return Unit('logits', 1, base, NUM_CLASSES, 'decode_head.conv_seg', norm=False)
 
 
-def units(base):
+def units(base: int) -> list[Unit]:
     """Every unit, in the order of the forward pass."""
     down = [unit for stage in range(STAGES) for unit in encoder(stage, base)]
     up = [unit for stage in reversed(range(STAGES - 1)) for unit in [upward(stage, base), *decoder(stage, base)]]
     return [*down, *up, classifier(base)]
 
 
-def initial_weights(settings):
+def initial_weights(settings: Settings) -> dict[str, np.ndarray]:
     """'unit/part' -> float32 array; kernels are (height, width, inputs, outputs)."""
     rng = np.random.default_rng([settings.seed, 2])
     weights = {}
@@ -78,7 +80,7 @@ def initial_weights(settings):
     return weights
 
 
-def mmseg_state(weights, base):
+def mmseg_state(weights: Mapping[str, np.ndarray], base: int) -> dict[str, np.ndarray]:
     """The weights under MMSegmentation's names and in PyTorch's layout, still NumPy."""
     state = {}
     for unit in units(base):
@@ -94,7 +96,9 @@ def mmseg_state(weights, base):
     return state
 
 
-def one_cycle(step, total, peak, rise=0.3, div=25.0, final_div=1e4):
+def one_cycle(
+    step: int, total: int, peak: float, rise: float = 0.3, div: float = 25.0, final_div: float = 1e4
+) -> float:
     """The learning rate of a step as MMEngine's ``OneCycleLR`` has it: a cosine up, a cosine down."""
     top = rise * total - 1
     if step <= top:
@@ -104,12 +108,12 @@ def one_cycle(step, total, peak, rise=0.3, div=25.0, final_div=1e4):
     return last + (first - last) / 2 * (np.cos(np.pi * share) + 1)
 
 
-def learning_rates(settings):
+def learning_rates(settings: Settings) -> np.ndarray:
     """The learning rate of every step."""
     return np.array([one_cycle(i, settings.iterations, settings.peak_lr) for i in range(settings.iterations)])
 
 
-def batches(settings):
+def batches(settings: Settings) -> np.ndarray:
     """(iterations, batch) indices into the training scenes: shuffled anew in every round, each scene once a round."""
     rng = np.random.default_rng([settings.seed, 3])
     needed = settings.iterations * settings.batch
@@ -118,14 +122,14 @@ def batches(settings):
     return order[:needed].reshape(settings.iterations, settings.batch)
 
 
-def plan_fingerprint(settings):
+def plan_fingerprint(settings: Settings) -> str:
     return fingerprint(settings.to_dict(), Path(__file__).read_bytes().hex())
 
 
-def write_plan(out, settings):
+def write_plan(out: str | Path, settings: Settings) -> None:
     """Write what both worlds start from: weights, batches, learning rates."""
     buffer = io.BytesIO()
-    arrays = {f'weight:{name}': array for name, array in initial_weights(settings).items()}
+    arrays: dict[str, Any] = {f'weight:{name}': array for name, array in initial_weights(settings).items()}
     np.savez(buffer, batches=batches(settings), learning_rates=learning_rates(settings), **arrays)
     write_atomically(Path(out) / PLAN, buffer.getvalue())
 
@@ -134,10 +138,10 @@ def write_plan(out, settings):
 class Plan:
     batches: np.ndarray
     learning_rates: np.ndarray
-    weights: dict
+    weights: dict[str, np.ndarray]
 
     @classmethod
-    def read(cls, out):
+    def read(cls, out: str | Path) -> Self:
         path = Path(out) / PLAN
         with one_sentence(f'{path} is no plan of the demo', DemoError), np.load(path) as arrays:
             weights = {k.removeprefix('weight:'): arrays[k] for k in arrays.files if k.startswith('weight:')}

@@ -3,7 +3,9 @@
 import os
 import platform
 import shlex
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +13,23 @@ from segparity.demo import curves, pictures
 from segparity.demo.dataset import read_logits, read_split
 from segparity.demo.judge import TITLES
 from segparity.demo.results import SHOWN_METRICS
-from segparity.demo.settings import CLASSES, LEARNED, LOSSES, PALETTE, config_path, read_json, write_atomically
+from segparity.demo.settings import (
+    CLASSES,
+    LEARNED,
+    LOSSES,
+    PALETTE,
+    Settings,
+    config_path,
+    read_json,
+    write_atomically,
+)
 from segparity.demo.terminal import parity_rows, small
+from segparity.demo.worlds import World
 
 SAMPLES, WORST = 6, 4
 
 
-def write_page(out, settings, worlds, results):
+def write_page(out: Path, settings: Settings, worlds: list[World], results: Mapping[str, Any]) -> None:
     """Write ``out``/index.html."""
     import jinja2
 
@@ -29,7 +41,7 @@ def write_page(out, settings, worlds, results):
     write_atomically(out / 'index.html', text)
 
 
-def raised(title):
+def raised(title: str) -> str:
     """'mIoU^D' with the letters raised."""
     from markupsafe import Markup
 
@@ -37,7 +49,7 @@ def raised(title):
     return Markup('{}<sup>{}</sup>').format(word, level) if level else word
 
 
-def page_values(out, settings, worlds, results):
+def page_values(out: Path, settings: Settings, worlds: list[World], results: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs."""
     images, labels = read_split(out, 'val')
     found = results['worlds']
@@ -77,21 +89,21 @@ def page_values(out, settings, worlds, results):
     }
 
 
-def machine():
+def machine() -> str:
     system = f'{platform.system()} {platform.machine()}'
     return f'Python {platform.python_version()}, {system}, {os.cpu_count()} cores'
 
 
-def css(colour):
+def css(colour: Iterable[int]) -> str:
     return '#{:02x}{:02x}{:02x}'.format(*colour)
 
 
-def description(number, glyphs):
+def description(number: int, glyphs: Iterable[tuple[int, ...]]) -> str:
     """'Scene 3: 7 (31 px), 0 (12 px)'."""
     return f'Scene {number}: ' + ', '.join(f'{digit} ({size} px)' for digit, size, *_ in glyphs)
 
 
-def drawn_curves(found):
+def drawn_curves(found: Mapping[str, Any]) -> list[str]:
     """SVG texts; the difference only where there are two curves to compare."""
     from markupsafe import Markup
 
@@ -101,7 +113,15 @@ def drawn_curves(found):
     return [Markup(text) for text in drawn]
 
 
-def sample(image, labels, number, preds, scores, found, describe):
+def sample(
+    image: np.ndarray,
+    labels: np.ndarray,
+    number: int,
+    preds: Mapping[str, np.ndarray],
+    scores: Mapping[str, np.ndarray],
+    found: Mapping[str, Any],
+    describe: Callable[[int], str],
+) -> dict[str, Any]:
     """A row: input, truth, every world's prediction."""
     cells = [('input', pictures.data_uri(image)), ('truth', pictures.label_picture(labels))]
     for name, world in found.items():
@@ -110,7 +130,7 @@ def sample(image, labels, number, preds, scores, found, describe):
     return {'title': describe(number), 'cells': cells}
 
 
-def worst_image(image, labels, pred, score, title):
+def worst_image(image: np.ndarray, labels: np.ndarray, pred: np.ndarray, score: float, title: str) -> dict[str, Any]:
     """A row: input, truth, prediction, mistakes."""
     cells = [
         ('input', pictures.data_uri(image)),

@@ -11,17 +11,17 @@ SCALE = 3
 WRONG, RIGHT, LEFT_OUT = (240, 100, 20), (46, 52, 64), (150, 155, 165)
 
 
-def data_uri(array, palette=None):
+def data_uri(array: np.ndarray, palette: np.ndarray | None = None) -> str:
     """An image (H, W, 3), or (H, W) with a palette, enlarged with nearest neighbours, as ``data:`` URI."""
     enlarged = array.repeat(SCALE, 0).repeat(SCALE, 1)
     return 'data:image/png;base64,' + base64.b64encode(png(enlarged, palette)).decode()
 
 
-def label_picture(labels):
+def label_picture(labels: np.ndarray) -> str:
     return data_uri(labels.astype(np.uint8), colour_table())
 
 
-def mistakes_picture(pred, labels):
+def mistakes_picture(pred: np.ndarray, labels: np.ndarray) -> str:
     """Wrong pixels bright, right ones dark, ignored ones grey."""
     kinds = np.where(labels == IGNORE, 2, np.where(pred == labels, 0, 1)).astype(np.uint8)
     palette = np.zeros((256, 3), np.uint8)
@@ -29,7 +29,7 @@ def mistakes_picture(pred, labels):
     return data_uri(kinds, palette)
 
 
-def image_scores(pred, labels):
+def image_scores(pred: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N,) mIoU of each image over the classes it shows, by the spec's reference."""
     import shared_spec
 

@@ -1,15 +1,20 @@
 """What the demo found, as one JSON-able dictionary: the models' metrics, the drift, the comparison."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 from segparity.demo.child import read_progress
 from segparity.demo.judge import METRICS
-from segparity.demo.settings import LEARNED, SAME_TOLERANCE, STEP_0_TOLERANCE, read_json
+from segparity.demo.settings import LEARNED, SAME_TOLERANCE, STEP_0_TOLERANCE, Settings, read_json
+from segparity.demo.worlds import World
 
 WORLDS = ('mmseg', 'keras')
 
 
-def collect(out, settings, running):
+def collect(out: Path, settings: Settings, running: Sequence[World]) -> dict[str, Any]:
     """Read what the trainings and the comparison of the worlds that ran have written."""
-    results = {'settings': settings.to_dict(), 'worlds': {}}
+    results: dict[str, Any] = {'settings': settings.to_dict(), 'worlds': {}}
     for world in running:
         steps, validations = read_progress(out / world.name / 'progress.jsonl')
         results['worlds'][world.name] = {
@@ -27,7 +32,7 @@ def collect(out, settings, running):
     return results
 
 
-def drift(found):
+def drift(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The two worlds' losses at the first step and later ones; empty with one world."""
     if len(found) < 2:
         return []
@@ -40,7 +45,7 @@ def drift(found):
     ]
 
 
-def comparison(out, names):
+def comparison(out: Path, names: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each loss and metric of each model's predictions: every implementation's value, largest difference."""
     judged = {name: read_json(out / 'compare' / f'{name}.json') for name in ('numpy', *names)}
     rows = []
@@ -60,7 +65,7 @@ def comparison(out, names):
     return rows
 
 
-def largest(rows, kind):
+def largest(rows: Iterable[Mapping[str, Any]], kind: str) -> float:
     """The largest difference among the rows of a kind."""
     return max((row['difference'] for row in rows if row['kind'] == kind), default=0.0)
 

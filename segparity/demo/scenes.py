@@ -5,11 +5,12 @@ around each glyph, where nobody can say whether a pixel is ink or paper.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
-from segparity.demo.settings import DIGITS, IGNORE
+from segparity.demo.settings import DIGITS, IGNORE, Settings
 
 SMALLEST, LARGEST = 10, 36
 SHARE_FOR_TRAINING = 0.8
@@ -22,10 +23,10 @@ class Scene:
 
     image: np.ndarray
     labels: np.ndarray
-    glyphs: tuple
+    glyphs: tuple[tuple[int, int, int, int], ...]
 
 
-def load_scans(split):
+def load_scans(split: str) -> dict[int, np.ndarray]:
     """The scans of a split, digit -> (n, 8, 8) in [0, 1]; no scan is in both splits."""
     from sklearn.datasets import load_digits
 
@@ -38,7 +39,7 @@ def load_scans(split):
     return scans
 
 
-def glyph(scan, size):
+def glyph(scan: np.ndarray, size: int) -> np.ndarray:
     """The scan enlarged so that its ink is ``size`` pixels high: coverage in [0, 1], cut to the ink's box."""
     rows, columns = np.flatnonzero((scan > 0.25).any(1)), np.flatnonzero((scan > 0.25).any(0))
     scan = scan[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -51,7 +52,7 @@ def glyph(scan, size):
     return coverage[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def paper(rng, side):
+def paper(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Uneven, grainy, tinted paper (S, S, 3) and the colour of a darker ink."""
     coarse = rng.normal(0, 12, (6, 6)).astype(np.float32)
     uneven = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
@@ -64,14 +65,16 @@ def paper(rng, side):
     return sheet, rng.uniform(10, 85, 3)
 
 
-def sizes(rng, count):
+def sizes(rng: np.random.Generator, count: int) -> list[int]:
     """Sizes of a scene's digits, largest first: one large, the others anything down to the smallest."""
     large = rng.integers(26, LARGEST + 1)
     others = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST), count - 1)).round().astype(int)
     return sorted([int(large), *others.tolist()], reverse=True)
 
 
-def free_place(rng, taken, shape, margin=2):
+def free_place(
+    rng: np.random.Generator, taken: np.ndarray, shape: tuple[int, ...], margin: int = 2
+) -> tuple[int, int] | None:
     """The corner of a free box of this shape, or None when forty tries find none."""
     height, width = shape
     for _ in range(40):
@@ -83,7 +86,7 @@ def free_place(rng, taken, shape, margin=2):
     return None
 
 
-def rim(mask):
+def rim(mask: np.ndarray) -> np.ndarray:
     """The pixels next to the mask, diagonals included, that are not in it."""
     padded = np.pad(mask, 1)
     height, width = mask.shape
@@ -94,7 +97,7 @@ def rim(mask):
     return near & ~mask
 
 
-def make_scene(rng, scans, side=64):
+def make_scene(rng: np.random.Generator, scans: Mapping[int, np.ndarray], side: int = 64) -> Scene:
     """One scene from a random generator: two to four digits, never overlapping."""
     sheet, ink_colour = paper(rng, side)
     labels = np.zeros((side, side), np.uint8)
@@ -127,7 +130,7 @@ def make_scene(rng, scans, side=64):
     return Scene(sheet.round().clip(0, 255).astype(np.uint8), labels, tuple(glyphs))
 
 
-def make_scenes(settings, split):
+def make_scenes(settings: Settings, split: str) -> list[Scene]:
     """Every scene of a split, the same for the same seed."""
     rng = np.random.default_rng([settings.seed, 0 if split == 'train' else 1])
     count = settings.train_scenes if split == 'train' else settings.val_scenes

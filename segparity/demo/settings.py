@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any, Self
 
 from shared_spec.files import replacing
 
@@ -45,35 +46,35 @@ class Settings:
     weight_decay: float = 0.01
     val_every: int = 50
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.iterations % self.val_every:
             raise DemoError(f'{self.iterations} iterations cannot be cut into parts of {self.val_every}')
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
-    def data(self):
+    def data(self) -> dict[str, int]:
         """The part that determines the images."""
         return {key: getattr(self, key) for key in ('seed', 'train_scenes', 'val_scenes', 'side')}
 
     @classmethod
-    def for_iterations(cls, iterations):
+    def for_iterations(cls, iterations: int) -> Self:
         """Settings with about this many iterations: rounded up to tens, validated at least every fifty."""
         iterations = max(10, -(-iterations // 10) * 10)
         return cls(iterations=iterations, val_every=max(n for n in (10, 20, 30, 40, 50) if iterations % n == 0))
 
     @classmethod
-    def read(cls, out):
+    def read(cls, out: str | Path) -> Self:
         """The settings that the demo wrote into its folder; the trainers start here."""
         return cls(**json.loads((Path(out) / MARKER).read_text())['settings'])
 
 
-def fingerprint(*parts):
+def fingerprint(*parts: Any) -> str:
     """A short hash of JSON-able parts."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def code_digest(*packages):
+def code_digest(*packages: str) -> str:
     """A hash of the packages' Python files: an edited loss must not meet the results of the old one."""
     digest = hashlib.sha256()
     for package in packages:
@@ -84,12 +85,12 @@ def code_digest(*packages):
     return digest.hexdigest()[:16]
 
 
-def file_digest(*paths):
+def file_digest(*paths: Path) -> str:
     """A hash of the contents of files."""
     return hashlib.sha256(b''.join(hashlib.sha256(path.read_bytes()).digest() for path in paths)).hexdigest()[:16]
 
 
-def config_path():
+def config_path() -> Path:
     """The MMSegmentation config: inside the installed package, or in the repository beside it."""
     package = Path(__file__).resolve().parents[1]
     for root in (package, package.parent):
@@ -99,17 +100,17 @@ def config_path():
     raise DemoError(f'configs/demo/{CONFIG} is missing from this installation')
 
 
-def write_atomically(path, data):
+def write_atomically(path: str | Path, data: str | bytes) -> None:
     """Write text or bytes so that a killed process leaves the old file or the new one, never half of it."""
     with replacing(path) as part:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
-def write_json(path, value):
+def write_json(path: str | Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=1))
 
 
-def read_json(path):
+def read_json(path: str | Path) -> Any:
     """The JSON value of a file, or None where there is none that can be read."""
     try:
         return json.loads(Path(path).read_text())

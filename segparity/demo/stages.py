@@ -1,9 +1,15 @@
 """The demo from start to end: data, plan, trainings, comparison, page. What an earlier run finished is used again."""
 
+import argparse
 import contextlib
+import functools
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
+
+from rich.console import Console
 
 from segparity.demo import dataset, judge, network
 from segparity.demo.jobs import Job, run_jobs
@@ -17,14 +23,14 @@ from segparity.demo.settings import (
     read_json,
     write_json,
 )
-from segparity.demo.worlds import find_worlds
+from segparity.demo.worlds import World, find_worlds
 from segparity.terminal import say
 
 LOCK = '.lock'
 OWN = ('data', 'data.part', 'mmseg', 'keras', 'compare', network.PLAN, 'index.html', 'results.json')
 
 
-def run_demo(args, console):
+def run_demo(args: argparse.Namespace, console: Console) -> int:
     """Run every stage; returns 0, or 1 when the worlds disagree or a full training has not learned."""
     from segparity.demo.page import write_page
     from segparity.demo.results import collect
@@ -56,7 +62,7 @@ def run_demo(args, console):
 
 
 @contextlib.contextmanager
-def own_folder(out, shown):
+def own_folder(out: Path, shown: Path) -> Iterator[None]:
     """The folder, new or an earlier demo's, locked against a second demo while this one runs."""
     if out.exists() and not out.is_dir():
         raise DemoError(f'{shown} is a file: name a folder with --out')
@@ -82,7 +88,7 @@ def own_folder(out, shown):
         yield
 
 
-def clear(out, *names):
+def clear(out: Path, *names: str | Path) -> None:
     """Remove what the demo itself has made."""
     for name in names:
         path = out / name
@@ -92,7 +98,7 @@ def clear(out, *names):
             path.unlink(missing_ok=True)
 
 
-def prepare(out, settings, console):
+def prepare(out: Path, settings: Settings, console: Console) -> None:
     """Scenes and plan."""
     written = dataset.write_data(out, settings)
     network.write_plan(out, settings)
@@ -103,12 +109,12 @@ def prepare(out, settings, console):
     )
 
 
-def world_fingerprint(world, settings):
+def world_fingerprint(world: World, settings: Settings) -> str:
     """Says which training this is: data, plan, code, versions, backend."""
     return world.fingerprint(dataset.data_fingerprint(settings), network.plan_fingerprint(settings))
 
 
-def start_or_continue(folder, wanted):
+def start_or_continue(folder: Path, wanted: str) -> str:
     """'done', 'resumed' or 'new': what the folder holds of the wanted work; anything else in it is removed."""
     state = read_json(folder / 'state.json')
     if not isinstance(state, dict) or state.get('fingerprint') != wanted:
@@ -118,11 +124,11 @@ def start_or_continue(folder, wanted):
     return 'done' if state.get('done') else 'resumed'
 
 
-def finish(folder):
+def finish(folder: Path) -> None:
     write_json(folder / 'state.json', {**read_json(folder / 'state.json'), 'done': True})
 
 
-def train(out, settings, worlds, console):
+def train(out: Path, settings: Settings, worlds: list[World], console: Console) -> None:
     """Train in every world that has no finished result of these settings and this code."""
     jobs = []
     for world in worlds:
@@ -141,19 +147,19 @@ def train(out, settings, worlds, console):
             backend=world.backend,
             progress=folder / 'progress.jsonl',
             steps=settings.iterations,
-            finish=lambda folder=folder: finish(folder),
+            finish=functools.partial(finish, folder),
         )
         jobs.append(job)
     run_jobs(jobs, console)
 
 
-def compare(out, settings, worlds, console):
+def compare(out: Path, settings: Settings, worlds: list[World], console: Console) -> None:
     """Let NumPy and every world judge every world's predictions."""
     code = code_digest('shared_spec', *(world.plugin for world in worlds))
     judged = [file_digest(out / world.name / 'val_logits.npy') for world in worlds]
     trained = [world_fingerprint(world, settings) for world in worlds]
     folder = out / 'compare'
-    own = file_digest(*(Path(module.__file__) for module in (judge, dataset)))
+    own = file_digest(*(Path(cast(str, module.__file__)) for module in (judge, dataset)))
     if start_or_continue(folder, fingerprint(code, own, judged, trained)) == 'done':
         return
     backends = {'numpy': '', **{world.name: world.backend for world in worlds}}

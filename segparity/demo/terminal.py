@@ -1,14 +1,19 @@
 """The demo's tables in the terminal."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from segparity.demo.results import SHOWN_METRICS, largest
 from segparity.demo.settings import LEARNED, SAME_TOLERANCE, STEP_0_TOLERANCE
+from segparity.demo.worlds import World
 
-PLAIN = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
+PLAIN: dict[str, Any] = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
 
 
-def print_results(results, worlds, console):
+def print_results(results: Mapping[str, Any], worlds: Iterable[World], console: Console) -> None:
     console.print()
     console.print(model_table(results))
     for world in worlds:
@@ -19,7 +24,7 @@ def print_results(results, worlds, console):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def model_table(results):
+def model_table(results: Mapping[str, Any]) -> Table:
     """A column for each trained model."""
     found = results['worlds']
     table = Table(title='The trained models on the validation scenes', **PLAIN)
@@ -33,17 +38,23 @@ def model_table(results):
     return table
 
 
-def parity_table(results):
+def parity_table(results: Mapping[str, Any]) -> Table:
     """The implementations against each other: the first step, and the same predictions."""
     table = Table(title='The same numbers in every implementation', **PLAIN)
-    for column, justify in (('compared', 'left'), ('largest difference', 'right'), ('allowed', 'right'), ('', 'left')):
+    columns: tuple[tuple[str, JustifyMethod], ...] = (
+        ('compared', 'left'),
+        ('largest difference', 'right'),
+        ('allowed', 'right'),
+        ('', 'left'),
+    )
+    for column, justify in columns:
         table.add_column(column, justify=justify)
     for title, difference, allowed in parity_rows(results):
         table.add_row(title, small(difference), small(allowed), verdict(difference <= allowed))
     return table
 
 
-def parity_rows(results):
+def parity_rows(results: Mapping[str, Any]) -> list[tuple[str, float, float]]:
     """(what, largest difference, allowed) of everything that has to agree."""
     rows = []
     if results['drift']:
@@ -54,16 +65,16 @@ def parity_rows(results):
     return rows
 
 
-def small(value):
+def small(value: float) -> str:
     """A small number in two digits, zero as 0."""
     return f'{value:.1e}' if value else '0'
 
 
-def verdict(good):
+def verdict(good: bool) -> str:
     return '[green]agrees[/]' if good else '[red bold]DIFFERS[/]'
 
 
-def sentences(results):
+def sentences(results: Mapping[str, Any]) -> Iterator[str]:
     """What the tables do not say."""
     if results['drift']:
         last = results['drift'][-1]

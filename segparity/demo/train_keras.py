@@ -3,7 +3,10 @@
 ``compile`` with segparity's losses and metrics, ``fit``, ``predict``: what a user of Keras writes.
 """
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +15,15 @@ from segparity.demo.dataset import read_split
 from segparity.demo.network import Plan
 from segparity.demo.settings import BETAS, EPSILON, IGNORE, LOSSES, NUM_CLASSES, Q, Settings, write_json
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+
 EVALUATION_BATCH = 20
 
 
-def compiled_unet(settings, plan):
+def compiled_unet(settings: Settings, plan: Plan) -> keras.Model:
     """The U-Net with the plan's weights, ready for ``fit``."""
     import keras
 
@@ -45,7 +53,7 @@ def compiled_unet(settings, plan):
     return model
 
 
-def report(labels, logits):
+def report(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
     """Every fine-grained metric of logits (N, H, W, C), by ``keras_plugin``: name -> fraction."""
     import keras_plugin
     import shared_spec
@@ -57,7 +65,7 @@ def report(labels, logits):
     return {name: float(value) for name, value in metric.result().items()}
 
 
-def train(out):
+def train(out: Path) -> None:
     import keras
 
     from segparity.demo.keras_parts import Checkpoint, Record, planned_batches, restore

@@ -4,15 +4,25 @@ The config in `configs/demo/` as it is, with MMEngine's own Runner. What is set 
 Keras needs: the same initial weights (``load_from``), the same batches (a sampler), and a record of every step.
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segparity.demo.child import child_main, read_progress
 from segparity.demo.network import Plan, mmseg_state
 from segparity.demo.settings import Settings, config_path, write_json
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
-def overrides(out, settings):
+    import numpy as np
+    from mmengine.config import Config
+
+
+def overrides(out: Path, settings: Settings) -> dict[str, Any]:
     """What the demo sets on top of the config, as ``--cfg-options`` would."""
     record = dict(type='ProgressHook', path=str(out / 'mmseg' / 'progress.jsonl'))
     options = {
@@ -35,7 +45,7 @@ def overrides(out, settings):
     return options
 
 
-def demo_config(out, settings):
+def demo_config(out: Path, settings: Settings) -> Config:
     """The config that runs: a Config of MMEngine."""
     from mmengine.config import Config
 
@@ -46,7 +56,7 @@ def demo_config(out, settings):
     return cfg
 
 
-def usable_checkpoint(work_dir):
+def usable_checkpoint(work_dir: Path) -> Path | None:
     """The newest checkpoint that loads, or None; a damaged one, as a kill may leave it, is removed."""
     import torch
 
@@ -62,7 +72,7 @@ def usable_checkpoint(work_dir):
     return None
 
 
-def write_initial_checkpoint(path, settings, weights):
+def write_initial_checkpoint(path: Path, settings: Settings, weights: Mapping[str, np.ndarray]) -> None:
     """The plan's weights as a checkpoint for ``load_from``."""
     import torch
 
@@ -72,7 +82,7 @@ def write_initial_checkpoint(path, settings, weights):
     torch.save({'state_dict': state}, path)
 
 
-def train(out):
+def train(out: Path) -> None:
     import mmengine.device.utils
     from mmengine.runner import Runner
 

@@ -1,19 +1,31 @@
 """Every pair through ``work.measure_all`` on an existing Dask cluster."""
 
+from __future__ import annotations
+
 import asyncio
 import itertools
 import logging
 from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
 
 from segparity import __version__
 from segparity.evaluate.run import chunks
 from segparity.evaluate.work import measure_all
 from shared_spec.files import one_sentence
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from distributed import Client, Future
+
+    from segparity.evaluate.pairs import Pair
+    from segparity.evaluate.settings import Settings
+    from segparity.evaluate.work import Row
+
 PATIENCE = 10  # seconds for the scheduler to answer
 
 
-def outcomes(settings, pairs, address):
+def outcomes(settings: Settings, pairs: list[Pair], address: str) -> Iterator[tuple[Pair, Row | str]]:
     """(pair, row or sentence) of every pair, in any order. Raises ImportError, OSError or RuntimeError.
 
     segparity must be installed on the workers and the paths must be theirs as well.
@@ -35,7 +47,7 @@ def outcomes(settings, pairs, address):
             raise OSError(f'the Dask scheduler at {address} has gone; what is done is kept') from None
 
 
-def connected(address):
+def connected(address: str) -> Client:
     """A client of the scheduler there. It is asked first: a client without a scheduler hangs when it is closed."""
     from distributed import Client
     from distributed.comm import CommClosedError
@@ -50,7 +62,7 @@ def connected(address):
             raise OSError('the connection was closed, or what answers is none') from None
 
 
-async def ask(address):
+async def ask(address: str) -> None:
     """Raises OSError, TimeoutError or MemoryError where no scheduler answers."""
     from distributed.core import connect
     from distributed.security import Security
@@ -64,12 +76,12 @@ async def ask(address):
         raise OSError('what answers is none')
 
 
-def spread(client, settings, pairs, cores):
+def spread(client: Client, settings: Settings, pairs: list[Pair], cores: int) -> Iterator[tuple[Pair, Row | str]]:
     from distributed import KilledWorker, as_completed
 
     tasks, waiting = iter(chunks(settings, pairs, cores)), {}
 
-    def submit(task):
+    def submit(task: list[Pair]) -> Future:
         future = client.submit(measure_task, __version__, settings, task, pure=False)
         waiting[future.key] = task
         return future
@@ -91,7 +103,7 @@ def spread(client, settings, pairs, cores):
         yield from zip(task, rows)
 
 
-def measure_task(version, settings, pairs):
+def measure_task(version: str, settings: Settings, pairs: list[Pair]) -> list[Row | str]:
     """Runs on a worker of the cluster."""
     if version != __version__:
         raise ImportError(f'segparity {version}, it has {__version__}')

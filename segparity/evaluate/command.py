@@ -1,22 +1,27 @@
 """``segparity evaluate``, from its options to its outputs."""
 
+import argparse
 import hashlib
 import importlib.util
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segparity.evaluate import output, pairs
 from segparity.evaluate import run as local
 from segparity.evaluate.journal import Journal, cache_path, stamp_of
 from segparity.evaluate.options import settings_of
+from segparity.evaluate.settings import Settings
 from segparity.evaluate.state_file import refuse_other_files, write_state
 from segparity.evaluate.tables import print_remarks, print_results
 from segparity.evaluate.totals import Totals
+from segparity.evaluate.work import Row
 from segparity.outputs import check_writable, refuse_clashes
-from segparity.terminal import complain, say, standard_error
+from segparity.terminal import Terminal, complain, say, standard_error
 from shared_spec.files import reason
 
 
@@ -24,7 +29,7 @@ class BadPair(ValueError):
     """A pair that cannot be used, where --skip-bad was not given."""
 
 
-def run(options, console):
+def run(options: argparse.Namespace, console: Console) -> int:
     """Runs the command; see ``segparity.evaluate``. Raises ValueError or OSError for wrong input."""
     if importlib.util.find_spec('PIL') is None:
         raise ImportError("segparity evaluate needs Pillow: pip install 'segparity[evaluate]'")
@@ -62,7 +67,7 @@ def run(options, console):
     return 0
 
 
-def check_outputs(options):
+def check_outputs(options: argparse.Namespace) -> None:
     """Refuses what could not be written, before anything is measured."""
     if options.per_image:
         output.check_per_image(options.per_image)
@@ -71,19 +76,19 @@ def check_outputs(options):
         refuse_other_files(options.state)
 
 
-def written(options):
+def written(options: argparse.Namespace) -> dict[str, Path | None]:
     """Option -> file, of what is written."""
     return {'--state': options.state, '--per-image': options.per_image, '--json': options.json}
 
 
-def inputs(options, found):
+def inputs(options: argparse.Namespace, found: list[pairs.Pair]) -> Iterator[str | Path | None]:
     """Every file that is read."""
     yield from (options.pred, options.gt, options.palette, options.pred_palette, options.gt_palette, options.classes)
     for pair in found:
         yield from (pair.pred, pair.target)
 
 
-def has_probabilities(found, options):
+def has_probabilities(found: list[pairs.Pair], options: argparse.Namespace) -> bool:
     """Whether calibration is measured: all predictions have probabilities, none, or it is not wanted."""
     if options.no_calibration:
         return False
@@ -95,7 +100,7 @@ def has_probabilities(found, options):
     return kinds == {True}
 
 
-def open_journal(options, settings, notes):
+def open_journal(options: argparse.Namespace, settings: Settings, notes: Terminal) -> Journal | None:
     """The journal of this run: beside the state file, or in the cache; None where the cache cannot be written."""
     if options.state:
         path = options.state.with_name(options.state.name + '.journal')
@@ -113,15 +118,22 @@ def open_journal(options, settings, notes):
         return None
 
 
-def work_through(options, found, journal, totals, skipped, notes):
+def work_through(
+    options: argparse.Namespace,
+    found: list[pairs.Pair],
+    journal: Journal | None,
+    totals: Totals,
+    skipped: list[tuple[str, str]],
+    notes: Terminal,
+) -> None:
     """Adds every pair to the totals, or to the skipped."""
     left = []
     for pair in found:
-        row = journal.done(pair) if journal else None
-        if row is None:
+        earlier = journal.done(pair) if journal else None
+        if earlier is None:
             left.append(pair)
         else:
-            totals.add(pair.image, (pair.pred, pair.target), row)
+            totals.add(pair.image, (pair.pred, pair.target), earlier)
     if len(left) < len(found):
         say(notes, f'{len(found) - len(left)} of {len(found)} pairs were done by an earlier run')
     stamps = {pair.image: stamp_of(pair) for pair in left}  # before the files are read
@@ -139,7 +151,9 @@ def work_through(options, found, journal, totals, skipped, notes):
             bar.advance(task)
 
 
-def outcomes(options, settings, left):
+def outcomes(
+    options: argparse.Namespace, settings: Settings, left: list[pairs.Pair]
+) -> Iterable[tuple[pairs.Pair, Row | str]]:
     if options.dask:
         from segparity.evaluate import cluster
 
@@ -147,12 +161,12 @@ def outcomes(options, settings, left):
     return local.outcomes(settings, left, options.workers or local.usable_cores())
 
 
-def progress(notes):
+def progress(notes: Terminal) -> Progress:
     columns = BarColumn(), MofNCompleteColumn(), TextColumn('pairs'), TimeRemainingColumn()
     return Progress(*columns, console=notes, transient=True, disable=notes.quiet or not notes.is_terminal)
 
 
-def write_files(options, totals, skipped):
+def write_files(options: argparse.Namespace, totals: Totals, skipped: list[tuple[str, str]]) -> None:
     """Every file before a word is printed, the state before all others: what took the time is safe whatever follows."""
     if options.state:
         write_state(options.state, totals, skipped)
@@ -162,7 +176,9 @@ def write_files(options, totals, skipped):
         output.write_json(options.json, totals, skipped)
 
 
-def print_outputs(options, totals, skipped, console):
+def print_outputs(
+    options: argparse.Namespace, totals: Totals, skipped: list[tuple[str, str]], console: Console
+) -> None:
     if not options.quiet and str(options.json) != '-':
         print_results(totals, skipped, console)
     else:

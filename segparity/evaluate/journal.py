@@ -10,14 +10,18 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from segparity.evaluate.pairs import Pair
 from shared_spec.files import one_sentence
 
 HEAD = struct.Struct('<4sII')  # mark, length, checksum
 MARK = b'SPJ1'
+Stamp = list[list[str | int | None]]
 
 
 class Journal:
@@ -26,7 +30,7 @@ class Journal:
     Raises ValueError where the file is no journal, is that of another run, or is in use.
     """
 
-    def __init__(self, path, key, fresh=False):
+    def __init__(self, path: str | Path, key: str, fresh: bool = False) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.path, 'a+b')
@@ -39,7 +43,7 @@ class Journal:
             self._file.close()
             raise
 
-    def _read(self, head):
+    def _read(self, head: dict[str, Any]) -> dict[str, tuple[Stamp, dict[str, np.ndarray]]]:
         foreign = f'{self.path} is no journal of segparity evaluate, and is not overwritten'
         self._file.seek(0)
         size, end, rows = os.fstat(self._file.fileno()).st_size, 0, {}
@@ -61,29 +65,29 @@ class Journal:
             self._append(json.dumps(head).encode())
         return rows
 
-    def done(self, pair):
+    def done(self, pair: Pair) -> dict[str, np.ndarray] | None:
         """The row of a pair that an earlier run has done and whose files are as they were, or None."""
         found = self._rows.get(pair.image)
         return found[1] if found and found[0] == stamp_of(pair) else None
 
-    def add(self, pair, stamp, row):
+    def add(self, pair: Pair, stamp: Stamp, row: dict[str, np.ndarray]) -> None:
         """Keeps the row of a pair; ``stamp`` was taken before its files were read."""
         self._append(packed(pair.image, stamp, row))
 
-    def _append(self, payload):
+    def _append(self, payload: bytes) -> None:
         self._file.write(HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload)
         self._file.flush()
 
-    def close(self):
+    def close(self) -> None:
         self._file.close()
 
-    def remove(self):
+    def remove(self) -> None:
         """After a complete run."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
 
-def records(stream, size):
+def records(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
     """(payload, offset behind it) of every record up to the first that is damaged."""
     while True:
         head = stream.read(HEAD.size)
@@ -98,13 +102,13 @@ def records(stream, size):
         yield payload, stream.tell()
 
 
-def is_torn_head(stream):
+def is_torn_head(stream: BinaryIO) -> bool:
     """Whether a file without one whole record is the beginning of a journal."""
     stream.seek(0)
     return MARK.startswith(stream.read(len(MARK))[: len(MARK)])
 
 
-def packed(image, stamp, row):
+def packed(image: str, stamp: Stamp, row: dict[str, np.ndarray]) -> bytes:
     stream = io.BytesIO()
     stream.write(json.dumps([image, stamp, list(row)]).encode() + b'\n')
     for array in row.values():
@@ -112,18 +116,18 @@ def packed(image, stamp, row):
     return zlib.compress(stream.getvalue(), 1)
 
 
-def unpacked(payload):
+def unpacked(payload: bytes) -> tuple[str, Stamp, dict[str, np.ndarray]]:
     stream = io.BytesIO(zlib.decompress(payload))
     image, stamp, names = json.loads(stream.readline())
     return image, stamp, {name: np.lib.format.read_array(stream, allow_pickle=False) for name in names}
 
 
-def stamp_of(pair):
+def stamp_of(pair: Pair) -> Stamp:
     """Paths, sizes and times of both files of a pair; None for a file that is not there."""
     return [[path, *size_and_time(path)] for path in (pair.pred, pair.target)]
 
 
-def size_and_time(path):
+def size_and_time(path: str) -> tuple[int, int] | tuple[None, None]:
     try:
         found = os.stat(path)
     except OSError:
@@ -131,7 +135,7 @@ def size_and_time(path):
     return found.st_size, found.st_mtime_ns
 
 
-def lock(stream, path):
+def lock(stream: BinaryIO, path: Path) -> None:
     """Refuses a journal that another run is writing. Where the system has no such locks, does nothing."""
     try:
         import fcntl
@@ -145,7 +149,7 @@ def lock(stream, path):
         return
 
 
-def cache_path(key):
+def cache_path(key: str) -> Path:
     """Where the journal of a run without a state file lies."""
     base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
     return Path(base) / 'segparity' / f'evaluate-{key[:32]}.journal'

@@ -1,9 +1,12 @@
 """Reading what a user's files hold: label maps and probabilities."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -11,6 +14,13 @@ from segparity.evaluate.npy import read_npy, read_npz
 from segparity.evaluate.palette import UNKNOWN, to_ids
 from shared_spec.files import one_sentence
 from shared_spec.values import TOLERANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from PIL import Image
+
+    from segparity.evaluate.palette import Palette
 
 IDS = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')  # the Pillow modes that hold integers
 COLOURS = ('1', 'L', 'P', 'RGB', 'RGBA')  # those that a palette is for
@@ -21,14 +31,20 @@ class MapError(ValueError):
     """One file that cannot be used, in one sentence."""
 
 
-def read_labels(path, palette=None, ignore_index=None, shape=None, fits=None):
+def read_labels(
+    path: str | Path,
+    palette: Palette | None = None,
+    ignore_index: int | None = None,
+    shape: tuple[int, ...] | None = None,
+    fits: Callable[[tuple[int, ...]], None] | None = None,
+) -> np.ndarray:
     """The integer map of a PNG, TIFF or NPY file, (H, W) or (D, H, W); with ``palette`` its colours are the ids.
 
     A colour that is not in the palette has the id ``UNKNOWN``. ``shape`` is what the map must have; ``fits`` is called
     with the shape that the file declares before anything is decoded, and raises MapError for one that will not do.
     """
 
-    def check(found, dtype):
+    def check(found: tuple[int, ...], dtype: np.dtype) -> None:
         if dtype.kind not in 'iub':
             advice = '; probabilities are read from .npz files' if dtype.kind == 'f' else ''
             raise MapError(f'{path} must hold integer class ids, got {dtype}{advice}')
@@ -49,10 +65,10 @@ def read_labels(path, palette=None, ignore_index=None, shape=None, fits=None):
     return ids.astype(np.uint8) if ids.dtype == bool else ids  # of 1 bit: class 1 and class 0
 
 
-def read_probabilities(path, shape, num_classes):
+def read_probabilities(path: str | Path, shape: tuple[int, ...], num_classes: int) -> np.ndarray:
     """The floating-point array of a .npz file: (C, *shape), or one channel (1, *shape) or (*shape) for two classes."""
 
-    def check(found, dtype):
+    def check(found: tuple[int, ...], dtype: np.dtype) -> None:
         if dtype.kind != 'f':
             raise MapError(f'{path} must hold floating-point probabilities, got {dtype}')
         if found != (num_classes, *shape) and not (num_classes == 2 and found in (shape, (1, *shape))):
@@ -65,7 +81,9 @@ def read_probabilities(path, shape, num_classes):
         return read_npz(path, check)
 
 
-def most_probable(path, prob, shape, counted=None):
+def most_probable(
+    path: str | Path, prob: np.ndarray, shape: tuple[int, ...], counted: np.ndarray | None = None
+) -> np.ndarray:
     """The class of the largest probability, the first of equals; of one channel 1 where it is above 0.5.
 
     ``counted``: where a probability must be one; what the file holds elsewhere may be anything.
@@ -87,7 +105,7 @@ def most_probable(path, prob, shape, counted=None):
     return found.reshape(shape)
 
 
-def check_probabilities(path, low, high):
+def check_probabilities(path: str | Path, low: float, high: float) -> None:
     if math.isnan(low):
         raise MapError(f'{path} has probabilities that are no numbers (nan)')
     if low < -TOLERANCE or high > 1 + TOLERANCE:
@@ -95,7 +113,12 @@ def check_probabilities(path, low, high):
         raise MapError(f'{path} must hold probabilities in [0, 1], got {beyond:g} (logits need a softmax or a sigmoid)')
 
 
-def read_image(path, palette, ignore_index, check):
+def read_image(
+    path: str | Path,
+    palette: Palette | None,
+    ignore_index: int | None,
+    check: Callable[[tuple[int, ...], np.dtype], None],
+) -> np.ndarray:
     with opened(path) as image:
         if image.format == 'PNG':
             image.verify()  # its checksums, which Pillow does not look at when it decodes
@@ -113,7 +136,7 @@ def read_image(path, palette, ignore_index, check):
     return np.stack(found) if pages > 1 else found[0]
 
 
-def page_ids(path, image, palette, ignore_index):
+def page_ids(path: str | Path, image: Image.Image, palette: Palette | None, ignore_index: int | None) -> np.ndarray:
     if palette is not None and image.mode in COLOURS:
         colours = image if image.mode in ('RGB', 'RGBA') else image.convert('RGB')
         return to_ids(np.asarray(colours), palette.colours, ignore_index)
@@ -124,7 +147,7 @@ def page_ids(path, image, palette, ignore_index):
 
 
 @contextlib.contextmanager
-def opened(path, formats=('PNG', 'TIFF')):
+def opened(path: str | Path, formats: tuple[str, ...] = ('PNG', 'TIFF')) -> Iterator[Image.Image]:
     """Pillow's image of a file of one of these formats, whatever its name says: others may start programs."""
     from PIL import Image, UnidentifiedImageError
 
@@ -138,11 +161,12 @@ def opened(path, formats=('PNG', 'TIFF')):
 
 
 _limit = threading.Lock()
-_users, _kept = 0, None
+_users = 0
+_kept: int | None = None
 
 
 @contextlib.contextmanager
-def no_pixel_limit(Image):
+def no_pixel_limit(Image: Any) -> Iterator[None]:
     """Pillow refuses images above 179 million pixels as a possible attack. Aerial label maps are larger, and the files
     are those that the user named. The limit is the module's, and a Dask worker has threads: the last one out restores.
     """
@@ -161,7 +185,7 @@ def no_pixel_limit(Image):
 
 
 @contextlib.contextmanager
-def sentences(path):
+def sentences(path: str | Path) -> Iterator[None]:
     """What goes wrong with a file, as one sentence that names it."""
     try:
         with one_sentence(f'{path} cannot be read', MapError, passing=(MapError, FileNotFoundError)):
@@ -170,7 +194,7 @@ def sentences(path):
         raise MapError(f'{path} does not exist') from None
 
 
-def reduce_zero_label(ids, ignore_index, zero):
+def reduce_zero_label(ids: np.ndarray, ignore_index: int | None, zero: int) -> np.ndarray:
     """MMSegmentation's reduce_zero_label: label 0 becomes ``zero``, every other one less; the ignored stay so."""
     found = ids.astype(np.int16 if ids.dtype.itemsize == 1 else np.int64) - 1
     found[ids == 0] = zero
@@ -180,13 +204,13 @@ def reduce_zero_label(ids, ignore_index, zero):
     return found
 
 
-def colour_at(path, place):
+def colour_at(path: str | Path, place: tuple[int, ...]) -> list[int]:
     """The colour of a pixel of an RGB-coded map, for a message."""
     with opened(path) as image:
         if len(place) == 3:
             image.seek(place[0])
-        return list(image.convert('RGB').getpixel((place[-1], place[-2])))
+        return list(cast(tuple[int, ...], image.convert('RGB').getpixel((place[-1], place[-2]))))
 
 
-def words(shape):
+def words(shape: Iterable[int]) -> str:
     return 'x'.join(map(str, shape))

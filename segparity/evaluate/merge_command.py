@@ -1,5 +1,12 @@
 """``segparity merge``: states of several runs as if they had been one."""
 
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+
 from segparity.evaluate.command import check_outputs, print_outputs, write_files, written
 from segparity.evaluate.options import reported
 from segparity.evaluate.settings import difference
@@ -10,7 +17,7 @@ from segparity.outputs import refuse_clashes
 from segparity.terminal import say
 
 
-def run(options, console):
+def run(options: argparse.Namespace, console: Console) -> int:
     """Runs the command; see ``segparity.evaluate``. Raises ValueError or OSError for states that cannot be merged."""
     check_outputs(options)
     refuse_clashes({**written(options), '--state': None}, options.states)  # a state may take the place of one merged
@@ -23,9 +30,11 @@ def run(options, console):
     return 0
 
 
-def merged(paths, changes=None):
+def merged(paths: list[Path], changes: Mapping[str, Any] | None = None) -> tuple[Totals, list[tuple[str, str]], int]:
     """(totals, skipped, number of repeats) of the states at ``paths``, under their settings with these changes."""
-    totals, skipped, repeats = None, {}, 0
+    totals: Totals | None = None
+    skipped: dict[str, str] = {}
+    repeats = 0
     for path in paths:
         state, missing = read_state(path)
         with in_options():
@@ -41,5 +50,6 @@ def merged(paths, changes=None):
             except ValueError as error:
                 raise ValueError(f'{path}: {error}') from None
         skipped.update(missing)
-    left = sorted((image, reason) for image, reason in skipped.items() if image not in totals.rows)
-    return totals, left, repeats
+    found = cast(Totals, totals)  # of one state at least
+    left = sorted((image, reason) for image, reason in skipped.items() if image not in found.rows)
+    return found, left, repeats

@@ -1,6 +1,9 @@
 """NumPy's files, with what they declare checked before anything is read; never a pickle."""
 
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -8,7 +11,7 @@ KEYS = ('prob', 'probs', 'arr_0')  # where probabilities are looked for in a fil
 READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def declared(stream):
+def declared(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """(shape, dtype) of the array that begins here."""
     version = np.lib.format.read_magic(stream)
     if version not in READ_HEADER:
@@ -17,7 +20,7 @@ def declared(stream):
     return shape, dtype
 
 
-def read_npy(path, check):
+def read_npy(path: str | Path, check: Callable[[tuple[int, ...], np.dtype], None]) -> np.ndarray:
     """The array of a .npy file, once ``check(shape, dtype)`` has let it pass."""
     with open(path, 'rb') as stream:
         check(*declared(stream))
@@ -25,7 +28,7 @@ def read_npy(path, check):
         return np.lib.format.read_array(stream, allow_pickle=False)
 
 
-def read_npz(path, check):
+def read_npz(path: str | Path, check: Callable[[tuple[int, ...], np.dtype], None]) -> np.ndarray:
     """The array of a .npz file: its only one, or that under one of ``KEYS``."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith('.npy')]

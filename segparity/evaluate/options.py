@@ -1,16 +1,25 @@
 """The options of ``segparity evaluate`` and ``segparity merge``, and the settings that they make."""
 
+from __future__ import annotations
+
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segparity.arguments import number, positive, whole_or_none
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from segparity.evaluate.palette import Palette
+    from segparity.evaluate.settings import Settings
 
 BY_DEFAULT = object()  # --ignore-index was not given, which is 255
 MOST_CLASSES = 1 << 16  # what 16 bits tell apart; a table of all pairs of more does not fit into memory
 
 
-def add_evaluate_arguments(parser):
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.usage = 'segparity evaluate PRED GT --num-classes N [options]'
     parser.description = (
@@ -83,7 +92,7 @@ def add_evaluate_arguments(parser):
     add_output_arguments(parser)
 
 
-def add_report_arguments(parser):
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """What is made of the counts; of each option None means that it was not given."""
     group = parser.add_argument_group('what is reported')
     group.add_argument('--levels', type=words, metavar='D,I,C', help='over the data set, images, classes [D,I,C]')
@@ -100,7 +109,7 @@ def add_report_arguments(parser):
     group.add_argument('--hit', choices=('label', 'argmax'), help='what SCE counts as a hit [label]')
 
 
-def add_output_arguments(parser):
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('what is written')
     group.add_argument('--state', type=Path, metavar='FILE', help='mergeable state (.npz), for segparity merge')
     group.add_argument(
@@ -110,7 +119,7 @@ def add_output_arguments(parser):
     group.add_argument('--quiet', action='store_true', help='no progress bar and no tables')
 
 
-def add_merge_arguments(parser):
+def add_merge_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         'Adds up the states that segparity evaluate --state has written: the answer is that of one run over all images, '
         'to the last digit. An image that is in several counts once. The options that say what is reported report '
@@ -124,12 +133,12 @@ def add_merge_arguments(parser):
 REPORT = ('levels', 'q', 'metrics', 'beta', 'present_in', 'binary', 'empty', 'hit')
 
 
-def reported(options):
+def reported(options: argparse.Namespace) -> dict[str, Any]:
     """The settings of the report options that were given."""
     return {name: getattr(options, name) for name in REPORT if getattr(options, name) is not None}
 
 
-def settings_of(options, calibration):
+def settings_of(options: argparse.Namespace, calibration: bool) -> Settings:
     """The settings that the options of ``evaluate`` describe."""
     from segparity.evaluate.palette import read_palette
     from segparity.evaluate.settings import Settings
@@ -137,14 +146,14 @@ def settings_of(options, calibration):
 
     if options.palette and (options.pred_palette or options.gt_palette):
         raise ValueError('--palette is for both folders: give it alone, or --pred-palette and --gt-palette')
-    palettes = {
+    palettes: dict[str, Any] = {
         key: read_palette(path) if path else None
         for key, path in (
             ('pred_palette', options.pred_palette or options.palette),
             ('gt_palette', options.gt_palette or options.palette),
         )
     }
-    given = {
+    given: dict[str, Any] = {
         name: getattr(options, name) for name in ('ratio', 'spacing', 'bins') if getattr(options, name) is not None
     }
     boundary, distances = options.boundary or options.all, options.distances or options.all
@@ -175,7 +184,7 @@ def settings_of(options, calibration):
         )
 
 
-def class_names(options, palette):
+def class_names(options: argparse.Namespace, palette: Palette | None) -> tuple[str, ...]:
     """As many names as there are classes, from the first of --classes, the palette, --num-classes and --binary."""
     number, names = options.num_classes, None
     if options.classes:
@@ -194,17 +203,17 @@ def class_names(options, palette):
     return tuple(names)
 
 
-def class_count(text):
+def class_count(text: str) -> int:
     if positive(text) > MOST_CLASSES:
         raise argparse.ArgumentTypeError(f'at most {MOST_CLASSES} classes, got {text}')
     return int(text)
 
 
-def words(text):
+def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(',') if word.strip())
 
 
-def numbers(text):
+def numbers(text: str) -> tuple[float, ...]:
     try:
         found = tuple(float(word) for word in text.split(','))
     except ValueError:
@@ -214,14 +223,14 @@ def numbers(text):
     return found
 
 
-def percents(text):
+def percents(text: str) -> tuple[int, ...]:
     try:
         return () if text.lower() == 'none' else tuple(int(word) for word in text.split(','))
     except ValueError:
         raise argparse.ArgumentTypeError(f'whole numbers with commas between, or none, got {text!r}') from None
 
 
-def shard(text):
+def shard(text: str) -> tuple[int, int]:
     part, _, parts = text.partition('/')
     if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise argparse.ArgumentTypeError(f'K/N with K from 1 to N, got {text!r}')

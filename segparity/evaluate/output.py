@@ -2,13 +2,16 @@
 
 import json
 import math
+from collections.abc import Iterable
+from pathlib import Path
 
 from segparity import __version__
+from segparity.evaluate.totals import Totals
 from shared_spec.files import replacing
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 
 
-def as_json(totals, skipped):
+def as_json(totals: Totals, skipped: Iterable[tuple[str, str]]) -> str:
     """Everything as JSON: results under the names of the spec, fractions; undefined is null, infinite is "inf"."""
     found = dict(
         segparity=__version__,
@@ -25,7 +28,7 @@ def as_json(totals, skipped):
     return json.dumps(found, indent=1, allow_nan=False)
 
 
-def missed(totals):
+def missed(totals: Totals) -> dict[str, dict[str, int]]:
     """How many cells (image, class) have an infinite distance, of how many; nothing where none was measured."""
     if 'missed' not in totals.results():
         return {}
@@ -33,21 +36,21 @@ def missed(totals):
     return dict(missed=dict(count=int(count.sum()), of=int(of.sum())))
 
 
-def number(value):
+def number(value: float) -> float | str | None:
     value = float(value)
     return value if math.isfinite(value) else None if math.isnan(value) else 'inf'
 
 
-def write_json(path, totals, skipped):
+def write_json(path: Path, totals: Totals, skipped: Iterable[tuple[str, str]]) -> None:
     with replacing(path) as part:
         part.write_text(as_json(totals, skipped) + '\n', encoding='utf-8')
 
 
-def check_per_image(path):
+def check_per_image(path: Path) -> None:
     check_format('--per-image', path)
 
 
-def write_per_image(path, totals):
+def write_per_image(path: Path, totals: Totals) -> None:
     """One row for each class of each image, in CSV or Parquet."""
     files = [totals.files[image] for image in totals.images]
     images = dict(image=totals.images, target_file=[t for _, t in files], pred_file=[p for p, _ in files])

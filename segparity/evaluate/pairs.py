@@ -1,6 +1,7 @@
 """Which prediction belongs to which ground truth: folders, lists of files, or two single maps."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +30,9 @@ class Names(NamedTuple):
 PLAIN = Names()
 
 
-def find_pairs(pred, gt, names=PLAIN, root=None):
+def find_pairs(
+    pred: str | Path, gt: str | Path, names: Names = PLAIN, root: str | Path | None = None
+) -> tuple[list[Pair], list[tuple[str, str]]]:
     """(pairs, missing): the pairs in order of their identity, and (image, reason) where a partner is missing.
 
     ``pred`` and ``gt`` are two folders, two lists (one path per line, relative to the list's folder) or two maps. The
@@ -50,7 +53,7 @@ def find_pairs(pred, gt, names=PLAIN, root=None):
     return without_repeats(pairs), missing
 
 
-def kind(path, option):
+def kind(path: Path, option: str) -> str:
     """'folder', 'map' or 'list'."""
     if path.is_dir():
         return 'folder'
@@ -59,18 +62,18 @@ def kind(path, option):
     return 'map' if path.suffix.lower() in (*MAPS, PROBABILITIES) else 'list'
 
 
-def pair_of(pred, gt, names, root):
+def pair_of(pred: Path, gt: Path, names: Names, root: Path) -> Pair:
     return Pair(identity(gt, names.gt_suffix, root), os.path.abspath(pred), os.path.abspath(gt))
 
 
-def identity(path, suffix, root):
+def identity(path: Path, suffix: str, root: Path) -> str:
     """The path without its suffixes, with slashes, relative to ``root`` where it lies in it."""
     path = Path(os.path.abspath(path))
     path = path.relative_to(root) if path.is_relative_to(root) else path
     return path.with_name(stem(path.name, suffix) or path.stem).as_posix()
 
 
-def stem(name, suffix):
+def stem(name: str, suffix: str) -> str | None:
     """A file's name without ``suffix`` ('_gtFine_labelIds' or '_gtFine_labelIds.png'); None where it ends otherwise."""
     bare, extension = os.path.splitext(name)
     if suffix.lower().endswith((*MAPS, PROBABILITIES)):
@@ -82,7 +85,7 @@ def stem(name, suffix):
     return bare[: len(bare) - len(suffix)]
 
 
-def in_folders(pred, gt, names, root):
+def in_folders(pred: Path, gt: Path, names: Names, root: Path) -> tuple[list[Pair], list[tuple[str, str]]]:
     """Pairs by the path below the folder, or by the file's name alone."""
     preds = files(pred, 'PRED', names.pred_suffix, (*MAPS, PROBABILITIES), names.by_name)
     targets = files(gt, 'GT', names.gt_suffix, MAPS, names.by_name)
@@ -103,9 +106,10 @@ def in_folders(pred, gt, names, root):
     return pairs, sorted(missing)
 
 
-def files(folder, option, suffix, extensions, by_name):
+def files(folder: Path, option: str, suffix: str, extensions: tuple[str, ...], by_name: bool) -> dict[str, Path]:
     """Name -> path of every map below the folder whose name ends as it should."""
-    found, others = {}, set()
+    found: dict[str, Path] = {}
+    others: set[str] = set()
     for path in sorted(walk(folder, set())):
         if path.suffix.lower() not in extensions:
             others.add(path.suffix.lower())
@@ -124,7 +128,7 @@ def files(folder, option, suffix, extensions, by_name):
     return found
 
 
-def walk(folder, seen):
+def walk(folder: Path, seen: set[str]) -> Iterator[Path]:
     """Every file below, links followed (once), hidden ones left out."""
     real = os.path.realpath(folder)
     if real in seen:
@@ -139,7 +143,7 @@ def walk(folder, seen):
             yield entry
 
 
-def in_lists(pred, gt, names, root):
+def in_lists(pred: Path, gt: Path, names: Names, root: Path) -> tuple[list[Pair], list[tuple[str, str]]]:
     """Pairs line by line."""
     preds, targets = lines(pred), lines(gt)
     if len(preds) != len(targets):
@@ -158,7 +162,7 @@ def in_lists(pred, gt, names, root):
     return pairs, missing
 
 
-def lines(path):
+def lines(path: Path) -> list[Path]:
     try:
         text = path.read_text(encoding='utf-8')
     except UnicodeDecodeError:
@@ -171,9 +175,9 @@ def lines(path):
     return found
 
 
-def without_repeats(pairs):
+def without_repeats(pairs: list[Pair]) -> list[Pair]:
     """In order of identity; a line that says the same twice counts once, two predictions of one image do not pass."""
-    found = {}
+    found: dict[str, Pair] = {}
     for pair in pairs:
         if found.setdefault(pair.image, pair) != pair:
             first = found[pair.image]
@@ -182,12 +186,12 @@ def without_repeats(pairs):
     return [found[image] for image in sorted(found)]
 
 
-def shard(pairs, part, parts):
+def shard(pairs: list[Pair], part: int, parts: int) -> list[Pair]:
     """Every ``parts``-th pair, beginning with number ``part`` (from 1)."""
     return pairs[part - 1 :: parts]
 
 
-def listed(missing):
+def listed(missing: list[tuple[str, str]]) -> str:
     """One sentence that names the first of the images whose partner is missing, and how many there are."""
     named = '; '.join(f'{image!r} {reason}' for image, reason in missing[:SHOWN])
     more = f'; and {len(missing) - SHOWN} more' if len(missing) > SHOWN else ''

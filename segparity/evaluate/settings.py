@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from typing import Any, Self
 
 from segparity.evaluate.palette import Palette
 from shared_spec import METRICS, SpecError
@@ -15,22 +16,22 @@ UNKNOWN_LABELS = ('error', 'ignore', 'count')
 class Settings:
     """The fields under ``REPORTED`` say what is made of the counts; all others what is counted, or what is refused."""
 
-    classes: tuple
-    ignore_index: int = 255
+    classes: tuple[str, ...]
+    ignore_index: int | None = 255
     reduce_zero_label: bool = False
     reduce_zero_label_pred: bool = False
-    pred_palette: Palette = None
-    gt_palette: Palette = None
+    pred_palette: Palette | None = None
+    gt_palette: Palette | None = None
     unknown: str = 'error'
     boundary: bool = False
     ratio: float = 0.02
     distances: bool = False
-    spacing: tuple = None
+    spacing: tuple[float, ...] | None = None
     calibration: bool = False
     bins: int = 10
-    levels: tuple = ('D', 'I', 'C')
-    q: tuple = (1, 5)
-    metrics: tuple = OVERLAP
+    levels: tuple[str, ...] = ('D', 'I', 'C')
+    q: tuple[int, ...] = (1, 5)
+    metrics: tuple[str, ...] = OVERLAP
     beta: float = 1.0
     present_in: str = 'target'
     binary: bool = False
@@ -39,7 +40,7 @@ class Settings:
     # whether 255 is ignored because nobody said otherwise; of a run alone, its state file is that of any other
     ignored_by_default: bool = dataclasses.field(default=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises SpecError for what a spec refuses, ValueError for what contradicts itself."""
         self.specs()
         palettes = [p for p in (self.pred_palette, self.gt_palette) if p]
@@ -61,19 +62,19 @@ class Settings:
             raise ValueError(f'the classes must have different names, got {twice!r} twice')
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         return len(self.classes)
 
     @property
-    def may_hide_foreground(self):
+    def may_hide_foreground(self) -> bool:
         """Whether masks of 0 and 255 would lose their foreground to the label that is ignored."""
         return self.num_classes == 2 and self.ignore_index == 255 and not self.reduce_zero_label
 
     @property
-    def refuses_hidden_foreground(self):
+    def refuses_hidden_foreground(self) -> bool:
         return self.ignored_by_default and self.may_hide_foreground
 
-    def specs(self):
+    def specs(self) -> dict[str, Any]:
         """Part -> the spec of what it reports, of the parts that are measured."""
         common = dict(num_classes=self.num_classes, ignore_index=self.ignore_index, binary=self.binary)
         present = dict(present_in=self.present_in)
@@ -97,20 +98,20 @@ class Settings:
             found['calibration'] = METRICS['Calibration'](levels=levels, bins=self.bins, hit=self.hit, **common)
         return found
 
-    def _levels(self, *known, of):
+    def _levels(self, *known: str, of: str) -> tuple[str, ...]:
         levels = tuple(level for level in self.levels if level in known)
         if not levels:
             rule = f'must have {" or ".join(known)} for {of}, got {self.levels}'
             raise SpecError(rule, parameter='levels', given=self.levels)
         return levels
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """JSON-able; without ``ignored_by_default``, which changes no number."""
         found = {k: v for k, v in dataclasses.asdict(self).items() if k != 'ignored_by_default'}
         return json.loads(json.dumps(found, default=list))
 
     @classmethod
-    def from_dict(cls, found):
+    def from_dict(cls, found: dict[str, Any]) -> Self:
         """Raises ValueError where the dict is not one that ``to_dict`` wrote."""
         names = {field.name for field in dataclasses.fields(cls)} - {'ignored_by_default'}
         for name in sorted(names ^ found.keys()):
@@ -121,27 +122,27 @@ class Settings:
                 found[key] = Palette(*found[key])
         return cls(**found)
 
-    def counted(self):
+    def counted(self) -> dict[str, Any]:
         """The fields that determine what is counted, as a dict."""
         return {key: value for key, value in self.to_dict().items() if key not in REPORTED}
 
-    def key(self):
+    def key(self) -> str:
         """A hash of what is counted and refused: the rows of an earlier run may be used again where it is the same."""
         found = self.counted() | ({'refused': 'hidden foreground'} if self.refuses_hidden_foreground else {})
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
-    def replace(self, **changes):
+    def replace(self, **changes: Any) -> Self:
         return dataclasses.replace(self, **changes)
 
 
 REPORTED = ('levels', 'q', 'metrics', 'beta', 'present_in', 'binary', 'empty', 'hit')
 
 
-def frozen(value):
+def frozen(value: Any) -> Any:
     return tuple(frozen(v) for v in value) if isinstance(value, list) else value
 
 
-def difference(one, other):
+def difference(one: Settings, other: Settings) -> str | None:
     """The first setting in which two differ, in words; None where they agree."""
     mine, theirs = one.to_dict(), other.to_dict()
     for key in mine:
@@ -157,7 +158,7 @@ def difference(one, other):
     return None
 
 
-def in_words(key, one, other):
+def in_words(key: str, one: Any, other: Any) -> str:
     """'--bins: 10 and 15'; of what is given or not, which of the two has it."""
     if key == 'calibration':
         return f'{"only the first" if one else "only the second"} has calibration, of probabilities (.npz)'
@@ -167,7 +168,7 @@ def in_words(key, one, other):
     return f'{option}: {text(one)} and {text(other)}'
 
 
-def text(value):
+def text(value: object) -> str:
     """A value as it is typed."""
     if isinstance(value, list):
         return ','.join(map(str, value)) or 'none'

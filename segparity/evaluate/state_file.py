@@ -2,7 +2,9 @@
 
 import json
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ VERSION = 1
 STACKED = ('counts', 'boundary', 'distances', 'diagonal')  # one entry of an array for each image
 
 
-def write_state(path, totals, skipped=()):
+def write_state(path: Path, totals: Totals, skipped: Iterable[tuple[str, str]] = ()) -> None:
     """Writes the file, whole or not at all. ``skipped``: (image, reason) of what is missing from it."""
     head = dict(
         format=FORMAT,
@@ -26,7 +28,7 @@ def write_state(path, totals, skipped=()):
         skipped=[list(entry) for entry in skipped],
     )
     rows = [totals.rows[image] for image in totals.images]
-    arrays = {name: np.array([row[name] for row in rows]) for name in STACKED if name in rows[0]}
+    arrays: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in STACKED if name in rows[0]}
     if 'cells' in rows[0]:
         arrays['cells'] = np.concatenate([row['cells'] for row in rows])
         arrays['cells_of_image'] = np.array([len(row['cells']) for row in rows])
@@ -39,7 +41,7 @@ def write_state(path, totals, skipped=()):
         np.savez_compressed(stream, **arrays)
 
 
-def read_state(path):
+def read_state(path: str | Path) -> tuple[Totals, list[tuple[str, str]]]:
     """(totals, skipped) of such a file. Raises ValueError where it is none or is damaged, OSError where it is absent."""
     path = Path(path)
     if path.is_dir():
@@ -62,10 +64,10 @@ def read_state(path):
         return totals, [(str(image), str(reason)) for image, reason in head['skipped']]
 
 
-def totals_of(settings, arrays):
+def totals_of(settings: Settings, arrays: Mapping[str, np.ndarray]) -> Totals:
     totals = Totals(settings)
     images, preds, targets = (json.loads(arrays[name].tobytes()) for name in ('image', 'pred_file', 'target_file'))
-    parts = {name: arrays[name] for name in STACKED if name in arrays}
+    parts: dict[str, Any] = {name: arrays[name] for name in STACKED if name in arrays}
     if 'cells' in arrays:
         parts['cells'] = np.split(arrays['cells'], np.cumsum(arrays['cells_of_image']))[:-1]
     if {len(part) for part in (preds, targets, *parts.values())} != {len(images)} or len(set(images)) != len(images):
@@ -76,7 +78,7 @@ def totals_of(settings, arrays):
     return totals
 
 
-def refuse_other_files(path):
+def refuse_other_files(path: str | Path) -> None:
     """A file that is no state is not overwritten."""
     path = Path(path)
     if path.is_dir():

@@ -1,18 +1,22 @@
 """The results in the terminal."""
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from segparity.evaluate.totals import Totals
 from segparity.evaluate.wording import masks_of_255
 from segparity.terminal import say
 from shared_spec.metrics.boundary.missed import missed_sentence
 from shared_spec.metrics.levels import level_of
 from shared_spec.visible import visible
 
-PLAIN = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
+PLAIN: dict[str, Any] = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
 SHOWN = 10  # how many skipped images are named
 NAME = 24  # how much of a class's name is shown, at most
 # of every class, the most telling first: what the data-set level says, and what shows the objects that it hides
@@ -31,7 +35,7 @@ PER_CLASS = (
 )
 
 
-def print_results(totals, skipped, console):
+def print_results(totals: Totals, skipped: Sequence[tuple[str, str]], console: Console) -> None:
     results, settings = totals.results(), totals.settings
     console.print(scores(results, totals.specs, console.width))
     if 'distances' in totals.specs:
@@ -51,7 +55,7 @@ def print_results(totals, skipped, console):
     print_remarks(totals, skipped, console)
 
 
-def print_remarks(totals, skipped, console):
+def print_remarks(totals: Totals, skipped: Sequence[tuple[str, str]], console: Console) -> None:
     """What is not to be missed, whatever else is printed."""
     for line in warnings(totals):
         say(console, line)
@@ -63,10 +67,10 @@ def print_remarks(totals, skipped, console):
             say(console, f'  and {len(skipped) - SHOWN} more (--json has all of them)')
 
 
-def scores(results, specs, width):
+def scores(results: Mapping[str, float], specs: Mapping[str, Any], width: int) -> Table:
     """Score x level, in per cent; level x score where that is too wide."""
     rows = [m for part in ('overlap', 'boundary', 'calibration') if part in specs for m in specs[part].metrics]
-    suffixes = list(dict.fromkeys(level_of(name, rows)[1] for name in results if level_of(name, rows)))
+    suffixes = list(dict.fromkeys(found[1] for name in results if (found := level_of(name, rows))))
     turned = 14 + 7 * len(suffixes) > width
     table = Table(title='Results, in per cent', **PLAIN)
     table.add_column('')
@@ -78,7 +82,7 @@ def scores(results, specs, width):
     return table
 
 
-def distances(results, spec, missed):
+def distances(results: Mapping[str, float], spec: Any, missed: bool) -> Table:
     """Distance x level; where objects were missed also the means of the rest."""
     table, levels = Table(**PLAIN), list(spec.levels)
     table.add_column('')
@@ -91,7 +95,7 @@ def distances(results, spec, missed):
     return table
 
 
-def classes(totals, width):
+def classes(totals: Totals, width: int) -> Table:
     """One row for each class, with the columns that fit."""
     found, columns = totals.per_class(), []
     left = width - min(NAME, max(map(len, totals.settings.classes))) - len('  images  ')
@@ -110,7 +114,7 @@ def classes(totals, width):
     return table
 
 
-def sentences(results, totals):
+def sentences(results: Mapping[str, float], totals: Totals) -> Iterator[str]:
     """What the tables do not say."""
     yield f'Pixel accuracy (aAcc) {per_cent(results["aAcc"])} %, frequency-weighted IoU {per_cent(results["FWIoU"])} %'
     empty = totals.without_pixel()
@@ -118,7 +122,7 @@ def sentences(results, totals):
     yield f'{len(totals)} {"image" if len(totals) == 1 else "images"}{also}'
 
 
-def warnings(totals):
+def warnings(totals: Totals) -> Iterator[str]:
     """Masks of 0 and 255 whose foreground is ignored."""
     settings = totals.settings
     if settings.may_hide_foreground and not settings.gt_palette and not totals.labelled()[1]:
@@ -128,9 +132,9 @@ def warnings(totals):
         )
 
 
-def per_cent(value):
+def per_cent(value: float) -> str:
     return '–' if math.isnan(value) else f'{100 * value:.2f}'
 
 
-def plain(value):
+def plain(value: float) -> str:
     return '–' if math.isnan(value) else 'inf' if np.isinf(value) else f'{value:.2f}'

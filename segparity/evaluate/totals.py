@@ -1,9 +1,11 @@
 """The rows of all images, and what follows from them: nothing depends on the order in which they came."""
 
 import functools
+from typing import Any
 
 import numpy as np
 
+from segparity.evaluate.settings import Settings
 from shared_spec.metrics.boundary import BoundaryState
 from shared_spec.metrics.calibration import CalibrationState
 from shared_spec.metrics.fine_grained import FineGrainedState
@@ -15,14 +17,15 @@ ROW = {'overlap': ('counts',), 'masks': ('boundary', 'distances', 'diagonal'), '
 class Totals:
     """The rows of images, as ``work.measure`` gives them, under ``settings``."""
 
-    def __init__(self, settings):
+    def __init__(self, settings: Settings) -> None:
         self.settings, self.specs = settings, settings.specs()
-        self.rows, self.files = {}, {}  # image -> its row; image -> (path of the prediction, of the ground truth)
+        self.rows: dict[str, dict[str, np.ndarray]] = {}  # image -> its row
+        self.files: dict[str, tuple[str, str]] = {}  # image -> (path of the prediction, of the ground truth)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rows)
 
-    def add(self, image, files, row):
+    def add(self, image: str, files: tuple[str, str], row: dict[str, np.ndarray]) -> bool:
         """Adds an image; says whether it was new. Raises ValueError where it is there with other counts."""
         if image in self.rows:
             if not np.array_equal(self.rows[image]['counts'], row['counts']):
@@ -36,15 +39,15 @@ class Totals:
         return True
 
     @functools.cached_property
-    def images(self):
+    def images(self) -> list[str]:
         """The identities, in the order of every output. To be asked for once all images are added."""
         return sorted(self.rows)
 
     @functools.cached_property
-    def states(self):
+    def states(self) -> dict[str, Any]:
         """The mergeable states, with the images in that order. Raises ValueError where a row is none."""
         n, ignored = self.settings.num_classes, self.settings.ignore_index
-        found = {'overlap': FineGrainedState(n, ignored)}
+        found: dict[str, Any] = {'overlap': FineGrainedState(n, ignored)}
         masks = [self.specs[part] for part in MASKS if part in self.specs]
         if masks:
             found['masks'] = BoundaryState.for_specs(*masks)
@@ -55,24 +58,24 @@ class Totals:
                 state.add(*(self.rows[image][key] for key in ROW[name]), image)
         return found
 
-    def state(self, part):
+    def state(self, part: str) -> Any:
         return self.states['masks' if part in MASKS else part]
 
-    def results(self):
+    def results(self) -> dict[str, float]:
         """Name -> value of every part, in order: fractions, and distances in the unit of the spacing."""
         found = {}
         for part, spec in self.specs.items():
             found.update(self.state(part).results(spec))
         return found
 
-    def per_class(self):
+    def per_class(self) -> dict[str, np.ndarray]:
         """Name -> (classes,) values of every part."""
         found = {}
         for part, spec in self.specs.items():
             found.update(self.state(part).per_class(spec))
         return found
 
-    def cells(self):
+    def cells(self) -> dict[str, np.ndarray]:
         """Column of the per-image table -> (images, classes) or (images,) values."""
         more = tuple(m for m in ('mPrecision', 'mFscore') if m in self.settings.metrics)
         overlap = self.settings.replace(metrics=('mAcc', 'mIoU', 'mDice', *more)).specs()['overlap']
@@ -85,11 +88,11 @@ class Totals:
             found.update(SCE=errors['SCE'], ECE=errors['ECE'])
         return found
 
-    def without_pixel(self):
+    def without_pixel(self) -> int:
         """How many images have no valid pixel, and so count nowhere."""
         return sum(not row['counts'][:, :2].any() for row in self.rows.values())
 
-    def labelled(self):
+    def labelled(self) -> np.ndarray:
         """(classes,) in how many images the ground truth has each class."""
         counts = self.states['overlap'].counts
         return ((counts[..., 0] + counts[..., 2]) > 0).sum(0)

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Iterator
 
 from shared_spec import SpecError
 from shared_spec.files import without_owner
@@ -16,7 +17,7 @@ OPTIONS = {
 
 
 @contextlib.contextmanager
-def in_options():
+def in_options() -> Iterator[None]:
     """A parameter that a spec refuses is the option that was typed."""
     try:
         yield
@@ -24,7 +25,7 @@ def in_options():
         raise ValueError(of_option(str(error))) from None
 
 
-def of_option(sentence):
+def of_option(sentence: str) -> str:
     """'FineGrained: q must be ..., got (0,)' -> '--q must be ..., got 0'."""
     sentence = without_owner(sentence).replace('binary=True needs num_classes=2', '--binary needs two classes')
     name, space, rest = sentence.partition(' ')
@@ -33,10 +34,10 @@ def of_option(sentence):
     return sentence
 
 
-def listed(found):
+def listed(found: re.Match[str]) -> str:
     return found[1].replace("'", '').replace(', ', ',') or 'nothing'
 
 
-def masks_of_255(side):
+def masks_of_255(side: str) -> str:
     """What to do with masks of 0 and 255 on a side, pred or gt."""
     return f'divide masks by 255, or give --{side}-palette FILE with the lines "0 0 0" and "255 255 255" for pictures'

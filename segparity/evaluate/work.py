@@ -1,20 +1,27 @@
 """One pair of files -> what the states keep of it. This is what runs in worker processes and on a cluster."""
 
+from collections.abc import Mapping
+from typing import Any, NoReturn, cast
+
 import numpy as np
 
 from segparity.evaluate import maps
 from segparity.evaluate.maps import MapError
-from segparity.evaluate.pairs import PROBABILITIES
+from segparity.evaluate.pairs import PROBABILITIES, Pair
 from segparity.evaluate.palette import UNKNOWN
+from segparity.evaluate.settings import Settings
 from segparity.evaluate.wording import masks_of_255, of_option
 from shared_spec.metrics.boundary import BoundaryState
 from shared_spec.metrics.calibration.state import image_cells
 from shared_spec.metrics.fine_grained.state import FN, FP, image_counts
 
+Row = dict[str, np.ndarray]  # see ``measure``
 
-def measure_all(settings, pairs):
+
+def measure_all(settings: Settings, pairs: list[Pair]) -> list[Row | str]:
     """For each pair its row, or the sentence that says what is wrong with it."""
-    specs, results = settings.specs(), []
+    specs = settings.specs()
+    results: list[Row | str] = []
     for pair in pairs:
         try:
             results.append(measure(settings, specs, pair))
@@ -25,7 +32,7 @@ def measure_all(settings, pairs):
     return results
 
 
-def measure(settings, specs, pair):
+def measure(settings: Settings, specs: Mapping[str, Any], pair: Pair) -> Row:
     """Name -> array of one pair: ``counts``, and of the measured parts ``boundary``, ``distances``, ``diagonal``,
     ``cells``. Raises MapError."""
     target = maps.read_labels(pair.target, settings.gt_palette, settings.ignore_index)
@@ -35,7 +42,8 @@ def measure(settings, specs, pair):
     if settings.refuses_hidden_foreground and not by_colour:
         refuse_hidden_foreground(settings, pair.target, target)
     if settings.reduce_zero_label:
-        target = maps.reduce_zero_label(target, settings.ignore_index, zero=settings.ignore_index)
+        ignored = cast(int, settings.ignore_index)  # without one Settings refuses reduce_zero_label
+        target = maps.reduce_zero_label(target, ignored, zero=ignored)
     pred, prob = read_prediction(settings, pair.pred, target)
     try:
         counts = image_counts(pred, target, settings.num_classes, settings.ignore_index)
@@ -57,7 +65,7 @@ def measure(settings, specs, pair):
     return row
 
 
-def read_prediction(settings, path, target):
+def read_prediction(settings: Settings, path: str, target: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """(ids, probabilities or None) of a prediction that must have the shape of its ground truth."""
     shape = target.shape
     if path.lower().endswith(PROBABILITIES):
@@ -74,7 +82,7 @@ def read_prediction(settings, path, target):
     return pred, None
 
 
-def refuse_unknown_colour(settings, path, ids, option, advice):
+def refuse_unknown_colour(settings: Settings, path: str, ids: np.ndarray, option: str, advice: str) -> None:
     """A grey as dark as a class id is more likely that id, which no advice to ignore it may hide."""
     if (ids == UNKNOWN).any():
         place = first(ids == UNKNOWN)
@@ -84,7 +92,7 @@ def refuse_unknown_colour(settings, path, ids, option, advice):
         raise MapError(f'{path}: the colour {colour} at {place} is not in the palette{advice}')
 
 
-def refuse_hidden_foreground(settings, path, target):
+def refuse_hidden_foreground(settings: Settings, path: str, target: np.ndarray) -> None:
     """A mask of 0 and 255, whose foreground would count nowhere: nothing predicted there would be a perfect score."""
     hidden = target == settings.ignore_index
     if hidden.any() and not (target == 1).any():
@@ -94,13 +102,13 @@ def refuse_hidden_foreground(settings, path, target):
         )
 
 
-def strangers(settings, target):
+def strangers(settings: Settings, target: np.ndarray) -> np.ndarray:
     """Where a label is neither a class nor ignored."""
     stray = (target < 0) | (target >= settings.num_classes)
     return stray if settings.ignore_index is None else stray & (target != settings.ignore_index)
 
 
-def refuse_label(settings, path, target, stray):
+def refuse_label(settings: Settings, path: str, target: np.ndarray, stray: np.ndarray) -> NoReturn:
     place = first(stray)
     reduced = ' (after --reduce-zero-label)' if settings.reduce_zero_label else ''
     mask = f'; {masks_of_255("gt")}' if settings.num_classes == 2 and target[place] == 255 else ''
@@ -111,7 +119,7 @@ def refuse_label(settings, path, target, stray):
     )
 
 
-def refuse_prediction(settings, path, pred, target):
+def refuse_prediction(settings: Settings, path: str, pred: np.ndarray, target: np.ndarray) -> None:
     """A prediction that is no class, where it counts."""
     wrong = (pred < 0) | (pred >= settings.num_classes)
     if settings.ignore_index is not None:
@@ -127,17 +135,21 @@ def refuse_prediction(settings, path, pred, target):
         )
 
 
-def first(mask):
+def first(mask: np.ndarray) -> tuple[int, ...]:
     """The index of the first true pixel, as a tuple."""
     return tuple(int(i) for i in np.unravel_index(mask.argmax(), mask.shape))
 
 
-def measure_more(settings, specs, pred, target, prob):
+def measure_more(
+    settings: Settings, specs: Mapping[str, Any], pred: np.ndarray, target: np.ndarray, prob: np.ndarray | None
+) -> Row:
     """Boundaries, distances and calibration of one image."""
-    found = {}
+    found: dict[str, Any] = {}
     masks = [specs[part] for part in ('boundary', 'distances') if part in specs]
     if masks:
         found['boundary'], found['distances'], found['diagonal'] = BoundaryState.for_specs(*masks).row(pred, target)
     if 'calibration' in specs:
-        found['cells'] = image_cells(prob, target, settings.num_classes, settings.bins, settings.ignore_index)
+        found['cells'] = image_cells(
+            cast(np.ndarray, prob), target, settings.num_classes, settings.bins, settings.ignore_index
+        )
     return found

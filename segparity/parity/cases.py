@@ -6,6 +6,7 @@ unless the tie is exact.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,55 +21,58 @@ class Case:
 
     pred: np.ndarray
     target: np.ndarray
-    weight: np.ndarray = None
-    ignore_index: int = None
-    call_ignore_index: int = None
+    weight: np.ndarray | None = None
+    ignore_index: int | None = None
+    call_ignore_index: int | None = None
     from_logits: bool = True
     smooth: bool = True  # False: the inputs sit on a kink, where only values can be compared
-    step: float = None  # of the central differences, where the usual one drowns in the rounding of a large value
+    step: float | None = None  # of the central differences, where the usual one drowns in the rounding of a large value
 
     @functools.cached_property
-    def channels(self):
+    def channels(self) -> str:
         return 'one' if self.pred.shape[1] == 1 else 'many'
 
     @functools.cached_property
-    def labels(self):
+    def labels(self) -> str:
         if self.channels == 'one':
             return 'soft' if self.target.dtype.kind == 'f' else 'hard'
         same_rank = self.target.ndim == self.pred.ndim
         return 'soft' if same_rank and self.target.shape[1] == self.pred.shape[1] else 'hard'
 
     @property
-    def spatial_axes(self):
+    def spatial_axes(self) -> int:
         return self.pred.ndim - 2
 
 
-CASES = {}
+Builder = Callable[[np.random.Generator], Case]
+CASES: dict[str, Builder] = {}
 
 
-def case(function):
+def case(function: Builder) -> Builder:
     CASES[function.__name__] = function
     return function
 
 
-def build(name):
+def build(name: str) -> Case:
     """The ``Case`` of that name; the same numbers every time."""
     return CASES[name](np.random.default_rng(sum(name.encode())))
 
 
-def logits(rng, n=N, c=C, space=SPACE):
+def logits(rng: np.random.Generator, n: int = N, c: int = C, space: tuple[int, ...] = SPACE) -> np.ndarray:
     """Float32-representable logits, so that every precision sees the same numbers."""
     return rng.normal(0, 1.5, (n, c, *space)).astype(np.float32).astype(np.float64)
 
 
-def ids(rng, n=N, c=C, space=SPACE):
+def ids(rng: np.random.Generator, n: int = N, c: int = C, space: tuple[int, ...] = SPACE) -> np.ndarray:
     """Class ids in which every class occurs in every image."""
     labels = rng.integers(0, c, (n, int(np.prod(space))))
     labels[:, :c] = np.arange(c)
     return labels.reshape(n, *space)
 
 
-def soft_pair(rng, n=N, c=C, space=SPACE, apart=2e-3):
+def soft_pair(
+    rng: np.random.Generator, n: int = N, c: int = C, space: tuple[int, ...] = SPACE, apart: float = 2e-3
+) -> tuple[np.ndarray, np.ndarray]:
     """Logits and soft labels that keep a distance, for softmax and for sigmoid, so that no kink is near."""
     while True:
         z = logits(rng, n, c, space)
@@ -79,7 +83,7 @@ def soft_pair(rng, n=N, c=C, space=SPACE, apart=2e-3):
             return z, y
 
 
-def ignore_wild(z, y):
+def ignore_wild(z: np.ndarray, y: np.ndarray) -> np.ndarray:
     """z, in place: NaN, infinite and huge at pixels of the second row, whose labels become ``IGNORE``."""
     y[:, 1, 1:4] = IGNORE
     z[:, :, 1, 1], z[:, :, 1, 2] = np.nan, np.inf
@@ -87,62 +91,62 @@ def ignore_wild(z, y):
     return z
 
 
-def simplex(rng):
+def simplex(rng: np.random.Generator) -> np.ndarray:
     """Probabilities that sum to 1, none near 0, where a logarithm is too steep to differentiate numerically."""
     p = 0.2 / C + 0.8 * rng.dirichlet(np.ones(C), (N, *SPACE))
     return np.moveaxis(p.astype(np.float32).astype(np.float64), -1, 1)
 
 
 @case
-def hard_label(rng):
+def hard_label(rng: np.random.Generator) -> Case:
     return Case(logits(rng), ids(rng))
 
 
 @case
-def soft_label(rng):
+def soft_label(rng: np.random.Generator) -> Case:
     return Case(*soft_pair(rng))
 
 
 @case
-def soft_label_at_target(rng):
+def soft_label_at_target(rng: np.random.Generator) -> Case:
     y = simplex(rng)
     return Case(y, y, from_logits=False, smooth=False)
 
 
 @case
-def one_hot(rng):
+def one_hot(rng: np.random.Generator) -> Case:
     return Case(logits(rng), np.moveaxis(np.eye(C, dtype=np.float32)[ids(rng)], -1, 1))
 
 
 @case
-def trailing_axis_uint8(rng):
+def trailing_axis_uint8(rng: np.random.Generator) -> Case:
     return Case(logits(rng), ids(rng)[:, None].astype(np.uint8))
 
 
 @case
-def float_ids(rng):
+def float_ids(rng: np.random.Generator) -> Case:
     return Case(logits(rng), ids(rng).astype(np.float32))
 
 
 @case
-def probabilities(rng):
+def probabilities(rng: np.random.Generator) -> Case:
     return Case(simplex(rng), ids(rng), from_logits=False)
 
 
 @case
-def perfect(rng):
+def perfect(rng: np.random.Generator) -> Case:
     y = ids(rng)
     return Case(np.moveaxis(np.eye(C)[y], -1, 1) * 30.0, y)
 
 
 @case
-def disjoint(rng):
+def disjoint(rng: np.random.Generator) -> Case:
     y = ids(rng)
     return Case(np.moveaxis(np.eye(C)[(y + 1) % C], -1, 1) * 3.0, y)
 
 
 @case
-def absent_class(rng):
+def absent_class(rng: np.random.Generator) -> Case:
     y = ids(rng)
     y[y == 2] = 1
     y[0][y[0] == 3] = 0
@@ -150,14 +154,14 @@ def absent_class(rng):
 
 
 @case
-def ignored_border(rng):
+def ignored_border(rng: np.random.Generator) -> Case:
     y = ids(rng)
     y[:, 0] = y[:, :, -1] = IGNORE
     return Case(logits(rng), y, ignore_index=IGNORE)
 
 
 @case
-def ignored_by_the_call(rng):
+def ignored_by_the_call(rng: np.random.Generator) -> Case:
     y = ids(rng)
     y[:, -1] = IGNORE
     y[:, 0, 0] = -1
@@ -165,95 +169,95 @@ def ignored_by_the_call(rng):
 
 
 @case
-def all_ignored(rng):
+def all_ignored(rng: np.random.Generator) -> Case:
     return Case(logits(rng), np.full((N, *SPACE), IGNORE), ignore_index=IGNORE)
 
 
 @case
-def one_image_ignored(rng):
+def one_image_ignored(rng: np.random.Generator) -> Case:
     y = ids(rng)
     y[1] = IGNORE
     return Case(logits(rng), y, ignore_index=IGNORE)
 
 
 @case
-def ignored_not_a_number(rng):
+def ignored_not_a_number(rng: np.random.Generator) -> Case:
     z, y = logits(rng), ids(rng)
     return Case(ignore_wild(z, y), y, ignore_index=IGNORE)
 
 
 @case
-def not_a_number(rng):
+def not_a_number(rng: np.random.Generator) -> Case:
     z, y = logits(rng), ids(rng)
     ignore_wild(z, y)[0, 1, 2, 2] = np.nan
     return Case(z, y, ignore_index=IGNORE)
 
 
 @case
-def infinite(rng):
+def infinite(rng: np.random.Generator) -> Case:
     z, y = logits(rng), ids(rng)
     ignore_wild(z, y)[1, -1, 0, 1] = np.inf
     return Case(z, y, ignore_index=IGNORE)
 
 
 @case
-def huge_logits(rng):
+def huge_logits(rng: np.random.Generator) -> Case:
     z, y = rng.permuted(np.broadcast_to(HUGE[:, None, None], (N, C, *SPACE)), axis=1), ids(rng)
     return Case(ignore_wild(z, y), y, ignore_index=IGNORE, step=8.0)  # nothing bends within 1e4
 
 
 @case
-def huge_where_right(rng):
+def huge_where_right(rng: np.random.Generator) -> Case:
     z, y = logits(rng), ids(rng)
     z[:, :, 0] = np.where(np.arange(C)[:, None] == y[:, None, 0], 6e4, rng.choice(HUGE[:2], z[:, :, 0].shape))
     return Case(ignore_wild(z, y), y, ignore_index=IGNORE)
 
 
 @case
-def pixel_weight(rng):
+def pixel_weight(rng: np.random.Generator) -> Case:
     w = rng.uniform(0.1, 3, (N, *SPACE)).astype(np.float32)
     w[:, 0, :2] = 0
     return Case(logits(rng), ids(rng), weight=w)
 
 
 @case
-def pixel_weight_soft(rng):
+def pixel_weight_soft(rng: np.random.Generator) -> Case:
     w = rng.uniform(0.1, 3, (N, *SPACE)).astype(np.float32)
     w[0, 0] = 0
     return Case(*soft_pair(rng), weight=w)
 
 
 @case
-def image_weight(rng):
+def image_weight(rng: np.random.Generator) -> Case:
     return Case(logits(rng), ids(rng), weight=np.array([0.3, 2.5], np.float32))
 
 
 @case
-def image_weight_zero(rng):
+def image_weight_zero(rng: np.random.Generator) -> Case:
     return Case(logits(rng), ids(rng), weight=np.array([0.0, 2.5], np.float32))
 
 
 @case
-def one_image(rng):
+def one_image(rng: np.random.Generator) -> Case:
     return Case(logits(rng, n=1), ids(rng, n=1))
 
 
 @case
-def single_pixel(rng):
+def single_pixel(rng: np.random.Generator) -> Case:
     y = np.zeros((N, *SPACE), np.int64)
     y[0, 1, 3] = 3
     return Case(logits(rng), y)
 
 
 @case
-def large_logits(rng):
+def large_logits(rng: np.random.Generator) -> Case:
     z = logits(rng)
     z[:, :, 0] = rng.choice([-60.0, 60.0], z[:, :, 0].shape)
     return Case(z, ids(rng))
 
 
 @case
-def large_logits_soft(rng):
+def large_logits_soft(rng: np.random.Generator) -> Case:
     z, y = soft_pair(rng)
     z[:, :, 0] = rng.choice([-60.0, 60.0], z[:, :, 0].shape)
     y = np.where(z.max(1, keepdims=True) > 50, np.float32(0.25), y)
@@ -261,40 +265,40 @@ def large_logits_soft(rng):
 
 
 @case
-def volume(rng):
+def volume(rng: np.random.Generator) -> Case:
     return Case(logits(rng, c=3, space=(2, 3, 3)), ids(rng, c=3, space=(2, 3, 3)))
 
 
 @case
-def line(rng):
+def line(rng: np.random.Generator) -> Case:
     return Case(logits(rng, space=(9,)), ids(rng, space=(9,)))
 
 
 @case
-def one_channel(rng):
+def one_channel(rng: np.random.Generator) -> Case:
     return Case(logits(rng, c=1), ids(rng, c=2))
 
 
 @case
-def one_channel_bool(rng):
+def one_channel_bool(rng: np.random.Generator) -> Case:
     return Case(logits(rng, c=1), ids(rng, c=2)[:, None].astype(bool))
 
 
 @case
-def one_channel_soft(rng):
+def one_channel_soft(rng: np.random.Generator) -> Case:
     z, y = soft_pair(rng, c=1)
     return Case(z, y[:, 0].astype(np.float32))
 
 
 @case
-def one_channel_ignored(rng):
+def one_channel_ignored(rng: np.random.Generator) -> Case:
     z, y = soft_pair(rng, c=1)
     y[:, :, 0, 1:] = IGNORE
     return Case(z, y.astype(np.float32), ignore_index=IGNORE)
 
 
 @case
-def one_channel_absent(rng):
+def one_channel_absent(rng: np.random.Generator) -> Case:
     y = ids(rng, c=2)
     y[1] = 0
     y[0, 0, 0] = IGNORE
@@ -302,13 +306,13 @@ def one_channel_absent(rng):
 
 
 @case
-def one_channel_not_a_number(rng):
+def one_channel_not_a_number(rng: np.random.Generator) -> Case:
     z, y = logits(rng, c=1), ids(rng, c=2)
     ignore_wild(z, y)[0, 0, 2, 2] = np.nan
     return Case(z, y, ignore_index=IGNORE)
 
 
 @case
-def one_channel_huge_logits(rng):
+def one_channel_huge_logits(rng: np.random.Generator) -> Case:
     z, y = rng.choice(HUGE, (N, 1, *SPACE)), ids(rng, c=2)
     return Case(ignore_wild(z, y), y, ignore_index=IGNORE, step=8.0)

@@ -3,8 +3,9 @@
 import dataclasses
 import os
 import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -14,8 +15,10 @@ from segparity.parity.large import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
 from segparity.parity.ways import OVERLAP, WAYS, YOURS, large_plan, plan, precisions, replays
-from shared_spec import LOSSES, METRICS
+from shared_spec import LOSSES, METRICS, LossSpec
 from shared_spec.registry import unknown_name
+
+Reference = tuple[float, np.ndarray | None]  # value and gradient
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Row:
     way: str = ''
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return (
             not self.error
             and self.value_error <= VALUE[self.dtype]
@@ -48,21 +51,28 @@ class Job(NamedTuple):
     name: str
     example: str
     case_name: str
-    spec: object
+    spec: LossSpec
     case: cases.Case
-    want: Future | None
+    want: Future[Reference] | None
 
     @property
-    def label(self):
+    def label(self) -> str:
         return f'{self.example}, {self.case_name}'
 
 
-def side(framework):
+def side(framework: str) -> str:
     """The module that answers for ``framework`` in its worker."""
     return 'segparity.parity.torch_side' if framework == 'torch' else 'segparity.parity.keras_side'
 
 
-def check_parity(names=None, data=None, frameworks=None, progress=None, ways=None, notes=None):
+def check_parity(
+    names: Iterable[str] | None = None,
+    data: Mapping[str, Any] | None = None,
+    frameworks: Iterable[str] | None = None,
+    progress: Callable[[int, int, str], object] | None = None,
+    ways: Collection[str] | None = None,
+    notes: Callable[[str], object] | None = None,
+) -> list[Row]:
     """Compares every installed implementation with the reference: values and gradients, float32 and float64.
 
     names: losses and metrics to check, all by default (with ``data`` all losses). data: your own inputs instead of the
@@ -110,23 +120,23 @@ def check_parity(names=None, data=None, frameworks=None, progress=None, ways=Non
 class _Steps:
     """Counts what is done and tells ``progress``; called from the thread of each framework."""
 
-    def __init__(self, total, progress):
+    def __init__(self, total: int, progress: Callable[[int, int, str], object] | None) -> None:
         self.total, self.count, self.progress, self.lock = total, 0, progress, threading.Lock()
 
-    def done(self, text):
+    def done(self, text: str) -> None:
         with self.lock:
             self.count += 1
             if self.progress:
                 self.progress(self.count, self.total, text)
 
 
-def _jobs(name, data):
+def _jobs(name: str, data: Mapping[str, Any] | None) -> Iterator[Job]:
     """The small cases that are compared for one loss, or your data."""
     if data is None:
-        for example, case_name in plan(name):
+        for example_name, case_name in plan(name):
             case = cases.build(case_name)
-            spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
-            yield Job(name, example, case_name, spec, case, Future())
+            spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example_name], case)
+            yield Job(name, example_name, case_name, spec, case, Future())
         return
     known = ('pred', 'target', 'weight', 'ignore_index')
     if not {'pred', 'target'} <= set(data) <= set(known):
@@ -141,14 +151,16 @@ def _jobs(name, data):
             yield Job(name, example_name, YOURS, replay.spec_for(LOSSES[name], example, case), case, Future())
 
 
-def _large_jobs(name):
+def _large_jobs(name: str) -> Iterator[Job]:
     for example, case_name in large_plan(name):
         case = LARGE[case_name]()
         spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
         yield Job(name, example, case_name, spec, case, None)
 
 
-def _plan(framework, ways, jobs, metrics):
+def _plan(
+    framework: str, ways: Collection[str] | None, jobs: list[Job], metrics: list[tuple[Any, ...]]
+) -> list[tuple[str, Job | tuple[Any, ...]]]:
     """(way, loss job) and (way, metric job) of one framework, in order."""
     chosen = [way for way in WAYS[framework] if not ways or way in ways]
     losses = [
@@ -161,22 +173,30 @@ def _plan(framework, ways, jobs, metrics):
     return losses + [(way, job) for job in metrics if not ways or way in ways]
 
 
-def _references(jobs, steps):
+def _references(jobs: list[Job], steps: _Steps) -> None:
     """Fulfils what the jobs want."""
     for job in jobs:
+        want = cast(Future[Reference], job.want)
         try:
-            job.want.set_result(replay.reference(job.spec, job.case))
+            want.set_result(replay.reference(job.spec, job.case))
         except Exception as error:
             for other in jobs:
-                if not other.want.done():
-                    other.want.set_exception(error)
+                unfulfilled = cast(Future[Reference], other.want)
+                if not unfulfilled.done():
+                    unfulfilled.set_exception(error)
             raise
         steps.done(f'reference {job.name}')
 
 
-def _check_framework(framework, planned, steps, notes):
+def _check_framework(
+    framework: str,
+    planned: list[tuple[str, Job | tuple[Any, ...]]],
+    steps: _Steps,
+    notes: Callable[[str], object] | None,
+) -> Iterable[Row]:
     """The rows of one framework, from a worker of its own."""
-    worst, large = {}, {}
+    worst: dict[tuple[str, str, str], Row] = {}
+    large: dict[str, Reference] = {}
     with Worker(framework) as worker:
         needs, _ = worker.call(side(framework) + ':ways')
         for way in dict.fromkeys(way for way, _ in planned):
@@ -191,7 +211,7 @@ def _check_framework(framework, planned, steps, notes):
     return worst.values()
 
 
-def _rows(worker, way, job, large):
+def _rows(worker: Worker, way: str, job: Job | tuple[Any, ...], large: dict[str, Reference]) -> Iterator[Row]:
     """What a job shows in a way, a row for each precision; none where the loss has nothing to do with the way."""
     framework = worker.framework
     if not isinstance(job, Job):
@@ -214,7 +234,7 @@ def _rows(worker, way, job, large):
         yield Row(job.name, framework, dtype, value_error(got['value'], value), grad, 1, job.label, '', way)
 
 
-def _ask(worker, job, **options):
+def _ask(worker: Worker, job: Job, **options: Any) -> tuple[Any, dict[str, np.ndarray]]:
     case = job.case
     return worker.call(
         side(worker.framework) + ':value_and_gradient',
@@ -225,7 +245,7 @@ def _ask(worker, job, **options):
     )
 
 
-def _large_want(worker, job, known):
+def _large_want(worker: Worker, job: Job, known: dict[str, Reference]) -> Reference:
     """Value and gradient of a large case, as ``large`` says; known: those of earlier calls."""
     if job.label not in known:
         known.clear()
@@ -236,7 +256,7 @@ def _large_want(worker, job, known):
     return known[job.label]
 
 
-def _worse(old, new):
+def _worse(old: Row | None, new: Row) -> Row:
     """Both rows in one: the larger differences, the number of cases added up."""
     if old is None:
         return new

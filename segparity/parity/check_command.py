@@ -2,19 +2,21 @@
 
 import contextlib
 import sys
+from collections.abc import Callable, Iterable, Iterator
 
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from segparity.parity import check_parity
+from segparity.parity import Row, check_parity
 from segparity.parity.frameworks import FRAMEWORKS, installed, missing
 from segparity.parity.tolerances import GRADIENT, VALUE
 from shared_spec.registry import unknown_name
 
 
 @contextlib.contextmanager
-def progress_of(console):
+def progress_of(console: Console) -> Iterator[Callable[[int, int, str], None]]:
     """A callback (done, total, text): a bar on a terminal, else a line on stderr at each tenth."""
     if not console.is_terminal:
         yield Tenths()
@@ -30,13 +32,13 @@ class Tenths:
 
     tenth = 0
 
-    def __call__(self, done, total, text):
+    def __call__(self, done: int, total: int, text: str) -> None:
         if 10 * done // total > self.tenth:
             self.tenth = 10 * done // total
             print(f'segparity check: {done} of {total}, {text}', file=sys.stderr, flush=True)
 
 
-def check(names, frameworks, ways, console):
+def check(names: list[str], frameworks: list[str] | None, ways: list[str] | None, console: Console) -> int:
     """Checks, prints one row per loss, framework, way and precision; returns 1 where something disagrees."""
     for framework in frameworks or ():
         if framework not in FRAMEWORKS:
@@ -70,12 +72,13 @@ def check(names, frameworks, ways, console):
     return 1 if wrong else 0
 
 
-def table(rows):
+def table(rows: Iterable[Row]) -> Table:
     found = Table(title='Against the NumPy float64 reference', title_justify='left', box=None, padding=(0, 2, 0, 0))
-    for column, justify in (
+    columns: tuple[tuple[str, JustifyMethod], ...] = (
         ('name', 'left'), ('framework', 'left'), ('way', 'left'), ('precision', 'left'), ('cases', 'right'),
         ('value', 'right'), ('gradient', 'right'), ('', 'left'),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for column, justify in columns:
         found.add_column(column, justify=justify, no_wrap=True)
     for row in rows:
         verdict = '[green]ok[/]' if row.ok else f'[red]DIFFERS[/] {escape(f"({row.worst})")}'

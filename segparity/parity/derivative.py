@@ -1,12 +1,15 @@
 """The gradient of a reference by central differences."""
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 # eighth order: f'(x) ~ sum_k w_k (f(x + k h) - f(x - k h)) / h
 STENCIL = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
 
 
-def gradient(function, x, step=2.0**-9):
+def gradient(function: Callable[[np.ndarray], float], x: ArrayLike, step: float = 2.0**-9) -> np.ndarray:
     """d function / d x, same shape as ``x`` (float64), by eighth-order central differences.
 
     Truncation is of the order step^8 = 2e-22 times a derivative that steep losses have large, rounding 1e-16 / step

@@ -12,6 +12,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
+from typing import IO, Any, Self, cast
 
 import numpy as np
 
@@ -21,7 +23,7 @@ FAST_TO_COMPILE = (
     '--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_llvm_disable_expensive_passes=true '
     '--xla_cpu_parallel_codegen_split_count=1'
 )
-FRAMEWORKS = {
+FRAMEWORKS: dict[str, dict[str, Any]] = {
     'torch': dict(needs=('torch', 'mmseg', 'mmengine', 'mmcv'), extra='mmseg,mmcv-lite', backend=None, precisions=BOTH),
     'keras_tensorflow': dict(
         needs=('keras', 'tensorflow'), extra='keras,tensorflow', backend='tensorflow', precisions=BOTH
@@ -32,7 +34,7 @@ FRAMEWORKS = {
 }
 
 
-def missing(framework):
+def missing(framework: str) -> str:
     """What has to be installed for ``framework``: '' if nothing, else one sentence."""
     about = FRAMEWORKS[framework]
     absent = [name for name in about['needs'] if importlib.util.find_spec(name) is None]
@@ -41,7 +43,7 @@ def missing(framework):
     return f"{framework} needs {', '.join(absent)}: pip install 'segparity[{about['extra']}]'"
 
 
-def installed():
+def installed() -> list[str]:
     """The frameworks that can run here."""
     return [name for name in FRAMEWORKS if not missing(name)]
 
@@ -53,7 +55,7 @@ class WorkerError(RuntimeError):
 class Worker:
     """A child process in which one framework is loaded; ``call`` runs a function there. extra: of its environment."""
 
-    def __init__(self, framework, **extra):
+    def __init__(self, framework: str, **extra: str) -> None:
         self.framework = framework
         about = FRAMEWORKS[framework]
         environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3')
@@ -75,22 +77,26 @@ class Worker:
             env=environment,
         )
         if self.process.stderr is not None:
-            self.errors = []
+            self.errors: list[str] = []
             threading.Thread(target=self._collect_errors, daemon=True).start()
 
-    def _collect_errors(self):
-        with self.process.stderr as stream:
+    def _collect_errors(self) -> None:
+        with cast(IO[bytes], self.process.stderr) as stream:
             for line in stream:
                 self.errors = [*self.errors[-50:], line.decode(errors='replace')]
 
-    def call(self, function, arrays=None, **arguments):
+    def call(
+        self, function: str, arrays: Mapping[str, np.ndarray | None] | None = None, **arguments: Any
+    ) -> tuple[Any, dict[str, np.ndarray]]:
         """``module:function`` called in the worker with ``arguments`` (JSON) and ``arrays`` (name -> ndarray).
 
         Returns (JSON result, name -> ndarray). Raises WorkerError with the worker's one sentence.
         """
         try:
-            write_message(self.process.stdin, dict(function=function, arguments=arguments), arrays or {})
-            answer, arrays = read_message(self.process.stdout)
+            write_message(
+                cast(IO[bytes], self.process.stdin), dict(function=function, arguments=arguments), arrays or {}
+            )
+            answer, arrays = read_message(cast(IO[bytes], self.process.stdout))
         except (BrokenPipeError, EOFError):
             tail = ''.join(getattr(self, 'errors', []))[-2000:]
             raise WorkerError(f'{self.framework}: the worker process ended\n{tail}') from None
@@ -98,30 +104,31 @@ class Worker:
             raise WorkerError(answer['error'])
         return answer['result'], arrays
 
-    def close(self):
+    def close(self) -> None:
         with contextlib.suppress(BrokenPipeError):  # of a worker that has ended, which its caller was told
-            self.process.stdin.close()
+            cast(IO[bytes], self.process.stdin).close()
         self.process.wait(timeout=30)
-        self.process.stdout.close()
+        cast(IO[bytes], self.process.stdout).close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def write_message(stream, header, arrays):
+def write_message(stream: IO[bytes], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray | None]) -> None:
     """Header and arrays as one length-prefixed npz (no pickles)."""
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    np.savez(buffer, header=text, **{'array_' + name: value for name, value in arrays.items() if value is not None})
+    given: dict[str, Any] = {'array_' + name: value for name, value in arrays.items() if value is not None}
+    np.savez(buffer, header=text, **given)
     data = buffer.getvalue()
     stream.write(len(data).to_bytes(8, 'little') + data)
     stream.flush()
 
 
-def read_message(stream):
+def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     size = stream.read(8)
     if len(size) < 8:
         raise EOFError

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from segparity.parity.check import side
+from segparity.parity.frameworks import Worker
 from segparity.parity.tolerances import GRADIENT, gradient_error
-from shared_spec import LOSSES
+from shared_spec import LOSSES, LossSpec
 from shared_spec.files import one_sentence
 
 
@@ -17,8 +20,8 @@ class Golden:
     """One published case: the spec it maps to, its inputs, the source's value and gradient."""
 
     id: str
-    spec: object
-    arrays: dict
+    spec: LossSpec
+    arrays: dict[str, Any]
     loss: float
     gradient: np.ndarray
     rtol: float
@@ -29,12 +32,12 @@ class Golden:
     source: str
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """The precision in which the source computed it."""
         return 'float32' if self.arrays['pred'].dtype == np.float32 else 'float64'
 
 
-def load(folder, names=None):
+def load(folder: str | Path, names: Collection[str] | None = None) -> list[Golden]:
     """Every golden case of ``folder`` (with an index.json) whose loss is in ``names``, by default in the spec."""
     folder = Path(folder)
     found = []
@@ -63,12 +66,12 @@ def load(folder, names=None):
     return found
 
 
-def close(got, want, rtol, atol):
+def close(got: float | np.ndarray, want: float, rtol: float, atol: float) -> bool:
     """|got - want| <= atol + rtol * |want|."""
     return bool(np.isfinite(got)) and abs(float(got) - want) <= atol + rtol * abs(want)
 
 
-def replay(golden, worker, dtype):
+def replay(golden: Golden, worker: Worker, dtype: str) -> tuple[bool, float | None]:
     """(value agrees, gradient error or None) of a golden case in a worker's framework.
 
     In the precision of the source the value is held to the case's own tolerance, in float32 to 1e-6 of the float64
@@ -95,7 +98,7 @@ def replay(golden, worker, dtype):
     return agrees, error
 
 
-def gradient_of_rounded(golden):
+def gradient_of_rounded(golden: Golden) -> np.ndarray:
     """The gradient at float32 inputs: PyTorch's in float64, which is itself held to the golden one; that without it."""
     try:
         from segparity.parity.torch_side import value_and_gradient
@@ -105,6 +108,6 @@ def gradient_of_rounded(golden):
     return value_and_gradient(arrays, golden.spec.to_dict(), dtype='float64')[1]['gradient']
 
 
-def gradient_tolerance(golden, dtype):
+def gradient_tolerance(golden: Golden, dtype: str) -> float:
     """Largest gradient error allowed: the source's own precision where that is the coarser one."""
     return max(GRADIENT[dtype], 10 * golden.rtol)

@@ -2,6 +2,8 @@
 
 import functools
 import json
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,14 +12,16 @@ from keras import backend, ops
 import keras_plugin
 from shared_spec import from_dict
 
+Step = Callable[[np.ndarray, np.ndarray, np.ndarray | None], tuple[Any, Any]]  # pred, target, weight -> value, gradient
 
-def build(loss, dtype=None):
+
+def build(loss: dict[str, Any], dtype: str | None = None) -> keras.losses.Loss:
     """The Keras loss of a spec's ``to_dict``."""
     spec = from_dict(loss)
     return getattr(keras_plugin.losses, type(spec).__name__)(**with_layers(spec.to_keras(), dtype), dtype=dtype)
 
 
-def with_layers(arguments, dtype=None):
+def with_layers(arguments: dict[str, Any], dtype: str | None = None) -> dict[str, Any]:
     """The constructor's arguments of a loss, with a layer of no model where the loss or a part of it learns nu."""
     if 'losses' in arguments:
         arguments = {**arguments, 'losses': [with_layers(part, dtype) for part in arguments['losses']]}
@@ -28,17 +32,19 @@ def with_layers(arguments, dtype=None):
     return {**arguments, 'layer': layer}
 
 
-def channels_last(x):
+def channels_last(x: np.ndarray) -> np.ndarray:
     return np.moveaxis(x, 1, -1)
 
 
-def to_keras_layout(arrays):
+def to_keras_layout(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """pred and target (where it has channels) moved to channels last."""
     pred, target = arrays['pred'], arrays['target']
     return channels_last(pred), channels_last(target) if target.ndim == pred.ndim else target
 
 
-def ignored_by_constructor(arrays, loss, ignore_index):
+def ignored_by_constructor(
+    arrays: dict[str, np.ndarray], loss: dict[str, Any], ignore_index: int | None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Keras has one label to ignore and no call argument for it: labels ignored by the call become the constructor's."""
     if ignore_index is None:
         return arrays, loss
@@ -50,14 +56,20 @@ def ignored_by_constructor(arrays, loss, ignore_index):
     return {**arrays, 'target': target}, {**loss, 'ignore_index': kept}
 
 
-def ways(arrays):
+def ways(arrays: dict[str, np.ndarray]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Way -> '', for every one runs wherever the backend does."""
     return dict.fromkeys(
         {'tensorflow': ('eager', 'graph', 'xla'), 'jax': ('jit', 'eager')}.get(backend.backend(), ('eager',)), ''
     ), {}
 
 
-def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=None):
+def value_and_gradient(
+    arrays: dict[str, np.ndarray],
+    loss: dict[str, Any],
+    dtype: str = 'float32',
+    ignore_index: int | None = None,
+    way: str | None = None,
+) -> tuple[str, dict[str, np.ndarray]]:
     """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``; way: see ``segparity.parity.ways``.
 
     Without a way the first of the backend: eagerly, and on JAX compiled, where operation by operation takes longer.
@@ -74,16 +86,16 @@ def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=Non
 
 
 @functools.lru_cache(maxsize=4)
-def _step(loss, dtype, way):
+def _step(loss: str, dtype: str | None, way: str | None) -> Step:
     """(pred, target, weight) -> value, gradient of a spec in JSON; one for case after case, compiled once for a shape."""
     step = {'tensorflow': step_of_tensorflow, 'jax': step_of_jax, 'torch': step_of_torch}[backend.backend()]
     return step(build(json.loads(loss), dtype), way)
 
 
-def step_of_tensorflow(function, way):
+def step_of_tensorflow(function: Callable[..., Any], way: str | None) -> Step:
     import tensorflow as tf
 
-    def step(pred, target, weight):
+    def step(pred: Any, target: np.ndarray, weight: np.ndarray | None) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             tape.watch(pred)
             value = function(target, pred, weight)
@@ -94,10 +106,10 @@ def step_of_tensorflow(function, way):
     return lambda pred, target, weight: step(tf.convert_to_tensor(pred), target, weight)
 
 
-def step_of_jax(function, way):
+def step_of_jax(function: Callable[..., Any], way: str | None) -> Step:
     import jax
 
-    def scalar(pred, target, weight):
+    def scalar(pred: Any, target: np.ndarray, weight: np.ndarray | None) -> tuple[Any, Any]:
         value = function(target, pred, weight)
         return value.sum(), value
 
@@ -105,17 +117,17 @@ def step_of_jax(function, way):
     if way != 'eager':
         step = jax.jit(step)
 
-    def value_first(pred, target, weight):
+    def value_first(pred: Any, target: np.ndarray, weight: np.ndarray | None) -> tuple[Any, Any]:
         (_, value), gradient = step(jax.numpy.asarray(pred), target, weight)
         return value, gradient
 
     return value_first
 
 
-def step_of_torch(function, way):
+def step_of_torch(function: Callable[..., Any], way: str | None) -> Step:
     import torch
 
-    def step(pred, target, weight):
+    def step(pred: Any, target: np.ndarray, weight: np.ndarray | None) -> tuple[Any, Any]:
         pred = ops.convert_to_tensor(pred).detach().requires_grad_(True)
         value = function(target, pred, weight)
         value.sum().backward()
@@ -127,14 +139,16 @@ def step_of_torch(function, way):
 class Offset(keras.layers.Layer):
     """Adds a trainable zero of the batch's own shape: after one SGD step at rate 1 it holds minus the gradient."""
 
-    def build(self, shape):
+    def build(self, shape: tuple[int | None, ...]) -> None:
         self.offset = self.add_weight(shape=shape, initializer='zeros', name='offset')
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return x + self.offset
 
 
-def fit(arrays, loss, jit=True, ignore_index=None):
+def fit(
+    arrays: dict[str, np.ndarray], loss: dict[str, Any], jit: bool = True, ignore_index: int | None = None
+) -> tuple[float, dict[str, np.ndarray]]:
     """Value from ``evaluate`` and gradient from one ``fit`` step of a compiled model that outputs pred."""
     arrays, loss = ignored_by_constructor(arrays, loss, ignore_index)
     pred, target = to_keras_layout(arrays)
@@ -150,12 +164,13 @@ def fit(arrays, loss, jit=True, ignore_index=None):
     return float(history.history['loss'][0]), {'value': np.asarray(value), 'gradient': gradient}
 
 
-def metric_results(arrays, metric):
+def metric_results(arrays: dict[str, np.ndarray], metric: dict[str, Any]) -> tuple[list[str], dict[str, np.ndarray]]:
     """Name -> value of Keras' metrics for the metric whose ``to_dict`` is ``metric``; pred: ids or logits (N, C, *space).
 
     Metrics are updated in two batches; surface distances, which are measured on the host, come from ``HostMetrics``.
     """
-    spec, pred, target = from_dict(metric), arrays['pred'], arrays['target']
+    spec: Any = from_dict(metric)
+    pred, target = arrays['pred'], arrays['target']
     kind = type(spec).__name__
     if kind == 'SurfaceDistance':
         results = host_results(spec, pred, target)
@@ -169,14 +184,14 @@ def metric_results(arrays, metric):
     return list(results), {'values': np.array([float(ops.convert_to_numpy(v)) for v in results.values()])}
 
 
-def updated(metric, pred, target):
+def updated(metric: keras.metrics.Metric, pred: Any, target: np.ndarray) -> Any:
     """A metric's result after two batches."""
     for part in (slice(None, 3), slice(3, None)):
         metric.update_state(target[part], pred[part])
     return metric.result()
 
 
-def scalar(spec, name):
+def scalar(spec: Any, name: str) -> keras.metrics.Metric:
     """The metric of one result of a ``Calibration`` or ``BoundaryIoU``."""
     arguments = {k: v for k, v in spec.to_keras().items() if k not in ('levels', 'metrics')}
     if spec.takes == 'probabilities':
@@ -184,7 +199,7 @@ def scalar(spec, name):
     return keras_plugin.metrics.BoundaryIoU(level=name[-1], **arguments)
 
 
-def host_results(spec, pred, target):
+def host_results(spec: Any, pred: Any, target: np.ndarray) -> dict[str, float]:
     """Name -> distance of the callback, on a model that hands on one-hot predictions."""
     inputs = keras.Input((*pred.shape[1:], spec.num_classes))
     scores = (pred[..., None] == np.arange(spec.num_classes)).astype('float32')

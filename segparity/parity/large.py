@@ -5,23 +5,25 @@ is that of the plain way in float64, which the reference's central differences h
 """
 
 import functools
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
 from segparity.parity import cases
-from segparity.parity.cases import IGNORE, Case
+from segparity.parity.cases import IGNORE, Builder, Case
 
 N, SPACE = 3, (24, 40)
 BLOCK = 2**11  # numbers of a block then: less than an image of five classes, as much as two of one channel
-LARGE = {}
+LARGE: dict[str, Callable[[], Case]] = {}
 
 
-def large(function):
+def large(function: Builder) -> Builder:
     LARGE[function.__name__] = functools.lru_cache(lambda: function(np.random.default_rng(7)))
     return function
 
 
-def with_ids(rng, c, weighted=False):
+def with_ids(rng: np.random.Generator, c: int, weighted: bool = False) -> Case:
     """Every class in every image, ignored pixels that hold anything, an image that lacks the last class."""
     z, y = cases.logits(rng, N, c, SPACE), cases.ids(rng, N, max(c, 2), SPACE)
     y[1][y[1] == y.max()] = 0
@@ -30,30 +32,30 @@ def with_ids(rng, c, weighted=False):
 
 
 @large
-def large_ids(rng):
+def large_ids(rng: np.random.Generator) -> Case:
     return with_ids(rng, 5)
 
 
 @large
-def large_weighted(rng):
+def large_weighted(rng: np.random.Generator) -> Case:
     case = with_ids(rng, 5, weighted=True)
-    case.weight[:, -1] = 0
+    cast(np.ndarray, case.weight)[:, -1] = 0
     case.pred[:, :, -1], case.target[:, -1] = np.nan, 77
     return case
 
 
 @large
-def large_two_classes(rng):
+def large_two_classes(rng: np.random.Generator) -> Case:
     return with_ids(rng, 2, weighted=True)
 
 
 @large
-def large_many_classes(rng):
+def large_many_classes(rng: np.random.Generator) -> Case:
     return with_ids(rng, 15)
 
 
 @large
-def large_soft(rng):
+def large_soft(rng: np.random.Generator) -> Case:
     z, y = cases.soft_pair(rng, N, 5, SPACE, apart=1e-5)
     w = rng.uniform(0.1, 3, (N, *SPACE)).astype(np.float32)
     w[0, 5:9] = 0
@@ -62,12 +64,12 @@ def large_soft(rng):
 
 
 @large
-def large_one_channel(rng):
+def large_one_channel(rng: np.random.Generator) -> Case:
     return with_ids(rng, 1)
 
 
 @large
-def large_not_a_number(rng):
+def large_not_a_number(rng: np.random.Generator) -> Case:
     case = with_ids(rng, 5)
     case.pred[2, 1, 20, 3] = np.nan
     return case

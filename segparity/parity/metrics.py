@@ -1,14 +1,17 @@
 """The metrics of every installed framework beside the reference."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
-from segparity.parity.frameworks import WorkerError
-from shared_spec import METRICS
+from segparity.parity.frameworks import Worker, WorkerError
+from shared_spec import METRICS, MetricSpec
 
 IGNORE = 255
 
 
-def label_maps(num_classes, seed=0):
+def label_maps(num_classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Seven pairs (pred, target) of 9 x 11 pixels: a perfect one, an ignored one, absent classes, an ignored border."""
     rng = np.random.default_rng(seed)
     target = rng.integers(0, num_classes, (7, 9, 11))
@@ -21,16 +24,16 @@ def label_maps(num_classes, seed=0):
     return pred, target
 
 
-def logits_for(pred, num_classes, seed=0):
+def logits_for(pred: np.ndarray, num_classes: int, seed: int = 0) -> np.ndarray:
     """(N, C, *space) float32 logits that are largest at most of the predicted ids."""
     logits = np.random.default_rng(seed).normal(size=(len(pred), num_classes, *pred.shape[1:]))
     return (logits + np.moveaxis(np.eye(num_classes)[pred], -1, 1) * 3).astype(np.float32)
 
 
-def metric_jobs(name):
+def metric_jobs(name: str) -> Iterator[tuple[str, MetricSpec, np.ndarray, np.ndarray, dict[str, float]]]:
     """(label, spec, pred, target, name -> expected value) of every example of a metric; pred: ids or logits."""
     for example_name, example in METRICS[name].examples.items():
-        spec = METRICS[name](**example.params)
+        spec: Any = METRICS[name](**example.params)
         pred, target = label_maps(spec.num_classes)
         if spec.ignore_index is None:
             target = np.where(target == IGNORE, 0, target)
@@ -41,7 +44,9 @@ def metric_jobs(name):
         yield example_name, spec, pred, target, spec.reference(list(given), list(target))
 
 
-def metric_error(worker, module, spec, pred, target, expected):
+def metric_error(
+    worker: Worker, module: str, spec: MetricSpec, pred: np.ndarray, target: np.ndarray, expected: dict[str, float]
+) -> tuple[float, str]:
     """(largest difference, '') of one example in a worker's framework, or (inf, the worker's error)."""
     try:
         names, got = worker.call(module + ':metric_results', dict(pred=pred, target=target), metric=spec.to_dict())

@@ -1,17 +1,19 @@
 """A loss on a case: which it meets, with which parameters, and what the reference says."""
 
 import functools
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import numpy as np
 
-from segparity.parity.cases import CASES, build
+from segparity.parity.cases import CASES, Case, build
 from segparity.parity.derivative import gradient
-from shared_spec import LOSSES, from_dict
+from shared_spec import LOSSES, Example, LossSpec, from_dict
 
 FLAT = 1e-9  # what is left of a gradient of 0 in central differences
 
 
-def applies(loss, example, case):
+def applies(loss: type[LossSpec], example: Example, case: Case) -> bool:
     """Whether an example of a loss is meant for the case's labels, channels and spatial axes."""
     return (
         case.labels in loss.labels
@@ -22,7 +24,7 @@ def applies(loss, example, case):
     )
 
 
-def spec_for(loss, example, case):
+def spec_for(loss: type[LossSpec], example: Example, case: Case) -> LossSpec:
     """The spec of an example on a case: the example's parameters with the case's labels to ignore and kind of pred."""
     params = dict(example.params)
     if example.class_weight:
@@ -30,19 +32,19 @@ def spec_for(loss, example, case):
     return on_case(loss(**params), case)
 
 
-def on_case(spec, case):
+def on_case(spec: LossSpec, case: Case) -> LossSpec:
     """The spec with the case's ``from_logits`` and ``ignore_index``, its parts' too where it is a sum."""
     config = spec.to_dict()
     if 'losses' in config:
-        parts = [on_case(part, case).to_dict() for part in spec.parts]
-        return from_dict({**config, 'losses': parts, 'weights': list(spec.shares)})
-    return from_dict({**config, 'from_logits': case.from_logits, 'ignore_index': case.ignore_index})
+        parts = [on_case(part, case).to_dict() for part in cast(Any, spec).parts]
+        return cast(LossSpec, from_dict({**config, 'losses': parts, 'weights': list(cast(Any, spec).shares)}))
+    return cast(LossSpec, from_dict({**config, 'from_logits': case.from_logits, 'ignore_index': case.ignore_index}))
 
 
 _built = functools.cache(build)  # for what a case is; its arrays belong to nobody
 
 
-def combinations(names=None):
+def combinations(names: Iterable[str] | None = None) -> Iterator[tuple[str, str, str]]:
     """(loss name, example name, case name) of every combination that applies."""
     for name in names or LOSSES:
         for example_name, example in LOSSES[name].examples.items():
@@ -51,12 +53,13 @@ def combinations(names=None):
                     yield name, example_name, case_name
 
 
-def reference(spec, case):
+def reference(spec: LossSpec, case: Case) -> tuple[float, np.ndarray | None]:
     """(value, gradient or None) of the reference on a case; the gradient by central differences.
 
     Where the value is NaN the gradient is NaN wherever that of numbers in their place is not 0, and 0 elsewhere.
     """
-    inputs, call = (case.target, case.weight), dict(ignore_index=case.call_ignore_index)
+    inputs = case.target, case.weight
+    call: dict[str, Any] = dict(ignore_index=case.call_ignore_index)
     value = spec.reference(case.pred, *inputs, **call)
     pred = np.where(np.isfinite(case.pred), case.pred, 0)  # the same where they are ignored
     near = spec.near(pred, *inputs, **call) if case.smooth else None

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from segparity.parity import check_parity
@@ -14,7 +15,7 @@ from shared_spec.registry import unknown_name
 VERSIONS = ('numpy', 'torch', 'mmsegmentation', 'mmengine', 'mmcv-lite', 'keras', 'tensorflow-cpu', 'tensorflow', 'jax')
 
 
-def report(names=None, golden=None):
+def report(names: Sequence[str] | None = None, golden: str | Path | None = None) -> str:
     """Markdown text: versions, worst differences per loss and framework, golden cases passed per loss and framework."""
     for name in names or ():
         if name not in (*LOSSES, *METRICS):
@@ -25,7 +26,7 @@ def report(names=None, golden=None):
     return '\n\n'.join(parts)
 
 
-def versions():
+def versions() -> str:
     found = []
     for name in VERSIONS:
         try:
@@ -35,12 +36,12 @@ def versions():
     return f'Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; ' + ', '.join(found)
 
 
-def table(header, rows):
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ['| ' + ' | '.join(header) + ' |', '|' + '---|' * len(header)]
     return '\n'.join(lines + ['| ' + ' | '.join(row) + ' |' for row in rows])
 
 
-def parity_table(names):
+def parity_table(names: Sequence[str] | None) -> str:
     """Worst value and gradient difference of each loss: one column per framework, way and precision."""
     rows = check_parity(names)
     columns = list(dict.fromkeys((row.framework, row.way, row.dtype) for row in rows))
@@ -57,7 +58,7 @@ def parity_table(names):
     return text + table(['name', 'cases', *(' '.join(column) for column in columns)], body)
 
 
-def golden_table(folder, names):
+def golden_table(folder: str | Path, names: Sequence[str] | None) -> str:
     """Golden cases passed of all, value and gradient at their own tolerances, per loss and framework."""
     cases = [c for sub in ('region', 'pixel_boundary') if (Path(folder) / sub / 'index.json').is_file()
              for c in vectors.load(Path(folder) / sub, names)]  # fmt: skip
@@ -82,14 +83,14 @@ def golden_table(folder, names):
     return text + table(['loss', 'numpy', *frameworks], body)
 
 
-def _reference(case):
+def _reference(case: vectors.Golden) -> float:
     try:
         return case.spec.reference(case.arrays['pred'], case.arrays['target'], case.arrays['weight'])
     except ValueError:
         return float('nan')
 
 
-def _passes(case, worker, dtype):
+def _passes(case: vectors.Golden, worker: Worker, dtype: str) -> bool:
     try:
         agrees, error = vectors.replay(case, worker, dtype)
     except WorkerError:

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 VALUE = {
     'float32': 1e-6,  # of max(1, |value|): sums of half a million float32 terms, added in chunks
@@ -18,7 +19,7 @@ GRADIENT = {
 SMALLEST_GRADIENT = 1e-2
 
 
-def value_error(got, want):
+def value_error(got: float | np.ndarray, want: float | np.ndarray) -> float:
     """Difference in units of max(1, |want|); NaN and infinities equal themselves and nothing else."""
     got, want = float(got), float(want)
     if not (math.isfinite(got) and math.isfinite(want)):
@@ -26,7 +27,7 @@ def value_error(got, want):
     return abs(got - want) / max(1.0, abs(want))
 
 
-def gradient_error(got, want, smallest=SMALLEST_GRADIENT):
+def gradient_error(got: ArrayLike, want: ArrayLike, smallest: float = SMALLEST_GRADIENT) -> float:
     """Largest difference in units of the largest entry of ``want``.
 
     A ``want`` with NaN is the gradient of a loss that is NaN: there ``got`` must be NaN, and elsewhere 0 or NaN (what

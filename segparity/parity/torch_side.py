@@ -1,6 +1,8 @@
 """What a parity check asks of PyTorch: a loss's value and gradient."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any, cast
 from unittest import mock
 
 import numpy as np
@@ -15,7 +17,7 @@ from segparity.parity.ways import OVERLAP
 from shared_spec import from_dict
 
 
-def ways(arrays):
+def ways(arrays: dict[str, np.ndarray]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Way -> '' where it can run here, else what it needs."""
     kernels = ''
     if not triton_launch.INSTALLED:
@@ -26,7 +28,15 @@ def ways(arrays):
     return dict(plain='', fused=operators, kernels=operators or kernels), {}
 
 
-def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=None, large=False, device=None):
+def value_and_gradient(
+    arrays: dict[str, np.ndarray],
+    loss: dict[str, Any],
+    dtype: str = 'float32',
+    ignore_index: int | None = None,
+    way: str | None = None,
+    large: bool = False,
+    device: str | None = None,
+) -> tuple[str | None, dict[str, np.ndarray]]:
     """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``; arrays pred (N, C, *space), target, weight.
 
     way: see ``segparity.parity.ways``; as a user has it by default. large: the fused operator takes the logits by
@@ -35,8 +45,8 @@ def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=Non
     device = device or ('cuda' if way == 'kernels' and torch.cuda.is_available() else 'cpu')
     module = MODELS.build(from_dict(loss).to_mmseg()).to(device)
     pred = torch.tensor(arrays['pred'], dtype=getattr(torch, dtype), device=device, requires_grad=True)
-    weight = arrays.get('weight')
-    weight = None if weight is None else torch.tensor(weight, device=device)
+    given = arrays.get('weight')
+    weight = None if given is None else torch.tensor(given, device=device)
     with running(way, large) as taken:
         value = module(pred, torch.tensor(arrays['target'], device=device), weight=weight, ignore_index=ignore_index)
         value.sum().backward()
@@ -48,19 +58,19 @@ def value_and_gradient(arrays, loss, dtype='float32', ignore_index=None, way=Non
         raise RuntimeError(f'{way}: refused, {triton_launch.refusals[0]}')
     return str(value.dtype).removeprefix('torch.'), {
         'value': value.detach().cpu().numpy(),
-        'gradient': pred.grad.double().cpu().numpy(),
+        'gradient': cast(torch.Tensor, pred.grad).double().cpu().numpy(),
     }
 
 
 @contextlib.contextmanager
-def running(way, large):
+def running(way: str | None, large: bool) -> Iterator[list[bool]]:
     """Overlap statistics in a ``way``; a list of whether the fused operator took each call that asked for it."""
-    taken = []
+    taken: list[bool] = []
     if way is None:
         yield taken
         return
 
-    def asked(*call):
+    def asked(*call: Any) -> Any:
         statistics = fused.fused_overlap(*call)
         taken.append(statistics is not None)
         return statistics
@@ -76,11 +86,11 @@ def running(way, large):
         yield taken
 
 
-def metric_results(arrays, metric):
+def metric_results(arrays: dict[str, np.ndarray], metric: dict[str, Any]) -> tuple[list[str], dict[str, np.ndarray]]:
     """Name -> value of MMSegmentation's evaluator for the metric whose ``to_dict`` is ``metric``; pred: ids or logits."""
     from mmseg.registry import METRICS
 
-    spec = from_dict(metric)
+    spec: Any = from_dict(metric)
     evaluator = METRICS.build(spec.to_mmseg())
     evaluator.dataset_meta = dict(classes=[str(k) for k in range(spec.num_classes)])
     for i, (pred, target) in enumerate(zip(arrays['pred'], arrays['target'])):

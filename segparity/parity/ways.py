@@ -9,7 +9,7 @@ case. What else compiles replays few, of one shape, so that each loss compiles o
 from segparity.parity import replay
 from segparity.parity.frameworks import FRAMEWORKS
 from segparity.parity.large import LARGE
-from shared_spec import LOSSES
+from shared_spec import LOSSES, Example
 
 WAYS = {
     'torch': ('plain', 'fused', 'kernels'),
@@ -30,16 +30,16 @@ FEW_WEIGHTED = ('pixel_weight_soft',)
 YOURS = 'your data'
 
 
-def first_example(name):
+def first_example(name: str) -> str:
     return next(iter(LOSSES[name].examples))
 
 
-def averages_images(example):
+def averages_images(example: Example) -> bool:
     """Whether an example has a mean over images in which their weights matter."""
     return bool(set(example.params.get('granularity', 'D')) & {'I', 'C'})
 
 
-def plan(name):
+def plan(name: str) -> list[tuple[str, str]]:
     """(example, case) pairs that a check of ``name`` replays."""
     examples = LOSSES[name].examples
     return [
@@ -49,7 +49,7 @@ def plan(name):
     ]
 
 
-def replays(framework, way, name, example, case):
+def replays(framework: str, way: str, name: str, example: str, case: str) -> bool:
     """Whether a way replays a pair of ``plan(name)``, or your data."""
     if way == WAYS[framework][0] or way == 'fused':
         return True
@@ -57,7 +57,7 @@ def replays(framework, way, name, example, case):
     return example == first_example(name) and case in (*few, *FEW_WEIGHTED, YOURS)
 
 
-def large_plan(name):
+def large_plan(name: str) -> list[tuple[str, str]]:
     """(example, name of a large case) pairs: the first example and the first with a mean over images."""
     loss = LOSSES[name]
     of_images = [e for e in loss.examples if averages_images(loss.examples[e])]
@@ -65,7 +65,7 @@ def large_plan(name):
     return [(e, c) for e in chosen for c in LARGE if replay.applies(loss, loss.examples[e], LARGE[c]())]
 
 
-def precisions(framework, way):
+def precisions(framework: str, way: str) -> tuple[str, ...]:
     """Those of the framework; float32 alone where each is a compilation more."""
     all_cases = way == WAYS[framework][0] or way in OVERLAP
     return FRAMEWORKS[framework]['precisions'] if all_cases else ('float32',)

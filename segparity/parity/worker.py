@@ -8,7 +8,7 @@ import traceback
 from segparity.parity.frameworks import read_message, write_message
 
 
-def main():
+def main() -> None:
     answers = os.fdopen(os.dup(1), 'wb')
     os.dup2(2, 1)  # whatever a framework prints must not mix with the answers
     while True:
