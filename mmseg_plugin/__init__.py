@@ -13,8 +13,8 @@ if importlib.util.find_spec('torch') is None:
         "mmseg_plugin needs PyTorch, which is not installed: pip install 'segparity[torch]'", name='torch'
     )
 
-from mmseg_plugin import compat, host, losses, metrics, soft_labels  # noqa: E402
-from mmseg_plugin.own_configs import bases  # noqa: E402
+from mmseg_plugin import compat, host, losses, metrics, soft_labels
+from mmseg_plugin.own_configs import bases
 
 host.join()
 

@@ -28,7 +28,8 @@ class Parser(argparse.ArgumentParser):
             if self.commands and not word.startswith('-'):
                 if word not in self.commands:
                     self.unknown('command', word, {name: name for name in self.commands})
-                return self.commands[word].check(words[place + 1 :])
+                self.commands[word].check(words[place + 1 :])
+                return
             before = self._option_string_actions.get(words[place - 1]) if place else None
             if not self.takes(word) and (before is None or before.nargs is not None):  # else argparse misses its value
                 options = {name.lstrip('-'): name for name in self._option_string_actions}

@@ -3,8 +3,11 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from shared_spec import LOSSES, METRICS
+from shared_spec import LOSSES, METRICS, LossSpec, MetricSpec
+
+SpecClass = type[LossSpec] | type[MetricSpec]
 
 HEAD = """\
 # The catalogue
@@ -49,12 +52,12 @@ def catalogue() -> str:
             if spec.family == family:
                 lines += entry(name, spec, shared)
     lines += ['', '## Metrics']
-    for name, spec in METRICS.items():
-        lines += entry(name, spec, {})
+    for name, metric in METRICS.items():
+        lines += entry(name, metric, {})
     return '\n'.join(lines) + '\n'
 
 
-def common(specs: Iterable[type]) -> dict[str, dataclasses.Field]:
+def common(specs: Iterable[SpecClass]) -> dict[str, dataclasses.Field[Any]]:
     """The parameters that stand in the same words, with the same default, in more than a third of the specs."""
     specs = list(specs)
     seen = Counter((name, row(name, field)) for spec in specs for name, field in spec.parameters().items())
@@ -62,7 +65,7 @@ def common(specs: Iterable[type]) -> dict[str, dataclasses.Field]:
     return {name: fields[name, text] for (name, text), n in seen.items() if 3 * n > len(specs)}
 
 
-def entry(name: str, spec: type, shared: Mapping[str, dataclasses.Field]) -> Iterator[str]:
+def entry(name: str, spec: SpecClass, shared: Mapping[str, dataclasses.Field[Any]]) -> Iterator[str]:
     """The lines of one loss or metric; ``shared``: parameters that stand elsewhere on the page."""
     own, elsewhere = {}, []
     for parameter, field in spec.parameters().items():
@@ -73,8 +76,9 @@ def entry(name: str, spec: type, shared: Mapping[str, dataclasses.Field]) -> Ite
     yield from ('', f'### {name}', '', f'{spec.title}.', '', f'> {markdown(spec.formula)}')
     if spec.remarks:
         yield from ('', markdown(spec.remarks))
-    if getattr(spec, 'caution', ''):
-        yield from ('', f'Beware: {markdown(spec.caution)}')
+    caution = getattr(spec, 'caution', '')
+    if caution:
+        yield from ('', f'Beware: {markdown(caution)}')
     yield from ('', f'Source: {markdown(spec.source)}')
     if own:
         yield ''
@@ -83,13 +87,13 @@ def entry(name: str, spec: type, shared: Mapping[str, dataclasses.Field]) -> Ite
         yield from ('', f'Shared: {", ".join(f"`{parameter}`" for parameter in elsewhere)}')
 
 
-def table(parameters: Mapping[str, dataclasses.Field]) -> Iterator[str]:
+def table(parameters: Mapping[str, dataclasses.Field[Any]]) -> Iterator[str]:
     """A table of parameters."""
     yield from ('| parameter | default | allowed | meaning |', '|---|---|---|---|')
     yield from (row(name, field) for name, field in parameters.items())
 
 
-def row(name: str, field: dataclasses.Field) -> str:
+def row(name: str, field: dataclasses.Field[Any]) -> str:
     """A parameter's line: its name and default, in each world where they differ, what is allowed, what it means."""
     meta = field.metadata
     named = f'`{name}`' + (f' (Keras: `{meta["keras_name"]}`)' if meta['keras_name'] else '')

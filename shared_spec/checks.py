@@ -206,7 +206,7 @@ class Weights(Check):
         self.words = words
 
     def describe(self) -> str:
-        example = {w: 0.5 for w in self.words[-2:]}
+        example = dict.fromkeys(self.words[-2:], 0.5)
         return f'one of {", ".join(repr(w) for w in self.words)}, or weights >= 0 such as {example}'
 
     def freeze(self, value: Any) -> Granularity:

@@ -23,9 +23,11 @@ class Dialects:
         """The parameters that a configuration of ``world`` states: those off their default, and the ``always`` ones."""
         for name, field in self.parameters().items():
             default = field.metadata['keras_default'] if world == 'keras' else field.default
-            if world in field.metadata['always'] or default is REQUIRED:
-                yield name, field
-            elif getattr(self, name) != field.metadata['allowed'].freeze(default):
+            if (
+                world in field.metadata['always']
+                or default is REQUIRED
+                or getattr(self, name) != field.metadata['allowed'].freeze(default)
+            ):
                 yield name, field
 
     def to_mmseg(self) -> dict[str, Any]:

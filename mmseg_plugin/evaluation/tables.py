@@ -18,7 +18,9 @@ def tables(
     """The tables of one evaluator, titled with its name, two decimals as in MMSegmentation's own."""
     rows = {metric: unit(spec, metric) for spec in specs for metric in spec.metrics}
     results = {
-        name: value for name, value in results.items() if not of_missed(name) or results['missed'] and name != 'missed'
+        name: value
+        for name, value in results.items()
+        if not of_missed(name) or (results['missed'] and name != 'missed')
     }
     units = ', '.join(dict.fromkeys(rows.values()))
     texts = [matrix(f'{owner}: results, {units}', rows, results), *without_level(rows, results)]

@@ -25,7 +25,9 @@ def read_table(path: str | Path) -> pandas.DataFrame:
     texts = dict.fromkeys(TEXTS, str)
     with one_sentence(f'{path}: no per-image table', passing=OSError):
         if path.suffix.lower() == '.csv':
-            frame = pandas.read_csv(path, dtype=texts, keep_default_na=False, na_values=dict.fromkeys(NUMBERS, ['']))
+            frame = pandas.read_csv(
+                path, dtype=texts, keep_default_na=False, na_values={name: [''] for name in NUMBERS}
+            )
             for name in frame.columns.intersection(TEXTS):
                 frame[name] = changed(frame[name], unguarded)
         else:

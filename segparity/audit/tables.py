@@ -1,6 +1,7 @@
 """Per-image tables as arrays: one model's counts of every class of every image."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -129,7 +130,7 @@ def class_names(path: Path, frame: 'pandas.DataFrame') -> tuple[str, ...]:
     named = frame[['class_id', 'class_name']].drop_duplicates().sort_values('class_id')
     ids = named['class_id'].tolist()
     if ids != list(range(len(ids))):
-        twice = next((i for i, j in zip(ids, ids[1:]) if i == j), None)
+        twice = next((i for i, j in itertools.pairwise(ids) if i == j), None)
         if twice is not None:
             names = ' and '.join(map(repr, named.loc[named['class_id'] == twice, 'class_name'][:2]))
             raise ValueError(f'{path}: class {twice} has two names, {names}')

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 matplotlib.use('agg')
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
 
 INK = '#010203'  # stands for the page's text colour until the SVG is written
 STYLE = {'mmseg': ('#3f8fd2', '-', 'o'), 'keras': ('#e0860b', '--', 's')}

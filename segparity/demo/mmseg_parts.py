@@ -54,7 +54,7 @@ class PlannedStart(Hook):
         got = {name: value.numpy() for name, value in runner.model.state_dict().items()}
         strange = set(wanted) ^ set(got) or {name for name in wanted if not np.array_equal(wanted[name], got[name])}
         if strange:
-            raise DemoError(f'the config does not start from the weights of the plan: {sorted(strange)[0]} differs')
+            raise DemoError(f'the config does not start from the weights of the plan: {min(strange)} differs')
 
 
 @HOOKS.register_module()

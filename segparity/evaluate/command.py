@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         if journal:
             journal.close()
     if not len(totals):
-        image, reason = sorted(skipped)[0]
+        image, reason = min(skipped)
         raise ValueError(f'no pair can be used: {image}: {reason}')
     write_files(options, totals, sorted(skipped))
     if journal:

@@ -33,7 +33,7 @@ class Journal:
     def __init__(self, path: str | Path, key: str, fresh: bool = False) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, 'a+b')
+        self._file = open(self.path, 'a+b')  # noqa: SIM115  until close
         try:
             lock(self._file, self.path)
             if fresh:

@@ -82,7 +82,7 @@ def running(way: str | None, large: bool) -> Iterator[list[bool]]:
         if way == 'fused':
             changes.enter_context(mock.patch.object(triton_launch, 'INTERPRETED', False))
             if large:
-                changes.enter_context(mock.patch.object(cpu, 'block_size', lambda: BLOCK))
+                changes.enter_context(mock.patch.object(cpu, 'block_size', lambda: BLOCK))  # noqa: PT008  no mock in a step
         yield taken
 
 

@@ -169,16 +169,16 @@ class SurfaceDistance(OfBoundaries):
         ')'
     )
 
-    levels: tuple[str, ...] = param(
-        ('I', 'C'),
-        Each(Choice('I', 'C'), "a list of different levels out of 'I', 'C'", unique=True),
-        'which means are reported: over images, over classes',
-    )
     metrics: tuple[str, ...] = param(
         DISTANCES,
         Each(Choice(*DISTANCES), "a list of different names out of 'HD', 'HD95', 'ASSD'", unique=True),
         'which distances are reported',
         always=('mmseg',),
+    )
+    levels: tuple[str, ...] = param(
+        ('I', 'C'),
+        Each(Choice('I', 'C'), "a list of different levels out of 'I', 'C'", unique=True),
+        'which means are reported: over images, over classes',
     )
     spacing: tuple[float, ...] | None = param(
         None,
@@ -306,7 +306,7 @@ def distance(metric: str, pred: np.ndarray, target: np.ndarray, spacing: np.ndar
     there = directed(surface(pred), surface(target), spacing)
     back = directed(surface(target), surface(pred), spacing)
     if metric == 'HD':
-        return max(max(there), max(back))
+        return max(there + back)
     if metric == 'HD95':
         return max(quantile(0.95, there), quantile(0.95, back))
     return mean(there + back)
