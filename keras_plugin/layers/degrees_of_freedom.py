@@ -11,9 +11,8 @@ from shared_spec import LOSSES
 from shared_spec.parameters import frozen
 from shared_spec.typing import Shape
 
-_newest: weakref.WeakValueDictionary[str, 'DegreesOfFreedom'] = (
-    weakref.WeakValueDictionary()
-)  # name -> the layer of that name that was made last
+# name -> the layer of that name that was made last
+_newest: weakref.WeakValueDictionary[str, 'DegreesOfFreedom'] = weakref.WeakValueDictionary()
 
 
 @keras.saving.register_keras_serializable(package='segparity')

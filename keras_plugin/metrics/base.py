@@ -27,6 +27,7 @@ class CountedMetric(CheckedMetric):
     the callback ``WorstCaseResults``, computes it on the host.
     """
 
+    spec: FineGrained
     # None where not kept
     _totals: Totals | Any
     _image_means: RunningMean | Any

@@ -89,6 +89,7 @@ class CalibrationError(CheckedMetric):
     result, such as 'ECED'.
     """
 
+    spec: Calibration
     _direction = 'down'
 
     def __init__(

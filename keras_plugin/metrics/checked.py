@@ -13,6 +13,7 @@ from keras_plugin.metrics.label_maps import LabelMaps, label_maps
 from keras_plugin.metrics.wrong import WrongPixels
 from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import Boolean
+from shared_spec.metrics.of_images import OfImages
 from shared_spec.parameters import NamedParameters, SpecError, frozen
 from shared_spec.spec import Spec
 
@@ -29,7 +30,7 @@ def spec_of(kind: type[S], owner: str, **arguments: Any) -> S:
         raise error.renamed(owner=owner) from None
 
 
-def names_of_classes(owner: str, spec: Any, names: Iterable[Any]) -> list[str]:
+def names_of_classes(owner: str, spec: OfImages, names: Iterable[Any]) -> list[str]:
     """The names of a spec's classes as a list of text."""
     names = [str(name) for name in names]
     if len(names) != spec.num_classes or len(set(names)) != len(names):
@@ -52,7 +53,7 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
 
     _direction = 'up'  # what mode='auto' of Keras' callbacks asks for: larger is better
 
-    def __init__(self, spec: Any, from_logits: bool, name: str | None, dtype: DType | None) -> None:
+    def __init__(self, spec: OfImages, from_logits: bool, name: str | None, dtype: DType | None) -> None:
         super().__init__(name=name, dtype='float32' if dtype is None and keras.config.floatx() in HALVES else dtype)
         owner = type(self).__name__
         self.from_logits = frozen(owner, 'from_logits', Boolean(), from_logits)

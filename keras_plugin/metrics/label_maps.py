@@ -11,6 +11,7 @@ from keras_plugin.metrics.wrong import beyond, counted_pixels, weighty, within, 
 from keras_plugin.typing import Tensor
 from keras_plugin.values import negated
 from shared_spec import shapes
+from shared_spec.metrics.of_images import OfImages
 from shared_spec.typing import Shape
 
 INT32 = np.iinfo(np.int32)
@@ -28,7 +29,7 @@ class LabelMaps(NamedTuple):
 
 
 def label_maps(
-    spec: Any, owner: str, from_logits: bool, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    spec: OfImages, owner: str, from_logits: bool, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
 ) -> LabelMaps:
     """The maps of a batch; ValueError for shapes that do not belong together.
 
@@ -70,7 +71,9 @@ def tensor(x: Any) -> Tensor:
     return ops.where(x, 1, 0) if backend.standardize_dtype(x.dtype) == 'bool' else x
 
 
-def _labels(spec: Any, kind: str, y_true: Tensor, shape: tuple[Any, ...]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+def _labels(
+    spec: OfImages, kind: str, y_true: Tensor, shape: tuple[Any, ...]
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """int32 ids of the shape (N, P), C where a label is no class; where they are not ignored; kind -> what is wrong."""
     c, dtype = spec.num_classes, backend.standardize_dtype(y_true.dtype)
     if kind == 'channels':

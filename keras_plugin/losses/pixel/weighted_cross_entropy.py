@@ -34,7 +34,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
         class_weight: str | Sequence[float] | None = None,
         label_smoothing: float = 0.0,
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())
