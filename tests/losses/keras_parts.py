@@ -65,6 +65,17 @@ def integers(arrays):
     return values.largest_integer(), dict(tensor=np.asarray(ops.convert_to_numpy(tensor)))
 
 
+def seen_elsewhere(arrays):
+    """Whether values of a tensor that has none can be seen, without and with SEGPARITY_DEBUG."""
+    import torch
+
+    found = []
+    for debug in (False, True):
+        with unittest.mock.patch.object(values, 'DEBUG', debug):
+            found.append(values.visible(torch.zeros(1, device='meta')))
+    return found, {}
+
+
 def warned_of_compilation(arrays):
     """What a step says that nothing can look into."""
     if backend.backend() == 'tensorflow':

@@ -6,6 +6,7 @@ Values and gradients beside the reference: tests/parity/test_losses.py.
 import numpy as np
 import pytest
 
+from shared_spec import LOSSES
 from tests.support.frameworks import axis
 from tests.support.same import assert_same
 
@@ -38,6 +39,19 @@ def test_derivatives_are_those_of_one_hot_labels(name, from_logits, space, frame
         assert_same(ids[key], want, 'float64_gradient', f'{name}, {framework}, {key}', scale=scale)
     if framework == 'keras_torch':
         assert said['refusal'].startswith('RuntimeError: the gradient of overlap statistics of class ids cannot be')
+
+
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
+def test_the_rest_of_a_probability_near_one_is_not_lost(framework, worker):
+    """1 - p in float32 would be 0 there, and so the loss."""
+    y = np.random.default_rng(0).integers(0, 3, (1, 8, 9))
+    z = np.where(np.arange(3)[None, :, None, None] == y[:, None], 10.0, -10.0)
+    spec = LOSSES['FocalTverskyLoss'](smooth=0.0, alpha=0.0, beta=1.0)
+    given = dict(pred=z, target=y)
+    _, found = worker.call('segparity.parity.keras_side:value_and_gradient', given, loss=spec.to_dict())
+    want = spec.reference(z, y)
+    assert 0 < want < 1e-5
+    np.testing.assert_allclose(found['value'], want, rtol=1e-4)
 
 
 @pytest.mark.parametrize('framework', axis('keras_jax'))

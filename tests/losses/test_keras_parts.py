@@ -86,6 +86,11 @@ def test_fit_of_the_checks_takes_all_images_at_once(framework, worker):
     assert_same(gradients['fit'], gradients['step'], 'float32_gradient')
 
 
+@pytest.mark.parametrize('framework', axis('keras_torch'))
+def test_a_tensor_without_values_is_not_looked_at(framework, worker):
+    assert ask(worker, 'seen_elsewhere')[0] == [False, False]
+
+
 @BACKENDS
 def test_a_sum_with_a_foreign_loss_has_no_spec_and_may_be_a_part(framework, worker):
     found, _ = ask(worker, 'sums_with_a_foreign_loss')

@@ -212,8 +212,9 @@ def test_what_does_not_fit_is_refused():
     ):
         CalibrationState(4).results(Calibration(num_classes=4, bins=15))
     bad = [
-        np.zeros((2, 4), int),
-        np.zeros((2, 5)),
+        np.zeros((1, 4), int),
+        np.zeros((1, 5)),
+        np.zeros(5, int),
         [[30, 1, 0, 0, 0]],  # there are 3 * 10 cells
         [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0]],
         [[1, 1, 2, 0, 0]],
