@@ -42,10 +42,10 @@ def test_the_patterns_find_what_they_look_for():
     assert REGISTRY.search('pypi' + '.org')
 
 
-def test_continuous_integration_runs_the_test_command():
+def test_continuous_integration_runs_the_test_command_and_lint():
     script = ROOT / '.ci' / 'run'
     assert os.access(script, os.X_OK)
-    assert script.read_text().rstrip().endswith('\nmake test')
+    assert script.read_text().rstrip().endswith('\nmake test\nmake lint')
     assert 'make test' in (ROOT / 'README.md').read_text()
 
 
