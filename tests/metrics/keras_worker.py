@@ -1,10 +1,5 @@
-"""Runs cases of the Keras metrics: ``KERAS_BACKEND=... python worker.py tests.metrics.keras_worker OUT [case ...]``.
+"""Runs a case of the Keras metrics in the worker of a backend, which has loaded nothing of it before."""
 
-Writes {case: None, or what went wrong} as JSON to OUT; without names it runs them all.
-"""
-
-import json
-import sys
 import traceback
 
 from tests.metrics import (
@@ -31,24 +26,18 @@ MODULES = (
 )
 CASES = {name: case for module in MODULES for name, case in vars(module).items() if name.startswith('case_')}
 
+if BACKEND == 'tensorflow':  # two devices, for the cases of strategies
+    import tensorflow as tf
 
-def main(out, *names):
-    if BACKEND == 'tensorflow':
-        import tensorflow as tf
-
-        tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-    outcome = {}
-    for name in names or CASES:
-        try:
-            CASES[name]()
-            outcome[name] = None
-        except Exception:
-            outcome[name] = traceback.format_exc(limit=-3)
-    with open(out, 'w') as file:
-        json.dump(outcome, file)
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
-if __name__ == '__main__':
-    main(*sys.argv[1:])
+def run(arrays, case):
+    """None, or what went wrong."""
+    try:
+        CASES[case]()
+    except Exception:
+        return traceback.format_exc(limit=-3), {}
+    return None, {}

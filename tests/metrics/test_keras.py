@@ -1,29 +1,23 @@
-"""The Keras metrics on every backend, each in a process of its own: the backend is chosen at import."""
+"""The Keras metrics on every backend: each case is a function of a ``keras_*cases.py``, run in the backend's process."""
 
-import importlib.util
-import json
-import os
-import re
-import subprocess
-import sys
+import ast
 from pathlib import Path
 
 import pytest
 
-from segparity.parity.frameworks import FAST_TO_COMPILE
+from segparity.parity.frameworks import FAST_TO_COMPILE, Worker
+from tests.support.frameworks import need
 
 HERE = Path(__file__).parent
-QUICKLY = dict(XLA_FLAGS=FAST_TO_COMPILE)  # half of the time; as users compile: -m slow
-BACKENDS = {
-    'keras_tensorflow': dict(KERAS_BACKEND='tensorflow'),
-    'keras_jax': dict(KERAS_BACKEND='jax', **QUICKLY),
-    'keras_jax_x64': dict(KERAS_BACKEND='jax', JAX_ENABLE_X64='1', **QUICKLY),
-    'keras_torch': dict(KERAS_BACKEND='torch'),
-}
-SOURCE = '\n'.join(path.read_text() for path in sorted(HERE.glob('keras_*cases.py')))
-EVERYWHERE = re.findall(r'^def (case_(?!tensorflow|torch)\w+)', SOURCE, re.MULTILINE)
-TENSORFLOW = re.findall(r'^def (case_tensorflow\w+)', SOURCE, re.MULTILINE)
-TORCH = re.findall(r'^def (case_torch\w+)', SOURCE, re.MULTILINE)
+FUNCTIONS = [
+    node.name
+    for path in sorted(HERE.glob('keras_*cases.py'))  # read, for importing them would choose a backend here
+    for node in ast.parse(path.read_text()).body
+    if isinstance(node, ast.FunctionDef) and node.name.startswith('case_')
+]
+TENSORFLOW = [name for name in FUNCTIONS if name.startswith('case_tensorflow')]
+TORCH = [name for name in FUNCTIONS if name.startswith('case_torch')]
+EVERYWHERE = [name for name in FUNCTIONS if name not in (*TENSORFLOW, *TORCH)]
 # what the width of JAX's integers and floats can change; the rest would only repeat keras_jax
 X64 = [
     'case_by_hand',
@@ -61,33 +55,51 @@ CASES = {
     'keras_jax_x64': X64,
     'keras_torch': EVERYWHERE + TORCH,
 }
+QUICKLY = dict(XLA_FLAGS=FAST_TO_COMPILE)  # half of the time; as users compile: -m slow
 
 
-@pytest.mark.parametrize('backend', BACKENDS)
-def test_cases(backend, tmp_path):
-    replay(BACKENDS[backend], CASES[backend], tmp_path)
+def together(framework, case, group='metrics'):
+    """A parameter; the cases of a framework run in one process."""
+    name = case.removeprefix('case_')
+    return pytest.param(
+        framework, case, id=f'{name}-{framework}', marks=pytest.mark.xdist_group(f'{group} {framework}')
+    )
+
+
+@pytest.fixture(scope='module')
+def processes():
+    """(framework, environment) -> the worker that lives; another one ends it."""
+    living = {}
+    yield living
+    for process in living.values():
+        process.close()
+
+
+def replay(processes, framework, case, **environment):
+    need(framework)
+    key = framework, *environment.items()
+    if key not in processes or processes[key].process.poll() is not None:
+        for other in list(processes):
+            processes.pop(other).close()
+        processes[key] = Worker(framework, **environment)
+    trace, _ = processes[key].call('tests.metrics.keras_worker:run', case=case)
+    assert trace is None, trace
+
+
+@pytest.mark.parametrize(
+    ('framework', 'case'), [together(framework, case) for framework, cases in CASES.items() for case in cases]
+)
+def test_case(framework, case, processes):
+    replay(processes, framework, case, **(QUICKLY if framework == 'keras_jax' else {}))
 
 
 @pytest.mark.slow
-def test_every_case_on_jax_as_users_compile_it(tmp_path):
-    replay(dict(KERAS_BACKEND='jax'), EVERYWHERE, tmp_path)
+@pytest.mark.parametrize(
+    ('framework', 'case'), [together('keras_jax', case, 'compiled metrics') for case in EVERYWHERE]
+)
+def test_case_as_users_compile_it(framework, case, processes):
+    replay(processes, framework, case)
 
 
-def replay(environment, cases, folder):
-    for module in ('keras', environment['KERAS_BACKEND']):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f'{module} is not installed')
-    quiet = dict(TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1')
-    done = subprocess.run(
-        [sys.executable, HERE / 'worker.py', 'tests.metrics.keras_worker', 'outcome.json', *cases],
-        env={**os.environ, **quiet, **environment},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    outcome = json.loads((folder / 'outcome.json').read_text())
-    assert sorted(outcome) == sorted(cases)
-    failed = {case: trace for case, trace in outcome.items() if trace}
-    assert not failed, '\n'.join(f'{case}\n{trace}' for case, trace in failed.items())
+def test_every_list_names_cases():
+    assert {*X64, *DEAR_ON_JAX} <= set(EVERYWHERE) and len(FUNCTIONS) == len(set(FUNCTIONS)) > 50
