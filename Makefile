@@ -19,7 +19,7 @@ PEERS := $(VENV)/.peers-$(TENSORFLOW)
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test report bench lint release-check clean
+.PHONY: help install demo test test-all report bench lint release-check oldest-check clean
 
 help:  ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ demo: install  ## both worlds train on the same pictures, and a page shows what 
 test: install  ## every test that is not slow and needs no GPU
 	$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
+test-all: install  ## every test that needs no GPU, those that take long too
+	$(THREADS) $(BIN)/python -m pytest -m 'not gpu' -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
 report: install  ## the parity tables, in Markdown
 	@$(BIN)/segparity report --golden tests/golden $(REPORT_ARGS)
 
@@ -66,6 +69,9 @@ lint: install  ## ruff: check and format; mypy: types
 release-check:  ## wheel and sdist in fresh environments, with either world alone
 	PYTHON=$(PYTHON) TENSORFLOW=$(TENSORFLOW) .ci/release-check
 
+oldest-check:  ## the lower bounds of pyproject.toml in environments of their own, against the reference
+	PYTHON=$(PYTHON) .ci/oldest-check
+
 clean:  ## remove everything that the targets above made
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out bench_out release-check
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out bench_out release-check oldest-check
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,8 @@
 """Maps of class ids as tensors: whole numbers without an axis of channels."""
 
 import torch
+
+COMPARED = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
 from torch import Tensor
 
 
@@ -16,7 +18,7 @@ def whole(ids: Tensor) -> Tensor:
         return ids.long()
     if ids.dtype == torch.bool:
         return ids.to(torch.uint8)
-    return ids.long() if ids.dtype in (torch.uint16, torch.uint32, torch.uint64) else ids
+    return ids if ids.dtype in COMPARED else ids.long()  # PyTorch 2.1 has no wide unsigned types
 
 
 def is_one_hot(x: Tensor, num_classes: int) -> bool:

@@ -194,3 +194,13 @@ def test_ranks_have_the_results_of_one_process(tmp_path):
     for rank in (0, 1):
         assert found[rank]['whole'].tolist() == list(want.compute().values())
     assert found[1]['own'].tolist() == list(own.compute().values())
+
+
+def test_ids_where_pytorch_has_no_wide_unsigned_types(monkeypatch):
+    """As 2.1, the oldest that pyproject.toml allows."""
+    for name in ('uint16', 'uint32', 'uint64'):
+        monkeypatch.delattr(torch, name, raising=False)
+    metric = FineGrained(3)
+    for dtype in (torch.uint8, torch.int16, torch.int64, torch.bool, torch.float32):
+        metric.update(torch.ones(1, 4, 4).to(dtype), torch.ones(1, 4, 4).to(dtype))
+    assert metric.compute()['aAcc'] == 1
