@@ -200,7 +200,8 @@ def test_ids_where_pytorch_has_no_wide_unsigned_types(monkeypatch):
     """As 2.1, the oldest that pyproject.toml allows."""
     for name in ('uint16', 'uint32', 'uint64'):
         monkeypatch.delattr(torch, name, raising=False)
-    metric = FineGrained(3)
+    metric = metrics.FineGrained(3)
     for dtype in (torch.uint8, torch.int16, torch.int64, torch.bool, torch.float32):
-        metric.update(torch.ones(1, 4, 4).to(dtype), torch.ones(1, 4, 4).to(dtype))
+        ids = torch.ones(1, 4, 4).to(dtype)
+        metric.update(ids.long() if dtype.is_floating_point else ids, ids)
     assert metric.compute()['aAcc'] == 1
