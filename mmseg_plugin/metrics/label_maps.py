@@ -1,9 +1,9 @@
 """Maps of class ids as tensors: whole numbers without an axis of channels."""
 
 import torch
+from torch import Tensor
 
 COMPARED = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
-from torch import Tensor
 
 
 def whole(ids: Tensor) -> Tensor:
