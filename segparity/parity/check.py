@@ -93,9 +93,7 @@ def check_parity(
                 raise unknown_name(what, name, known)
     frameworks = installed() if frameworks is None else list(frameworks)
     if not frameworks:
-        raise RuntimeError(
-            "no framework is installed: pip install 'segparity[mmseg,mmcv-lite]' or 'segparity[keras,jax]'"
-        )
+        raise RuntimeError("no framework is installed: pip install 'segparity[torch]' or 'segparity[keras,jax]'")
     losses = [name for name in names if name in LOSSES]
     jobs = [job for name in losses for job in _jobs(name, data)]
     if data is None and 'torch' in frameworks:

@@ -24,7 +24,7 @@ FAST_TO_COMPILE = (
     '--xla_cpu_parallel_codegen_split_count=1'
 )
 FRAMEWORKS: dict[str, dict[str, Any]] = {
-    'torch': dict(needs=('torch', 'mmseg', 'mmengine', 'mmcv'), extra='mmseg,mmcv-lite', backend=None, precisions=BOTH),
+    'torch': dict(needs=('torch',), extra='torch', backend=None, precisions=BOTH),  # with MMSegmentation where it is
     'keras_tensorflow': dict(
         needs=('keras', 'tensorflow'), extra='keras,tensorflow', backend='tensorflow', precisions=BOTH
     ),

@@ -1,4 +1,4 @@
-"""What a parity check asks of PyTorch: a loss's value and gradient."""
+"""What a parity check asks of PyTorch: a loss's value and gradient, a metric's results; through MMSegmentation where it is."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,14 +7,29 @@ from unittest import mock
 
 import numpy as np
 import torch
-from mmseg.registry import MODELS
 
-import mmseg_plugin  # noqa: F401  registers the losses
-from mmseg_plugin import overlap
+from mmseg_plugin import host, metrics, overlap, registry
 from mmseg_plugin.kernels.overlap import choice, cpu, fused, triton_launch
 from segparity.parity.large import BLOCK
 from segparity.parity.ways import OVERLAP
 from shared_spec import from_dict
+
+
+def hosted() -> bool:
+    """Whether MMSegmentation is installed; ImportError where it is and cannot be used."""
+    if host.reason is not None and host.missing(host.reason):
+        return False
+    host.require()
+    return True
+
+
+def built(config: dict[str, Any]) -> Any:
+    """The loss of a configuration, as a head builds it where there are heads."""
+    if not hosted():
+        return registry.build(config)
+    from mmseg.registry import MODELS
+
+    return MODELS.build(config)
 
 
 def ways(arrays: dict[str, np.ndarray]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
@@ -43,7 +58,7 @@ def value_and_gradient(
     itself, in several blocks. The answer is None where the loss has nothing to do with a way.
     """
     device = device or ('cuda' if way == 'kernels' and torch.cuda.is_available() else 'cpu')
-    module = MODELS.build(from_dict(loss).to_mmseg()).to(device)
+    module = built(from_dict(loss).to_mmseg()).to(device)
     pred = torch.tensor(arrays['pred'], dtype=getattr(torch, dtype), device=device, requires_grad=True)
     given = arrays.get('weight')
     weight = None if given is None else torch.tensor(given, device=device)
@@ -87,10 +102,19 @@ def running(way: str | None, large: bool) -> Iterator[list[bool]]:
 
 
 def metric_results(arrays: dict[str, np.ndarray], metric: dict[str, Any]) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Name -> value of MMSegmentation's evaluator for the metric whose ``to_dict`` is ``metric``; pred: ids or logits."""
+    """Name -> value of the metric whose ``to_dict`` is ``metric``, by its evaluator, or where there is none by its class.
+
+    pred: ids (N, *space) or logits (N, C, *space).
+    """
+    spec: Any = from_dict(metric)
+    if not hosted():
+        arguments = {name: value for name, value in metric.items() if name != 'type'}
+        counted = getattr(metrics, type(spec).__name__)(**arguments)
+        counted.update(*(torch.tensor(arrays[name]) for name in ('pred', 'target')))
+        found = counted.compute()
+        return list(found), {'values': np.array(list(found.values()))}
     from mmseg.registry import METRICS
 
-    spec: Any = from_dict(metric)
     evaluator = METRICS.build(spec.to_mmseg())
     evaluator.dataset_meta = dict(classes=[str(k) for k in range(spec.num_classes)])
     for i, (pred, target) in enumerate(zip(arrays['pred'], arrays['target'])):

@@ -102,6 +102,41 @@ def test_losses_metrics_and_soft_labels_need_pytorch_alone():
 
 
 @needs_torch
+def test_the_checker_needs_pytorch_alone():
+    statement = (
+        'import sys\nfor name in ("mmengine", "mmcv", "mmseg"): sys.modules[name] = None\n'
+        'import numpy as np\n'
+        'from segparity.parity import torch_side\n'
+        'from shared_spec import LOSSES, METRICS\n'
+        'rng = np.random.default_rng(0)\n'
+        'z, y = rng.normal(size=(2, 3, 8, 9)), rng.integers(0, 3, (2, 8, 9))\n'
+        'spec = LOSSES["JaccardMetricLoss"](ignore_index=255)\n'
+        'way = dict(way="plain", dtype="float64")\n'
+        '_, found = torch_side.value_and_gradient(dict(pred=z, target=y), spec.to_dict(), **way)\n'
+        'assert abs(found["value"] - spec.reference(z, y)) < 1e-12 and found["gradient"].shape == z.shape\n'
+        'for name, given in (("FineGrained", z.argmax(1)), ("Calibration", z.astype("float32"))):\n'
+        '    spec = METRICS[name](num_classes=3)\n'
+        '    names, found = torch_side.metric_results(dict(pred=given, target=y), spec.to_dict())\n'
+        '    p = np.exp(z) / np.exp(z).sum(1, keepdims=True) if name == "Calibration" else given\n'
+        '    want = spec.reference(p, y)\n'
+        '    assert names == list(want)\n'
+        '    np.testing.assert_allclose(found["values"], list(want.values()), rtol=1e-5)\n'
+        'for name in ("mmengine", "mmcv", "mmseg"): del sys.modules[name]'
+    )
+    assert not loaded(statement) & {'mmengine', 'mmseg', 'keras'}
+
+
+@needs_torch
+def test_an_import_does_not_load_the_compiler():
+    """Which takes longer than PyTorch itself."""
+    statement = (
+        'import sys, torch\nbefore = "torch._dynamo" in sys.modules\nimport mmseg_plugin\n'
+        'assert before or "torch._dynamo" not in sys.modules'
+    )
+    assert 'torch' in loaded(statement)
+
+
+@needs_torch
 def test_a_broken_mmsegmentation_stops_nobody(tmp_path):
     (tmp_path / 'mmseg').mkdir()
     (tmp_path / 'mmseg' / '__init__.py').write_text('raise AssertionError("MMCV==9.9 is used but incompatible")')

@@ -165,9 +165,16 @@ class LovaszExtension(torch.autograd.Function):
         return result, None, None, None, None, None, None
 
 
-@torch.compiler.disable
 def lovasz_sums(batch: Batch, hinge: bool, spec: Any, classes: Sequence[int], ranks: Ranks) -> Tensor:
     """(G, C) sums of error times increment of a batch, see ``LovaszExtension``; a compiled model runs them eagerly."""
+    call = batch, hinge, spec, classes, ranks
+    if not torch.compiler.is_compiling():
+        return sums_of_errors(*call)
+    return torch.compiler.disable(sums_of_errors)(*call)  # not above, where it would import the compiler
+
+
+def sums_of_errors(batch: Batch, hinge: bool, spec: Any, classes: Sequence[int], ranks: Ranks) -> Tensor:
+    """``lovasz_sums``, without a look at who calls."""
     activation = ('softmax' if batch.softmax else 'sigmoid') if batch.logits and not hinge else None
     return LovaszExtension.apply(batch.given, batch, activation, hinge, spec, classes, ranks)
 
