@@ -13,7 +13,7 @@ HEAD = """\
 # The catalogue
 
 Every loss and metric with its definition and its parameters, the same in `shared_spec`, in MMSegmentation and in Keras.
-This page is written by `python -m segparity.catalogue` from the spec; `segparity show NAME` has the same in a terminal,
+This page is what `python -m segparity.catalogue > docs/catalogue.md` writes, from the spec; `segparity show NAME` has the same in a terminal,
 with lines to copy. What a loss receives, and what happens to values outside their range: [inputs.md](inputs.md).
 
 ## Notation
@@ -24,11 +24,11 @@ with lines to copy. What a loss receives, and what happens to values outside the
 | z, p | logits; probabilities, the softmax over classes or the sigmoid of each channel | (N, C, P) |
 | y | target: one-hot of a hard label, or a soft label in [0, 1] | (N, C, P) |
 | v | weight of a pixel: 0 where it is ignored, else 1 or the caller's | (N, P) |
-| \\|x\\| | the sum over pixels of v * \\|x\\| | (N, C) |
+| \\|x\\| | the sum over pixels of v \\|x\\| | (N, C) |
 
 tp, fp and fn of a cell, which is one class in one image, come in two flavours that agree for hard labels:
 
-- product overlap (the classic losses): tp = sum v*p*y, fp = \\|p\\| - tp, fn = \\|y\\| - tp
+- product overlap (the classic losses): tp = sum v p y, fp = \\|p\\| - tp, fn = \\|y\\| - tp
 - metric overlap (right for soft labels): tp = (\\|p\\| + \\|y\\| - \\|p - y\\|) / 2, fp = \\|p\\| - tp, fn = \\|y\\| - tp
 
 Means over cells, `granularity` of a loss and `levels` of a metric:

@@ -99,21 +99,29 @@ class NamedParameters(type):
         return inspect.Signature(parameters)
 
     def __call__(cls: type[Any], *args: Any, **kwargs: Any) -> Any:
-        known = [
-            p.name
-            for p in inspect.signature(cls.__init__).parameters.values()
-            if p.name != 'self' and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-        if args and all(
-            p.kind is not p.POSITIONAL_OR_KEYWORD
-            for p in inspect.signature(cls.__init__).parameters.values()
-            if p.name != 'self'
-        ):
+        known, by_position, anything = accepted(cls)
+        if args and not by_position:
             raise SpecError(f'parameters are given by name, got {args[0]!r} without one', owner=cls.__name__)
-        for name in kwargs:
+        for name in () if anything else kwargs:
             if name not in known:
                 raise unknown_parameter(cls.__name__, name, known)
         return super().__call__(*args, **kwargs)
+
+
+def accepted(cls: type) -> tuple[list[str], bool, bool]:
+    """What a constructor takes: names, whether anything without a name, and whether any name at all.
+
+    A subclass that hands on ``*args`` or ``**kwargs`` takes what the constructor that it overrides does.
+    """
+    known: list[str] = []
+    by_position, hands_on = False, True
+    for owner in cls.__mro__:
+        if hands_on and '__init__' in vars(owner) and owner is not object:
+            _, *parameters = inspect.signature(vars(owner)['__init__']).parameters.values()
+            known += [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+            by_position |= any(p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL) for p in parameters)
+            hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return list(dict.fromkeys(known)), by_position, hands_on
 
 
 def unknown_parameter(owner: str, name: str, known: Sequence[str]) -> SpecError:

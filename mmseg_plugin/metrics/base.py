@@ -111,6 +111,8 @@ class Metric(metaclass=NamedParameters):
                 raise ValueError(f'{owner}: one channel stands for two classes, num_classes must be 2, got 1')
             wanted = (len(target), 1 if one and classes == 2 else classes, *target.shape[1:])
         if tuple(pred.shape) != wanted:
+            if pred.shape == target.shape:
+                raise TypeError(f'{owner}: class ids must be integers, got {pred.dtype}; scores are {wanted}')
             raise ValueError(
                 f'{owner}: pred must be {wanted} to match target {tuple(target.shape)} and num_classes={classes}, '
                 f'got {tuple(pred.shape)}'
@@ -130,6 +132,8 @@ class Metric(metaclass=NamedParameters):
     def merge(self, *others: 'Metric') -> Self:
         """Adds the images of other metrics of the same parameters; returns itself."""
         for other in others:
+            if other is self:
+                raise ValueError(f'{type(self).__name__}: a metric cannot be merged with itself')
             if type(other) is not type(self) or other.spec != self.spec:
                 raise ValueError(
                     f'{type(self).__name__}: only metrics of the same parameters can be merged, this one is '
@@ -186,6 +190,8 @@ def identities(owner: str, images: Iterable[Any] | None, number: int) -> list[An
     """One text, integer or None for each image."""
     if images is None:
         return [None] * number
+    if isinstance(images, str):
+        raise TypeError(f'{owner}: images must be a list of identities, got the text {images!r}')
     found = [image.item() if getattr(image, 'shape', None) == () else image for image in images]
     if len(found) != number:
         raise ValueError(f'{owner}: images must have one identity for each of {number} images, got {len(found)}')

@@ -192,11 +192,14 @@ def updated(metric: keras.metrics.Metric, pred: Any, target: np.ndarray) -> Any:
 
 
 def scalar(spec: Any, name: str) -> keras.metrics.Metric:
-    """The metric of one result of a ``Calibration`` or ``BoundaryIoU``."""
+    """The metric of one result of a ``Calibration``, or of a metric whose class of Keras has its name."""
     arguments = {k: v for k, v in spec.to_keras().items() if k not in ('levels', 'metrics')}
     if spec.takes == 'probabilities':
         return keras_plugin.metrics.CalibrationError(metric=name[:-1], level=name[-1], from_logits=True, **arguments)
-    return keras_plugin.metrics.BoundaryIoU(level=name[-1], **arguments)
+    kind = getattr(keras_plugin.metrics, type(spec).__name__, None)
+    if kind is None:
+        raise LookupError(f'keras_plugin.metrics has no {type(spec).__name__}')
+    return kind(level=name[-1], **arguments)
 
 
 def host_results(spec: Any, pred: Any, target: np.ndarray) -> dict[str, float]:

@@ -241,3 +241,13 @@ def test_the_overlap_of_a_tiny_probability_is_not_lost_beside_its_label(mode, mo
     value = MODELS.build(config)(z, y)
     torch.testing.assert_close(value, MODELS.build(config)(z.double(), y.double()).float(), rtol=1e-5, atol=0)
     assert 19.9 < value < 20.1
+
+
+def test_a_subclass_may_hand_on_its_arguments():
+    class Mine(type(build('SoftDiceLoss'))):
+        def __init__(self, **kwargs):
+            super().__init__(**{'smooth': 1.0, **kwargs})
+
+    assert Mine(ignore_index=255).spec == LOSSES['SoftDiceLoss'](smooth=1.0, ignore_index=255)
+    with pytest.raises(SpecError, match="^Mine: unknown parameter 'smoth', did you mean 'smooth'"):
+        Mine(smoth=1)

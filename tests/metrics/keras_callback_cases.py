@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from keras_plugin import metrics as km
-from shared_spec import SpecError
+from keras_plugin.metrics.direction import mode_of
+from shared_spec import METRICS, SpecError
 from shared_spec.metrics.boundary import BoundaryIoU, SurfaceDistance
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.fine_grained import FineGrained
@@ -164,3 +165,10 @@ def case_auto_knows_for_every_result_whether_more_is_better():
         stop.set_model(model)
         stop.on_train_begin()
         refuses(ValueError, "Pass `mode='max'`", stop.on_epoch_end, 0, {f'val_{name}': 0.5})
+
+
+def case_every_result_has_a_direction():
+    for spec in METRICS.values():
+        for example in spec.examples.values():
+            for name in spec(**example.params).names():
+                assert mode_of(f'val_{name}') in ('max', 'min'), name

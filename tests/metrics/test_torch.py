@@ -205,3 +205,27 @@ def test_ids_where_pytorch_has_no_wide_unsigned_types(monkeypatch):
         ids = torch.ones(1, 4, 4).to(dtype)
         metric.update(ids.long() if dtype.is_floating_point else ids, ids)
     assert metric.compute()['aAcc'] == 1
+
+
+class Roads(metrics.FineGrained):
+    def __init__(self, **kwargs):
+        super().__init__(num_classes=3, **kwargs)
+
+
+def test_a_subclass_may_hand_on_its_arguments():
+    metric = Roads(q=[5])
+    metric.update(LOGITS, LABELS)
+    assert 'mIoUI5' in metric.compute()
+    with pytest.raises(SpecError, match="^Roads: unknown parameter 'level', did you mean 'levels'"):
+        Roads(level='I')
+
+
+def test_one_text_is_no_list_of_identities_and_a_metric_no_other():
+    metric = metrics.FineGrained(3)
+    with pytest.raises(TypeError, match="images must be a list of identities, got the text 'abcde'"):
+        metric.update(LOGITS, LABELS, images='abcde')
+    with pytest.raises(ValueError, match='cannot be merged with itself'):
+        metric.merge(metric)
+    with pytest.raises(TypeError, match='class ids must be integers, got torch.float32; scores are '):
+        metric.update(LABELS.float(), LABELS)
+    assert len(metric.state) == 0

@@ -6,7 +6,7 @@ import pytest
 
 from shared_spec import LOSSES, METRICS, SpecError, from_dict
 from shared_spec.checks import Choice, Integer
-from shared_spec.parameters import frozen
+from shared_spec.parameters import NamedParameters, frozen
 
 
 def refusal(call, *args, **kwargs):
@@ -73,3 +73,33 @@ def test_hints_are_given_where_they_are_asked_for():
     assert str(refusal(frozen, 'X', 'a', word, 'steps')) == "X: a must be one of 'step', 'epoch', got 'steps'"
     assert str(refusal(frozen, 'X', 'a', word, 'steps', hints=True)).endswith("got 'steps', did you mean 'step'?")
     assert str(refusal(frozen, 'X', 'a', word, 1, allowed='a word')) == 'X: a must be a word, got 1'
+
+
+class Base(metaclass=NamedParameters):
+    def __init__(self, first=1, *, second=2):
+        self.got = first, second
+
+
+class HandsOn(Base):
+    def __init__(self, **kwargs):
+        super().__init__(second=5, **kwargs)
+
+
+class Adds(HandsOn):
+    def __init__(self, extra=0, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.got += (extra,)
+
+
+class Foreign(Exception, metaclass=NamedParameters):
+    def __init__(self, *args, **anything):
+        self.got = anything
+
+
+def test_a_subclass_takes_what_it_hands_on():
+    assert HandsOn(first=3).got == (3, 5) and Adds(7, first=3).got == (3, 5, 7) and Foreign(x=1).got == dict(x=1)
+    assert str(refusal(HandsOn, frist=3)) == "HandsOn: unknown parameter 'frist', did you mean 'first'?"
+    assert str(refusal(Adds, exta=3)) == "Adds: unknown parameter 'exta', did you mean 'extra'?"
+    assert str(refusal(Base, third=3)).startswith("Base: unknown parameter 'third', ")
+    with pytest.raises(TypeError, match='multiple values'):
+        HandsOn(second=3)

@@ -17,7 +17,8 @@ class ComboLoss(Compound):
     title = 'Combo loss'
     formula = (
         'alpha * CE - (1 - alpha) * Dice score; CE = mean over pixels of -beta*y*log p - (1 - beta)*(1 - y)*log(1 - p) '
-        'on the foreground, for more classes the mean over all but class 0'
+        'on the foreground, for more classes the mean over all but class 0; Dice of the product overlap, mean over all '
+        'cells that count, the background among them'
     )
     source = 'Taghanaki et al.: Combo loss, arXiv 1805.02798'
     remarks = (

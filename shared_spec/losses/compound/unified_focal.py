@@ -21,7 +21,7 @@ class UnifiedFocalLoss(Compound):
     formula = (
         'weight * FL + (1 - weight) * FTL; FL = mean over pixels of sum_c w_c (1 - p_c)^gamma y_c (-log p_c), w = delta '
         'on foreground, 1 - delta on background; FTL = mean over cells of (1 - s)^(1 - gamma), '
-        's = (tp + smooth) / (tp + delta*fn + (1 - delta)*fp + smooth)'
+        's = (tp + smooth) / (tp + delta*fn + (1 - delta)*fp + smooth), product overlap'
     )
     source = 'Yeung et al.: Unified focal loss, arXiv 2102.04525'
     remarks = (

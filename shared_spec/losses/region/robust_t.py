@@ -26,7 +26,7 @@ class RobustTLoss(Shared):
         'C-1 (class 0 is the background), for sigmoid too. The weight of an image is its weight in the mean over images '
         'alone, an image of weight 2 is two images; weights of pixels enter D and S. An image without a valid pixel '
         'counts nowhere. epsilon enters as in the official code: nu = exp(log nu) + epsilon and '
-        'precision exp(lambda + epsilon); its lambda is 1, the paper has 0. In MMSegmentation log nu is a parameter of '
+        'precision exp(lambda + epsilon); lambda, our log_precision, is 0 in the paper and 1 in the official code. In MMSegmentation log nu is a parameter of '
         'the loss, and so of the head. In Keras it belongs to a layer of the model, because fit trains nothing else: '
         'outputs = layer(logits).'
     )
