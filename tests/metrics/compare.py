@@ -2,19 +2,19 @@
 
 import math
 
-SAME = 1e-12  # two implementations in float64
-FLOAT32 = 1e-6  # results of a metric whose state is float32
-PUBLISHED = 1e-11  # golden fractions, stored in per cent with rtol 1e-9
+from tests.support.same import TOLERANCES
+
+SAME, FLOAT32, PUBLISHED = (TOLERANCES[name][0] for name in ('float64', 'float32', 'published'))
 
 
-def assert_same(got, want, tolerance, case=''):
+def assert_results(got, want, tolerance, case=''):
     """``got`` has exactly the names of ``want`` in its order, NaN where it is NaN, and its values to ``tolerance``."""
     assert list(got) == list(want), f'{case}: names {list(got)} instead of {list(want)}'
     assert_agrees(got, want, tolerance, case)
 
 
 def assert_agrees(got, want, tolerance, case=''):
-    """As ``assert_same``, for the names of ``want`` only."""
+    """As ``assert_results``, for the names of ``want`` only."""
     wrong = []
     for name, value in want.items():
         a, b = float(got[name]), float(value)

@@ -15,7 +15,7 @@ from keras_plugin.metrics.counts import pair_counts
 from shared_spec import SpecError
 from shared_spec.metrics.calibration import Calibration
 from tests.metrics.calibration_cases import GOLDEN, RULES, Golden, random_images
-from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
+from tests.metrics.compare import FLOAT32, assert_agrees, assert_results
 from tests.metrics.keras_run import BACKEND, X64, Run, classes_only, refuses, report, spoil
 
 SOME_RULES = (
@@ -70,7 +70,7 @@ def _published(case_id):
             for prob, target in zip(probs, case.targets):
                 run.update(target[None], last(prob[None]))
             got = run.result()
-        assert_same(got, case.spec.reference(probs, case.targets), FLOAT32, case_id)
+        assert_results(got, case.spec.reference(probs, case.targets), FLOAT32, case_id)
         if dtype == 'float64' or 'edges' not in case_id:
             assert_agrees(got, case.followed(), FLOAT32, case_id)
         for name in case.not_ours:  # JDTLosses counts wholly ignored images, and class C-1 where any is ignored
@@ -99,23 +99,23 @@ def case_calibration_kinds_of_input():
     one_hot = (np.clip(targets, 0, 2)[..., None] == np.arange(3)).astype('float32')
     keep = targets != 255
     run = Run(AllErrors(spec, from_logits=True), eager=True)
-    assert_same(run.over(logits, targets, batch=2), want, FLOAT32)
-    assert_same(run.over(logits, targets.astype('float32')[..., None], batch=2), want, FLOAT32)
-    assert_same(run.over(logits, one_hot, keep.astype('float32') / 3, batch=2), want, FLOAT32, 'weights')
+    assert_results(run.over(logits, targets, batch=2), want, FLOAT32)
+    assert_results(run.over(logits, targets.astype('float32')[..., None], batch=2), want, FLOAT32)
+    assert_results(run.over(logits, one_hot, keep.astype('float32') / 3, batch=2), want, FLOAT32, 'weights')
     if BACKEND != 'jax':
         rough = ops.cast(logits, 'bfloat16')
         wide = ops.convert_to_numpy(ops.softmax(ops.cast(rough, 'float32')))
-        assert_same(run.over(rough, targets), spec.reference(np.moveaxis(wide, -1, 1), targets), FLOAT32, 'bfloat16')
+        assert_results(run.over(rough, targets), spec.reference(np.moveaxis(wide, -1, 1), targets), FLOAT32, 'bfloat16')
 
     probs, targets = random_images(32, 4, 2)
     spec = Calibration(num_classes=2, binary=True)
     probs = probs[:, 1:].astype('float32')
     want = spec.reference(probs, targets)
-    assert_same(Run(AllErrors(spec), eager=True).over(last(probs), targets, batch=4), want, FLOAT32, 'one channel')
+    assert_results(Run(AllErrors(spec), eager=True).over(last(probs), targets, batch=4), want, FLOAT32, 'one channel')
     logit = last(np.log(probs / (1 - probs)))
     want = spec.reference(np.moveaxis(ops.convert_to_numpy(ops.sigmoid(logit)), -1, 1), targets)
     run = Run(AllErrors(spec, from_logits=True), eager=True)
-    assert_same(run.over(logit, targets, batch=4), want, FLOAT32, 'sigmoid')
+    assert_results(run.over(logit, targets, batch=4), want, FLOAT32, 'sigmoid')
 
 
 def case_calibration_scalars_are_the_same_numbers():
@@ -141,7 +141,7 @@ def case_calibration_in_the_report():
         **_overlap(3).reference(probs.argmax(1), targets),
         **Calibration(num_classes=3).reference(probs.astype('float32'), targets),
     }
-    assert_same(got, want, FLOAT32)
+    assert_results(got, want, FLOAT32)
     refuses(SpecError, "calibration needs level 'D' or 'I'", km.SegmentationReport, 3, levels=['C'], calibration=True)
     only_images = km.SegmentationReport(3, levels=['I', 'C'], q=(), metrics=('mIoU',), calibration=True)
     assert only_images.names() == ['aAcc', 'FWIoU', 'mIoUI', 'mIoUC', 'ECEI', 'SCEI']
@@ -192,7 +192,7 @@ def case_calibration_sums_in_parts():
     finally:
         calibration_gaps.PART, calibration_gaps.segment_sum = whole, add
     got = {name: float(ops.convert_to_numpy(v)) for name, v in metric.result().items()}
-    assert_same(got, spec.reference(probs.astype('float32'), targets), FLOAT32)
+    assert_results(got, spec.reference(probs.astype('float32'), targets), FLOAT32)
     assert [n for n, _ in seen] == [2 * 9 * 4 * 10] * 2 and all(largest <= 5 << 12 for _, largest in seen)
 
 

@@ -16,7 +16,7 @@ from keras_plugin.metrics.scores import of_lowest
 from shared_spec import SpecError
 from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.metrics.fine_grained.state import image_counts as numpy_counts
-from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
+from tests.metrics.compare import FLOAT32, assert_agrees, assert_results
 from tests.metrics.golden import EVERY_METRIC, golden, ids
 from tests.metrics.keras_run import BACKEND, Run, classes_only, jit, refuses, report
 from tests.metrics.rules import ALL, BINARY, EITHER, RULES, random_images, staircase
@@ -38,7 +38,7 @@ def case_published():
                 run.update(target[None], pred[None])
             got = run.result()
         assert_agrees(got, case.published(), FLOAT32, case_id)
-        assert_same(got, case.spec.reference(case.preds, case.targets), FLOAT32, case_id)
+        assert_results(got, case.spec.reference(case.preds, case.targets), FLOAT32, case_id)
 
 
 def case_by_hand():
@@ -76,7 +76,7 @@ def case_bools_are_0_and_1_whatever_their_bytes():
     want = spec.reference(preds.astype(int), targets.astype(int))
     stored = [(mask * np.uint8(255)).view(bool) for mask in (preds, targets)]  # as Pillow's 1-bit images are
     for eager in (True, False):
-        assert_same(report(spec, eager).over(*stored), want, FLOAT32, f'eager {eager}')
+        assert_results(report(spec, eager).over(*stored), want, FLOAT32, f'eager {eager}')
 
 
 def case_float64_is_float64():
@@ -84,7 +84,7 @@ def case_float64_is_float64():
     spec = FineGrained(num_classes=4, q=())
     run = report(spec, eager=True, dtype='float64')
     x64 = BACKEND != 'jax' or os.environ.get('JAX_ENABLE_X64') == '1'
-    assert_same(run.over(preds, targets), spec.reference(preds, targets), 1e-12 if x64 else FLOAT32)
+    assert_results(run.over(preds, targets), spec.reference(preds, targets), 1e-12 if x64 else FLOAT32)
 
 
 def case_worst_floor():
@@ -248,12 +248,12 @@ def case_beyond_max_images():
     spec = FineGrained(num_classes=3, metrics=('mIoU',), q=(50,))
     run = report(spec, max_images=4)
     want = spec.reference(preds[:4], targets[:4])
-    assert_same(run.over(preds[:4], targets[:4], batch=2), want, FLOAT32)
+    assert_results(run.over(preds[:4], targets[:4], batch=2), want, FLOAT32)
     run.metric.check()
     run.update(targets[4:], preds[4:])
     want = spec.reference(preds, targets)
     gone = ('mIoUI50', 'mIoUIQ', 'mIoUC50', 'mIoUCQ')
-    assert_same(run.result(), {k: float('nan') if k in gone else v for k, v in want.items()}, FLOAT32)
+    assert_results(run.result(), {k: float('nan') if k in gone else v for k, v in want.items()}, FLOAT32)
     sentence = 'max_images must be at least the number of images for worst-case results, got 4 for 6'
     refuses(ValueError, f'SegmentationReport: {sentence}', run.metric.check)
     refuses(ValueError, sentence, run.metric.state)
@@ -293,7 +293,7 @@ def case_shards_merge_through_the_state():
         states.append(metric.state(image_ids=images))
         refuses(ValueError, 'image_ids must name the', metric.state, image_ids=[1])
     assert isinstance(states[0], FineGrainedState)
-    assert_same(states[0].merge(states[1]).results(spec), spec.reference(preds, targets), 1e-12)
+    assert_results(states[0].merge(states[1]).results(spec), spec.reference(preds, targets), 1e-12)
     refuses(ValueError, 'only a metric with worst-case results (q) keeps a table', km.MeanIoU(3).state)
 
 
@@ -363,7 +363,7 @@ def case_per_class_results_are_those_of_the_state():
     want, names = state.per_class(spec), ['a', 'b', 'c', 'd']
     run = report(spec, eager=True, max_images=20, class_names=names)
     got = run.over(preds, targets)
-    assert_same(of_all(run.metric.per_class()), of_all(want), FLOAT32)
+    assert_results(of_all(run.metric.per_class()), of_all(want), FLOAT32)
     of_classes = {f'{k}_{n}': v[i] for k, v in want.items() if k[-1] in 'DC' for i, n in enumerate(names)}
     assert_agrees({k: v for k, v in got.items() if '_' in k}, of_classes, FLOAT32)
     for metric, name in (
@@ -372,7 +372,7 @@ def case_per_class_results_are_those_of_the_state():
         (km.MeanIoU(4, 'C', 20, ignore_class=255), 'IoUC20'),
     ):
         Run(metric, eager=True).update(targets, preds)
-        assert_same(of_all(metric.per_class()), of_all({name: want[name]}), FLOAT32)
+        assert_results(of_all(metric.per_class()), of_all({name: want[name]}), FLOAT32)
     assert km.MeanIoU(4, 'I').per_class() == {} == km.PixelAccuracy(4, ignore_class=255).per_class()
     for wrong in (['a', 'b', 'c'], ['a', 'b', 'c', 'a']):
         refuses(SpecError, 'class_names must name the 4 classes', km.SegmentationReport, 4, class_names=wrong)

@@ -11,7 +11,7 @@ from keras_plugin import metrics as km
 from segparity.audit.table_reading import read_table
 from shared_spec import METRICS, SpecError
 from tests.metrics.boundary_rules import random_pairs
-from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
+from tests.metrics.compare import FLOAT32, assert_agrees, assert_results
 from tests.metrics.keras_callback_cases import model_and_data
 from tests.metrics.keras_run import BACKEND, refuses
 
@@ -47,7 +47,7 @@ def case_host_metrics_agree_with_the_references():
     want = references(3, preds, probs, targets, empty='diagonal', ratio=0.1, spacing=[2, 0.5])
     options = dict(ignore_class=255, from_logits=True, empty='diagonal', ratio=0.1, spacing=[2, 0.5], batch_size=3)
     got = km.HostMetrics((logits, targets), 3, **EVERYTHING, **options).evaluate(identity(9, 11, 3))
-    assert_same(got, want, FLOAT32)
+    assert_results(got, want, FLOAT32)
     assert all(isinstance(value, float) for value in got.values())
 
     host = km.HostMetrics((logits, targets), 3, **EVERYTHING, **options)
@@ -61,14 +61,14 @@ def case_host_metrics_agree_with_the_references():
     want = references(3, preds, probs, targets, weights, empty='diagonal', ratio=0.1, spacing=[2, 0.5])
     data = (logits, targets[..., None].astype('float32'), weights)
     got = km.HostMetrics(data, 3, **EVERYTHING, **options).evaluate(identity(9, 11, 3))
-    assert_same(got, want, FLOAT32, 'weights')
+    assert_results(got, want, FLOAT32, 'weights')
 
     preds[0][preds[0] == 2] = 1  # an object that is missed
     targets[0][-1, -1] = 2
     data = np.eye(3, dtype='float32')[preds], targets
     got = km.HostMetrics(data, 3, ignore_class=255, distances=('HD',)).evaluate(identity(9, 11, 3))
     want = METRICS['SurfaceDistance'](num_classes=3, metrics=['HD']).reference(preds, targets)
-    assert_same({name: got[name] for name in want}, want, FLOAT32, 'missed')
+    assert_results({name: got[name] for name in want}, want, FLOAT32, 'missed')
     assert got['HDI'] == float('inf') and got['missed'] > 0 and got['HDI_rest'] < float('inf')
 
 
@@ -81,7 +81,7 @@ def case_host_metrics_of_one_channel_and_of_ids():
         callback = km.HostMetrics(
             (given, targets), 2, ignore_class=255, from_logits=from_logits, binary=True, **EVERYTHING
         )
-        assert_same(callback.evaluate(identity(9, 11, 1)), want, FLOAT32, str(from_logits))
+        assert_results(callback.evaluate(identity(9, 11, 1)), want, FLOAT32, str(from_logits))
 
     inputs = keras.Input((9, 11), dtype='int32')
     ids = keras.Model(inputs, keras.layers.Identity(dtype='int32')(inputs))
@@ -139,7 +139,7 @@ def case_host_metrics_write_the_table():
         path = os.path.join(folder, 'images.csv')
         options = dict(ignore_class=255, from_logits=True, image_ids=ids, class_names='xyz', per_image_file=path)
         callback = km.HostMetrics((logits, targets), 3, **EVERYTHING, **options)
-        assert_same(callback.evaluate(model), references(3, preds[new], probs[new], targets[new]), FLOAT32)
+        assert_results(callback.evaluate(model), references(3, preds[new], probs[new], targets[new]), FLOAT32)
         table = read_table(path)
     columns = 'image class_id class_name present tp fp fn Acc IoU Dice BoundaryIoU HD HD95 ASSD SCE ECE'
     assert list(table) == columns.split()

@@ -11,7 +11,7 @@ from keras_plugin import metrics as km
 from shared_spec.metrics.boundary import BoundaryIoU
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.fine_grained import FineGrained
-from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
+from tests.metrics.compare import FLOAT32, assert_agrees, assert_results
 from tests.metrics.keras_run import BACKEND, refuses
 from tests.metrics.rules import random_images
 
@@ -134,7 +134,7 @@ def case_tensorflow_traces_unknown_sizes():
     update(logits[3:].reshape(2, 12, 4, 4), targets[3:].reshape(2, 12, 4))
     assert update.experimental_get_tracing_count() == 1
     update(logits[:0], targets[:0])  # a replica's empty share
-    assert_same({k: float(v) for k, v in metric.result().items()}, spec.reference(preds, targets), FLOAT32)
+    assert_results({k: float(v) for k, v in metric.result().items()}, spec.reference(preds, targets), FLOAT32)
 
 
 def case_tensorflow_replicas():
@@ -163,7 +163,7 @@ def case_tensorflow_replicas():
     want = spec.reference(preds, targets)
     want.update(Calibration(num_classes=4).reference(np.moveaxis(scores, -1, 1), targets))
     of_boundary = BoundaryIoU(num_classes=4, levels=['C']).reference(preds, targets)
-    assert_same({'BoundaryIoUC': float(boundary.result())}, of_boundary, FLOAT32)
+    assert_results({'BoundaryIoUC': float(boundary.result())}, of_boundary, FLOAT32)
     # the replicas' tables lie on top of each other: no worst case, rather than a wrong one
-    assert_same(got, {k: float('nan') if k[-1] in '0Q' else v for k, v in want.items()}, FLOAT32)
+    assert_results(got, {k: float('nan') if k[-1] in '0Q' else v for k, v in want.items()}, FLOAT32)
     refuses(ValueError, 'which a strategy of several replicas does not keep', metric.check)

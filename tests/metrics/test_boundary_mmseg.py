@@ -15,7 +15,7 @@ import mmseg_plugin  # noqa: F401
 from shared_spec import SpecError
 from shared_spec.metrics.boundary import BoundaryIoU, SurfaceDistance
 from tests.metrics.boundary_rules import RULES, arrays, index, random_pairs
-from tests.metrics.compare import SAME, assert_agrees, assert_same
+from tests.metrics.compare import SAME, assert_agrees, assert_results
 
 pytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning')
 
@@ -66,20 +66,20 @@ def test_equals_the_reference(kind, name):
     preds, targets = random_pairs(21, 7, spec.num_classes, ignore_index=spec.ignore_index)
     metric = METRICS.build(spec.to_mmseg())
     metric.dataset_meta = dict(classes=[str(c) for c in range(spec.num_classes)])
-    assert_same(evaluated(metric, samples(preds, targets)), as_logged(spec.reference(preds, targets)), 1e-10)
+    assert_results(evaluated(metric, samples(preds, targets)), as_logged(spec.reference(preds, targets)), 1e-10)
 
 
 def test_published_in_per_cent():
     entry, case = index('bimc')['boundary_iou_multiclass'], arrays('boundary_iou_multiclass')
     metric = build(4, ratio=entry['params']['dilation_ratio'], metrics=['BoundaryIoU'], ignore_index=None)
     want = {f'BoundaryIoU{k}': entry['expected'][f'mBoundaryIoU{k}'] for k in 'DIC'}
-    assert_same(evaluated(metric, samples(case['pred'], case['label'])), want, 1e-9)
+    assert_results(evaluated(metric, samples(case['pred'], case['label'])), want, 1e-9)
 
 
 def test_a_head_with_one_channel_predicts_floats():
     preds, targets = random_pairs(22, 4, 2)
     got = evaluated(build(2, binary=True), samples(preds.astype(np.float32), targets))
-    assert_same(got, evaluated(build(2, binary=True), samples(preds, targets)), 0)
+    assert_results(got, evaluated(build(2, binary=True), samples(preds, targets)), 0)
 
 
 def test_repeated_images_are_dropped_by_identity_only():
@@ -87,13 +87,13 @@ def test_repeated_images_are_dropped_by_identity_only():
     params = dict(empty='diagonal', present_in='either')
     data = samples(preds, targets)
     want = evaluated(build(4, **params), data)
-    assert_same(evaluated(build(4, **params), [data[0], *data, data[3]]), want, 0)
+    assert_results(evaluated(build(4, **params), [data[0], *data, data[3]]), want, 0)
     # the rows beyond the size of the data set are cut only where identities cannot tell which is the repeated one
-    assert_same(evaluated(build(4, **params), [data[0], *data], size=5), want, 0)
+    assert_results(evaluated(build(4, **params), [data[0], *data], size=5), want, 0)
     for sample in data:
         del sample['img_path']
-    assert_same(evaluated(build(4, **params), data), want, 0)
-    assert_same(evaluated(build(4, **params), [*data, data[0]], size=5), want, 0)
+    assert_results(evaluated(build(4, **params), data), want, 0)
+    assert_results(evaluated(build(4, **params), [*data, data[0]], size=5), want, 0)
     assert evaluated(build(4, **params), [*data, data[0]])['HD95I'] != want['HD95I']
 
 

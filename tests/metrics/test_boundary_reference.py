@@ -9,7 +9,7 @@ import pytest
 from shared_spec.metrics.boundary import spec as reference
 from shared_spec.metrics.boundary.state import BoundaryState, boundary_counts, surface_distances
 from tests.metrics.boundary_rules import RULES, Both, arrays, index, random_pairs
-from tests.metrics.compare import SAME, assert_agrees, assert_same
+from tests.metrics.compare import SAME, assert_agrees, assert_results
 
 FLOAT32 = dict(rtol=2e-6, atol=1e-6)  # the tolerances of the golden distances, which are float32
 DISTANCES = ('HD', 'HD95', 'ASSD')
@@ -128,7 +128,7 @@ def test_published_boundary_means(results):
     spec = Both(num_classes=4, ignore_index=None, ratio=entry['params']['dilation_ratio'], metrics=['BoundaryIoU'])
     got = results(spec, case['pred'], case['label'])
     want = {f'BoundaryIoU{k}': entry['expected'][f'mBoundaryIoU{k}'] / 100 for k in 'DIC'}
-    assert_same(got, want, 1e-11)
+    assert_results(got, want, 1e-11)
     counts = np.stack(
         [boundary_counts(p, t, 4, ratio=entry['params']['dilation_ratio']) for p, t in zip(case['pred'], case['label'])]
     )
@@ -153,9 +153,9 @@ def test_state_equals_reference(params, shape):
     weights = np.random.default_rng(2).choice([0.0, 0.5, 2.0], preds.shape, p=[0.05, 0.15, 0.8])
     for given in (None, weights):
         want = by_reference(spec, preds, targets, given)
-        assert_same(by_state(spec, preds, targets, given), want, 1e-12)
+        assert_results(by_state(spec, preds, targets, given), want, 1e-12)
     for pred, target in zip(preds, targets):  # every cell by itself, so that no inf hides another value
-        assert_same(by_state(spec, [pred], [target]), by_reference(spec, [pred], [target]), 1e-12)
+        assert_results(by_state(spec, [pred], [target]), by_reference(spec, [pred], [target]), 1e-12)
 
 
 def test_random_pairs_hold_every_kind_of_cell():
@@ -168,7 +168,7 @@ def test_random_pairs_hold_every_kind_of_cell():
 def test_a_swap_of_the_maps_changes_nothing_but_presence(results):
     spec = Both(num_classes=4, ignore_index=None, present_in='either', empty='diagonal')
     preds, targets = random_pairs(5, 6, 4, ignore_index=None)
-    assert_same(results(spec, preds, targets), results(spec, targets, preds), SAME)
+    assert_results(results(spec, preds, targets), results(spec, targets, preds), SAME)
 
 
 @both
@@ -177,7 +177,7 @@ def test_spacing_scales_distances_and_no_boundary(results):
     params = dict(num_classes=3, empty='diagonal')
     one, three = (results(Both(**params, spacing=spacing), preds, targets) for spacing in (None, [3, 3]))
     want = {name: value * (1 if name.startswith('B') else 3) for name, value in one.items()}
-    assert_same(three, want, 1e-12)
+    assert_results(three, want, 1e-12)
 
 
 @both
@@ -185,7 +185,7 @@ def test_ignored_pixels_may_hold_anything(results):
     preds, targets = random_pairs(7, 6, 4)
     want = results(Both(num_classes=4), preds, targets)
     anything = np.where(targets == 255, np.arange(11) * 37 - 90, preds)
-    assert_same(results(Both(num_classes=4), anything, targets), want, 0)
+    assert_results(results(Both(num_classes=4), anything, targets), want, 0)
 
 
 def test_ignored_pixels_make_a_boundary_of_their_own():
@@ -241,7 +241,7 @@ def test_distances_without_scipy_are_refused_and_boundaries_are_not(monkeypatch)
     state = BoundaryState(2, distances=False)
     state.update(pred, target)
     spec = Both(num_classes=2, metrics=['BoundaryIoU'])
-    assert_same(spec.results(state), spec.reference([pred], [target]), SAME)
+    assert_results(spec.results(state), spec.reference([pred], [target]), SAME)
 
 
 def test_a_map_without_pixels_counts_nowhere():

@@ -18,7 +18,7 @@ from shared_spec import SpecError
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.calibration.state import image_cells
 from tests.metrics.calibration_cases import GOLDEN, UNITS, Golden, random_images
-from tests.metrics.compare import FLOAT32, assert_agrees, assert_same
+from tests.metrics.compare import FLOAT32, assert_agrees, assert_results
 
 WORKER = Path(__file__).with_name('worker.py')
 pytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning')
@@ -80,14 +80,14 @@ def test_every_precision_agrees_with_the_reference(dtype):
     wide = torch.promote_types(dtype, torch.float32)
     given = [sample['seg_logits']['data'].to(wide).softmax(0).numpy() for sample in data]
     want = Calibration(num_classes=5).reference(given, targets)
-    assert_same(evaluated(build(5), data), in_per_cent(want), 100 * UNITS)
+    assert_results(evaluated(build(5), data), in_per_cent(want), 100 * UNITS)
 
 
 def test_of_one_channel_the_sigmoid_is_taken_already():
     probs, targets = random_images(22, 4, 2)
     for binary in (False, True):
         want = in_per_cent(Calibration(num_classes=2, binary=binary).reference(probs, targets))
-        assert_same(evaluated(build(2, binary=binary), one_channel(probs, targets)), want, 100 * UNITS)
+        assert_results(evaluated(build(2, binary=binary), one_channel(probs, targets)), want, 100 * UNITS)
     data = one_channel(probs, targets)
     data[0]['seg_logits']['data'][0, 0, 0] = 1.25
     targets[0, 0, 0] = 0
@@ -113,7 +113,7 @@ def test_mmsegmentation_stores_the_sigmoid_of_one_channel():
     logits = torch.logit(torch.as_tensor(probs[:, 1:]))
     done = Segmentor().postprocess_result(logits, [sample])
     want = in_per_cent(Calibration(num_classes=2).reference(probs, targets))
-    assert_same(evaluated(build(2), [done[0].to_dict()]), want, 100 * UNITS)
+    assert_results(evaluated(build(2), [done[0].to_dict()]), want, 100 * UNITS)
 
 
 @pytest.mark.parametrize('ignore_index', [None, -1, 1, 255])
@@ -151,19 +151,19 @@ def test_cells_on_a_gpu():
     want = evaluated(build(4), data)
     for sample in data:
         sample['seg_logits']['data'] = sample['seg_logits']['data'].cuda()
-    assert_same(evaluated(build(4), data), want, 100 * UNITS)  # another softmax, but for edges the same bins
+    assert_results(evaluated(build(4), data), want, 100 * UNITS)  # another softmax, but for edges the same bins
 
 
 def test_repeated_images_are_dropped_by_identity_only():
     data = samples(*random_images(26, 5, 4))
     want = evaluated(build(4), data)
-    assert_same(evaluated(build(4), [data[0], *data, data[3]]), want, 0)
+    assert_results(evaluated(build(4), [data[0], *data, data[3]]), want, 0)
     # the rows beyond the size of the data set are cut only where identities cannot tell which is the repeated one
-    assert_same(evaluated(build(4), [data[0], *data], size=5), want, 0)
+    assert_results(evaluated(build(4), [data[0], *data], size=5), want, 0)
     for sample in data:
         del sample['img_path']
-    assert_same(evaluated(build(4), data), want, 0)
-    assert_same(evaluated(build(4), [*data, data[0]], size=5), want, 0)
+    assert_results(evaluated(build(4), data), want, 0)
+    assert_results(evaluated(build(4), [*data, data[0]], size=5), want, 0)
     assert evaluated(build(4), [*data, data[0]])['ECEI'] != want['ECEI']
 
 

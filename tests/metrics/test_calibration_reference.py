@@ -9,7 +9,7 @@ import shared_spec
 from shared_spec import SpecError
 from shared_spec.metrics.calibration import Calibration, CalibrationState
 from tests.metrics.calibration_cases import GOLDEN, RULES, UNITS, Golden, random_images
-from tests.metrics.compare import PUBLISHED, SAME, assert_agrees, assert_same
+from tests.metrics.compare import PUBLISHED, SAME, assert_agrees, assert_results
 
 
 def by_reference(spec, probs, targets, weights=None):
@@ -100,8 +100,8 @@ def test_one_channel_is_two(shape, results):
     for binary in (False, True):
         spec = Calibration(num_classes=2, binary=binary)
         want = results(spec, np.stack([1 - probs[:, 1], probs[:, 1]], 1), targets)
-        assert_same(results(spec, probs[:, 1], targets), want, 0)
-        assert_same(results(spec, probs[:, 1:], targets), want, 0)
+        assert_results(results(spec, probs[:, 1], targets), want, 0)
+        assert_results(results(spec, probs[:, 1:], targets), want, 0)
 
 
 @both
@@ -110,7 +110,7 @@ def test_of_two_classes_either_has_the_sce_of_both(results):
     probs, targets = random_images(2, 6, 2)
     targets[:, 0, 0], targets[:, 0, 1] = 0, 1  # both are present
     two, one = (results(Calibration(num_classes=2, binary=b), probs, targets) for b in (False, True))
-    assert_same(two, one, UNITS)
+    assert_results(two, one, UNITS)
 
 
 @both
@@ -121,10 +121,10 @@ def test_ignoring_is_deleting(ignore_index, results):
     spec = Calibration(num_classes=4, ignore_index=ignore_index)
     got = results(spec, probs, targets)
     deleted = [p[:, k] for p, k in zip(probs, keep)], [t[k] for t, k in zip(targets, keep)]
-    assert_same(got, results(Calibration(num_classes=4, ignore_index=None), *deleted), SAME)
-    assert_same(got, results(spec, probs, targets, [k.astype(float) for k in keep]), SAME)
+    assert_results(got, results(Calibration(num_classes=4, ignore_index=None), *deleted), SAME)
+    assert_results(got, results(spec, probs, targets, [k.astype(float) for k in keep]), SAME)
     garbage = [np.where(k, p, np.nan) for p, k in zip(probs, keep)]  # where it does not count it may be anything
-    assert_same(results(spec, garbage, targets), got, SAME)
+    assert_results(results(spec, garbage, targets), got, SAME)
 
 
 @both
@@ -133,9 +133,9 @@ def test_images_of_any_size_and_rank_and_in_any_order(results):
     images = [random_images(seed, 2, 4, shape) for seed, shape in enumerate([(30,), (5, 7), (2, 3, 4)])]
     probs, targets = [p for group, _ in images for p in group], [t for _, group in images for t in group]
     got = results(spec, probs, targets)
-    assert_same(results(spec, probs[::-1], targets[::-1]), got, SAME)
+    assert_results(results(spec, probs[::-1], targets[::-1]), got, SAME)
     flat = [p.reshape(4, -1)[:, ::-1] for p in probs], [t.ravel()[::-1] for t in targets]
-    assert_same(results(spec, *flat), got, SAME)
+    assert_results(results(spec, *flat), got, SAME)
 
 
 @both

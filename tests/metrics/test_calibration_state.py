@@ -11,7 +11,7 @@ from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.calibration import state as module
 from shared_spec.metrics.calibration.state import ONE, CalibrationState, image_cells
 from tests.metrics.calibration_cases import UNITS, random_images
-from tests.metrics.compare import SAME, assert_same
+from tests.metrics.compare import SAME, assert_results
 
 SPEC = Calibration(num_classes=4)
 PROBS, TARGETS = random_images(11, 23, 4)
@@ -48,7 +48,7 @@ def test_an_image_of_no_numbers_is_kept_as_such(tmp_path):
 
 
 def test_it_is_the_reference():
-    assert_same(WHOLE, SPEC.reference(PROBS, TARGETS), UNITS)
+    assert_results(WHOLE, SPEC.reference(PROBS, TARGETS), UNITS)
 
 
 @settings(max_examples=60, deadline=None)
@@ -189,7 +189,7 @@ def test_the_state_is_the_reference_on_small_images(data):
     state = CalibrationState(num_classes, spec.ignore_index, spec.bins)
     for prob, target, w in zip(*images, weight):
         state.update(prob, target, w)
-    assert_same(state.results(spec), spec.reference(*images, weight), UNITS)
+    assert_results(state.results(spec), spec.reference(*images, weight), UNITS)
 
 
 def test_views_are_read_as_they_lie():

@@ -19,7 +19,7 @@ from mmseg_plugin.metrics.fine_grained import on_device
 from shared_spec import SpecError
 from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.metrics.fine_grained.state import image_counts
-from tests.metrics.compare import SAME, assert_agrees, assert_same
+from tests.metrics.compare import SAME, assert_agrees, assert_results
 from tests.metrics.golden import EVERY_METRIC, golden, ids
 from tests.metrics.rules import RULES, random_images
 
@@ -98,7 +98,7 @@ def test_agrees_with_mmsegs_own_evaluator():
 def test_a_head_with_one_channel_predicts_floats():
     preds, targets = random_images(22, 4, 2)
     got = evaluated(build(2, binary=True), samples(preds.astype(np.float32), targets))
-    assert_same(got, evaluated(build(2, binary=True), samples(preds, targets)), 0)
+    assert_results(got, evaluated(build(2, binary=True), samples(preds, targets)), 0)
 
 
 @pytest.mark.parametrize('ignore_index', [None, -1, 1, 255])
@@ -118,20 +118,20 @@ def test_counts_on_a_gpu():
     data = samples(preds, targets)
     for sample in data:
         sample['pred_sem_seg']['data'] = sample['pred_sem_seg']['data'].cuda()
-    assert_same(evaluated(build(4), data), evaluated(build(4), samples(preds, targets)), 0)
+    assert_results(evaluated(build(4), data), evaluated(build(4), samples(preds, targets)), 0)
 
 
 def test_repeated_images_are_dropped_by_identity_only():
     preds, targets = random_images(25, 5, 4)
     data = samples(preds, targets)
     want = evaluated(build(4), data)
-    assert_same(evaluated(build(4), [data[0], *data, data[3]]), want, 0)
+    assert_results(evaluated(build(4), [data[0], *data, data[3]]), want, 0)
     # the rows beyond the size of the data set are cut only where identities cannot tell which is the repeated one
-    assert_same(evaluated(build(4), [data[0], *data], size=5), want, 0)
+    assert_results(evaluated(build(4), [data[0], *data], size=5), want, 0)
     for sample in data:
         del sample['img_path']
-    assert_same(evaluated(build(4), data), want, 0)
-    assert_same(evaluated(build(4), [*data, data[0]], size=5), want, 0)
+    assert_results(evaluated(build(4), data), want, 0)
+    assert_results(evaluated(build(4), [*data, data[0]], size=5), want, 0)
     assert evaluated(build(4), [*data, data[0]])['mIoUI'] != want['mIoUI']
 
 

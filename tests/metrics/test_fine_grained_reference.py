@@ -5,7 +5,7 @@ import pytest
 
 from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.metrics.fine_grained.state import FineGrainedState, image_counts
-from tests.metrics.compare import PUBLISHED, SAME, assert_agrees, assert_same
+from tests.metrics.compare import PUBLISHED, SAME, assert_agrees, assert_results
 from tests.metrics.golden import EVERY_METRIC, golden, ids
 from tests.metrics.rules import RULES, random_images, staircase
 
@@ -25,10 +25,10 @@ both = pytest.mark.parametrize('results', [by_reference, by_state], ids=['refere
 
 
 def test_assert_same_can_fail():
-    assert_same({'a': 1.0, 'b': float('nan')}, {'a': 1.0, 'b': float('nan')}, SAME)
+    assert_results({'a': 1.0, 'b': float('nan')}, {'a': 1.0, 'b': float('nan')}, SAME)
     for wrong in ({'a': 1.1, 'b': float('nan')}, {'a': 1.0, 'b': 0.0}, {'b': float('nan'), 'a': 1.0}):
         with pytest.raises(AssertionError):
-            assert_same(wrong, {'a': 1.0, 'b': float('nan')}, SAME)
+            assert_results(wrong, {'a': 1.0, 'b': float('nan')}, SAME)
 
 
 @both
@@ -175,7 +175,7 @@ def test_ignoring_is_deleting(ignore_index, dtype, results):
     keep = [t != ignore_index for t in targets]
     got = results(spec, preds.astype(dtype), targets.astype(dtype))
     want = by_reference(deleted, [p[k] for p, k in zip(preds, keep)], [t[k] for t, k in zip(targets, keep)])
-    assert_same(got, want, SAME)
+    assert_results(got, want, SAME)
 
 
 @both
@@ -185,15 +185,15 @@ def test_images_of_any_size_and_rank_and_in_any_order(results):
     preds = [p for group, _ in images for p in group]
     targets = [t for _, group in images for t in group]
     got = results(spec, preds, targets)
-    assert_same(results(spec, preds[::-1], targets[::-1]), got, SAME)
-    assert_same(results(spec, [p.ravel() for p in preds], [t.ravel() for t in targets]), got, SAME)
+    assert_results(results(spec, preds[::-1], targets[::-1]), got, SAME)
+    assert_results(results(spec, [p.ravel() for p in preds], [t.ravel() for t in targets]), got, SAME)
 
 
 @pytest.mark.parametrize('params', [dict(), dict(present_in='either'), dict(beta=0.5, ignore_index=None)])
 def test_state_equals_reference(params):
     spec = FineGrained(**dict(dict(num_classes=7, metrics=EVERY_METRIC, q=(1, 20, 50)), **params))
     preds, targets = random_images(3, 40, 7, ignore_index=spec.ignore_index)
-    assert_same(by_state(spec, preds, targets), by_reference(spec, preds, targets), SAME)
+    assert_results(by_state(spec, preds, targets), by_reference(spec, preds, targets), SAME)
 
 
 @both

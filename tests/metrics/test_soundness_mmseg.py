@@ -22,7 +22,7 @@ from PIL import Image
 
 from mmseg_plugin.metrics.soundness import counts_of, no_class, not_finite
 from segparity.audit.table_reading import read_table
-from tests.metrics.compare import assert_agrees, assert_same
+from tests.metrics.compare import assert_agrees, assert_results
 from tests.metrics.golden import golden
 
 # mmcv-lite needs what importing mmseg_plugin repairs
@@ -119,7 +119,7 @@ def test_an_ignored_pixel_may_hold_anything(kind, warned):
     logits, targets = images()
     want = evaluated(build(kind), samples(logits, targets))
     logits[1, :, 0, 0], logits[1, 1, 0, 1], logits[2, :, 0, 2] = NAN, INF, -INF
-    assert_same(evaluated(build(kind), samples(logits, targets)), want, 0)
+    assert_results(evaluated(build(kind), samples(logits, targets)), want, 0)
     assert not warned and any(value == value for value in want.values())
 
 
@@ -326,7 +326,7 @@ def test_calibration_refuses_merged_augmentations():
     ):
         evaluated(build('CalibrationMetric'), done)
     want = evaluated(build('CalibrationMetric'), samples(logits[:1], targets[:1]))
-    assert_same(evaluated(build('CalibrationMetric'), merged(logits[:1], targets[0]), batch_of(1)), want, 0)
+    assert_results(evaluated(build('CalibrationMetric'), merged(logits[:1], targets[0]), batch_of(1)), want, 0)
 
 
 def test_calibration_takes_ties_and_thresholds():
@@ -391,7 +391,7 @@ def test_integers_of_any_width(kind, dtype, warned):
     for sample in data:
         for ids in (sample.gt_sem_seg, sample.pred_sem_seg):
             ids.data = ids.data.to(dtype)
-    assert_same(evaluated(build(kind), data), want, 0)
+    assert_results(evaluated(build(kind), data), want, 0)
     assert not warned
 
 
@@ -403,7 +403,7 @@ def test_a_sixteen_bit_picture(kind, tmp_path):
     data = samples(logits, targets)
     data[0].gt_sem_seg.data = torch.as_tensor(np.array(Image.open(tmp_path / 'label.png')))[None]
     want = evaluated(build(kind, ignore_index=1000), samples(logits, targets))
-    assert_same(evaluated(build(kind, ignore_index=1000), data), want, 0)
+    assert_results(evaluated(build(kind, ignore_index=1000), data), want, 0)
 
 
 @every
@@ -416,7 +416,7 @@ def test_a_one_bit_picture(kind, tmp_path, warned):
     data[0].gt_sem_seg.data = torch.from_numpy(np.array(Image.open(tmp_path / 'label.png')))[None]
     assert data[0].gt_sem_seg.data.dtype == torch.bool
     data[0].pred_sem_seg.data = data[0].pred_sem_seg.data.bool()
-    assert_same(evaluated(build(kind, 2), data), evaluated(build(kind, 2), samples(logits, targets)), 0)
+    assert_results(evaluated(build(kind, 2), data), evaluated(build(kind, 2), samples(logits, targets)), 0)
     assert not warned
 
 
@@ -431,7 +431,7 @@ def test_an_image_without_pixels_counts_nowhere(kind, warned):
         ('gt_sem_seg', 1, torch.long),
     ):
         empty.set_data({name: PixelData(data=torch.zeros(channels, 0, 10, dtype=dtype))})
-    assert_same(evaluated(build(kind), [empty, *data]), want, 0)
+    assert_results(evaluated(build(kind), [empty, *data]), want, 0)
     assert not warned
 
 

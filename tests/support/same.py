@@ -11,6 +11,7 @@ TOLERANCES = {
     'float32': (1e-6, 'float32 sums of many pixels'),
     'float32_gradient': (1e-5, 'float32, of the largest gradient'),
     'float64_gradient': (1e-10, 'float64 against central differences, good to about 2e-11'),
+    'published': (1e-11, 'fractions that were stored in per cent with nine digits'),
     'central_difference': (1e-9, 'central differences of a function with large higher derivatives'),
     'bfloat16': (1e-2, 'inputs rounded to 8 bits'),
     'float16': (2e-3, 'inputs rounded to 11 bits'),
