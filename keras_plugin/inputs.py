@@ -77,6 +77,7 @@ class Batch:
 
     @made_once
     def weight(self) -> Tensor:
+        """(N, P) ``labels_weight``, NaN where ``unpredicted``."""
         return values.spoiled(self.labels_weight, self.unpredicted)
 
     @made_once
@@ -91,6 +92,7 @@ class Batch:
 
     @made_once
     def pred(self) -> Tensor:
+        """(N, P, C) what was given, 0 where a pixel is absent, NaN in value and gradient where ``weight`` is."""
         given = self.given
         if self.doubted:  # so that the gradient is NaN there, whatever of the target and the formula is 0
             given = given * values.spoiled(ops.ones_like(self.weight), ops.isnan(self.weight))[..., None]
@@ -98,6 +100,7 @@ class Batch:
 
     @made_once
     def target(self) -> Tensor:
+        """(N, P, C) labels in the batch's dtype, one-hot from class ids; 0 where a pixel is not ``labelled``."""
         y = self.labels
         if len(y.shape) != 2:
             return only(self.labelled, y)

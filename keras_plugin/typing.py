@@ -17,9 +17,13 @@ Logs = dict[str, Any]  # of a callback
 class Partners(Protocol):
     """The replicas or ranks that train together with this one."""
 
-    def sum(self, vector: Tensor) -> Tensor: ...
+    def sum(self, vector: Tensor) -> Tensor:
+        """The vector added over all of them, this one included, with its gradient."""
+        ...
 
-    def gather(self, rows: Sequence[Tensor]) -> tuple[Sequence[Tensor], Callable[[Tensor], Tensor]]: ...
+    def gather(self, rows: Sequence[Tensor]) -> tuple[Sequence[Tensor], Callable[[Tensor], Tensor]]:
+        """See ``distributed.all_replicas``."""
+        ...
 
 
 class SyncedCells(OfCells, Protocol):

@@ -168,6 +168,7 @@ def both(counts: Tensor, wrong: Tensor | None) -> Tensor | None:
 
 
 def check_ids(owner: str, num_classes: int, ids: np.ndarray, counts: np.ndarray) -> None:
+    """As in ``shared_spec.values``, in whose sentence ``ignore_class`` leaves a label out."""
     values.check_ids(owner, ids, counts, num_classes, ignore='ignore_class')
 
 

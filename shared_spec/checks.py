@@ -26,9 +26,11 @@ class Check:
     """A kind of value: ``describe()`` says what is allowed, ``freeze`` canonicalises or raises, ``thaw`` undoes it."""
 
     def describe(self) -> str:
+        """What is allowed, in words that follow 'must be'."""
         raise NotImplementedError(type(self).__name__)
 
     def freeze(self, value: object) -> Any:
+        """The canonical value, which freezes to itself; ValueError, TypeError or OverflowError for others."""
         raise NotImplementedError(type(self).__name__)
 
     def thaw(self, value: Any) -> Any:
@@ -90,6 +92,8 @@ class Integer(Check):
 
 
 class Boolean(Check):
+    """True or False, of Python or NumPy; 1 and 0 are refused."""
+
     def describe(self) -> str:
         return 'True or False'
 

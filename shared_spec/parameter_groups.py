@@ -11,11 +11,15 @@ from shared_spec.typing import Classes, Granularity
 
 @shared_parameters
 class Weighted(LossSpec):
+    """The one parameter that every loss has."""
+
     loss_weight: float = param(1.0, Real(low=0), 'factor on the result')
 
 
 @shared_parameters
 class Shared(Weighted):
+    """How a loss reads predictions and labels; one that lacks some of these takes the others by ``as_shared``."""
+
     activation: str = param(
         'softmax', Choice('softmax', 'sigmoid'), 'how logits become probabilities; one channel is always sigmoid'
     )
@@ -47,6 +51,8 @@ class ClassWeighted(LossSpec):
 
 @shared_parameters
 class Granular(LossSpec):
+    """With ``Counted`` what ``mean_over_cells`` reads of a spec."""
+
     granularity: Granularity = param(
         'D', Weights('D', 'I', 'C'), 'which mean is optimised: over the data set (batch), images, or classes of images'
     )

@@ -14,6 +14,7 @@ LAYOUTS = {'first': '(N, C, *space)', 'last': '(N, *space, C)'}
 
 
 def fits(shape: Shape, wanted: Shape) -> bool:
+    """Whether two shapes may be the same: as many axes, and no two known sizes that differ."""
     return len(shape) == len(wanted) and all(a is None or b is None or a == b for a, b in zip(shape, wanted))
 
 
@@ -29,6 +30,7 @@ def join(n: Size, c: Size, space: Iterable[Size], layout: str) -> tuple[Size, ..
 
 
 def text(shape: Shape) -> str:
+    """A shape as messages have it, such as '(2, ?, 4)' where a size is not known."""
     return '(' + ', '.join('?' if s is None else str(s) for s in shape) + (',)' if len(shape) == 1 else ')')
 
 

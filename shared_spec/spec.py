@@ -56,6 +56,7 @@ class Spec(Dialects, metaclass=NamedParameters):
         return {field.name: field for field in dataclasses.fields(cls)}
 
     def thawed(self, name: str) -> Any:
+        """The value of a parameter in plain, JSON-able Python: what ``to_dict`` has of it."""
         return self.parameters()[name].metadata['allowed'].thaw(getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,6 +65,7 @@ class Spec(Dialects, metaclass=NamedParameters):
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Self:
+        """The spec that ``to_dict`` wrote, with or without its 'type'; SpecError for the type of another."""
         config = dict(config)
         kind = config.pop('type', cls.__name__)
         if kind != cls.__name__:

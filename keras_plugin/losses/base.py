@@ -60,12 +60,15 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
             return scale_for_replicas(loss, self.reduction, self.spec.sync)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The loss without weights, reduced as ``reduction`` says, which Keras' own losses leave to ``__call__``."""
         return self(y_true, y_pred)
 
     def compute(self, batch: Batch) -> Tensor:
+        """The loss of a ``Batch`` times ``loss_weight``: a scalar, under ``sync`` of all replicas, or a map."""
         raise NotImplementedError(type(self).__name__)
 
     def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, those of the spec as the spec has them; of a dtype policy its compute dtype."""
         return {**self.spec.keras_arguments(), 'name': self.name, 'reduction': self.reduction, 'dtype': self.dtype}
 
 

@@ -72,10 +72,12 @@ def defined_mean(values: Tensor) -> Tensor:
 
 
 def pixel_accuracy(totals: Tensor) -> Tensor:
+    """() of float (C, 3) totals: rightly predicted pixels among those labelled with a class, NaN without any."""
     return ratio(ops.sum(totals[:, 0]), ops.sum(totals[:, 0] + totals[:, 2]))
 
 
 def frequency_weighted_iou(totals: Tensor) -> Tensor:
+    """() of float (C, 3) totals: IoU of each class weighted with its share of the labelled pixels, NaN without any."""
     tp, fp, fn = (totals[:, k] for k in range(3))
     union = tp + fp + fn
     iou = tp / ops.where(union > 0, union, 1.0)

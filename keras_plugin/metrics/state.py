@@ -80,6 +80,7 @@ class ImageTable:
         self.with_pixels = metric.add_variable((), 'zeros', dtype='int32', name='images_with_pixels')
 
     def update(self, counts: Tensor) -> None:
+        """Adds the int32 counts (N, C, 3) of a batch; an image without a pixel takes a row as well."""
         n = ops.shape(counts)[0]
         place = at_most(ops.arange(n, dtype='int32') + self.seen, self.max_images)
         self.rows.assign(ops.scatter_update(ops.convert_to_tensor(self.rows.value), ops.expand_dims(place, 1), counts))

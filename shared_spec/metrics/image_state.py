@@ -32,6 +32,7 @@ class ImageState:
 
     @property
     def image_ids(self) -> list[str | None]:
+        """The identity of each image as text, in order of arrival; None for an image without one."""
         return list(self._ids)
 
     def merge(self, *others: Self) -> Self:
@@ -92,6 +93,7 @@ def optional(value: int | None) -> np.ndarray:
 
 
 def from_optional(array: ArrayLike) -> int | None:
+    """What ``optional`` was given."""
     array = np.asarray(array)
     return int(array[0]) if array.size else None
 

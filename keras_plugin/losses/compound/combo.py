@@ -46,6 +46,7 @@ class ComboLoss(Loss):
         super().__init__(locals())
 
     def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+        """The Dice score, no loss: ``compute`` subtracts its mean."""
         return score(tp, fp, fn, 0.5, 0.5, self.spec.smooth)
 
     def compute(self, batch: Batch) -> Tensor:

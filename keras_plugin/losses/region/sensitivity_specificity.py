@@ -43,6 +43,7 @@ class SensitivitySpecificityLoss(RegionLoss):
         super().__init__(locals())
 
     def statistics(self, batch: Batch) -> CellSums:
+        """Squared errors on the structure, its size, squared errors off it, and the size of the rest."""
         y, error = batch.target, (batch.target - batch.prob) ** 2
         return CellSums((batch.sum(error * y), batch.sum(y), batch.sum(error * (1 - y)), batch.sum(1 - y)))
 

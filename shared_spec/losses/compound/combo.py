@@ -37,6 +37,7 @@ class ComboLoss(Compound):
     }
 
     def cell_loss(self, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
+        """The Dice score, no loss: ``of_batch`` subtracts its mean."""
         return score(tp, fp, fn, 0.5, 0.5, self.smooth)
 
     def of_batch(self, batch: Batch) -> float:

@@ -53,6 +53,7 @@ class ExponentialLogarithmicLoss(Compound):
     }
 
     def cell_loss(self, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
+        """(-log Dice)^gamma from Dice where it is small and from 1 - Dice where that is, neither below ``clip``."""
         s = score(tp, fp, fn, 0.5, 0.5, self.smooth)
         bottom = tp + (fp + fn) / 2 + self.smooth
         u = (fp + fn) / 2 / np.where(bottom > 0, bottom, 1)  # 1 - s, whose logarithm log1p takes without rounding

@@ -32,6 +32,7 @@ class SensitivitySpecificityLoss(Region):
     }
 
     def cell_loss(self, missed: np.ndarray, size: np.ndarray, false: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """missed, false: the squared errors on the structure and off it; size, rest: the pixels there."""
         sensitivity = missed / np.where(size + self.smooth > 0, size + self.smooth, 1)
         specificity = false / np.where(rest + self.smooth > 0, rest + self.smooth, 1)
         return self.weight * sensitivity + (1 - self.weight) * specificity
