@@ -86,6 +86,7 @@ class Batch:
 
     @made_once
     def weight(self) -> Tensor:
+        """(N, P) the weight of each pixel or of its image: 0 where a pixel is absent, NaN where something is wrong."""
         self.look()
         n, _, p = self.given.shape
         if not self.visible:
@@ -94,6 +95,7 @@ class Batch:
 
     @made_once
     def pred(self) -> Tensor:
+        """(N, C, P) logits or probabilities, 0 where a pixel is absent, NaN where its weight is."""
         self.look()
         given = self.given.to(self.dtype)
         if not self.visible:
@@ -102,6 +104,7 @@ class Batch:
 
     @made_once
     def target(self) -> Tensor:
+        """(N, C, P) labels of every class, one-hot of class ids; 0 where a pixel is absent."""
         self.look()
         y = self.labels
         if y.dim() == 2:

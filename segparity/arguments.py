@@ -68,6 +68,7 @@ def whole_or_none(text: str) -> int | None:
 
 
 def positive(text: str) -> int:
+    """'8' -> 8; 0, a sign and everything else is refused."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f'a positive whole number, got {text!r}')
     return int(text)

@@ -37,6 +37,7 @@ class Terminal(Console):
 
 
 def standard_output() -> Terminal:
+    """140 columns wide where it is no terminal; from then on letters that it cannot encode become numbers."""
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')  # a console of few letters shows all others by their number
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -44,6 +45,7 @@ def standard_output() -> Terminal:
 
 
 def standard_error(quiet: bool = False) -> Terminal:
+    """For notes, of which ``quiet`` prints none."""
     return Terminal(stderr=True, quiet=quiet)
 
 

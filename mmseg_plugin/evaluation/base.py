@@ -88,6 +88,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
 
     @property
     def class_names(self) -> Sequence[str]:
+        """Those of ``dataset_meta``; ValueError where it names none."""
         classes = (self.dataset_meta or {}).get('classes')
         if not classes:
             raise ValueError(f"{type(self).__name__}: dataset_meta must name the 'classes', got {self.dataset_meta!r}")

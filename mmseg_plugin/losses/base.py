@@ -90,6 +90,10 @@ class Loss(nn.Module, metaclass=NamedParameters):
         return ()
 
     def compute(self, batch: Batch) -> Tensor:
+        """The loss of a batch, ``loss_weight`` in it: a scalar in the batch's dtype, (N, *space) with reduction 'none'.
+
+        What ``reduction_of_call`` returns comes as further arguments.
+        """
         raise NotImplementedError(type(self).__name__)
 
     def extra_repr(self) -> str:

@@ -211,4 +211,5 @@ def in_the_name_of(owner: str) -> Iterator[None]:
 
 
 def in_float32(scores: Tensor) -> Tensor:
+    """Scores without their gradient, in float32 at least: float64 stays as it is."""
     return scores.detach().to(torch.promote_types(scores.dtype, torch.float32))

@@ -41,6 +41,7 @@ def counts_of(sample: Mapping[str, Any], num_classes: int, ignore_index: int | N
 
 
 def not_ignored(target: Tensor, ignore_index: int | None) -> Tensor:
+    """bool of target's shape: where a label counts, which without an ``ignore_index`` is everywhere."""
     return torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
 
 

@@ -69,6 +69,7 @@ def axes_of(title: str, across: str, up: str, wide: float = WIDE, high: float = 
 
 
 def legend(axes: Axes, **where: Any) -> None:
+    """Without a frame, in the ink of the axes; ``where``: what else matplotlib's ``legend`` takes."""
     with rc_context(SETTINGS):
         axes.legend(frameon=False, labelcolor=INK, fontsize=9.5, **where)
 

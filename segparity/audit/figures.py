@@ -65,6 +65,7 @@ def cumulative(tables: list[Table], png: bool = False) -> Drawn:
 
 
 def short(name: str, length: int = 22) -> str:
+    """At most ``length`` characters, the last an ellipsis where the name is longer."""
     return name if len(name) <= length else name[: length - 1] + '…'
 
 

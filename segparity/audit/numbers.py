@@ -100,4 +100,5 @@ def plain(value: Any) -> Any:
 
 
 def as_json(report: Report) -> str:
+    """``numbers`` as indented text with a line break at the end; letters beyond ASCII stay what they are."""
     return json.dumps(numbers(report), indent=1, ensure_ascii=False, allow_nan=False) + '\n'

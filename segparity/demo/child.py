@@ -56,6 +56,7 @@ class Progress:
         self.path, self.mark = Path(path), time.perf_counter()
 
     def restart_clock(self) -> None:
+        """The seconds of the next step run from now."""
         self.mark = time.perf_counter()
 
     def step(self, step: int, **values: float) -> None:

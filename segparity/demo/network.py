@@ -54,6 +54,7 @@ def decoder(stage: int, base: int) -> list[Unit]:
 
 
 def classifier(base: int) -> Unit:
+    """The 1x1 unit that makes the logits, the only one without normalisation."""
     return Unit('logits', 1, base, NUM_CLASSES, 'decode_head.conv_seg', norm=False)
 
 
@@ -123,6 +124,7 @@ def batches(settings: Settings) -> np.ndarray:
 
 
 def plan_fingerprint(settings: Settings) -> str:
+    """A hash of the settings and of this file, which make the plan."""
     return fingerprint(settings.to_dict(), Path(__file__).read_bytes().hex())
 
 
@@ -136,12 +138,17 @@ def write_plan(out: str | Path, settings: Settings) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
+    """What both worlds start from: batches (iterations, batch) indices into the training scenes, learning_rates
+    (iterations,), weights 'unit/part' -> float32 array.
+    """
+
     batches: np.ndarray
     learning_rates: np.ndarray
     weights: dict[str, np.ndarray]
 
     @classmethod
     def read(cls, out: str | Path) -> Self:
+        """DemoError where the folder has no plan that can be read."""
         path = Path(out) / PLAN
         with one_sentence(f'{path} is no plan of the demo', DemoError), np.load(path) as arrays:
             weights = {k.removeprefix('weight:'): arrays[k] for k in arrays.files if k.startswith('weight:')}

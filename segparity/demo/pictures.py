@@ -18,6 +18,7 @@ def data_uri(array: np.ndarray, palette: np.ndarray | None = None) -> str:
 
 
 def label_picture(labels: np.ndarray) -> str:
+    """Class ids (H, W) in the colours of the label maps, as ``data:`` URI."""
     return data_uri(labels.astype(np.uint8), colour_table())
 
 

@@ -107,6 +107,7 @@ def write_atomically(path: str | Path, data: str | bytes) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
+    """Indented, and whole or not at all, as ``write_atomically`` writes."""
     write_atomically(path, json.dumps(value, indent=1))
 
 

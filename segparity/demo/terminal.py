@@ -14,6 +14,7 @@ PLAIN: dict[str, Any] = dict(title_justify='left', box=None, padding=(0, 2, 0, 0
 
 
 def print_results(results: Mapping[str, Any], worlds: Iterable[World], console: Console) -> None:
+    """The models, why a world did not run, the differences between implementations, and what follows from them."""
     console.print()
     console.print(model_table(results))
     for world in worlds:

@@ -67,6 +67,7 @@ class World:
         return f'{self.title} did not run, because {names} {verb} not installed: {self.pip}'
 
     def versions(self) -> dict[str, str]:
+        """Module -> version, of those whose version is known."""
         return {module: version(module) for module in self.modules if version(module)}
 
     def fingerprint(self, *parts: Any) -> str:

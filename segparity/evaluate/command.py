@@ -179,6 +179,7 @@ def write_files(options: argparse.Namespace, totals: Totals, skipped: list[tuple
 def print_outputs(
     options: argparse.Namespace, totals: Totals, skipped: list[tuple[str, str]], console: Console
 ) -> None:
+    """Tables, or with --quiet or --json - the remarks alone, on the standard error; then the JSON of --json -."""
     if not options.quiet and str(options.json) != '-':
         print_results(totals, skipped, console)
     else:

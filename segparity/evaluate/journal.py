@@ -79,6 +79,7 @@ class Journal:
         self._file.flush()
 
     def close(self) -> None:
+        """The file stays, for the next run to go on from."""
         self._file.close()
 
     def remove(self) -> None:

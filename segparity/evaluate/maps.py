@@ -213,4 +213,5 @@ def colour_at(path: str | Path, place: tuple[int, ...]) -> list[int]:
 
 
 def words(shape: Iterable[int]) -> str:
+    """(480, 640) -> '480x640'."""
     return 'x'.join(map(str, shape))

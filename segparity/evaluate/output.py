@@ -42,11 +42,13 @@ def number(value: float) -> float | str | None:
 
 
 def write_json(path: Path, totals: Totals, skipped: Iterable[tuple[str, str]]) -> None:
+    """``as_json`` in a file that is written whole or not at all; skipped: (image, reason)."""
     with replacing(path) as part:
         part.write_text(as_json(totals, skipped) + '\n', encoding='utf-8')
 
 
 def check_per_image(path: Path) -> None:
+    """ValueError for a file that is neither .csv nor .parquet, ImportError where .parquet lacks pyarrow."""
     check_format('--per-image', path)
 
 

@@ -72,6 +72,7 @@ class Settings:
 
     @property
     def refuses_hidden_foreground(self) -> bool:
+        """Whether such masks are an error: where 255 is ignored because nobody said otherwise."""
         return self.ignored_by_default and self.may_hide_foreground
 
     def specs(self) -> dict[str, Any]:

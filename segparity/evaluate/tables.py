@@ -36,6 +36,7 @@ PER_CLASS = (
 
 
 def print_results(totals: Totals, skipped: Sequence[tuple[str, str]], console: Console) -> None:
+    """The tables, what is to be said of them, and the remarks; skipped: (image, reason)."""
     results, settings = totals.results(), totals.settings
     console.print(scores(results, totals.specs, console.width))
     if 'distances' in totals.specs:

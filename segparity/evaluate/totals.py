@@ -59,6 +59,7 @@ class Totals:
         return found
 
     def state(self, part: str) -> Any:
+        """The state from which the spec of a part takes its results; 'boundary' and 'distances' have one together."""
         return self.states['masks' if part in MASKS else part]
 
     def results(self) -> dict[str, float]:

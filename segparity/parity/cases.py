@@ -30,10 +30,12 @@ class Case:
 
     @functools.cached_property
     def channels(self) -> str:
+        """'one' or 'many', as in ``LossSpec.channels``."""
         return 'one' if self.pred.shape[1] == 1 else 'many'
 
     @functools.cached_property
     def labels(self) -> str:
+        """'hard' or 'soft', as in ``LossSpec.labels``: one-hot maps are soft, and so are floats of one channel."""
         if self.channels == 'one':
             return 'soft' if self.target.dtype.kind == 'f' else 'hard'
         same_rank = self.target.ndim == self.pred.ndim

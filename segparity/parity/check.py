@@ -37,6 +37,7 @@ class Row:
 
     @property
     def ok(self) -> bool:
+        """Whether both differences are within the precision's tolerances; False after an error or without a case."""
         return (
             not self.error
             and self.value_error <= VALUE[self.dtype]

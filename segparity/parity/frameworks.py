@@ -105,6 +105,7 @@ class Worker:
         return answer['result'], arrays
 
     def close(self) -> None:
+        """Ends the child by ending its input; subprocess.TimeoutExpired where it is still there after 30 seconds."""
         with contextlib.suppress(BrokenPipeError):  # of a worker that has ended, which its caller was told
             cast(IO[bytes], self.process.stdin).close()
         self.process.wait(timeout=30)
@@ -129,6 +130,7 @@ def write_message(stream: IO[bytes], header: Mapping[str, Any], arrays: Mapping[
 
 
 def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(header, name -> ndarray) of what ``write_message`` wrote; EOFError where the stream ends before that does."""
     size = stream.read(8)
     if len(size) < 8:
         raise EOFError

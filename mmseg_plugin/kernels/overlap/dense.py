@@ -32,6 +32,7 @@ class Dense:
         return y if mask is None else y * mask.to(dtype)[:, None]
 
     def probabilities(self, z: Tensor, part: Part, out: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(x, t): x in ``out`` where it is given, t (n, C, p) sigmoid's other side for ``exact``, else None."""
         masked = self.softmax and z.shape[1] != 2
         if masked:
             x = softmax(z, out, part.mask)

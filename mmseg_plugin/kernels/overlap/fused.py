@@ -66,6 +66,7 @@ if HAS_OPERATORS:
 
     @torch.library.custom_op('segparity::overlap', mutates_args=())
     def overlap(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
+        """(3, N, C) as ``fused_overlap`` says; all NaN where the CPU meets a class id that counts and is none."""
         with torch.autocast(pred.device.type, enabled=False):
             if pred.is_cpu and not has_kernels(pred, flavour):
                 sums = cpu.forward(pred, target, weight, activation, flavour)[0]
@@ -77,6 +78,7 @@ if HAS_OPERATORS:
     def overlap_gradient(
         pred: Tensor, target: Tensor, weight: Tensor | None, grad: Tensor, activation: str, flavour: str
     ) -> Tensor:
+        """d loss / d pred in pred's shape and dtype; grad (3, N, C) is d loss / d (tp, fp, fn)."""
         with torch.autocast(pred.device.type, enabled=False):
             if pred.is_cpu and not has_kernels(pred, flavour):
                 return cpu.gradient(pred, target, weight, grad, activation, flavour)

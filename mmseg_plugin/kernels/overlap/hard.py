@@ -45,11 +45,13 @@ class TwoClasses:
         return torch.stack([tp, fn.flip(1), fn])
 
     def keep_(self, x: Tensor, part: Part) -> None:
+        """Leaves weight * p (1 - p) at the true class and 0 at the other, which is all that the gradient needs."""
         slope = x[:, 0] * x[:, 1]
         slope = slope if part.weight is None else slope.mul_(part.weight)
         torch.mul(part.y, slope[:, None], out=x)
 
     def gradient_(self, x: Tensor, t: Tensor | None, part: Part, g: Tensor) -> Tensor:
+        """Of what ``keep_`` left; the gradients of the two logits are opposite numbers."""
         a = (g[0] - g[2] - g[1].flip(1))[:, :, None]
         x[:, 1].mul_(a[:, 1]).addcmul_(x[:, 0], a[:, 0], value=-1)
         torch.neg(x[:, 1], out=x[:, 0])
@@ -68,6 +70,7 @@ class FewClasses:
         return one_hot(target, mask, c, dtype)
 
     def probabilities(self, z: Tensor, part: Part, out: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Absent pixels have theirs as well; their labels are 0, so that no finite one adds to a sum."""
         return softmax(z, out), None
 
     def sums(self, x: Tensor, t: Tensor | None, part: Part) -> Tensor:
