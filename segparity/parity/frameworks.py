@@ -23,6 +23,7 @@ FAST_TO_COMPILE = (
     '--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_llvm_disable_expensive_passes=true '
     '--xla_cpu_parallel_codegen_split_count=1'
 )
+PATIENCE = 30  # seconds
 FRAMEWORKS: dict[str, dict[str, Any]] = {
     'torch': dict(needs=('torch',), extra='torch', backend=None, precisions=BOTH),  # with MMSegmentation where it is
     'keras_tensorflow': dict(
@@ -105,10 +106,14 @@ class Worker:
         return answer['result'], arrays
 
     def close(self) -> None:
-        """Ends the child by ending its input; subprocess.TimeoutExpired where it is still there after 30 seconds."""
+        """Ends the child by ending its input, and by force where it is still there after half a minute."""
         with contextlib.suppress(BrokenPipeError):  # of a worker that has ended, which its caller was told
             cast(IO[bytes], self.process.stdin).close()
-        self.process.wait(timeout=30)
+        try:
+            self.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         cast(IO[bytes], self.process.stdout).close()
 
     def __enter__(self) -> Self:

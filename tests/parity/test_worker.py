@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from segparity.parity import frameworks
 from segparity.parity.frameworks import Worker, WorkerError, write_message
 
 
@@ -57,3 +58,13 @@ def test_to_import_it_is_not_to_run_it():
     code = 'import segparity.parity.worker; print("imported")'
     done = subprocess.run([sys.executable, '-c', code], input=asked.getvalue(), capture_output=True, timeout=60)
     assert (done.returncode, done.stdout.split()) == (0, [b'imported'])
+
+
+def test_a_child_that_does_not_end_is_ended(monkeypatch):
+    monkeypatch.setattr(frameworks, 'PATIENCE', 0.1)
+    worker = object.__new__(Worker)
+    worker.process = subprocess.Popen(
+        [sys.executable, '-c', 'import time\ntime.sleep(60)'], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    worker.close()
+    assert worker.process.returncode != 0 and worker.process.stdout.closed
