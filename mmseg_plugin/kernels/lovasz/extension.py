@@ -13,6 +13,7 @@ from mmseg_plugin.distributed import gather
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.lovasz import rows as in_numpy
 
+TELLS = hasattr(torch.compiler, 'is_compiling')  # PyTorch 2.3: whether a call is compiled
 BLOCK = 2**20  # pixels (of any class) that PyTorch sorts together: what that needs beside the logits stays small
 CHUNK = 2**20  # numbers of the gradient that are computed together, or a sixteenth of them
 
@@ -168,7 +169,7 @@ class LovaszExtension(torch.autograd.Function):
 def lovasz_sums(batch: Batch, hinge: bool, spec: Any, classes: Sequence[int], ranks: Ranks) -> Tensor:
     """(G, C) sums of error times increment of a batch, see ``LovaszExtension``; a compiled model runs them eagerly."""
     call = batch, hinge, spec, classes, ranks
-    if not torch.compiler.is_compiling():
+    if TELLS and not torch.compiler.is_compiling():
         return sums_of_errors(*call)
     return torch.compiler.disable(sums_of_errors)(*call)  # not above, where it would import the compiler
 
