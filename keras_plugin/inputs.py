@@ -116,11 +116,14 @@ class Batch:
 
     @property
     def nothing(self) -> Tensor:
-        """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is NaN: what a loss is whose factor is 0.
+        """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is wrong: what a loss is whose factor is 0.
 
         By a factor that is not seen to be 0, by which optimizers of graphs would drop NaN.
         """
         wrong = ops.isnan(ops.sum(ops.stop_gradient(self.prob), axis=-1, keepdims=True))
+        wrong = ops.logical_or(wrong, ops.isnan(self.weight)[..., None])
+        if self.unseen:
+            wrong = ops.logical_or(wrong, ops.isnan(ops.sum(self.target, axis=-1, keepdims=True)))
         zero = ops.zeros_like(self.prob)
         return ops.sum(self.prob * ops.where(wrong, zero + np.nan, zero), axis=-1)
 
@@ -277,7 +280,7 @@ def prepare(
     softmax = c > 1 and spec.activation == 'softmax'
     weights = (weight, image_weight) if given_weights else (weight,)
     wrong, unpredicted, unseen = values.wrong_pixels(
-        owner, labels, given, weights, spec.from_logits, softmax, spec.one_label and not one_map
+        owner, labels, given, weights, spec.from_logits, softmax, spec.one_label and not one_map, spec.of_overlap
     )
     weight = values.spoiled(weight, wrong)
     if c == 1:

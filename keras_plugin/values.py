@@ -121,12 +121,14 @@ def wrong_pixels(
     logits: bool,
     softmax: bool,
     one_label: bool = False,
+    sums_tell: bool = False,
 ) -> tuple[Tensor | None, Tensor | None, bool]:
     """Which pixels that count have a weight or a label outside its range, and which such a prediction; refuses what it sees.
 
     labels (N, P) or (N, P, C) ``as_numbers``, given (N, P, C), weights: those of pixels, and of images where there are.
     Each (N, P), or None where it is seen that all is well, and whether maps of labels are not seen: which of their
-    pixels are wrong costs a pass over them, while NaN in their place costs next to nothing. A softmax of what is no
+    pixels are wrong costs a pass over them, while NaN in their place costs next to nothing, where ``sums_tell``: the loss
+    is made of ``Batch.sum``, and not of maxima, in which XLA drops NaN. A softmax of what is no
     number is NaN by itself.
     """
     classes, counts = given.shape[-1], weights[0] != 0
@@ -134,7 +136,14 @@ def wrong_pixels(
     for weight in weights[1:] and weights:
         wrong = look(functools.partial(values.check_weights, owner), no_weights(weight), weight)
         found.append(wrong if wrong is None or len(wrong.shape) == 2 else wrong[:, None])
-    maps = len(labels.shape) == 3 and not one_label and is_float(labels) and not visible(labels) and not DEBUG
+    maps = (
+        sums_tell
+        and len(labels.shape) == 3
+        and not one_label
+        and is_float(labels)
+        and not visible(labels)
+        and not DEBUG
+    )
     check: Any  # None where nothing is looked at
     if maps:
         wrong = check = None

@@ -50,6 +50,11 @@ def test_every_loss_on_every_form_of_input(form, framework, worker):
     assert found and not only_nan(found)
 
 
+@BACKENDS
+def test_a_wrong_number_shows_where_a_part_is_left_out(framework, worker):
+    assert ask(worker, 'wrong_where_a_part_is_left_out', jit=framework != 'keras_torch') == []
+
+
 @pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 def test_every_loss_on_soft_labels_in_a_graph(framework, worker):
     """Where TensorFlow's softmax spares classes, and NaN stands in maps of labels."""

@@ -384,3 +384,34 @@ def debugging(arrays, jit):
         except Exception as error:
             said = f'{type(error).__name__}: {error}'
     return [said, [str(w.message) for w in caught if 'SEGPARITY' in str(w.message)]], {}
+
+
+LEFT_OUT = [  # a part that would have shown a wrong number has the factor 0
+    *(
+        (name, dict(loss_weight=0.0))
+        for name in ('JaccardMetricLoss', 'ComboLoss', 'GeneralizedDiceLoss', 'RobustTLoss')
+    ),
+    ('RegionMutualInformationLoss', dict(ce_weight=0.0)),
+    ('JaccardMetricLoss', dict(class_weight=[0.0, 1.0, 1.0])),
+    ('SoftDiceLoss', dict(classes=[1])),
+    ('WeightedCrossEntropyLoss', dict(class_weight=[0.0, 1.0, 1.0])),
+]
+
+
+def wrong_where_a_part_is_left_out(arrays, jit):
+    """What is a number, in value or all of the gradient, of wrong logits or soft labels in one class, unseen."""
+    found = []
+    for name, parameters in LEFT_OUT:
+        loss = getattr(keras_plugin.losses, name)(from_logits=True, **parameters)
+        call, base = value_and_gradient(loss, jit), sound('soft')
+        with unittest.mock.patch.object(values, 'visible', lambda x: False):
+            if not all(np.isfinite(x).all() for x in call(*base)):
+                found.append([name, 'sound'])
+            for what, number in ((0, np.nan), (1, 1.5), (1, np.nan)):
+                for k in range(3):
+                    given = [x.copy() for x in base]
+                    given[what][(*PIXEL, k)] = number
+                    value, gradient = call(*given)
+                    if not np.isnan(value) or not np.isnan(gradient).any():
+                        found.append([name, str(parameters), what, k, float(value)])
+    return found, {}

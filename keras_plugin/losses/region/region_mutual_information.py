@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import backend, ops
 
+from keras_plugin import values
 from keras_plugin.arithmetic import floor, largest, part, ratio, widest
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
@@ -66,6 +67,7 @@ class RegionMutualInformationLoss(Loss):
         ce, mass = parts['ce'][0], parts['ce'][1]
         ce = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0)
         rmi = ratio(parts['rmi'][0], parts['rmi'][1], 0.0)
+        rmi = values.spoiled(rmi, ops.isnan(parts['ce'][0]))  # the maxima of XLA drop NaN
         return ops.cast(spec.loss_weight * (part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi), batch.dtype)
 
     def maps(self, x: Tensor, space: Shape) -> Tensor:
