@@ -1,0 +1,120 @@
+"""``segparity migrate``: a configuration or a script of one world as code for the other, with a report."""
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from segparity.arguments import positive
+from segparity.migrate.items import Context, Source
+from segparity.migrate.plan import Plan, make_plan
+from segparity.migrate.report import print_report, report_json
+from segparity.migrate.writing.keras_module import write_keras_module
+from segparity.migrate.writing.mmseg_fragment import write_mmseg_fragment
+from segparity.outputs import check_writable, refuse_clashes
+from segparity.terminal import say, standard_error
+from shared_spec.files import replacing
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        'source',
+        help='MMSegmentation config, Keras or PyTorch script or notebook, .keras file, or get_compile_config() as .json',
+    )
+    command.add_argument('--to', required=True, choices=('keras', 'mmseg'), help='the world that the code is for')
+    command.add_argument('--out', type=Path, metavar='FILE', help='where the code goes; standard output by default')
+    command.add_argument('--verify', action='store_true', help='measure both worlds on probe tensors, where installed')
+    command.add_argument('--json', action='store_true', help='the report and the code as JSON on the standard output')
+    command.add_argument(
+        '--compat', action='store_true', help="reproduce the source's bugs where a parameter of ours can, and say so"
+    )
+    command.add_argument(
+        '--trust', action='store_true', help='let MMEngine execute a configuration that cannot be read without that'
+    )
+    command.add_argument(
+        '--host-version', metavar='VERSION', help='of the library that the source is for, where it does not show'
+    )
+    command.add_argument(
+        '--num-classes', type=positive, metavar='N', help='number of classes, where the source does not show it'
+    )
+
+
+def migrate(options: argparse.Namespace, console: Console) -> int:
+    """Reads, translates, writes and reports; 0 where everything is the same in the other world, else 1."""
+    from segparity.migrate.peers import migrate_item
+    from segparity.migrate.reading import read_source
+
+    outputs = {'--out': options.out}
+    refuse_clashes(outputs, [options.source])
+    source = told(read_source(options.source, trust=options.trust), options.host_version, options.num_classes)
+    refuse_clashes(outputs, source.files)
+    plan = make_plan(source, migrate_item, options.compat)
+    differing: list[str] = []
+    if options.verify:
+        plan, differing = verified(plan, options.to)
+    code = written(plan, options.to, options.source, options.out)
+    notes = notes_of(source)
+    if options.out and code:
+        check_writable(outputs)
+        with replacing(options.out) as part:
+            part.write_text(code, encoding='utf-8')
+    if options.json:
+        console.out(report_json(plan, code, options.to, notes), highlight=False)
+    else:
+        report_on = console if options.out else standard_error()
+        print_report(plan, report_on, notes)
+        for line in differing:
+            say(report_on, line)
+        if not code:
+            say(report_on, 'nothing was written: nothing that was found has anything near in ours')
+        elif options.out:
+            say(report_on, f'\nwritten: {options.out}')
+        else:
+            console.out(code.rstrip('\n'), highlight=False)
+    return 0 if plan.complete and not any('DIFFERS' in line for line in differing) else 1
+
+
+def told(source: Source, version: str | None, num_classes: int | None) -> Source:
+    """The source with what the user says where it does not say it itself."""
+
+    def add(context: Context) -> Context:
+        changes: dict[str, Any] = {}
+        if version is not None:
+            changes['version'] = version
+        if num_classes is not None and context.num_classes is None:
+            changes['num_classes'] = num_classes
+        return dataclasses.replace(context, **changes)
+
+    outputs = [dataclasses.replace(output, context=add(output.context)) for output in source.outputs]
+    return dataclasses.replace(
+        source, outputs=outputs, metrics=[(item, add(context)) for item, context in source.metrics]
+    )
+
+
+def verified(plan: Plan, to: str) -> tuple[Plan, list[str]]:
+    """The plan with what was measured, and a line for each loss and framework of the world it goes to."""
+    from segparity.migrate.verify import compare_worlds, measured
+
+    lines = [
+        f'{name} in {framework}: {"ok" if ok else "DIFFERS"}, worst difference from the reference {worst:.1e}'
+        for name, framework, worst, ok in compare_worlds(plan, to)
+    ]
+    return measured(plan), lines or [f'--verify: no framework of {to} is installed, so its side was not measured']
+
+
+def written(plan: Plan, to: str, source: str, out: Path | None) -> str:
+    """The code; a configuration that becomes a configuration stands on it."""
+    if to == 'keras':
+        return write_keras_module(plan)
+    if plan.source.kind != 'MMSegmentation config':
+        return write_mmseg_fragment(plan)
+    return write_mmseg_fragment(plan, os.path.relpath(source, out.parent if out else '.'))
+
+
+def notes_of(source: Source) -> list[Any]:
+    from segparity.migrate.moving import notes_for
+
+    return notes_for(source.seen_calls, source.seen_keys)

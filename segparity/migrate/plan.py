@@ -1,0 +1,180 @@
+"""What a source becomes: each loss of each output, each metric, in the order of the source, before it is written anywhere."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from segparity.migrate.items import WORDS, Context, Item, Migrated, Output, Reading, Source, Unread
+from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.parameters import SpecError
+from shared_spec.spec import LossSpec, Spec
+
+ORDER = 'exact', 'float32', 'nearest', 'not yet', 'none'  # of verdicts, the best first
+HEAD = re.compile(r'(decode_head|auxiliary_head)(?:_(\d{1,3})|\[(\d{1,3})\])?')
+LEVELS, SCORES = ('D', 'I', 'C'), ('mAcc', 'mIoU', 'mDice', 'mPrecision', 'mFscore')
+
+Translate = Callable[[Item, Context, bool], Migrated]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A source with what its items become. outputs: (output, its losses); group: outputs that are trained together."""
+
+    source: Source
+    outputs: tuple[tuple[Output, tuple[Migrated, ...]], ...]
+    metrics: tuple[Migrated, ...]
+
+    @property
+    def groups(self) -> list[list[tuple[Output, tuple[Migrated, ...]]]]:
+        """The outputs that are trained together: the heads of a model, the outputs of one ``compile``."""
+        groups: dict[str, list[tuple[Output, tuple[Migrated, ...]]]] = {}
+        for output, losses in self.outputs:
+            groups.setdefault('' if HEAD.fullmatch(output.name) else output.name.partition(', output ')[0], []).append(
+                (output, losses)
+            )
+        return list(groups.values())
+
+    @property
+    def items(self) -> Iterator[Migrated]:
+        """All of them, losses first."""
+        for _, losses in self.outputs:
+            yield from losses
+        yield from self.metrics
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was found is the same in the other world, and nothing was left unread or refused."""
+        return (
+            all(verdict_of(migrated) in ('exact', 'float32') for migrated in self.items)
+            and not self.source.unread
+            and not any(output.refused for output, _ in self.outputs)
+            and any(True for _ in self.items)
+        )
+
+
+def make_plan(source: Source, translate: Translate, compat: bool = False) -> Plan:
+    """The plan of a source; ``translate`` is the table of peers."""
+    outputs = tuple(
+        (output, () if output.refused else tuple(translate(item, output.context, compat) for item in output.losses))
+        for output in source.outputs
+    )
+    return Plan(source, outputs, tuple(translate(item, context, compat) for item, context in source.metrics))
+
+
+def verdict_of(migrated: Migrated) -> str:
+    """The worst verdict of its readings; an outer weight that was not read makes it a nearest one."""
+    verdicts = [reading.verdict for reading in migrated.readings] or ['none']
+    if unknown_weight(migrated.item):
+        verdicts.append('nearest')
+    return max(verdicts, key=ORDER.index)
+
+
+def unknown_weight(item: Item) -> str:
+    """Why the factor that the source puts on a loss is not in ours; '' where it is."""
+    weight = item.weight
+    if isinstance(weight, Unread):
+        return f'its weight was not read ({weight.reason}) and is 1 here'
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+        return f'its weight {weight!r} is no number and is 1 here'
+    if not 0 <= weight < float('inf'):
+        return f'its weight {weight!r} is no number >= 0 and is 1 here'
+    return ''
+
+
+def chosen(migrated: Migrated) -> Reading | None:
+    """The reading that is written: of the newest version that has a spec."""
+    return next((reading for reading in reversed(migrated.readings) if reading.spec is not None), None)
+
+
+def parts_of(migrated: Migrated) -> list[LossSpec]:
+    """Ours for a loss, with its outer weight, a sum in its parts; [] where there is none."""
+    reading = chosen(migrated)
+    if reading is None or not isinstance(reading.spec, LossSpec):
+        return []
+    weight = 1.0 if unknown_weight(migrated.item) else float(migrated.item.weight)
+    return list(flatten(reading.spec, weight))
+
+
+def flatten(spec: LossSpec, weight: float) -> Iterator[LossSpec]:
+    """``weight`` times a loss; a weighted sum as its parts, each with its share in its loss_weight."""
+    parts: Sequence[LossSpec] | None = getattr(spec, 'parts', None)
+    if parts is None:
+        yield spec if weight == 1 else with_parameters(spec, loss_weight=spec.loss_weight * weight)
+        return
+    shares: Sequence[float] = spec.shares  # type: ignore[attr-defined]  # WeightedSumLoss has both
+    for share, part in zip(shares, parts):
+        yield from flatten(part, share * spec.loss_weight * weight)
+
+
+def with_parameters(spec: Any, **changes: object) -> Any:
+    """The spec with other parameters; those that it does not have are left out."""
+    known = type(spec).parameters()
+    return dataclasses.replace(spec, **{name: value for name, value in changes.items() if name in known})
+
+
+def on_logits(spec: LossSpec) -> LossSpec:
+    """The loss as it takes logits."""
+    if getattr(spec, 'from_logits', True):
+        return spec
+    return with_parameters(spec, from_logits=True)
+
+
+def metric_specs(metrics: Iterable[Migrated]) -> list[Spec]:
+    """Ours for all metrics: scores that differ in names, levels and q alone are one, and none comes twice."""
+    found: list[Spec] = []
+    for migrated in metrics:
+        reading = chosen(migrated)
+        spec = None if reading is None else reading.spec
+        if spec is None or spec in found:
+            continue
+        if isinstance(spec, FineGrained):
+            place = next((i for i, other in enumerate(found) if merged(other, spec)), None)
+            if place is not None:
+                found[place] = merged(found[place], spec) or found[place]
+                continue
+        found.append(spec)
+    return found
+
+
+def merged(first: Spec, second: FineGrained) -> FineGrained | None:
+    """One spec that reports what both do, or None."""
+    if not isinstance(first, FineGrained):
+        return None
+    union = dict(
+        levels=[level for level in LEVELS if level in (*first.levels, *second.levels)],
+        metrics=[score for score in SCORES if score in (*first.metrics, *second.metrics)],
+        q=sorted({*first.q, *second.q}),
+    )
+    both = with_parameters(first, **union)
+    try:
+        return both if both == with_parameters(second, **union) else None
+    except SpecError:
+        return None
+
+
+def comments_of(migrated: Migrated) -> list[str]:
+    """What a reader of the written code has to know of an item; [] where it is the same."""
+    verdict, reading = verdict_of(migrated), chosen(migrated)
+    lines = []
+    if verdict not in ('exact', 'float32'):
+        said = [WORDS[verdict]] if reading else [f'{WORDS[verdict]} here']
+        lines.append(f'{migrated.item.name} ({migrated.item.place}): {said[0]}')
+        lines += [f'- {sentence}' for sentence in sentences_of(migrated)]
+    elif reading and reading.offset:
+        lines.append(f'{migrated.item.name} ({migrated.item.place}) is this {reading.offset:+g}, which trains the same')
+    return lines
+
+
+def sentences_of(migrated: Migrated) -> list[str]:
+    """Every difference, bug and reading of an item, each a sentence."""
+    lines = []
+    for reading in migrated.readings:
+        before = f'{reading.versions}: ' if len(migrated.readings) > 1 else ''
+        lines += [before + sentence for sentence in reading.differences]
+        if reading.offset:
+            lines.append(f'{before}it is ours {reading.offset:+g}, a constant that trains the same')
+        if reading.bug:
+            lines.append(f'{before}{reading.bug}')
+    weight = unknown_weight(migrated.item)
+    return lines + ([weight] if weight else [])

@@ -1,0 +1,169 @@
+"""A plan as a module for Keras: ``losses()`` and ``metrics()`` are what ``compile`` takes."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from segparity.migrate.items import Migrated, Output
+from segparity.migrate.plan import HEAD, Plan, comments_of, metric_specs, parts_of, with_parameters
+from segparity.migrate.writing.python_text import Call, Noted, Raw, comment_lines, source_text
+from shared_spec.metrics.boundary import BoundaryIoU, SurfaceDistance
+from shared_spec.metrics.calibration import Calibration
+from shared_spec.metrics.fine_grained import FineGrained
+from shared_spec.spec import LossSpec, Spec
+
+OF_LOGITS = 'The model gives logits: its last layer has no softmax and no sigmoid.'
+OF_PROBABILITIES = 'The model gives probabilities: its last layer has a softmax or sigmoid.'
+
+
+def write_keras_module(plan: Plan) -> str:
+    """Source text of the module; '' where nothing of the source has anything near in ours."""
+    logits = gives_logits(plan)
+    functions, losses, metrics = [], set(), set()
+    for number, group in enumerate(plan.groups, 1):
+        value = losses_value(group, logits)
+        if value is not None:
+            losses |= set(names_in(value))
+            about = f'of {group[0][0].name}' if len(plan.groups) > 1 else 'takes'
+            name = 'losses' if number == 1 else f'losses_{number}'
+            functions.append(function(name, f'What ``compile(loss=...)`` takes, {about}.', value, unwritten(group)))
+    several = bool(plan.groups) and len(keras_names(plan.groups[0])) > 1
+    first_name = keras_names(plan.groups[0])[0] if several else ''
+    specs = metric_specs(plan.metrics)
+    calls = [call for spec in specs for call in metric_calls(spec, logits)]
+    notes = [line for migrated in plan.metrics for line in comments_of(migrated)]
+    if calls:
+        metrics |= {call.name for call in calls}
+        returned: Any = {first_name: calls} if several else calls
+        functions.append(function('metrics', 'What ``compile(metrics=...)`` takes.', returned, notes))
+    distances = [spec for spec in specs if isinstance(spec, SurfaceDistance)]
+    for number, spec in enumerate(distances, 1):
+        metrics.add('HostMetrics')
+        name = 'callbacks' if number == 1 else f'callbacks_{number}'
+        functions.append(callback(name, spec, logits))
+    if not functions:
+        return ''
+    imports = [
+        f'from keras_plugin.{room} import {", ".join(sorted(names))}'
+        for room, names in (('losses', losses), ('metrics', metrics))
+        if names
+    ]
+    return '\n'.join([header(plan, logits, bool(losses), bool(calls)), '\n'.join(imports), '', *functions])
+
+
+def header(plan: Plan, logits: bool, has_losses: bool, has_metrics: bool) -> str:
+    """The module's docstring, with the line that uses it."""
+    arguments = ['optimizer'] + ['loss=losses()'] * has_losses + ['metrics=metrics()'] * has_metrics
+    return (
+        '"""Losses and metrics for Keras, written by ``segparity migrate``.\n\n'
+        f'    model.compile({", ".join(arguments)})\n\n'
+        f'{OF_LOGITS if logits else OF_PROBABILITIES}\n"""\n'
+    )
+
+
+def gives_logits(plan: Plan) -> bool:
+    """Whether the model that the code is for gives logits: as the heads of MMSegmentation do, else as the source's losses say."""
+    if plan.source.world == 'mmseg':
+        return True
+    losses = [spec for _, items in plan.outputs for migrated in items for spec in parts_of(migrated)]
+    given = [getattr(spec, 'from_logits', True) for spec in losses]
+    activations = [output.context.activation for output, _ in plan.outputs]
+    return all(given) if given else 'logits' in activations
+
+
+def keras_names(group: Sequence[tuple[Output, Any]]) -> list[str]:
+    """What Keras calls the outputs of a group."""
+    names = []
+    for output, _ in group:
+        found = HEAD.fullmatch(output.name)
+        number = (found[2] or found[3]) if found else None
+        if found:
+            names.append(found[1] + (f'_{number}' if number else ''))
+        else:
+            names.append(re.sub(r'[^\w.-]', '_', output.name.rpartition(', output ')[2]))
+    return names
+
+
+def losses_value(group: Sequence[tuple[Output, Sequence[Migrated]]], logits: bool) -> Any:
+    """A loss, or a dictionary of one for each output; None where there is none."""
+    found: dict[str, Any] = {}
+    for name, (_, items) in zip(keras_names(group), group):
+        entries = [entry for migrated in items for entry in noted_losses(migrated, logits)]
+        if len(entries) == 1:
+            found[name] = entries[0]
+        elif entries:
+            found[name] = Call('WeightedSumLoss', (entries,))
+    if len(group) == 1 and found:
+        return next(iter(found.values()))
+    return found or None
+
+
+def noted_losses(migrated: Migrated, logits: bool) -> Iterator[Noted]:
+    """The calls of a loss, its comments above the first."""
+    comments = [line for text in comments_of(migrated) for line in comment_lines(text)]
+    for number, spec in enumerate(parts_of(migrated)):
+        yield Noted(loss_call(with_parameters(spec, from_logits=logits)), [] if number else comments)
+
+
+def loss_call(spec: LossSpec) -> Call:
+    return Call(type(spec).__name__, (), spec.to_keras())
+
+
+def unwritten(group: Sequence[tuple[Output, Sequence[Migrated]]]) -> list[str]:
+    """What the function has to say of losses that are not in it."""
+    said = [f'{output.name}: {output.refused}' for output, _ in group if output.refused]
+    return said + [
+        line for _, items in group for migrated in items if not parts_of(migrated) for line in comments_of(migrated)
+    ]
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """The classes that a value calls."""
+    if isinstance(value, Noted):
+        yield from names_in(value.value)
+    elif isinstance(value, Call):
+        yield value.name
+        for entry in value.given:
+            yield from names_in(entry)
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from names_in(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from names_in(entry)
+
+
+def metric_calls(spec: Spec, logits: bool) -> list[Call]:
+    """The Keras metrics of a spec; a surface distance is no metric but a callback."""
+    given = {**spec.to_keras(), **({'from_logits': True} if logits else {})}
+    if isinstance(spec, FineGrained):
+        return [Call('SegmentationReport', (), given)]
+    if isinstance(spec, BoundaryIoU):
+        given.pop('levels', None)
+        return [Call('BoundaryIoU', (), {**given, 'level': level}) for level in spec.levels]
+    if isinstance(spec, Calibration):
+        given = {name: value for name, value in given.items() if name not in ('levels', 'metrics')}
+        pairs = [(metric, level) for metric in spec.metrics for level in spec.levels]
+        return [Call('CalibrationError', (), {**given, 'metric': metric, 'level': level}) for metric, level in pairs]
+    return []
+
+
+def callback(name: str, spec: SurfaceDistance, logits: bool) -> str:
+    """A function of the validation data, for distances are measured on the host."""
+    given = spec.to_keras()
+    given['distances'] = given.pop('metrics', list(spec.metrics))
+    given.setdefault('levels', list(spec.levels))
+    given.update({'from_logits': True} if logits else {})
+    returned = source_text([Call('HostMetrics', (Raw('data'),), given)], 4, len('return '))
+    return f'\ndef {name}(data):\n    """What ``fit(callbacks=...)`` takes; data: the validation data."""\n    return {returned}\n'
+
+
+def function(name: str, docstring: str, value: Any, comments: Sequence[str]) -> str:
+    """A function without arguments that returns ``value``."""
+    above = [*comments, *(value.comments if isinstance(value, Noted) else ())]
+    if isinstance(value, Noted):
+        value = value.value
+    lines = [line for text in above for line in comment_lines(text)]
+    said = ''.join(f'    # {line}\n' for line in lines)
+    docstring = docstring.replace(', takes.', '.')
+    return f'\ndef {name}():\n    """{docstring}"""\n{said}    return {source_text(value, 4, len("return "))}\n'
