@@ -1,4 +1,4 @@
-"""The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo``."""
+"""The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo | migrate``."""
 
 import argparse
 import os
@@ -119,6 +119,12 @@ def build_parser() -> Parser:
 
     audit.add_arguments(command)
     command.set_defaults(run=audit.run)
+
+    from segparity.migrate import command as migrate
+
+    command = commands.add_parser('migrate', help='losses and metrics of a config or script as code for the other world')
+    migrate.add_arguments(command)
+    command.set_defaults(run=migrate.migrate)
     return parser
 
 
