@@ -15,6 +15,8 @@ from shared_spec.spec import LossSpec, Spec
 OF_LOGITS = 'The model gives logits: its last layer has no softmax and no sigmoid.'
 OF_PROBABILITIES = 'The model gives probabilities: its last layer has a softmax or sigmoid.'
 
+LEARNT = "in the model: outputs = keras_plugin.layers.DegreesOfFreedom(nu={nu!r}, name='nu')(logits)"
+
 
 def write_keras_module(plan: Plan) -> str:
     """Source text of the module; '' where nothing of the source has anything near in ours."""
@@ -100,13 +102,18 @@ def losses_value(group: Sequence[tuple[Output, Sequence[Migrated]]], logits: boo
 
 def noted_losses(migrated: Migrated, logits: bool) -> Iterator[Noted]:
     """The calls of a loss, its comments above the first."""
-    comments = [line for text in comments_of(migrated) for line in comment_lines(text)]
-    for number, spec in enumerate(parts_of(migrated)):
-        yield Noted(loss_call(with_parameters(spec, from_logits=logits)), [] if number else comments)
+    comments = comments_of(migrated)
+    for spec in parts_of(migrated):
+        call = loss_call(with_parameters(spec, from_logits=logits))
+        said = [*comments, *([LEARNT.format(nu=spec.nu)] if 'layer' in call.arguments else [])]
+        yield Noted(call, [line for text in said for line in comment_lines(text)])
+        comments = []
 
 
 def loss_call(spec: LossSpec) -> Call:
-    return Call(type(spec).__name__, (), spec.to_keras())
+    """The constructor's call; what is learnt lives in a layer of the model, which is named."""
+    learnt = {'layer': 'nu'} if getattr(spec, 'learn_nu', False) else {}
+    return Call(type(spec).__name__, (), {**spec.to_keras(), **learnt})
 
 
 def unwritten(group: Sequence[tuple[Output, Sequence[Migrated]]]) -> list[str]:
