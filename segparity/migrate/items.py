@@ -136,7 +136,8 @@ class Reading:
     loss_weight (the item's outer weight is not in it); None where there is nothing near. offset: what the source's loss is
     more than ours by a constant (0.5 * BCE - Dice is -1). differences: sentences, each one thing that differs. measured: the
     largest difference of values on the probe tensors relative to max(1, |value|), None where it was not measured.
-    bug: a sentence where the peer does what its documentation does not say.
+    bug: a sentence where the peer does what its documentation does not say. results: of a metric, those of ours that the
+    peer reports ('aAcc', 'mIoUD'); () for losses.
     """
 
     verdict: Verdict
@@ -146,6 +147,7 @@ class Reading:
     differences: Sequence[str] = ()
     measured: float | None = None
     bug: str = ''
+    results: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
