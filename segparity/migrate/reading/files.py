@@ -42,7 +42,9 @@ def regular(path: AnyPath) -> BinaryIO:
 
 def _instead(path: Path) -> str:
     if (path / 'saved_model.pb').is_file() or (path / 'keras_metadata.pb').is_file():
-        return "a SavedModel, which does not hold the losses in words: load it and save it with model.save('model.keras')"
+        return (
+            "a SavedModel, which does not hold the losses in words: load it and save it with model.save('model.keras')"
+        )
     return 'expected a configuration (.py, .json, .yaml), a training script (.py, .ipynb) or a .keras file'
 
 

@@ -30,7 +30,7 @@ class Compiled:
     metrics: Any = None
     weighted_metrics: Any = None
     heads: Mapping[str, Head] = dataclasses.field(default_factory=dict)
-    context: Context = Context(world='keras')
+    context: Context = dataclasses.field(default_factory=lambda: Context(world='keras'))
 
 
 @dataclasses.dataclass
@@ -69,8 +69,12 @@ def outputs_of(compiled: Compiled, found: Found) -> None:
         context = contexts[path] = _context(compiled.context, head, losses, name, found)
         if losses:
             found.outputs.append(Output(name, losses, context, losses[0].place if len(leaves) > 1 else compiled.place))
-    shared = _shared(list(contexts.values())) if contexts else _context(
-        compiled.context, next(iter(heads.values())) if len(heads) == 1 else None, [], compiled.name, found
+    shared = (
+        _shared(list(contexts.values()))
+        if contexts
+        else _context(
+            compiled.context, next(iter(heads.values())) if len(heads) == 1 else None, [], compiled.name, found
+        )
     )
     for given in (compiled.metrics, compiled.weighted_metrics):
         for path, leaf in _metrics(given):
@@ -86,8 +90,7 @@ def times(a: Any, b: Any) -> Any:
     """The product of two weights, either of which may be ``Unread``."""
     if isinstance(a, Unread) or isinstance(b, Unread):
         return a if isinstance(a, Unread) else b
-    product = float(a) * float(b)
-    return product
+    return float(a) * float(b)
 
 
 def _items(leaf: Any) -> Sequence[Any]:
@@ -148,19 +151,27 @@ def _context(context: Context, head: Head | None, losses: Sequence[Item], name: 
         activation = None
     told = [item.arguments['from_logits'] for item in losses if isinstance(item.arguments.get('from_logits'), bool)]
     if activation in {'softmax', 'sigmoid'} and True in told:
-        found.remark(f'{name}: the last layer is a {activation} and the loss has from_logits=True, '
-                'which expects a layer without one')
+        found.remark(
+            f'{name}: the last layer is a {activation} and the loss has from_logits=True, '
+            'which expects a layer without one'
+        )
     if activation == 'logits' and any(
-        item.library in {'keras', 'segparity'} and item.arguments.get('from_logits', False) is False and item.name in PROBABILITIES
+        item.library in {'keras', 'segparity'}
+        and item.arguments.get('from_logits', False) is False
+        and item.name in PROBABILITIES
         for item in losses
     ):
-        found.remark(f'{name}: the last layer gives logits and the loss takes probabilities: from_logits=True is missing')
+        found.remark(
+            f'{name}: the last layer gives logits and the loss takes probabilities: from_logits=True is missing'
+        )
     if activation is None and True in told:
         activation = 'logits'
     if activation == 'softmax' and channels == 1:
         found.remark(f'{name}: a softmax over one channel is 1 everywhere: the last layer needs a sigmoid')
-    labels = next((LABELS[item.name] for item in losses if item.library == 'keras' and item.name in LABELS), context.labels)
-    classes = context.num_classes or (max(channels, 2) if channels else None)
+    labels = next(
+        (LABELS[item.name] for item in losses if item.library == 'keras' and item.name in LABELS), context.labels
+    )
+    classes = max(channels, 2) if channels else context.num_classes
     return dataclasses.replace(context, activation=activation, channels=channels, num_classes=classes, labels=labels)
 
 

@@ -86,7 +86,9 @@ def telling_layers(model: Any, place: Place) -> list[Item]:
         if isinstance(kind, str) and kind in TELLING:
             arguments = {word: plain(config[word], place) for word in WORDS if word in config}
             shown = {k: v for k, v in arguments.items() if k not in {'filters', 'kernel_size', 'data_format'}}
-            found.setdefault(f'{kind} {shown}', Item('keras', kind, arguments, place, text=str(config.get('name', ''))[:80]))
+            found.setdefault(
+                f'{kind} {shown}', Item('keras', kind, arguments, place, text=str(config.get('name', ''))[:80])
+            )
     return list(found.values())
 
 
@@ -122,9 +124,9 @@ def _head(layers: Sequence[dict[str, Any]], before: Mapping[int, Sequence[int]],
 
 def _activation(kind: Any, config: Mapping[str, Any]) -> str | None:
     """'' where the layer has none of its own; None where it has one that is not known."""
-    if kind == 'Softmax' or kind == 'Sigmoid':
+    if isinstance(kind, str) and kind in {'Softmax', 'Sigmoid'}:
         return kind.lower()
-    if kind == 'TFOpLambda' or kind == 'Lambda':
+    if isinstance(kind, str) and kind in {'TFOpLambda', 'Lambda'}:
         function = str(config.get('function', '')).rpartition('.')[2]
         return function if kind == 'TFOpLambda' and function in {'softmax', 'sigmoid'} else None
     if 'activation' not in config:

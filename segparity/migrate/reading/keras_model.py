@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from segparity.migrate.items import Context, Item, Place, Source, Unread
@@ -10,7 +10,7 @@ from segparity.migrate.reading.files import content, members, regular
 from segparity.migrate.reading.json_text import lines_of, parse_json, plain
 from segparity.migrate.reading.keras_compile import Compiled, Found, outputs_of
 from segparity.migrate.reading.keras_layers import heads_of, telling_layers
-from segparity.migrate.reading.keras_names import ALIASES, CLASSES, FUNCTIONS, METRICS, METRIC_FUNCTIONS, of_string
+from segparity.migrate.reading.keras_names import CLASSES, FUNCTIONS, METRIC_FUNCTIONS, METRICS, of_string
 from shared_spec.typing import AnyPath
 
 HDF5 = b'\x89HDF\r\n\x1a\n'
@@ -62,8 +62,10 @@ def looks_like_keras(value: Any) -> bool:
     """Whether a JSON value is a configuration of ``compile`` or of a model."""
     if not isinstance(value, dict):
         return False
-    return 'loss' in value or 'compile_config' in value or (
-        isinstance(value.get('class_name'), str) and isinstance(value.get('config'), dict)
+    return (
+        'loss' in value
+        or 'compile_config' in value
+        or (isinstance(value.get('class_name'), str) and isinstance(value.get('config'), dict))
     )
 
 
@@ -95,7 +97,11 @@ def _read(model: Any, given: Any, kind: str, place: Place, version: str | None, 
             found.remark('weighted_metrics alone receive sample_weight: the others count every pixel alike')
     else:
         found.unread.append(
-            Unread('the model was saved without what compile was given: compile it before model.save', place, 'compile_config')
+            Unread(
+                'the model was saved without what compile was given: compile it before model.save',
+                place,
+                'compile_config',
+            )
         )
     if not found.outputs and not found.unread:
         found.remark('the model was compiled without a loss')
@@ -183,8 +189,8 @@ def _library(module: Any, registered: Any, name: str, metric: bool) -> str:
 
 def told(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a serialised object that say something: without its name, and without defaults of every loss."""
-    usual = {'name': None, 'dtype': None, 'reduction': ('sum_over_batch_size', 'auto', None), 'fn': None}
-    return {k: v for k, v in arguments.items() if k not in usual or (usual[k] is not None and v not in usual[k])}
+    usual: dict[str, tuple[Any, ...]] = {'name': (), 'dtype': (), 'reduction': ('sum_over_batch_size', 'auto', None), 'fn': ()}
+    return {k: v for k, v in arguments.items() if k not in usual or (usual[k] and v not in usual[k])}
 
 
 def _argument(value: Any, library: str, place: Place) -> Any:
@@ -193,7 +199,11 @@ def _argument(value: Any, library: str, place: Place) -> Any:
         return [_argument(inner, library, place) for inner in value]
     if isinstance(value, dict):
         if _serialised(value):
-            return _item(value, False, place) if value['class_name'] not in {'DTypePolicy', '__numpy__'} else _numbers(value, place)
+            return (
+                _item(value, False, place)
+                if value['class_name'] not in {'DTypePolicy', '__numpy__'}
+                else _numbers(value, place)
+            )
         inner = {k: _argument(v, library, place) for k, v in value.items()}
         if library == 'segparity' and isinstance(value.get('type'), str):
             kind = inner.pop('type')

@@ -2,27 +2,28 @@
 
 import ast
 import dataclasses
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from segparity.migrate.items import Context, Item, Output, Place, Source, Unread
+from segparity.migrate.items import Context, Item, Place, Source, Unread
 from segparity.migrate.reading.files import content
 from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, outputs_of
-from segparity.migrate.reading.keras_layers import Head
 from segparity.migrate.reading.libraries import full_name, named
 from segparity.migrate.reading.notebook import parse_with_magics, read_notebook
 from segparity.migrate.reading.script_calls import Script, dotted, last_name
-from segparity.migrate.reading.script_items import WRAPPERS
+from segparity.migrate.reading.script_items import makes_loss
 from segparity.migrate.reading.script_models import CONVOLUTIONS, Models, common_head
 from segparity.migrate.reading.text import decode
-from segparity.migrate.reading.values import Called, Function, Reference
+from segparity.migrate.reading.values import Called, Reference
 from shared_spec.typing import AnyPath
 
 SCRIPT, NOTEBOOK = 4 << 20, 64 << 20
 WORDS = frozenset('loss metrics loss_weights weighted_metrics optimizer'.split())
 NOT_KERAS = ('re.', 'regex.', 'torch.', 'py_compile.', 'numba.', 'jax.')
 LAYERS = CONVOLUTIONS | {'Activation'}
+BACKEND = frozenset('sum mean flatten abs square log clip cast pow exp maximum round equal variable'.split())
 CLASSES = re.compile(r'(?:n|num|number|no|nb)_?(?:of_?)?(?:classes|class|labels)\Z|classes\Z|n_?cls\Z', re.IGNORECASE)
 
 
@@ -47,24 +48,23 @@ def read_keras_notebook(path: AnyPath) -> Source:
 
 def of_parts(parts: Sequence[tuple[str, str]], what: str, file: str, installs: Sequence[str] = ()) -> Source:
     """The source that parts of a program are, which share their names; what: 'script' or 'notebook'."""
-    script = Script(parts, _compiles_in)
+    script = Script(parts, _compiles_in, os.path.dirname(file) or '.')
     reading = _Reading(script, installs)
-    reading.read()
-    torch = reading.torch()
-    if torch and not reading.found.outputs:
+    if reading.torch():
         from segparity.migrate.reading.torch_script import read_torch
 
         return read_torch(script, f'PyTorch {what}', file)
+    reading.read()
     found = reading.found
     return Source(
         f'Keras {what}',
         'keras',
         found.outputs,
         found.metrics,
-        (*found.unread, *script.unread),
+        (*found.unread, *script.items.missing.values(), *script.unread),
         found.remarks,
         seen_calls=script.seen_calls(),
-        files=(file,),
+        files=(file, *(script.modules.files if script.modules else ())),
     )
 
 
@@ -93,13 +93,12 @@ class _Reading:
         """Fills ``found``."""
         layers = [heard.called for heard in self.script.heard if last_name(heard.called) in LAYERS]
         self.common = common_head(layers)
-        self.context = Context(
-            world='keras', version=self.version(), num_classes=self.classes(), labels=self.labels()
-        )
+        self.context = Context(world='keras', version=self.version(), num_classes=self.classes(), labels=self.labels())
         compiles = list(self.compiles())
         self.numbers: dict[Place, int] = {}
         for called in compiles:
             self.compiled(called)
+        self.added_losses()
         if not any(output.losses for output in self.found.outputs):
             self.loops()
         self.remarks(bool(compiles))
@@ -115,7 +114,10 @@ class _Reading:
         known: set[tuple[Place, str]] = set()
         for heard in found:
             if heard.sure or heard.called.place not in sure:
-                key = heard.called.place, repr((heard.called.args, sorted(heard.called.kwargs.items(), key=lambda p: p[0])))
+                key = (
+                    heard.called.place,
+                    repr((heard.called.args, sorted(heard.called.kwargs.items(), key=lambda p: p[0]))),
+                )
                 if key not in known:
                     known.add(key)
                     yield heard.called
@@ -129,9 +131,9 @@ class _Reading:
     def compiled(self, called: Called) -> None:
         args = dict(zip(('optimizer', 'loss'), called.args[:2]))
         places = getattr(called.kwargs, 'places', {})
-        third, fourth, *rest = (*called.args[2:5], None, None)
+        third, fourth = (*called.args[2:4], None, None)[:2]
         name = f'compile at line {called.place.line}'
-        if len([1 for heard in self.found.outputs if heard.place.file != called.place.file]):
+        if any(output.place.file != called.place.file for output in self.found.outputs):
             name = f'compile at {called.place}'
         if third is not None or fourth is not None:
             self.third_place(called, third, fourth, args)
@@ -164,11 +166,15 @@ class _Reading:
             self.found,
         )
         if args.get('run_eagerly') is True:
-            self.found.remark(f'{called.place}: run_eagerly=True is for looking into steps: training is several times slower')
+            self.found.remark(
+                f'{called.place}: run_eagerly=True is for looking into steps: training is several times slower'
+            )
         if args.get('weighted_metrics'):
             self.found.remark(f'{called.place}: weighted_metrics alone receive sample_weight')
         if len(self.found.outputs) == before and loss is None and not called.starred:
-            self.found.remark(f'{called.place}: compile has no loss: the model adds its own with add_loss, or a custom train_step')
+            self.found.remark(
+                f'{called.place}: compile has no loss: the model adds its own with add_loss, or a custom train_step'
+            )
 
     def third_place(self, called: Called, third: Any, fourth: Any, args: dict[str, Any]) -> None:
         """The third and fourth argument by position: metrics and loss_weights in Keras 2, the other way round in Keras 3."""
@@ -182,9 +188,21 @@ class _Reading:
 
     # Loops
 
+    def added_losses(self) -> None:
+        """What ``model.add_loss`` is given."""
+        for called in self.script.calls('add_loss'):
+            value = called.args[0] if called.args else None
+            losses = losses_of(value, self, set())
+            self.found.remark(
+                f'{called.place}: add_loss adds to what compile has'
+                + ('' if losses else f', and was not read: {called.text}')
+            )
+            if losses:
+                name = f'add_loss at line {called.place.line}'
+                outputs_of(Compiled(name, called.place, Sum(tuple(losses)), context=self.context), self.found)
+
     def loops(self) -> None:
         """Losses that are called in a loop of one's own, added up where a gradient is taken of them."""
-        nothing = Reference('', Place('')), Reference('', Place(''))
         covered: set[Place] = set()
         for heard in self.script.heard:
             called = heard.called
@@ -199,7 +217,6 @@ class _Reading:
             if item is not None:
                 covered.add(called.place)
                 self.add_loop(called.place, [item])
-        del nothing
 
     def add_loop(self, place: Place, losses: Sequence[Item]) -> None:
         if not losses:
@@ -210,12 +227,14 @@ class _Reading:
             context = dataclasses.replace(context, activation=head.activation, channels=head.channels)
         name = f'loop at line {place.line}'
         outputs_of(Compiled(name, place, Sum(tuple(losses)), context=context), self.found)
-        self.found.remark(f'{place}: a loop of its own calls {", ".join(item.name for item in losses)}: no compile, so metrics are not seen')
+        self.found.remark(
+            f'{place}: a loop of its own calls {", ".join(item.name for item in losses)}: no compile, so metrics are not seen'
+        )
 
     def loss_called(self, called: Called) -> Item | None:
         """The item of a loss that is called on labels and predictions."""
         if called.name == '' and isinstance(called.on, Called):
-            if is_loss(called.on, self):
+            if makes_loss(called.on, self.items.stars):
                 item = self.items.leaf(called.on, called.place)
                 return item if isinstance(item, Item) else None
             return None
@@ -229,24 +248,42 @@ class _Reading:
     def version(self) -> str | None:
         """Of Keras, as the packages that are installed or the names that are used tell it."""
         for name in self.installs:
-            found = re.fullmatch(r'(keras|tf[-_]keras|tensorflow(?:[-_](?:gpu|cpu))?)(?:\[.*\])?==([\w.]+)', name.lower())
+            found = re.fullmatch(
+                r'(keras|tf[-_]keras|tensorflow(?:[-_](?:gpu|cpu))?)(?:\[.*\])?==([\w.]+)', name.lower()
+            )
             if found:
                 return _of_package(found[1], found[2])
         names = {dotted(heard.called) for heard in self.script.heard} | {
-            full_name(value.name) for value in self.script.scope.values() if isinstance(value, Reference) and value.on is None
+            full_name(value.name)
+            for value in self.script.scope.values()
+            if isinstance(value, Reference) and value.on is None
         }
         raw = {heard.called.name for heard in self.script.heard}
         if any(name.startswith(('keras.ops', 'keras_hub', 'keras.random.', 'keras_plugin')) for name in names):
             return '3'
-        if any(name.startswith(('keras.engine', 'keras.objectives')) for name in names) or self.uses_words('border_mode', 'nb_epoch'):
+        if any(name.startswith('keras.backend.') and name.rpartition('.')[2] in BACKEND for name in raw):
+            return '2'  # Keras 3 has these in keras.ops
+        if any(name.startswith(('keras.engine', 'keras.objectives')) for name in names) or self.uses_words(
+            'border_mode', 'nb_epoch'
+        ):
             return '1'
         if any(
-            name.startswith(('keras.layers.merge', 'keras.layers.convolutional', 'keras.utils.np_utils', 'keras.utils.multi_gpu', 'segmentation_models.'))
+            name.startswith(
+                (
+                    'keras.layers.merge',
+                    'keras.layers.convolutional',
+                    'keras.utils.np_utils',
+                    'keras.utils.multi_gpu',
+                    'segmentation_models.',
+                )
+            )
             or name.endswith('.fit_generator')
             for name in names | raw
         ):
             return '2'
-        if any(value.name.startswith('tf_keras') for value in self.script.scope.values() if isinstance(value, Reference)):
+        if any(
+            value.name.startswith('tf_keras') for value in self.script.scope.values() if isinstance(value, Reference)
+        ):
             return '2'
         return None
 
@@ -258,7 +295,7 @@ class _Reading:
         found: set[int] = set()
         for heard in self.script.heard:
             called, name = heard.called, last_name(heard.called)
-            given = None
+            given: Any = None
             if name in {'to_categorical', 'one_hot'}:
                 words = ('num_classes', 'nb_classes', 'depth', 'n_classes')
                 given = next((called.kwargs[word] for word in words if word in called.kwargs), None)
@@ -286,8 +323,6 @@ class _Reading:
                 )
             if name in {'fit', 'train_on_batch'} and called.kwargs.get('sample_weight') is not None:
                 self.found.remark(f'{called.place}: sample_weight changes the loss and weighted_metrics, not metrics')
-            if name == 'add_loss':
-                self.found.remark(f'{called.place}: add_loss was not read: {called.text}')
             if name == 'load_model':
                 given = called.kwargs.get('custom_objects')
                 words = f' with {", ".join(map(str, list(given)[:8]))}' if isinstance(given, Mapping) and given else ''
@@ -304,19 +339,22 @@ class _Reading:
 
     def torch(self) -> bool:
         """Whether the source imports PyTorch and nothing of Keras."""
-        names = {full_name(v.name).partition('.')[0] for v in self.script.scope.values() if isinstance(v, Reference) and v.on is None}
+        names = {
+            full_name(v.name).partition('.')[0]
+            for v in self.script.scope.values()
+            if isinstance(v, Reference) and v.on is None
+        }
         names |= {dotted(heard.called).partition('.')[0] for heard in self.script.heard}
-        torch = names & {'torch', 'segmentation_models_pytorch', 'monai', 'torchmetrics', 'kornia', 'mmseg_plugin', 'mmseg'}
+        torch = names & {
+            'torch',
+            'segmentation_models_pytorch',
+            'monai',
+            'torchmetrics',
+            'kornia',
+            'mmseg_plugin',
+            'mmseg',
+        }
         return bool(torch) and not names & {'keras', 'tensorflow', 'segmentation_models', 'keras_plugin'}
-
-
-def is_loss(called: Called, reading: _Reading) -> bool:
-    """Whether a call makes a loss: of a library, of a class of the source that is one, or by its name."""
-    name = called.name
-    whose = named(name) if called.on is None else None
-    if whose is not None:
-        return whose.kind == 'loss' and whose.name.rpartition('.')[2][:1].isupper()
-    return full_name(name) in WRAPPERS and any(isinstance(arg, (Called, Reference)) for arg in called.args)
 
 
 def losses_of(value: Any, reading: _Reading, covered: set[Place]) -> list[Item]:
@@ -344,8 +382,21 @@ def losses_of(value: Any, reading: _Reading, covered: set[Place]) -> list[Item]:
             item = reading.loss_called(value)
             if item is not None:
                 covered.add(value.place)
-                found.append(dataclasses.replace(item, weight=weight * item.weight if isinstance(item.weight, (int, float)) else item.weight))
-            elif value.args and last_name(value) in {'reduce_mean', 'mean', 'compute_average_loss', 'reduce_sum', 'sum', 'scale_loss', 'scale', 'get_scaled_loss'}:
+                found.append(
+                    dataclasses.replace(
+                        item, weight=weight * item.weight if isinstance(item.weight, (int, float)) else item.weight
+                    )
+                )
+            elif value.args and last_name(value) in {
+                'reduce_mean',
+                'mean',
+                'compute_average_loss',
+                'reduce_sum',
+                'sum',
+                'scale_loss',
+                'scale',
+                'get_scaled_loss',
+            }:
                 waiting.append((value.args[0], weight))
     return found
 
@@ -381,7 +432,8 @@ def _of_package(package: str, version: str) -> str | None:
         return '2'
     if package.startswith('tensorflow') and len(parts) > 1 and parts[1].isdigit():
         return f'2.{parts[1]}' if int(parts[1]) < 16 else '3'
-    return version if parts[0].isdigit() and package.startswith(('keras', 'tf')) and not package.startswith('tensorflow') else parts[0][:1] or None
-
-
-__all__ = ['Function', 'Head', 'of_parts', 'read_keras_notebook', 'read_keras_script']
+    return (
+        version
+        if parts[0].isdigit() and package.startswith(('keras', 'tf')) and not package.startswith('tensorflow')
+        else parts[0][:1] or None
+    )

@@ -93,23 +93,28 @@ def parse_with_magics(text: str, file: str, installs: list[str]) -> tuple[str, a
     try:
         return text, parse(text, file)
     except ValueError as error:
-        plain = without_magics(text, installs)
-        if plain != text:
-            try:
-                return plain, parse(plain, file)
-            except ValueError as other:
-                error = other
+        plain, said = without_magics(text, installs), error
+    try:
+        return plain, parse(plain, file)
+    except ValueError as error:
+        said = error if plain != text else said
         found = PYTHON_2.search(plain)
-        if found and 'nested' not in str(error):
+        if found and 'nested' not in str(said):
             line = 1 + plain.count('\n', 0, found.start())
-            raise ValueError(f'{file} is Python 2, which is not read: line {line}: {found.group().strip()[:80]}') from None
-        raise error from None
+            raise ValueError(
+                f'{file} is Python 2, which is not read: line {line}: {found.group().strip()[:80]}'
+            ) from None
+        raise said from None
 
 
 def without_magics(text: str, installs: list[str]) -> str:
     """The text with ``pass`` in place of ``%matplotlib``, ``!pip``, ``?name`` and ``name?`` where a statement begins."""
     kept: list[str] = []
-    inside, going_on, magic = '', False, False  # inside: open brackets and quotes; going_on: the line before ended in \\
+    inside, going_on, magic = (
+        '',
+        False,
+        False,
+    )  # inside: open brackets and quotes; going_on: the line before ended in \\
     for line in text.split('\n'):
         magic = going_on if magic and going_on else not inside and not going_on and bool(MAGIC.match(line))
         if magic:

@@ -1,18 +1,23 @@
 """Follows a script or the cells of a notebook, and keeps the calls it makes."""
 
 import ast
+import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from segparity.migrate.items import Item, Place, Unread
 from segparity.migrate.reading.evaluator import Evaluator
 from segparity.migrate.reading.expressions import Spent
+from segparity.migrate.reading.files import content
 from segparity.migrate.reading.libraries import full_name
 from segparity.migrate.reading.script_items import Items
+from segparity.migrate.reading.text import decode
 from segparity.migrate.reading.values import Called, Function, Limits, Scope
 
 LIMITS = Limits(turns=64)  # a loop of more turns is followed once: it is over images or epochs
+FILES, MODULE = 12, 1 << 19  # modules of the project that are read, and their size
 MOST = 3_000  # calls that are kept for the notes
 OPERATORS = {ast.Div: '/', ast.Mult: '*', ast.Sub: '-', ast.Mod: '%'}
 
@@ -57,10 +62,10 @@ class Script:
 
     parts: (file as places name it, text). wanted: whether a call is of interest; a function of the script in whose body
     one stands is followed with the arguments of each of its calls, and with its defaults where it is not called.
-    ValueError, one sentence, where a part is no Python.
+    folder: where its own modules lie, '' for none. ValueError, one sentence, where a part is no Python.
     """
 
-    def __init__(self, parts: Sequence[tuple[str, str]], wanted: Callable[[ast.Call], bool]) -> None:
+    def __init__(self, parts: Sequence[tuple[str, str]], wanted: Callable[[ast.Call], bool], folder: str = '') -> None:
         self.items = Items()
         self.heard: list[Heard] = []
         self.scope = Scope()
@@ -77,6 +82,9 @@ class Script:
             self.evaluators.append(evaluator)
             self.follow(evaluator, lambda evaluator: evaluator.run())
         self.items.stars = tuple(self.scope.stars)
+        self.modules = Modules(folder, self) if folder else None
+        if self.modules is not None:
+            self.items.find = self.modules.find
         self.sure = False
         self.budget.refill()
         for evaluator in self.evaluators:
@@ -90,7 +98,9 @@ class Script:
         try:
             what(evaluator)
         except (Spent, RecursionError, ValueError):
-            self.unread.append(Unread('it takes too long, or is nested too deeply, to be followed to its end', Place(evaluator.file)))
+            self.unread.append(
+                Unread('it takes too long, or is nested too deeply, to be followed to its end', Place(evaluator.file))
+            )
         evaluator.scope = self.scope
         evaluator.depth = evaluator.calls = 0
 
@@ -123,22 +133,92 @@ class Script:
     def seen_calls(self) -> list[Item]:
         """Every call once, by the last part of its name, with its plain arguments; divisions by a number among them."""
         found: dict[Any, Item] = {}
+        key: tuple[Any, ...]
         for heard in self.heard:
             name = last_name(heard.called)
             if name and len(found) < MOST:
                 arguments = {str(i): _plain(v) for i, v in enumerate(heard.called.args)}
                 arguments |= {word: _plain(v) for word, v in heard.called.kwargs.items()}
-                key = (name, *((k, v if isinstance(v, (str, int, float, bool)) else str(v)) for k, v in arguments.items()))
+                key = (
+                    name,
+                    *((k, v if isinstance(v, (str, int, float, bool)) else str(v)) for k, v in arguments.items()),
+                )
                 found.setdefault(key, Item('', name, arguments, heard.called.place, text=heard.called.text))
         for evaluator in self.evaluators:
             for node in ast.walk(evaluator.tree):
                 sign = OPERATORS.get(type(node.op)) if isinstance(node, (ast.BinOp, ast.AugAssign)) else None  # type: ignore[arg-type]
                 right = getattr(node, 'right', getattr(node, 'value', None))
-                if sign and isinstance(right, ast.Constant) and isinstance(right.value, (int, float)) and len(found) < MOST:
+                if (
+                    sign
+                    and isinstance(right, ast.Constant)
+                    and isinstance(right.value, (int, float))
+                    and len(found) < MOST
+                ):
                     key = (sign, right.value)
                     place = Place(evaluator.file, getattr(node, 'lineno', 0))
                     found.setdefault(key, Item('', sign, {'1': right.value}, place, text=evaluator.lines.of(node)))
         return list(found.values())
+
+
+class Modules:
+    """The script's own modules: Python files in its folder and below, read and followed as the script is."""
+
+    def __init__(self, folder: str, script: Script) -> None:
+        self.folder = folder
+        self.script = script
+        self.known: dict[str, Scope | None] = {}
+        self.names: dict[str, Any] = {}
+        self.files: list[str] = []
+
+    def find(self, name: str) -> Any:
+        """The value of 'losses.dice_loss' or '.losses.dice_loss', or of a bare name that ``*`` brings; None if unknown."""
+        if name not in self.names:
+            self.names[name] = None
+            module, _, last = name.rpartition('.')
+            modules = [module] if module.strip('.') else self.script.items.stars if name and not module else []
+            for module in modules:
+                scope = self.scope(module.lstrip('.'))
+                if scope is not None and last in scope:
+                    self.names[name] = scope[last]
+                    break
+        return self.names[name]
+
+    def scope(self, module: str) -> Scope | None:
+        """The names of a module that lies in the folder, under its whole dotted name or the end of it."""
+        if module not in self.known:
+            self.known[module] = None
+            path = self.path(module)
+            if path is not None:
+                self.known[module] = self.followed(path)
+        return self.known[module]
+
+    def path(self, module: str) -> str | None:
+        parts = module.split('.')
+        if len(self.files) >= FILES or len(parts) > 8 or not all(part.isidentifier() for part in parts):
+            return None
+        inside = os.path.join(os.path.realpath(self.folder), '')
+        for start in range(len(parts)):
+            for ending in ('.py', os.sep + '__init__.py'):
+                path = os.path.join(self.folder, *parts[start:]) + ending
+                if os.path.isfile(path) and os.path.realpath(path).startswith(inside):
+                    return path
+        return None
+
+    def followed(self, path: str) -> Scope | None:
+        scope, script = Scope(), self.script
+        try:
+            text = decode(content(path, MODULE), path)
+            evaluator = Follower(text, path, script.budget, on_call=script.hear, scope=scope, limits=LIMITS)
+        except (ValueError, OSError):
+            return None
+        before, script.items.listening = script.items.listening, False
+        script.items.evaluators[path] = evaluator
+        self.files.append(path)
+        with contextlib.suppress(Spent, RecursionError, ValueError):
+            evaluator.run()
+        script.items.listening = before
+        evaluator.depth = evaluator.calls = 0
+        return scope
 
 
 def last_name(called: Called) -> str:
@@ -154,7 +234,9 @@ def _plain(value: Any) -> Any:
 
 
 def _is_scalar(value: Any) -> bool:
-    return value is None or (isinstance(value, (str, int, float, bool)) and not (isinstance(value, str) and len(value) > 200))
+    return value is None or (
+        isinstance(value, (str, int, float, bool)) and not (isinstance(value, str) and len(value) > 200)
+    )
 
 
 def dotted(called: Called) -> str:

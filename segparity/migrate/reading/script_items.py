@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from segparity.migrate.reading.expressions import Spent
 from segparity.migrate.reading.keras_compile import Sum, times
 from segparity.migrate.reading.keras_names import of_string
 from segparity.migrate.reading.libraries import from_star, full_name, named
-from segparity.migrate.reading.values import Called, Class, Function, Reference, Scope
+from segparity.migrate.reading.values import Called, Class, Function, Reference
 
 SOURCE = 4000  # characters of an own function's text
 DEEP = 8  # functions in functions, sums in sums
@@ -20,7 +21,9 @@ ARRAYS = frozenset(
     'keras.backend.constant keras.backend.variable keras.ops.array keras.ops.convert_to_tensor torch.tensor '
     'torch.as_tensor torch.FloatTensor torch.Tensor torch.from_numpy numpy.float32 numpy.float64 tuple list'.split()
 )
-SAME = frozenset('to cuda cpu float double numpy tolist half type astype requires_grad_'.split())  # methods of an array or loss
+SAME = frozenset(
+    'to cuda cpu float double numpy tolist half type astype requires_grad_'.split()
+)  # methods of an array or loss
 WORDS = {
     'Reduction.SUM': 'sum',
     'Reduction.NONE': 'none',
@@ -45,7 +48,9 @@ HARMLESS = frozenset('function register_keras_serializable jit no_automatic_depe
 class Items:
     """Turns values of a script into items.
 
-    evaluators: by the file that a place names, for following a function of the script; texts: the same for their lines.
+    evaluators: by the file that a place names, for following a function of the script. stars: modules of which the script
+    imports everything. listening: whether what is followed counts as calls of the script. find: the value of a dotted name
+    in another file of the project, or None.
     """
 
     def __init__(self) -> None:
@@ -53,16 +58,23 @@ class Items:
         self.stars: Sequence[str] = ()
         self.listening = True
         self.remark: Callable[[str], None] = lambda sentence: None
+        self.find: Callable[[str], Any] = lambda name: None
+        self.missing: dict[str, Unread] = {}
 
     # Functions of the script
 
-    def follow(self, function: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What a function of the script returns; nothing that is called meanwhile is heard."""
+    def follow(
+        self, function: Function, args: Sequence[Any], kwargs: Mapping[str, Any], owner: Class | None = None
+    ) -> Any:
+        """What a function of the script returns; nothing that is called meanwhile is heard. owner: the class of a method."""
         evaluator = self.evaluators.get(function.place.file)
         if evaluator is None:
             return Unread('the function was not read', function.place, function.name)
         before, self.listening = self.listening, False
         outer = evaluator.scope
+        names = [part.arg for part in function.node.args.args]
+        if names[:1] in (['self'], ['cls']):
+            args = (owner or Unread('it is known only when the source runs', function.place, names[0]), *args)
         try:
             return evaluator.call(_undecorated(function), args, kwargs)
         except (Spent, RecursionError):
@@ -78,7 +90,7 @@ class Items:
             return ''
         node = target.node
         lines = evaluator.lines.lines[node.lineno - 1 : node.end_lineno]
-        text = '\n'.join(line[: SOURCE] for line in lines[:400])
+        text = '\n'.join(line[:SOURCE] for line in lines[:400])
         if isinstance(node, ast.Lambda):
             text = evaluator.lines.of(node, 400)
         return text if len(text) <= SOURCE else f'{text[: SOURCE - 4]} ...'
@@ -94,7 +106,8 @@ class Items:
         if isinstance(value, dict):
             places = getattr(value, 'places', {})
             return {
-                str(key): self.structure(inner, places.get(key, place), metric, deep - 1) for key, inner in value.items()
+                str(key): self.structure(inner, places.get(key, place), metric, deep - 1)
+                for key, inner in value.items()
             }
         if value is None:
             return None
@@ -108,7 +121,7 @@ class Items:
             item = of_string(value, place, metric)
             return item if item.library == 'keras' else self.by_name(value, item)
         if isinstance(value, Reference):
-            return self.reference(value, place, metric)
+            return self.reference(value, place, metric, deep)
         if isinstance(value, Function):
             return self.own(value, value.name, {}, metric)
         if isinstance(value, Class):
@@ -125,7 +138,7 @@ class Items:
                 return self.own(found, word, {}, False)
         return item
 
-    def reference(self, value: Reference, place: Place, metric: bool) -> Item | Unread:
+    def reference(self, value: Reference, place: Place, metric: bool, deep: int) -> Any:
         """A function of a library, or of another file of the project."""
         if value.on is not None:
             return Unread('it is an attribute that is known only when the source runs', place, value.name)
@@ -133,8 +146,19 @@ class Items:
         found = named(name)
         if found is not None:
             return Item(found.library, found.name, {}, place, text=value.name)
-        text = full_name(name)
-        return Item('own', text.rpartition('.')[2], {}, place, text=value.name)
+        elsewhere = self.find(name)
+        if elsewhere is not None and not isinstance(elsewhere, (Reference, Unread)):
+            return self.structure(elsewhere, place, metric, deep - 1)
+        return self.elsewhere(name, {}, place, value.name)
+
+    def elsewhere(self, name: str, arguments: dict[str, Any], place: Place, text: str) -> Item:
+        """A loss or metric that is defined in no file that is read."""
+        module, _, last = full_name(name).rpartition('.')
+        where = (
+            f'it is defined in {module}, which is not beside the source' if module else 'the source does not define it'
+        )
+        self.missing.setdefault(name, Unread(where, place, text))
+        return Item('own', last, arguments, place, text=text)
 
     def called(self, value: Called, place: Place, metric: bool, deep: int) -> Any:
         name = from_star(value.name, self.stars)
@@ -148,13 +172,14 @@ class Items:
         if found is not None:
             return Item(found.library, found.name, self.arguments(value), value.place, text=value.text)
         if isinstance(value.target, Class):
-            more = {'source': self.text(value.target)}
-            return Item('own', value.name, {**self.arguments(value), **more}, value.place, text=value.text)
+            return self.own_instance(value, value.target, metric)
         if isinstance(value.target, Function):
             return self.made(value, value.target, place, metric, deep)
-        if value.on is None and name and not name.startswith('.'):
-            last = full_name(name).rpartition('.')[2]
-            return Item('own', last, self.arguments(value), value.place, text=value.text)
+        elsewhere = self.find(name) if value.on is None and name else None
+        if isinstance(elsewhere, (Function, Class)):
+            return self.called(dataclasses.replace(value, target=elsewhere), place, metric, deep)
+        if value.on is None and name and (not name.startswith('.') or '.' in name[1:]):
+            return self.elsewhere(name, self.arguments(value), value.place, value.text)
         return Unread('it is known only when the source runs', value.place, value.text)
 
     def made(self, value: Called, function: Function, place: Place, metric: bool, deep: int) -> Any:
@@ -162,14 +187,18 @@ class Items:
         result = self.follow(function, value.args, value.kwargs)
         if isinstance(result, Function):
             return self.own(result, function.name, self.arguments(value), metric, outer=function)
-        if isinstance(result, (str, list, tuple, dict, Reference)) or (isinstance(result, Called) and result is not value):
+        if isinstance(result, (str, list, tuple, dict, Reference)) or (
+            isinstance(result, Called) and result is not value
+        ):
             return self.structure(result, value.place, metric, deep - 1)
         more = {'source': self.text(function)}
         return Item('own', function.name, {**self.arguments(value), **more}, value.place, text=value.text)
 
     def wrapped(self, value: Called, place: Place, metric: bool, deep: int) -> Any:
         """``partial(loss, ...)``, ``tf.function(loss)``, ``keras.losses.get('bce')``."""
-        args = value.args or tuple(value.kwargs[word] for word in ('fn', 'identifier', 'func') if word in value.kwargs)[:1]
+        args = (
+            value.args or tuple(value.kwargs[word] for word in ('fn', 'identifier', 'func') if word in value.kwargs)[:1]
+        )
         if not args:
             return Unread('it has no argument', value.place, value.text)
         if isinstance(args[0], dict) and isinstance(args[0].get('class_name'), str):
@@ -179,21 +208,51 @@ class Items:
             return dataclasses.replace(item, arguments=words, text=value.text)
         inner = self.structure(args[0], value.place, metric, deep - 1)
         if isinstance(inner, Item):
-            more = {k: self.argument(v, value.place) for k, v in value.kwargs.items() if k not in {'fn', 'name', 'dtype'}}
+            more = {
+                k: self.argument(v, value.place) for k, v in value.kwargs.items() if k not in {'fn', 'name', 'dtype'}
+            }
             return dataclasses.replace(inner, arguments={**inner.arguments, **more}, text=value.text)
         return inner
 
-    def own(self, function: Function, name: str, arguments: dict[str, Any], metric: bool, outer: Function | None = None) -> Item:
+    def own(
+        self, function: Function, name: str, arguments: dict[str, Any], metric: bool, outer: Function | None = None
+    ) -> Item:
         """A function of the script, with its text, and what it adds up where it is a sum of losses."""
         more: dict[str, Any] = {'source': self.text(outer or function)}
-        found = None if metric else self.terms_of(function, outer is not None)
+        found = None if metric else self.terms_of(function)
         if found is not None:
             terms, constant = found
             more['terms'] = terms
             if constant:
                 more['constant'] = constant
         whole = outer or function
-        return Item('own', name, {**arguments, **more}, whole.place, text=(self.text(whole).strip().splitlines() or [''])[0][:100])
+        return Item(
+            'own',
+            name,
+            {**arguments, **more},
+            whole.place,
+            text=(self.text(whole).strip().splitlines() or [''])[0][:100],
+        )
+
+    def own_instance(self, value: Called, target: Class, metric: bool) -> Item:
+        """An object of a class of the script, with the text of the class, and what its ``call`` adds up."""
+        more: dict[str, Any] = {'source': self.text(target)}
+        found = None if metric else self.terms_of_instance(value, target)
+        if found is not None:
+            more['terms'], more['constant'] = found
+        return Item('own', target.name, {**self.arguments(value), **more}, value.place, text=value.text)
+
+    def terms_of_instance(self, value: Called, target: Class) -> tuple[list[Item], float] | None:
+        """As ``terms_of``, of ``call`` or ``forward`` after ``__init__``."""
+        self.make(value, target)
+        method = next((target.scope[word] for word in ('call', 'forward', '__call__') if word in target.scope), None)
+        return self.terms_of(method, owner=target) if isinstance(method, Function) else None
+
+    def make(self, value: Called, target: Class) -> None:
+        """Follows ``__init__``, so that the class knows the attributes of its object."""
+        init = target.scope.get('__init__')
+        if isinstance(init, Function):
+            self.follow(init, value.args, value.kwargs, target)
 
     # Sums
 
@@ -205,7 +264,9 @@ class Items:
         if deep <= 0:
             return Unread('it is nested too deeply', value.place, value.text)
         if kind in {'add', 'iadd'}:
-            return self.added(self.leaf_or_zero(args[0], place, metric, deep), self.leaf_or_zero(args[1], place, metric, deep), value)
+            return self.added(
+                self.leaf_or_zero(args[0], place, metric, deep), self.leaf_or_zero(args[1], place, metric, deep), value
+            )
         if kind in {'sub', 'isub'}:
             right = _scaled(self.leaf_or_zero(args[1], place, metric, deep), -1.0)
             return self.added(self.leaf_or_zero(args[0], place, metric, deep), right, value)
@@ -235,10 +296,9 @@ class Items:
 
     def chosen(self, value: Called) -> Unread:
         table, key = value.args
-        word = key.text if isinstance(key, (Called, Unread)) else key.name if isinstance(key, Reference) else str(key)
-        if isinstance(table, dict):
-            names = ', '.join(str(name) for name in list(table)[:12])
-            return Unread(f'the key {word[:60]} is not known; it chooses among {names}', value.place, value.text)
+        if isinstance(table, dict) and isinstance(key, (Called, Reference, Unread)):
+            names = ', '.join(str(name)[:60] for name in list(table)[:12])
+            return Unread(f'its key is known only when the source runs; it is one of {names}', value.place, value.text)
         return Unread('what is chosen by a key is known only when the source runs', value.place, value.text)
 
     # Arguments
@@ -274,8 +334,10 @@ class Items:
             return Unread('it is a class', place, value.name)
         if isinstance(value, float) and (value != value or value in {float('inf'), float('-inf')}):
             return Unread('it is no finite number', place, str(value))
-        return value if isinstance(value, (str, int, float, bool, type(None), Unread)) else Unread(
-            'it is no number, text or list', place, str(value)[:100]
+        return (
+            value
+            if isinstance(value, (str, int, float, bool, type(None), Unread))
+            else Unread('it is no number, text or list', place, str(value)[:100])
         )
 
     def argument_called(self, value: Called, place: Place, deep: int) -> Any:
@@ -291,7 +353,11 @@ class Items:
         inner = self.leaf(value, place, deep=deep - 1)
         if isinstance(inner, Item) and inner.library == 'own' and value.target is None:
             return Unread('it is calculated when the source runs', value.place, value.text)
-        return inner if isinstance(inner, (Item, Unread)) else Unread('it is calculated when the source runs', value.place, value.text)
+        return (
+            inner
+            if isinstance(inner, (Item, Unread))
+            else Unread('it is calculated when the source runs', value.place, value.text)
+        )
 
     def argument_reference(self, value: Reference, place: Place) -> Any:
         for ending, word in WORDS.items():
@@ -304,14 +370,16 @@ class Items:
 
     # Bodies of own losses
 
-    def terms_of(self, function: Function, inner: bool = False, deep: int = 3) -> tuple[list[Item], float] | None:
+    def terms_of(
+        self, function: Function, deep: int = 3, owner: Class | None = None
+    ) -> tuple[list[Item], float] | None:
         """The losses that a function (labels, predictions) adds up, with weights, and a constant; None where it is no sum."""
         given = function.node.args
         names = [part.arg for part in (*given.posonlyargs, *given.args)]
-        if len(names) < 2 or given.vararg is not None:
+        if len(names) < (2 if owner is None else 3) or given.vararg is not None:
             return None
         true, pred = Reference('labels', function.place), Reference('predictions', function.place)
-        result = self.follow(function, (true, pred), {})
+        result = self.follow(function, (true, pred), {}, owner)
         found = self.terms(result, (true, pred), deep)
         if found is None or not found[0]:
             return None
@@ -343,21 +411,28 @@ class Items:
         item: Any = None
         if value.name == '' and isinstance(value.on, Called):
             item = self.leaf(value.on, value.place)
-        elif isinstance(value.target, Function):
-            more: dict[str, Any] = {'source': self.text(value.target)}
-            found = self.terms_of(value.target, deep=deep - 1) if deep > 0 else None
+            if not isinstance(item, Item):
+                return None
+        else:
+            item = self.function_called(value, sides, deep)
+        return None if item is None else dataclasses.replace(item, arguments={**item.arguments, **rest})
+
+    def function_called(self, value: Called, sides: Sequence[str], deep: int) -> Item | None:
+        """A function, of the source or of a library, that is called on labels and predictions."""
+        name = from_star(value.name, self.stars)
+        target = value.target or (self.find(name) if value.on is None and named(name) is None else None)
+        if isinstance(target, Function):
+            more: dict[str, Any] = {'source': self.text(target)}
+            found = self.terms_of(target, deep=deep - 1) if deep > 0 else None
             if found is not None:
                 more['terms'], more['constant'] = found
-            item = Item('own', value.name, more, value.target.place, text=value.text)
-        else:
-            whose = named(from_star(value.name, self.stars)) if value.on is None else None
-            if whose is not None:
-                item = Item(whose.library, whose.name, {}, value.place, text=value.text)
-                if whose.library == 'keras' and sides[:2] == ['pred', 'true'] and value.args:
-                    self.remark(f'{value.place}: {value.text} takes the labels first, here the predictions stand first')
-        if not isinstance(item, Item):
+            return Item('own', target.name, more, target.place, text=value.text)
+        whose = named(name) if value.on is None else None
+        if whose is None:
             return None
-        return dataclasses.replace(item, arguments={**item.arguments, **rest})
+        if whose.library == 'keras' and list(sides[:2]) == ['pred', 'true'] and value.args:
+            self.remark(f'{value.place}: {value.text} takes the labels first, here the predictions stand first')
+        return Item(whose.library, whose.name, {}, value.place, text=value.text)
 
     def terms_of_operator(
         self, kind: str, args: Sequence[Any], pair: tuple[Any, Any], deep: int
@@ -376,6 +451,25 @@ class Items:
             return None
         inner = self.terms(factor[1], pair, deep - 1)
         return None if inner is None else (_weighted(inner[0], factor[0]), factor[0] * inner[1])
+
+
+LOSS = re.compile('loss|criterion|dice|tversky|jaccard|focal|entropy', re.IGNORECASE)
+
+
+def makes_loss(value: Any, stars: Sequence[str] = ()) -> bool:
+    """Whether a call makes a loss: of a library, or of a class of the source whose name says so; ``.cuda()`` after it is passed."""
+    for _ in range(8):
+        if not (isinstance(value, Called) and value.name.startswith('.') and value.name[1:] in SAME):
+            break
+        value = value.on
+    if not isinstance(value, Called) or value.name.startswith('operator.'):
+        return False
+    if isinstance(value.target, Class):
+        return bool(LOSS.search(value.target.name))
+    whose = named(from_star(value.name, stars)) if value.on is None else None
+    if whose is not None:
+        return whose.kind == 'loss' and whose.name.rpartition('.')[2][:1].isupper()
+    return full_name(value.name) in WRAPPERS and any(isinstance(arg, (Called, Reference)) for arg in value.args)
 
 
 def _weighted(items: Sequence[Item], factor: float) -> list[Item]:
@@ -399,7 +493,12 @@ def _factor(kind: str, args: Sequence[Any]) -> tuple[Any, Any] | None:
     for number, other in ((args[0], args[1]), (args[1], args[0])) if kind in {'mul', 'imul'} else ():
         if isinstance(number, Unread) and isinstance(other, Called):
             return number, other
-    if kind in {'truediv', 'itruediv'} and isinstance(args[1], (int, float)) and args[1] and not isinstance(args[1], bool):
+    if (
+        kind in {'truediv', 'itruediv'}
+        and isinstance(args[1], (int, float))
+        and args[1]
+        and not isinstance(args[1], bool)
+    ):
         return 1 / float(args[1]), args[0]
     return None
 
@@ -437,6 +536,6 @@ def _undecorated(function: Function) -> Function:
     names = [ast.unparse(d.func if isinstance(d, ast.Call) else d).rpartition('.')[2] for d in decorators]
     if not HARMLESS.issuperset(names):
         return function
-    fields = {field: getattr(node, field, None) for field in node._fields if hasattr(node, field)}
+    fields: dict[str, Any] = {field: getattr(node, field) for field in node._fields if hasattr(node, field)}
     bare = ast.copy_location(type(node)(**{**fields, 'decorator_list': []}), node)
     return dataclasses.replace(function, node=bare)

@@ -1,9 +1,9 @@
 """What the model of a script gives: activation and channels of its outputs, from the calls that build it."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from segparity.migrate.items import Unread
 from segparity.migrate.reading.keras_layers import Head
 from segparity.migrate.reading.libraries import full_name
 from segparity.migrate.reading.script_items import Items
@@ -29,8 +29,12 @@ MODELS = {
     'keras_cv.models.': (('num_classes', None, None), ('activation', None, 'softmax')),
     'keras_hub.models.': (('num_classes', None, None), ('activation', None, None)),
 }
-NETWORKS = frozenset('Unet FPN Linknet PSPNet UnetPlusPlus MAnet PAN DeepLabV3 DeepLabV3Plus UPerNet Segformer DPT'.split())
-WHOLE = frozenset('multi_gpu_model model_from_json clone_model compile_model DataParallel DistributedDataParallel'.split())
+NETWORKS = frozenset(
+    'Unet FPN Linknet PSPNet UnetPlusPlus MAnet PAN DeepLabV3 DeepLabV3Plus UPerNet Segformer DPT'.split()
+)
+WHOLE = frozenset(
+    'multi_gpu_model model_from_json clone_model compile_model DataParallel DistributedDataParallel'.split()
+)
 
 
 class Models:
@@ -53,13 +57,17 @@ class Models:
         return self.known[id(model)]
 
     def found(self, model: Called, deep: int) -> dict[str, Head]:
+        if model.target is None and model.on is None:
+            target = self.items.find(model.name)
+            if isinstance(target, (Function, Class)):
+                model = dataclasses.replace(model, target=target)
         if isinstance(model.target, Function):
             return self.of_result(self.items.follow(model.target, model.args, model.kwargs), deep - 1)
         name = full_name(model.name) if model.on is None else ''
         last = name.rpartition('.')[2]
-        for prefix, words in MODELS.items():
+        for prefix, places in MODELS.items():
             if name.startswith(prefix) and ('from_preset' not in last) and last[:1].isupper() | ('unet' in last):
-                return self.of_library(model, *words)
+                return self.of_library(model, *places)
         if name.startswith('keras_hub.models.') and last == 'from_preset':
             return self.of_library(model, *MODELS['keras_hub.models.'])
         if last == 'Sequential':
@@ -67,6 +75,14 @@ class Models:
             return self.of_layers([*layers, *self.added.get(id(model), [])], deep)
         if last in WHOLE and model.args:
             return self.of_result(model.args[0], deep - 1)
+        if isinstance(model.target, Class) and 'call' in model.target.scope:
+            self.items.make(model, model.target)
+            method = model.target.scope['call']
+            head = None
+            if isinstance(method, Function):
+                result = self.items.follow(method, (Reference('inputs', model.place),), {}, model.target)
+                head = self.of_tensor(result, deep - 1)
+            return {} if head is None else {'': head}
         if last == 'Model' or isinstance(model.target, Class):
             words = [model.kwargs[word] for word in ('outputs', 'output') if word in model.kwargs]
             return self.of_tensors([*words, *model.args[1:2]][0], deep) if [*words, *model.args[1:2]] else {}
@@ -118,7 +134,9 @@ class Models:
         for _ in range(12):
             if not isinstance(value, Called):
                 break
-            if isinstance(value.target, Function):
+            target = value.target or (self.items.find(value.name) if value.on is None else None)
+            if isinstance(target, Function):
+                value = dataclasses.replace(value, target=target)
                 if deep <= 0:
                     break
                 value, deep = self.items.follow(value.target, value.args, value.kwargs), deep - 1
@@ -178,10 +196,16 @@ def common_head(layers: Sequence[Called]) -> Head | None:
     found: set[Head] = set()
     for layer in layers:
         last = full_name(layer.name).rpartition('.')[2]
-        activation = _activation(layer.kwargs.get('activation') if last != 'Activation' else _argument(layer, 'activation', 0, None))
+        activation = _activation(
+            layer.kwargs.get('activation') if last != 'Activation' else _argument(layer, 'activation', 0, None)
+        )
         if last in CONVOLUTIONS and activation in {'softmax', 'sigmoid'}:
             count = _argument(layer, 'filters', 0, layer.kwargs.get('units'))
-            found.add(Head(activation, count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None))
+            found.add(
+                Head(
+                    activation, count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None
+                )
+            )
         elif last == 'Activation' and activation in {'softmax', 'sigmoid'}:
             found.add(Head(activation, None))
     return found.pop() if len(found) == 1 else None
@@ -205,8 +229,3 @@ def _argument(called: Called, word: str, position: int | None, default: Any) -> 
     if position is not None and position < len(called.args):
         return called.args[position]
     return default
-
-
-def words_of(called: Called) -> Mapping[str, Any]:
-    """The arguments that are plain."""
-    return {k: v for k, v in called.kwargs.items() if not isinstance(v, (Called, Unread, Reference))}

@@ -75,7 +75,7 @@ def parse(text: str, file: str, limits: Limits = LIMITS) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of escapes and comparisons in the source
-            return ast.parse(text)
+            return ast.parse(text, filename='')  # a name that is no file: Python looks for the wrong line in it
     except SyntaxError as error:
         line = f'line {error.lineno}: ' if error.lineno else ''
         said = str(error.msg).replace('\n', ' ')[:200]
