@@ -60,8 +60,6 @@ def _sum(limits: Limits, place: Place, items: Any, start: Any = 0) -> Any:
 
 
 def _int(limits: Limits, place: Place, *args: Any) -> int:
-    if args and isinstance(args[0], float) and abs(args[0]) > 2.0**limits.bits / 4:
-        raise TooMuch('the number is too large')
     if args and isinstance(args[0], (str, bytes)) and len(args[0]) > 1000:
         raise TooMuch('the number is too large')
     return int(small(int(*args), limits))

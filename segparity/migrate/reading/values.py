@@ -34,7 +34,11 @@ NOWHERE = Place('')
 
 
 class Table(dict[Any, Any]):
-    """A dict of the source that knows where it stands (``place``) and where each key was written (``places``)."""
+    """A dict of the source that knows where it stands (``place``) and where each key was written (``places``).
+
+    rest: why it may have more keys than these, where it may. attributes: whether its keys are attributes as well, and
+    ``update`` goes into what both have: a dict that MMEngine has read.
+    """
 
     def __init__(
         self, items: Iterable[tuple[Any, Any]] = (), place: Place = NOWHERE, places: Mapping[Any, Place] | None = None
@@ -42,6 +46,8 @@ class Table(dict[Any, Any]):
         super().__init__(items)
         self.place = place
         self.places: dict[Any, Place] = dict(places or {})
+        self.rest: Unread | None = None
+        self.attributes = False
 
     def put(self, key: Any, value: Any, place: Place) -> None:
         self[key] = value
@@ -54,7 +60,13 @@ class Table(dict[Any, Any]):
             self.put(key, value, known.get(key, place))
 
     def copy(self) -> 'Table':
-        return Table(self.items(), self.place, self.places)
+        return self.like(self.items())
+
+    def like(self, items: Iterable[tuple[Any, Any]]) -> 'Table':
+        """Another one with these items, which says the same about itself."""
+        made = Table(items, self.place, self.places)
+        made.rest, made.attributes = self.rest, self.attributes
+        return made
 
 
 def places(value: Mapping[Any, Any]) -> Mapping[Any, Place]:

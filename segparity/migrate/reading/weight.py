@@ -52,7 +52,7 @@ def clone(value: Any, memo: dict[int, Any] | None = None, leaf: Callable[[Any], 
         return memo[id(value)][0]
     made: Any
     if isinstance(value, dict):
-        made = Table(place=getattr(value, 'place', NOWHERE), places=getattr(value, 'places', None))
+        made = value.like(()) if isinstance(value, Table) else Table(place=NOWHERE)
         memo[id(value)] = made, value
         for key, part in value.items():
             made[key] = clone(part, memo, leaf)
