@@ -1,0 +1,78 @@
+"""How MMEngine puts a configuration on its bases."""
+
+from typing import Any
+
+from segparity.migrate.items import Unread
+from segparity.migrate.reading.operators import bounded
+from segparity.migrate.reading.values import LIMITS, Table, is_plain
+from segparity.migrate.reading.weight import TooMuch, clone, weigh
+
+DELETE = '_delete_'
+
+
+def merge(child: Table, base: Table, depth: int = 0) -> Table:
+    """The keys of ``child`` over those of ``base``, dicts in each other; ``_delete_`` drops what the base has.
+
+    Where MMEngine would refuse, and where it is not known what it does, the value is ``Unread``.
+    """
+    if depth > 40:
+        raise TooMuch('dicts are nested too deeply')
+    merged = base.copy()
+    merged.rest = base.rest or child.rest
+    for key, value in child.items():
+        if key == DELETE:
+            continue
+        place = child.places.get(key, child.place)
+        merged.put(key, over(key, value, merged, place, depth), place)
+    bounded(len(merged), merged, LIMITS)
+    return merged
+
+
+def over(key: Any, value: Any, base: Table, place: Any, depth: int) -> Any:
+    """What a key of a child makes of the base's."""
+    if not isinstance(value, dict):
+        return value
+    table = value if isinstance(value, Table) else Table(value.items(), place)
+    deletes = table.get(DELETE, False)
+    if not is_plain(deletes):
+        return Unread('whether it replaces what its base has is not known', place)
+    if deletes:
+        return without_delete(table)
+    if key not in base:
+        kept = without_delete(table)
+        kept.rest = kept.rest or base.rest
+        return kept
+    before = base[key]
+    if isinstance(before, Unread):
+        kept = without_delete(table)
+        kept.rest = kept.rest or before
+        return kept
+    if not isinstance(before, dict):
+        kind = type(before).__name__ if is_plain(before) else 'class'
+        return Unread(f'MMEngine refuses it: {key} is a dict here and a {kind} in its base', place)
+    return merge(table, before if isinstance(before, Table) else Table(before.items()), depth + 1)
+
+
+def without_delete(table: Table) -> Table:
+    """A copy without ``_delete_``."""
+    kept = table.copy()
+    kept.pop(DELETE, None)
+    return kept
+
+
+def as_read(value: Any) -> Any:
+    """A copy of a value of a base as MMEngine hands it on: the keys of its dicts are attributes too."""
+    weigh(value, LIMITS.weight)
+    copied = clone(value)
+    waiting, met = [copied], set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in met:
+            continue
+        met.add(id(value))
+        if isinstance(value, Table):
+            value.attributes = True
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            waiting.extend(value)
+    return copied

@@ -1,0 +1,164 @@
+"""PyTorch training scripts: the losses and metrics of known libraries that they construct, and how the loss is added up."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from segparity.migrate.items import Context, Item, Output, Place, Source, Unread
+from segparity.migrate.reading.keras_compile import times
+from segparity.migrate.reading.libraries import from_star, full_name, named
+from segparity.migrate.reading.script_calls import Script, last_name
+from segparity.migrate.reading.script_items import makes_loss
+from segparity.migrate.reading.script_models import Models
+from segparity.migrate.reading.values import Called, Class
+
+
+def read_torch(script: Script, kind: str, file: str) -> Source:
+    """A script that imports PyTorch and nothing of Keras, in the layout of MMSegmentation: (N, C, H, W), logits."""
+    reading = _Reading(script)
+    return reading.source(kind, file)
+
+
+class _Reading:
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.items = script.items
+        self.remarks: list[str] = []
+        self.unread: list[Unread] = list(script.unread)
+        self.items.remark = self.remarks.append
+        self.context = self.context_of_model()
+
+    def source(self, kind: str, file: str) -> Source:
+        outputs = list(self.outputs())
+        metrics = [(item, self.context) for item in self.made('metric')]
+        if not outputs and not metrics:
+            self.unread.append(Unread('no loss of a known library was found', Place(file)))
+        return Source(
+            kind,
+            'mmseg',
+            outputs,
+            metrics,
+            [*self.unread, *self.items.missing.values()],
+            list(dict.fromkeys(self.remarks)),
+            seen_calls=self.script.seen_calls(),
+            files=(file, *(self.script.modules.files if self.script.modules else ())),
+        )
+
+    def context_of_model(self) -> Context:
+        """Classes and activation of a model of segmentation_models_pytorch, where all that are made agree."""
+        models = Models(self.items)
+        found = {
+            head
+            for heard in self.script.heard
+            if full_name(heard.called.name).startswith('segmentation_models_pytorch.')
+            and named(heard.called.name) is None
+            for head in models.heads(heard.called).values()
+        }
+        if len(found) != 1:
+            return Context(world='mmseg')
+        head = found.pop()
+        activation = head.activation if head.activation in {'logits', 'softmax', 'sigmoid'} else None
+        return Context(
+            world='mmseg',
+            channels=head.channels,
+            num_classes=max(head.channels, 2) if head.channels else None,
+            activation=activation,
+        )
+
+    def outputs(self) -> Iterator[Output]:
+        """What ``backward`` is called on, then every other loss by itself; losses inside another are not named twice."""
+        covered: set[Place] = set()
+        for heard in self.script.heard:
+            called = heard.called
+            if called.name == '.backward' and isinstance(called.on, Called) and called.place not in covered:
+                losses = list(self.added(called.on, 1.0, covered))
+                if losses:
+                    covered.add(called.place)
+                    yield self.output(f'backward at line {called.place.line}', losses, called.place)
+        for item in self.made('loss'):
+            if item.place not in covered:
+                covered.add(item.place)
+                covered.update(_places(item))
+                yield self.output(f'{item.name} at line {item.place.line}', [item], item.place)
+
+    def output(self, name: str, losses: list[Item], place: Place) -> Output:
+        return Output(name, losses, self.context, place)
+
+    def made(self, kind: str) -> Iterator[Item]:
+        """Each loss or metric that the script constructs, once; those that hold others come first."""
+        found: dict[Place, Item] = {}
+        for heard in self.script.heard:
+            called = heard.called
+            whose = named(from_star(called.name, self.items.stars)) if called.on is None else None
+            if (
+                kind == 'loss'
+                and isinstance(called.target, Class)
+                and self.items.terms_of_instance(called, called.target)
+            ):
+                found[called.place] = self.items.own_instance(called, called.target, metric=False)
+                continue
+            if whose is None or whose.kind != kind:
+                continue
+            if kind == 'loss' and whose.name.rpartition('.')[2][:1].islower():
+                first = dict.fromkeys(['0', '1']) | dict.fromkeys(('input', 'target', 'weight'))
+                arguments = {k: v for k, v in self.items.arguments(called).items() if k not in first or k == 'weight'}
+                item: object = Item(whose.library, whose.name, arguments, called.place, text=called.text)
+            else:
+                item = self.items.leaf(called, called.place, metric=kind == 'metric')
+            if isinstance(item, Item):
+                found[called.place] = item
+        inside = {place for item in found.values() for place in _places(item)}
+        yield from (item for place, item in found.items() if place not in inside)
+
+    def added(self, value: Called, weight: object, covered: set[Place], deep: int = 30) -> Iterator[Item]:
+        """The losses, with weights, of the value that ``backward`` starts from."""
+        if deep <= 0:
+            return
+        kind = value.name.removeprefix('operator.') if value.name.startswith('operator.') else ''
+        if kind in {'add', 'iadd', 'sub', 'isub'}:
+            for part, sign in zip(value.args, (1.0, 1.0 if 'add' in kind else -1.0)):
+                if isinstance(part, Called):
+                    yield from self.added(part, times(weight, sign), covered, deep - 1)
+        elif kind in {'mul', 'imul', 'truediv', 'itruediv'}:
+            a, b = value.args
+            if isinstance(b, (int, float)) and b and isinstance(a, Called):
+                yield from self.added(a, times(weight, b if 'mul' in kind else 1 / b), covered, deep - 1)
+            elif isinstance(a, (int, float)) and 'mul' in kind and isinstance(b, Called):
+                yield from self.added(b, times(weight, a), covered, deep - 1)
+        elif value.name in {'.scale', '.mean', '.sum', '.to', '.float'} and (value.args or value.on is not None):
+            inner = value.args[0] if value.name == '.scale' and value.args else value.on
+            if isinstance(inner, Called):
+                yield from self.added(inner, weight, covered, deep - 1)
+        else:
+            item = self.loss_called(value)
+            if item is not None:
+                covered.add(value.place)
+                covered.add(item.place)
+                covered.update(_places(item))
+                yield dataclasses.replace(item, weight=times(item.weight, weight))
+
+    def loss_called(self, value: Called) -> Item | None:
+        if value.name == '' and isinstance(value.on, Called):
+            item = self.items.leaf(value.on, value.place) if makes_loss(value.on, self.items.stars) else None
+            return item if isinstance(item, Item) else None
+        whose = named(value.name) if value.on is None else None
+        if whose is not None and whose.kind == 'loss' and last_name(value)[:1].islower():
+            words = {str(i): v for i, v in enumerate(value.args[2:], 2)} | dict(value.kwargs)
+            arguments = {
+                k: self.items.argument(v, value.place) for k, v in words.items() if k not in {'input', 'target'}
+            }
+            return Item(whose.library, whose.name, arguments, value.place, text=value.text)
+        return None
+
+
+def _places(item: Item) -> Iterator[Place]:
+    """Where the losses inside a loss stand."""
+    waiting = list(item.arguments.values())
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Item):
+            yield value.place
+            waiting.extend(value.arguments.values())
+        elif isinstance(value, (list, tuple)):
+            waiting.extend(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
