@@ -8,6 +8,13 @@ def normal(*shape, seed=0, scale=1.0):
     return (np.random.default_rng(seed).normal(size=shape) * scale).astype('float32')
 
 
+def two_kinds_of_images():
+    """(4, 8, 8, 3), of which the last two are brighter."""
+    x = normal(4, 8, 8, 3)
+    x[2:] += 1
+    return x
+
+
 def nhwc(x):
     return np.ascontiguousarray(np.moveaxis(numbers(x), 1, -1))
 

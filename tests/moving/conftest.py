@@ -12,6 +12,6 @@ def keras(worker):
         result, found = worker.call(f'tests.moving.keras_calls:{function}', arrays, **arguments)
         if whole:
             return found
-        return found['out'] if 'out' in found else result
+        return found.get('out', result)
 
     return call

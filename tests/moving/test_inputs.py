@@ -5,9 +5,10 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
 pytest.importorskip('mmseg', reason='MMSegmentation is not installed')
-from torch.nn import functional as F
+from torch.nn import functional
 
 import mmseg_plugin  # noqa: F401  mmcv is usable from here on
+from segparity.parity.frameworks import WorkerError
 from tests.moving.arrays import largest, nchw, nhwc, normal, numbers
 from tests.moving.page import assert_figures
 from tests.support.frameworks import axis
@@ -52,7 +53,9 @@ def test_normalisation(keras):
     assert_figures('Normalisation', *np.quantile(want, (0, 1)), *np.quantile(found, (0, 1)))
     scale = [1 / d for d in DEVIATION]
     offset = [-m / d for m, d in zip(MEAN, DEVIATION)]
-    assert_same(keras('apply', dict(x=image()), layers=[['Rescaling', dict(scale=scale, offset=offset)]]), want, 'float32')
+    assert_same(
+        keras('apply', dict(x=image()), layers=[['Rescaling', dict(scale=scale, offset=offset)]]), want, 'float32'
+    )
     variance = [d * d for d in DEVIATION]
     layers = [['Normalization', dict(axis=-1, mean=MEAN, variance=variance)]]
     assert_same(keras('apply', dict(x=image()), layers=layers), want, 'float32')
@@ -71,16 +74,16 @@ def test_reduce_zero_label(keras, tmp_path):
     from mmcv.transforms import Compose
     from PIL import Image
 
-    ids = np.array([[0, 1, 2, 3, 4, 255]], 'uint8')
-    Image.fromarray(ids).save(tmp_path / 'label.png')
+    ids = np.array([0, 1, 2, 3, 4, 255], 'uint8')
+    Image.fromarray(ids[None]).save(tmp_path / 'label.png')
     transform = Compose([dict(type='mmseg.LoadAnnotations', reduce_zero_label=True)])
     start = dict(seg_map_path=str(tmp_path / 'label.png'), reduce_zero_label=True, seg_fields=[])
     want = transform(start)['gt_seg_map']
     assert_figures('`reduce_zero_label`', (ids - 1 != want).sum(), (ids.astype('int64') - 1 != want).sum())
     assert_same(np.where((ids == 0) | (ids == 255), 255, ids - 1), want, 'exact')
-    logits = normal(1, 1, 6, 4)
-    loss = cross_entropy(keras, np.where((ids == 0) | (ids == 255), 255, ids - 1), logits, ignore_class=255)
-    assert_same(loss, cross_entropy_of_mmseg(want.astype('int64'), logits, avg_non_ignore=True), 'float32')
+    logits, want = normal(1, 1, 6, 4), want.astype('int64')[None, None]
+    loss = cross_entropy(keras, want, logits, ignore_class=255)
+    assert_same(loss, cross_entropy_of_mmseg(want, logits, avg_non_ignore=True), 'float32')
 
 
 def test_ignored_pixels_in_the_mean(keras):
@@ -95,12 +98,17 @@ def test_ignored_pixels_in_the_mean(keras):
     assert_same(same, want, 'float32')
 
 
-def test_one_hot_labels_with_ignored_pixels(keras):
+def test_one_hot_labels_with_ignored_pixels(framework, keras):
     labels = LABELS.copy()
     labels[:, :4] = 255
-    one_hot = keras('function', dict(x=labels), name='one_hot', arguments=dict(num_classes=4))
-    assert not one_hot[:, :4].any()
-    want = F.cross_entropy(torch.tensor(LOGITS).movedim(-1, 1), torch.tensor(labels), ignore_index=255)
+    one_hot = np.where(labels[..., None] == np.arange(4), 1, 0).astype('float32')
+    if framework == 'keras_torch':
+        with pytest.raises(WorkerError, match='must be smaller than num_classes'):
+            keras('function', dict(x=labels), name='one_hot', arguments=dict(num_classes=4))
+    else:
+        found = keras('function', dict(x=labels), name='one_hot', arguments=dict(num_classes=4))
+        assert_same(found, one_hot, 'exact', '255 becomes a pixel of no class')
+    want = functional.cross_entropy(torch.tensor(LOGITS).movedim(-1, 1), torch.tensor(labels), ignore_index=255)
     found = cross_entropy(keras, one_hot, name='CategoricalCrossentropy')
     assert_figures('One-hot labels', found / numbers(want))
     counts = (labels != 255).astype('float32')
@@ -111,7 +119,9 @@ def test_one_hot_labels_with_ignored_pixels(keras):
 def test_masks_of_0_and_255(keras):
     foreground = LABELS == 3
     masks = np.where(foreground, 255, 0)
-    logits = np.where(np.arange(2), -5, 5).astype('float32') + np.zeros((2, 16, 16, 2), 'float32')  # background, anywhere
+    logits = np.where(np.arange(2), -5, 5).astype('float32') + np.zeros(
+        (2, 16, 16, 2), 'float32'
+    )  # background, anywhere
     want = cross_entropy_of_mmseg(masks // 255, logits)
     blind = cross_entropy_of_mmseg(masks, logits)
     assert_figures('Masks of 0 and 255', blind, want)
@@ -135,6 +145,8 @@ def test_softmax_of_one_channel(keras):
     found = keras('apply', dict(x=logits), layers=[['Softmax', {}]])
     assert_figures('One channel', found.min())
     labels = (LABELS == 3).astype('int64')
-    want = F.binary_cross_entropy_with_logits(torch.tensor(logits[..., 0]), torch.tensor(labels, dtype=torch.float32))
+    want = functional.binary_cross_entropy_with_logits(
+        torch.tensor(logits[..., 0]), torch.tensor(labels, dtype=torch.float32)
+    )
     arguments = dict(name='BinaryCrossentropy')
     assert_same(cross_entropy(keras, labels[..., None], logits, **arguments), numbers(want), 'float32')

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tests.moving.arrays import largest, nchw, nhwc, normal, numbers, typical
 from tests.moving.page import assert_figures
@@ -33,7 +33,9 @@ def test_momentum_of_batch_norm(keras):
     def moving_mean(**arguments):
         weights = {}
         for _ in range(10):
-            weights = keras('apply', dict(x=nhwc(x), **weights), True, layers=[['BatchNormalization', arguments]], training=True)
+            weights = keras(
+                'apply', dict(x=nhwc(x), **weights), True, layers=[['BatchNormalization', arguments]], training=True
+            )
             weights.pop('out')
         return weights['0_2'], weights['0_3']
 
@@ -81,7 +83,9 @@ def test_epsilon(name, keras):
 def test_batch_norm_that_is_frozen(keras):
     x = normal(2, 3, 8, 8) * 2 + 1
     layer = nn.BatchNorm2d(3).requires_grad_(False)
-    found = keras('apply', dict(x=nhwc(x)), layers=[['BatchNormalization', dict(trainable=False, epsilon=1e-5)]], training=True)
+    found = keras(
+        'apply', dict(x=nhwc(x)), layers=[['BatchNormalization', dict(trainable=False, epsilon=1e-5)]], training=True
+    )
     assert_figures('Frozen BatchNorm', typical(nhwc(layer.train()(torch.tensor(x))), found))
     fresh = nn.BatchNorm2d(3)
     assert_same(nhwc(fresh.eval()(torch.tensor(x))), found, 'float32')
@@ -89,7 +93,7 @@ def test_batch_norm_that_is_frozen(keras):
 
 def test_same_padding_at_stride_2(keras):
     x = normal(2, 4, 16, 16)
-    want = nhwc(F.conv2d(torch.tensor(x), torch.tensor(KERNEL), stride=2, padding=1))
+    want = nhwc(functional.conv2d(torch.tensor(x), torch.tensor(KERNEL), stride=2, padding=1))
     arguments = dict(filters=5, kernel_size=3, strides=2, use_bias=False)
     weights = keras_kernel(KERNEL)
     found = keras('apply', {'x': nhwc(x), '0_0': weights}, layers=[['Conv2D', dict(arguments, padding='same')]])
@@ -98,14 +102,14 @@ def test_same_padding_at_stride_2(keras):
     layers = [['ZeroPadding2D', dict(padding=1)], ['Conv2D', dict(arguments, padding='valid')]]
     assert_same(keras('apply', {'x': nhwc(x), '1_0': weights}, layers=layers), want, 'float32')
     odd = normal(2, 4, 17, 17)
-    want = nhwc(F.conv2d(torch.tensor(odd), torch.tensor(KERNEL), stride=2, padding=1))
+    want = nhwc(functional.conv2d(torch.tensor(odd), torch.tensor(KERNEL), stride=2, padding=1))
     found = keras('apply', {'x': nhwc(odd), '0_0': weights}, layers=[['Conv2D', dict(arguments, padding='same')]])
     assert_same(found, want, 'float32', 'odd sizes agree')
 
 
 def test_max_pooling_at_stride_2(keras):
     x = np.maximum(normal(2, 4, 16, 16), 0)
-    want = nhwc(F.max_pool2d(torch.tensor(x), 3, 2, 1))
+    want = nhwc(functional.max_pool2d(torch.tensor(x), 3, 2, 1))
     found = keras('apply', dict(x=nhwc(x)), layers=[['MaxPooling2D', dict(pool_size=3, strides=2, padding='same')]])
     assert_figures('Max pooling at stride 2', typical(found, want))
     layers = [['ZeroPadding2D', dict(padding=1)], ['MaxPooling2D', dict(pool_size=3, strides=2)]]
@@ -115,14 +119,16 @@ def test_max_pooling_at_stride_2(keras):
 def test_average_pooling_counts_its_padding_in_pytorch(keras):
     x = normal(2, 4, 16, 16) + 1
     found = keras('apply', dict(x=nhwc(x)), layers=[['AveragePooling2D', dict(pool_size=3, strides=1, padding='same')]])
-    corner = nhwc(F.avg_pool2d(torch.tensor(x), 3, 1, 1))[:, 0, 0] / found[:, 0, 0]
+    corner = nhwc(functional.avg_pool2d(torch.tensor(x), 3, 1, 1))[:, 0, 0] / found[:, 0, 0]
     assert_figures('Average pooling', corner.mean())
-    assert_same(nhwc(F.avg_pool2d(torch.tensor(x), 3, 1, 1, count_include_pad=False)), found, 'float32')
+    assert_same(nhwc(functional.avg_pool2d(torch.tensor(x), 3, 1, 1, count_include_pad=False)), found, 'float32')
 
 
 def test_transposed_convolution(keras):
     x, kernel = normal(2, 4, 8, 8), normal(4, 5, 3, 3, seed=1, scale=0.2)  # (I, O, H, W)
-    want = nhwc(F.conv_transpose2d(torch.tensor(x), torch.tensor(kernel), stride=2, padding=1, output_padding=1))
+    want = nhwc(
+        functional.conv_transpose2d(torch.tensor(x), torch.tensor(kernel), stride=2, padding=1, output_padding=1)
+    )
     arguments = dict(filters=5, kernel_size=3, strides=2, use_bias=False)
     weights = {'x': nhwc(x), '0_0': kernel.transpose(2, 3, 1, 0)}  # (H, W, O, I), and nothing is flipped
     found = keras('apply', weights, layers=[['Conv2DTranspose', dict(arguments, padding='same')]])
@@ -132,7 +138,7 @@ def test_transposed_convolution(keras):
     assert_same(keras('apply', weights, layers=layers), want, 'float32')
     for size, padding in ((4, 1), (2, 0)):
         kernel = normal(4, 5, size, size, seed=2)
-        want = nhwc(F.conv_transpose2d(torch.tensor(x), torch.tensor(kernel), stride=2, padding=padding))
+        want = nhwc(functional.conv_transpose2d(torch.tensor(x), torch.tensor(kernel), stride=2, padding=padding))
         arguments = dict(filters=5, kernel_size=size, strides=2, use_bias=False, padding='same')
         weights = {'x': nhwc(x), '0_0': kernel.transpose(2, 3, 1, 0)}
         assert_same(keras('apply', weights, layers=[['Conv2DTranspose', arguments]]), want, 'float32', f'kernel {size}')
@@ -140,7 +146,7 @@ def test_transposed_convolution(keras):
 
 def test_order_of_flattening(keras):
     x, weight = normal(2, 4, 6, 6), normal(3, 144, seed=1, scale=0.1)
-    want = numbers(F.linear(torch.tensor(x).flatten(1), torch.tensor(weight)))
+    want = numbers(functional.linear(torch.tensor(x).flatten(1), torch.tensor(weight)))
     dense = ['Dense', dict(units=3, use_bias=False)]
     found = keras('apply', {'x': nhwc(x), '1_0': weight.T}, layers=[['Flatten', {}], dense])
     assert_figures('Order of flattening', typical(found, want))
@@ -150,17 +156,19 @@ def test_order_of_flattening(keras):
 
 def test_gelu(keras):
     x = np.linspace(-6, 6, 2401, dtype='float32')
-    want = F.gelu(torch.tensor(x))
+    want = functional.gelu(torch.tensor(x))
     assert_figures('GELU', largest(keras('function', dict(x=x), name='gelu'), want))
     assert_same(keras('function', dict(x=x), name='gelu', arguments=dict(approximate=False)), numbers(want), 'float32')
-    assert_same(keras('apply', dict(x=x[None]), layers=[['Activation', dict(activation='gelu')]])[0], numbers(want), 'float32')
-    tanh = numbers(F.gelu(torch.tensor(x), approximate='tanh'))
+    assert_same(
+        keras('apply', dict(x=x[None]), layers=[['Activation', dict(activation='gelu')]])[0], numbers(want), 'float32'
+    )
+    tanh = numbers(functional.gelu(torch.tensor(x), approximate='tanh'))
     assert_same(keras('function', dict(x=x), name='gelu'), tanh, 'float32')
 
 
 def test_leaky_relu(keras):
     x = normal(2, 8, 8, 4)
-    want = numbers(F.leaky_relu(torch.tensor(x)))
+    want = numbers(functional.leaky_relu(torch.tensor(x)))
     negative = x < 0
     found = keras('apply', dict(x=x), layers=[['LeakyReLU', {}]])
     assert_figures('LeakyReLU', (found[negative] / want[negative]).mean())
@@ -172,7 +180,9 @@ def test_initial_weights(keras):
     layer = nn.Conv2d(64, 64, 3)
     want, bias = numbers(layer.weight), numbers(layer.bias)
     arguments, x = dict(filters=64, kernel_size=3), normal(1, 3, 3, 64)
-    found = keras('apply', dict(x=x), True, layers=[['Conv2D', dict(arguments, kernel_initializer=seeded('GlorotUniform'))]])
+    found = keras(
+        'apply', dict(x=x), True, layers=[['Conv2D', dict(arguments, kernel_initializer=seeded('GlorotUniform'))]]
+    )
     assert not found['0_1'].any() and abs(bias).max() > 0.03
     assert_figures('Initial weights', found['0_0'].std() / want.std())
     bound = 1 / np.sqrt(64 * 9)
@@ -199,7 +209,9 @@ def test_first_weights_of_a_head_of_mmsegmentation(keras):
     head.init_weights()
     want = numbers(head.conv_seg.weight)
     arguments, x = dict(filters=150, kernel_size=1), normal(1, 1, 1, 512)
-    found = keras('apply', dict(x=x), True, layers=[['Conv2D', dict(arguments, kernel_initializer=seeded('GlorotUniform'))]])
+    found = keras(
+        'apply', dict(x=x), True, layers=[['Conv2D', dict(arguments, kernel_initializer=seeded('GlorotUniform'))]]
+    )
     assert_figures("First weights of a head's classifier", found['0_0'].std() / 0.01)
     initializer = seeded('RandomNormal', stddev=0.01)
     same = keras('apply', dict(x=x), True, layers=[['Conv2D', dict(arguments, kernel_initializer=initializer)]])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed')
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tests.moving.arrays import nhwc, normal, numbers, typical
 from tests.moving.page import assert_figures
@@ -15,11 +15,13 @@ pytestmark = pytest.mark.parametrize('framework', axis('keras_tensorflow', 'kera
 
 
 def resized(keras, x, size, **arguments):
-    return keras('function', dict(x=nhwc(x)), name='resize', of='keras.ops.image', arguments=dict(size=size, **arguments))
+    return keras(
+        'function', dict(x=nhwc(x)), name='resize', of='keras.ops.image', arguments=dict(size=size, **arguments)
+    )
 
 
 def interpolated(x, size, **arguments):
-    return nhwc(F.interpolate(torch.tensor(x), size, **arguments))
+    return nhwc(functional.interpolate(torch.tensor(x), size, **arguments))
 
 
 def test_half_pixels_are_the_default_of_both(keras):
@@ -74,7 +76,9 @@ def test_masks_that_are_resized_bilinearly(keras):
     want = interpolated(mask, (128, 128), mode='nearest-exact')
     assert set(np.unique(want)) == {0, 2} and 1 in np.unique(found.astype(int))
     assert_figures('Masks resized bilinearly', 100 * (found.astype(int) == 1).mean() / (want == 2).mean())
-    same = keras('apply', dict(x=nhwc(mask)), layers=[['Resizing', dict(height=128, width=128, interpolation='nearest')]])
+    same = keras(
+        'apply', dict(x=nhwc(mask)), layers=[['Resizing', dict(height=128, width=128, interpolation='nearest')]]
+    )
     assert_same(same, want, 'exact')
 
 

@@ -46,7 +46,12 @@ def test_mean_iou_of_probabilities(keras):
     assert_figures('`MeanIoU` of probabilities', found, want)
     same = keras('mean_iou', dict(labels=labels, pred=(pred > 0.5).astype('int32')), arguments=dict(num_classes=2))
     assert_same(same, want, 'float32')
-    ours = keras('mean_iou', dict(labels=labels[..., 0].astype('int32'), pred=pred), of='ours', arguments=dict(num_classes=2, level='D'))
+    ours = keras(
+        'mean_iou',
+        dict(labels=labels[..., 0].astype('int32'), pred=pred),
+        of='ours',
+        arguments=dict(num_classes=2, level='D'),
+    )
     assert_same(ours, want, 'float32')
 
 
@@ -71,4 +76,6 @@ def test_dice_of_the_batch_or_of_each_image(keras):
     assert_same(keras('loss', arrays, name='Dice', arguments=dict(axis=[1, 2, 3])), want, 'float32')
     ours = dict(granularity='I', smooth=0, classes='all')
     labels = labels[..., 0].astype('int32')
-    assert_same(keras('loss', dict(labels=labels, pred=pred), of='ours', name='SoftDiceLoss', arguments=ours), want, 'float32')
+    assert_same(
+        keras('loss', dict(labels=labels, pred=pred), of='ours', name='SoftDiceLoss', arguments=ours), want, 'float32'
+    )
