@@ -20,8 +20,8 @@ GIVEN_DECAY = Argument(('weight_decay', 'decay'))
 NOTES: dict[str, Note] = {
     'batch_norm': Note(
         'BatchNorm',
-        "BatchNorm's momentum is 0.1 in PyTorch where Keras says 0.9 (its default is 0.99), and its epsilon 1e-5 where "
-        "Keras' default is 1e-3: give Keras momentum=0.9, epsilon=1e-5.",
+        "BatchNorm's momentum is 0.1 in PyTorch where Keras says 0.9 (its default is 0.99), and its epsilon 1e-5 "
+        "where Keras' default is 1e-3: give Keras momentum=0.9, epsilon=1e-5.",
         'normalisation-layers',
         (
             Key('norm_cfg.type', ('BN', 'BN1d', 'BN2d', 'BN3d', 'SyncBN', 'MMSyncBN', 'NaiveSyncBN')),
@@ -32,8 +32,8 @@ NOTES: dict[str, Note] = {
     ),
     'layer_norm': Note(
         'LayerNorm and GroupNorm',
-        'The epsilon of LayerNorm and GroupNorm is 1e-5 in PyTorch (1e-6 in some transformers) and 1e-3 in Keras, where '
-        'GroupNormalization has 32 groups unless told: give both.',
+        'The epsilon of LayerNorm and GroupNorm is 1e-5 in PyTorch (1e-6 in some transformers) and 1e-3 in Keras,'
+        ' where GroupNormalization has 32 groups unless told: give both.',
         'normalisation-layers',
         (
             Key('norm_cfg.type', ('LN', 'LN2d', 'GN')),
@@ -43,8 +43,9 @@ NOTES: dict[str, Note] = {
     ),
     'padding': Note(
         'Padding at stride 2',
-        "Keras' padding='same' at stride 2 pads right and bottom alone where the size is even, PyTorch's padding=1 both "
-        "sides, so outputs are half a step apart: in Keras write ZeroPadding2D(1) and padding='valid'.",
+        "Keras' padding='same' at stride 2 pads right and bottom alone where the size is even, PyTorch's "
+        'padding=1 both sides, so outputs are half a step apart: in Keras write ZeroPadding2D(1) and '
+        "padding='valid'.",
         'padding-and-pooling',
         (
             Call(CONVOLUTIONS, (Argument((*STRIDES, '2'), (2,)), Argument(('padding', '3'), ('same', 'SAME')))),
@@ -56,8 +57,8 @@ NOTES: dict[str, Note] = {
     ),
     'resize': Note(
         'Resizing',
-        'Bilinear resizing agrees where both use half pixels and no antialias; align_corners=True does not exist in Keras, '
-        'and nearest and bicubic take other pixels and weights.',
+        'Bilinear resizing agrees where both use half pixels and no antialias; align_corners=True does not exist '
+        'in Keras, and nearest and bicubic take other pixels and weights.',
         'resizing',
         (
             Key('align_corners'),
@@ -68,8 +69,9 @@ NOTES: dict[str, Note] = {
     ),
     'transposed_convolution': Note(
         'Transposed convolution',
-        "Conv2DTranspose(3, strides=2, padding='same') crops at the other end than ConvTranspose2d(3, stride=2, padding=1, "
-        "output_padding=1): in Keras write padding='valid' and Cropping2D(((1, 0), (1, 0))); kernels of 2 and 4 agree.",
+        "Conv2DTranspose(3, strides=2, padding='same') crops at the other end than ConvTranspose2d(3, stride=2, "
+        "padding=1, output_padding=1): in Keras write padding='valid' and Cropping2D(((1, 0), (1, 0))); kernels "
+        'of 2 and 4 agree.',
         'transposed-convolution',
         (
             Call(('Conv2DTranspose', 'Conv3DTranspose', 'Convolution2DTranspose', 'Deconvolution2D')),
@@ -79,8 +81,8 @@ NOTES: dict[str, Note] = {
     ),
     'flattening': Note(
         'Order of flattening',
-        'Flattened features come channels first in PyTorch and channels last in Keras: put Permute((3, 1, 2)) before '
-        'Flatten(), or permute the next kernel.',
+        'Flattened features come channels first in PyTorch and channels last in Keras: put Permute((3, 1, 2)) '
+        'before Flatten(), or permute the next kernel.',
         'kernels-and-flattening',
         (Call(('Flatten', 'flatten')),),
     ),
@@ -103,8 +105,8 @@ NOTES: dict[str, Note] = {
     ),
     'initialisation': Note(
         'First weights',
-        "Untrained layers start smaller in PyTorch than under Keras' glorot_uniform, and MMSegmentation's classifiers at a "
-        'deviation of 0.01: give kernel_initializer where training starts from nothing.',
+        "Untrained layers start smaller in PyTorch than under Keras' glorot_uniform, and MMSegmentation's "
+        'classifiers at a deviation of 0.01: give kernel_initializer where training starts from nothing.',
         'first-weights',
         (
             Key('init_cfg', last=False),
@@ -115,8 +117,8 @@ NOTES: dict[str, Note] = {
     ),
     'dropout': Note(
         'Dropout',
-        "MMSegmentation's heads drop whole channels, which is SpatialDropout2D in Keras and not Dropout; and a model that "
-        'is called infers in Keras, but trains in PyTorch until eval().',
+        "MMSegmentation's heads drop whole channels, which is SpatialDropout2D in Keras and not Dropout; and a "
+        'model that is called infers in Keras, but trains in PyTorch until eval().',
         'training-and-inference',
         (
             Key('dropout_ratio'),
@@ -126,15 +128,15 @@ NOTES: dict[str, Note] = {
     ),
     'normalisation': Note(
         'Normalisation and order of channels',
-        "MMSegmentation subtracts ImageNet's mean (123.675 of red) after swapping BGR to RGB, Keras sources mostly divide "
-        "RGB by 255: "
-        'weights fit the one with which they were trained.',
+        "MMSegmentation subtracts ImageNet's mean (123.675 of red) after swapping BGR to RGB, Keras sources "
+        'mostly divide RGB by 255: weights fit the one with which they were trained.',
         'images',
         (
             Key('data_preprocessor.mean', last=False),
             Key('data_preprocessor.bgr_to_rgb'),
             Key('img_norm_cfg', last=False),
             Key('to_rgb'),
+            Key('type', ('Normalize',)),
             Call(('SegDataPreProcessor', 'Normalize', 'Normalization', 'preprocess_input', 'get_preprocessing')),
             Call(('Rescaling',)),
             Call(('/', '/=', 'divide'), (Argument(('1',), (255, 255.0)),)),
@@ -145,8 +147,8 @@ NOTES: dict[str, Note] = {
     ),
     'labels': Note(
         'Labels moved by reduce_zero_label',
-        'reduce_zero_label makes label 0 ignored (255) and lowers the others by one, and 255 stays: in Keras write '
-        'np.where((ids == 0) | (ids == 255), 255, ids - 1), and count the classes without it.',
+        'reduce_zero_label makes label 0 ignored (255) and lowers the others by one, and 255 stays: in Keras '
+        'write np.where((ids == 0) | (ids == 255), 255, ids - 1), and count the classes without it.',
         'labels',
         (
             Key('reduce_zero_label', (True,)),
@@ -155,8 +157,8 @@ NOTES: dict[str, Note] = {
     ),
     'one_hot': Note(
         'One-hot labels',
-        'An ignored label has no one-hot code: its pixels then count in the mean, or are an error. Keep ids and an ignored '
-        'class, or give those pixels weight 0.',
+        'An ignored label has no one-hot code: its pixels then count in the mean, or are an error: keep ids and '
+        'an ignored class, or give those pixels weight 0.',
         'labels',
         (
             Call(('to_categorical', 'one_hot', 'CategoricalCrossentropy', 'categorical_crossentropy', 'CategoryEncoding')),
@@ -166,7 +168,8 @@ NOTES: dict[str, Note] = {
     'weight_decay': Note(
         'Weight decay',
         "PyTorch's SGD and Adam add weight decay to the gradient (L2), Keras' weight_decay is decoupled in every "
-        "optimizer, and AdamW's defaults differ (0.01 against 0.004): use AdamW in both, or regularizers L2(w / 2) in Keras.",
+        "optimizer, and AdamW's defaults differ (0.01 against 0.004): use AdamW in both, or regularizers L2(w / "
+        '2) in Keras.',
         'weight-decay',
         (
             Key('optimizer.weight_decay'),
@@ -178,8 +181,8 @@ NOTES: dict[str, Note] = {
     ),
     'momentum': Note(
         'Momentum and epsilon of optimizers',
-        "PyTorch's momentum holds gradients, Keras' holds steps, so they part while the rate falls; Adam's epsilon is 1e-8 "
-        'and 1e-7, added at another place.',
+        "PyTorch's momentum holds gradients, Keras' holds steps, so they part while the rate falls; Adam's "
+        'epsilon is 1e-8 and 1e-7, added at another place.',
         'optimizers',
         (
             Key('optimizer.momentum'),
@@ -191,8 +194,8 @@ NOTES: dict[str, Note] = {
     ),
     'clipping': Note(
         'Clipping of gradients',
-        "MMEngine's clip_grad and PyTorch's clip_grad_norm_ clip all gradients together, Keras' clipnorm each variable: "
-        'global_clipnorm is the same.',
+        "MMEngine's clip_grad and PyTorch's clip_grad_norm_ clip all gradients together, Keras' clipnorm each "
+        'variable: global_clipnorm is the same.',
         'optimizers',
         (
             Key('clip_grad', last=False),
@@ -205,8 +208,8 @@ NOTES: dict[str, Note] = {
     ),
     'schedule': Note(
         'Schedule of the learning rate',
-        "Keras' schedules count steps; MMEngine's count epochs unless by_epoch=False, reach the end one step earlier "
-        '(decay_steps=T - 1), and have powers and minima of their own.',
+        "Keras' schedules count steps; MMEngine's count epochs unless by_epoch=False, reach the end one step "
+        'earlier (decay_steps=T - 1), and have powers and minima of their own.',
         'schedules',
         (
             Key('param_scheduler', last=False),
@@ -218,8 +221,8 @@ NOTES: dict[str, Note] = {
     ),
     'mixed_precision': Note(
         'Half precision',
-        "PyTorch's cross_entropy runs in float32 under autocast; in Keras the last layer has to be told dtype='float32', "
-        'and loss scales start at other values.',
+        "PyTorch's cross_entropy runs in float32 under autocast; in Keras the last layer has to be told "
+        "dtype='float32', and loss scales start at other values.",
         'half-precision',
         (
             Key('optim_wrapper.type', ('AmpOptimWrapper',)),
@@ -233,8 +236,8 @@ NOTES: dict[str, Note] = {
     ),
     'data_parallel': Note(
         'Several devices',
-        "DDP and TensorFlow's replicas average the devices' own losses and batch statistics, which are not those of the "
-        'whole batch where pixels are ignored or the loss is no mean over pixels.',
+        "DDP and TensorFlow's replicas average the devices' own losses and batch statistics, which are not those "
+        'of the whole batch where pixels are ignored or the loss is no mean over pixels.',
         'several-devices',
         (
             Key('norm_cfg.type', ('SyncBN', 'MMSyncBN', 'NaiveSyncBN')),

@@ -12,7 +12,7 @@ __all__ = ['NOTES', 'PITFALLS', 'Argument', 'Call', 'Key', 'Note', 'SeenCall', '
 def notes_for(calls: Iterable[SeenCall], keys: Mapping[str, object]) -> list[Note]:
     """The notes of NOTES and PITFALLS, each once and in their order, for which the source has evidence.
 
-    calls: those of a source. keys: dotted path -> value of a config; values that are mappings or lists of them are looked into.
+    calls: those of a source. keys: dotted path -> value of a config; mappings and lists of them are looked into.
     """
     source = Source(calls, keys)
     return [note for note in dict.fromkeys((*NOTES.values(), *PITFALLS.values())) if note.called_for(source)]

@@ -16,8 +16,8 @@ INTERPOLATION = Argument(('interpolation', 'method'), BILINEAR, default=True)
 PITFALLS: dict[str, Note] = {
     'masks_of_255': Note(
         'Masks of 0 and 255',
-        'Foreground masks are often stored as 0 and 255, and 255 is the ignored label: the whole foreground then counts '
-        'nowhere and the loss falls towards 0; labels have to be 0 and 1.',
+        'Foreground masks are often stored as 0 and 255, and 255 is the ignored label: the whole foreground then '
+        'counts nowhere and the loss falls towards 0; labels have to be 0 and 1.',
         'labels',
         (
             Key('num_classes', (1, 2)),
@@ -29,8 +29,8 @@ PITFALLS: dict[str, Note] = {
     ),
     'one_channel': Note(
         'One class or one channel',
-        'num_classes=1 leaves the evaluator one class, and a softmax over one channel is 1 everywhere: foreground against '
-        'background is two classes, with two channels or with one channel and a sigmoid.',
+        'num_classes=1 leaves the evaluator one class, and a softmax over one channel is 1 everywhere: foreground'
+        ' against background is two classes, with two channels or with one channel and a sigmoid.',
         'labels',
         (
             Key('num_classes', (1,)),
@@ -42,8 +42,9 @@ PITFALLS: dict[str, Note] = {
     'reduce_zero_label': NOTES['labels'],
     'ignored_label': Note(
         'Ignored label',
-        'The ignored label is said in four places, head, loss, data set or padding, and evaluator; one that differs trains '
-        "on other pixels than it reports, and MMSegmentation's cross-entropy divides by the ignored ones too.",
+        'The ignored label is said in four places, head, loss, data set or padding, and evaluator; one that '
+        "differs trains on other pixels than it reports, and MMSegmentation's cross-entropy divides by the "
+        'ignored ones too.',
         'labels',
         (
             *(Key(name) for name in IGNORED),
@@ -53,8 +54,8 @@ PITFALLS: dict[str, Note] = {
     ),
     'class_order': Note(
         'Order of classes',
-        'Class k is the k-th name of the source that trained the weights: check the order of names, palette and label map '
-        'on a picture before scores are compared.',
+        'Class k is the k-th name of the source that trained the weights: check the order of names, palette and '
+        'label map on a picture before scores are compared.',
         'labels',
         (
             Key('metainfo', last=False),
@@ -67,8 +68,8 @@ PITFALLS: dict[str, Note] = {
     ),
     'batch_or_image': Note(
         'Of the batch or of the image',
-        'A Dice or Jaccard loss over the whole batch, over each image and over each class are three losses: D, I and C of '
-        'granularity.',
+        'A Dice or Jaccard loss over the whole batch, over each image and over each class are three losses: D, I '
+        'and C of granularity.',
         'where-the-mean-is-taken',
         (
             Key('loss_decode.type', ('DiceLoss', 'TverskyLoss', 'LovaszLoss')),
@@ -80,8 +81,8 @@ PITFALLS: dict[str, Note] = {
     ),
     'mean_iou_of_probabilities': Note(
         'MeanIoU of probabilities',
-        "Keras' MeanIoU takes ids: of probabilities it cuts the integer part, 0, and reports the background's half; give it "
-        "sparse_y_pred=False, a threshold before it, or keras_plugin's MeanIoU.",
+        "Keras' MeanIoU takes ids: of probabilities it cuts the integer part, 0, and reports the background's "
+        "half; give it sparse_y_pred=False, a threshold before it, or keras_plugin's MeanIoU.",
         'where-the-mean-is-taken',
         (
             Call(
@@ -93,8 +94,8 @@ PITFALLS: dict[str, Note] = {
     ),
     'scores_of_batches': Note(
         'Scores averaged over batches',
-        'IOUScore, FScore and every function in metrics report the mean of the batches, which moves with the batch size: '
-        "compare scores that count over the data set, as keras_plugin's MeanIoU does.",
+        'IOUScore, FScore and every function in metrics report the mean of the batches, which moves with the '
+        "batch size: compare scores that count over the data set, as keras_plugin's MeanIoU does.",
         'where-the-mean-is-taken',
         (
             Call(('IOUScore', 'FScore', 'iou_score', 'f1_score', 'f2_score')),
@@ -103,8 +104,8 @@ PITFALLS: dict[str, Note] = {
     ),
     'masks_resized': Note(
         'Masks resized bilinearly',
-        'Masks are ids, and a mean of two ids is a third class: resize them by the nearest pixel, which is no default of '
-        'Resizing, resize and image_dataset_from_directory.',
+        'Masks are ids, and a mean of two ids is a third class: resize them by the nearest pixel, which is no '
+        'default of Resizing, resize and image_dataset_from_directory.',
         'resizing',
         (
             Call(('Resizing', 'resize', 'smart_resize', 'image_dataset_from_directory'), (INTERPOLATION,)),
