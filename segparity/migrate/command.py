@@ -10,7 +10,7 @@ from rich.console import Console
 
 from segparity.arguments import positive
 from segparity.migrate.items import Context, Source
-from segparity.migrate.plan import Plan, make_plan
+from segparity.migrate.plan import Plan, make_plan, shorten_places
 from segparity.migrate.report import print_report, report_json
 from segparity.migrate.writing.keras_module import write_keras_module
 from segparity.migrate.writing.mmseg_fragment import write_mmseg_fragment
@@ -51,7 +51,7 @@ def migrate(options: argparse.Namespace, console: Console) -> int:
     refuse_clashes(outputs, [options.source])
     source = told(read_source(options.source, trust=options.trust), options.host_version, options.num_classes)
     refuse_clashes(outputs, source.files)
-    plan = make_plan(source, migrate_item, options.compat)
+    plan = make_plan(shorten_places(source), migrate_item, options.compat)
     differing: list[str] = []
     if options.verify:
         plan, differing = verified(plan, options.to)
@@ -65,13 +65,15 @@ def migrate(options: argparse.Namespace, console: Console) -> int:
         console.out(report_json(plan, code, options.to, notes), highlight=False)
     else:
         report_on = console if options.out else standard_error()
+        if not report_on.is_terminal:
+            report_on.width = 140
         print_report(plan, report_on, notes)
         for line in differing:
             say(report_on, line)
         if not code:
             say(report_on, 'nothing was written: nothing that was found has anything near in ours')
         elif options.out:
-            say(report_on, f'\nwritten: {options.out}')
+            say(report_on, f'written: {options.out}')
         else:
             console.out(code.rstrip('\n'), highlight=False)
     return 0 if plan.complete and not any('DIFFERS' in line for line in differing) else 1

@@ -1,6 +1,7 @@
 """What a source becomes: each loss of each output, each metric, in the order of the source, before it is written anywhere."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from shared_spec.spec import LossSpec, Spec
 ORDER = 'exact', 'float32', 'nearest', 'not yet', 'none'  # of verdicts, the best first
 HEAD = re.compile(r'(decode_head|auxiliary_head)(?:_(\d{1,3})|\[(\d{1,3})\])?')
 LEVELS, SCORES = ('D', 'I', 'C'), ('mAcc', 'mIoU', 'mDice', 'mPrecision', 'mFscore')
+
+BOUNDARY = 'BoundaryIoU', 'HD', 'HD95', 'ASSD'
 
 Translate = Callable[[Item, Context, bool], Migrated]
 
@@ -53,13 +56,58 @@ class Plan:
         )
 
 
+def shorten_places(source: Source) -> Source:
+    """The source with files named as short as they can be: the one that was given as it was given, the others from its
+    folder, or ``mmseg::...`` where they are MMSegmentation's own."""
+    if not source.files:
+        return source
+    folder = os.path.dirname(source.files[0])
+
+    def short(file: str) -> str:
+        cell = ''
+        if file.endswith(']') and '[' in file:
+            file, _, cell = file.rpartition('[')
+        _, own, within = file.replace(os.sep, '/').partition('/mmseg/.mim/configs/')
+        if own:
+            return f'mmseg::{within}'
+        if os.path.isabs(file) and len(os.path.relpath(file, folder or '.')) < len(file):
+            file = os.path.relpath(file, folder or '.')
+        return f'{file}[{cell}' if cell else file
+
+    def move(value: Any) -> Any:
+        if isinstance(value, (Item, Output, Unread)):
+            place = dataclasses.replace(value.place, file=short(value.place.file))
+            changes: dict[str, Any] = {'place': place}
+            if isinstance(value, Output):
+                changes['losses'] = [move(loss) for loss in value.losses]
+            return dataclasses.replace(value, **changes)
+        return value
+
+    return dataclasses.replace(
+        source,
+        outputs=[move(output) for output in source.outputs],
+        metrics=[(move(item), context) for item, context in source.metrics],
+        unread=[move(unread) for unread in source.unread],
+    )
+
+
 def make_plan(source: Source, translate: Translate, compat: bool = False) -> Plan:
     """The plan of a source; ``translate`` is the table of peers."""
     outputs = tuple(
         (output, () if output.refused else tuple(translate(item, output.context, compat) for item in output.losses))
         for output in source.outputs
     )
-    return Plan(source, outputs, tuple(translate(item, context, compat) for item, context in source.metrics))
+    metrics = [(one, context) for item, context in source.metrics for one in split(item)]
+    return Plan(source, outputs, tuple(translate(item, context, compat) for item, context in metrics))
+
+
+def split(item: Item) -> list[Item]:
+    """A metric as one for each spec: our BoundaryMetric reports those of two."""
+    asked = item.arguments.get('metrics', BOUNDARY)
+    if (item.library, item.name) != ('segparity', 'BoundaryMetric') or not isinstance(asked, (list, tuple)):
+        return [item]
+    halves = [[name for name in asked if (name == 'BoundaryIoU') == first] for first in (True, False)]
+    return [dataclasses.replace(item, arguments={**item.arguments, 'metrics': half}) for half in halves if half]
 
 
 def verdict_of(migrated: Migrated) -> str:

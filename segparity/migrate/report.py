@@ -1,6 +1,7 @@
 """What ``segparity migrate`` says of a plan: a table and sentences in the terminal, or JSON."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.text import Text
 from segparity.migrate.items import WORDS, Item, Migrated, Place, Unread
 from segparity.migrate.plan import Plan, chosen, sentences_of, verdict_of
 from segparity.terminal import say
+from shared_spec.visible import visible
 
 STYLES = {'exact': 'green', 'float32': 'green', 'nearest': 'yellow', 'not yet': 'yellow', 'none': 'red'}
 
@@ -18,7 +20,10 @@ STYLES = {'exact': 'green', 'float32': 'green', 'nearest': 'yellow', 'not yet': 
 def print_report(plan: Plan, console: Console, notes: Sequence[Any] = ()) -> None:
     """The table of items, then what differs, what was not read, and what else changes when a model moves."""
     table = Table(
-        title=f'{plan.source.kind}: {plan.source.files[0]}', title_justify='left', box=None, padding=(0, 2, 0, 0)
+        title=f'{plan.source.kind}: {visible(next(iter(plan.source.files), ""))}',
+        title_justify='left',
+        box=None,
+        padding=(0, 2, 0, 0),
     )
     for column in ('line', 'in the source', 'becomes', '', 'measured'):
         table.add_column(column, overflow='fold')
@@ -71,7 +76,9 @@ def sections(plan: Plan, notes: Sequence[Any]) -> Iterator[tuple[str, list[str]]
 
 def short_place(place: Place, plan: Plan) -> str:
     """The line, with the file where it is not the source itself."""
-    return str(place.line or '') if plan.source.files and place.file == plan.source.files[0] else str(place)
+    given = next(iter(plan.source.files), '')
+    own = place.file in (given, os.path.basename(given))
+    return str(place.line or '') if own else str(place)
 
 
 def named(item: Item) -> str:

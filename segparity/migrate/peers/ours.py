@@ -1,13 +1,15 @@
 """Items that are segparity's already: their spec, from the words of the world that they stand in."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from segparity.migrate.items import Context, Item, Reading, Unread
 from shared_spec import LOSSES, METRICS
+from shared_spec.losses.compound.weighted_sum import WeightedSumLoss
 from shared_spec.parameters import SpecError
 from shared_spec.registry import unknown_name
-from shared_spec.spec import Spec
+from shared_spec.spec import LossSpec, Spec
 
 # what belongs to the host, or says how and when something is computed, but not what
 HOST = {
@@ -37,6 +39,7 @@ def reading(item: Item, context: Context) -> Reading:
         if arguments.get('reduction') not in (None, 'mean', 'sum_over_batch_size'):
             told.append(f'reduction {arguments["reduction"]!r} is no parameter of the definition: it is left out')
         spec, results = made(item.name, kept, context)
+        spec = as_called(spec, context, told)
     except (SpecError, ValueError, TypeError) as error:
         return Reading('none', None, differences=(str(error), *told))
     return Reading('nearest' if told else 'exact', spec, differences=tuple(told), results=tuple(results))
@@ -74,6 +77,23 @@ def made(name: str, arguments: dict[str, Any], context: Context) -> tuple[Spec, 
         if context.world == 'keras'
         else of_evaluator(name, arguments, context)
     )
+
+
+def as_called(spec: Spec, context: Context, told: list[str]) -> Spec:
+    """The loss as a head of MMSegmentation calls it, which names its own ignored label at every call."""
+    ignored = context.ignore_index
+    if not isinstance(spec, LossSpec) or context.world != 'mmseg' or ignored is None:
+        return spec
+    if isinstance(spec, WeightedSumLoss):
+        return dataclasses.replace(
+            spec, losses=tuple(as_called(part, context, told) for part in spec.parts), weights=spec.shares
+        )
+    own = getattr(spec, 'ignore_index', ignored)
+    if own is None:
+        return dataclasses.replace(spec, ignore_index=ignored)  # type: ignore[call-arg]  # it has one
+    if own != ignored:
+        told.append(f'the head ignores label {ignored} beside {own}, here {own} alone is ignored')
+    return spec
 
 
 def of_heads(arguments: dict[str, Any]) -> dict[str, Any]:

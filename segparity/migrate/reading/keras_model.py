@@ -189,7 +189,12 @@ def _library(module: Any, registered: Any, name: str, metric: bool) -> str:
 
 def told(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a serialised object that say something: without its name, and without defaults of every loss."""
-    usual: dict[str, tuple[Any, ...]] = {'name': (), 'dtype': (), 'reduction': ('sum_over_batch_size', 'auto', None), 'fn': ()}
+    usual: dict[str, tuple[Any, ...]] = {
+        'name': (),
+        'dtype': (),
+        'reduction': ('sum_over_batch_size', 'auto', None),
+        'fn': (),
+    }
     return {k: v for k, v in arguments.items() if k not in usual or (usual[k] and v not in usual[k])}
 
 
