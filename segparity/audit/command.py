@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from segparity.audit.numbers import as_json
-from segparity.audit.page import page_text
 from segparity.audit.panel_files import panel_png
 from segparity.audit.remarks import remarks
 from segparity.audit.report import Report, make_report
+from segparity.audit.report_page import page_text
 from segparity.audit.several import load_tables
 from segparity.outputs import check_writable, refuse_clashes
 from segparity.terminal import say

@@ -37,7 +37,7 @@ def write_page(out: Path, settings: Settings, worlds: list[World], results: Mapp
         loader=jinja2.PackageLoader('segparity.demo', '.'), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(raised=raised, small=small, quoted=shlex.quote)
-    text = environment.get_template('page.html.j2').render(**page_values(out, settings, worlds, results))
+    text = environment.get_template('demo_page.html.j2').render(**page_values(out, settings, worlds, results))
     write_atomically(out / 'index.html', text)
 
 

@@ -31,14 +31,14 @@ def page_text(report: Report, remarks: list[str], command: str) -> str:
         loader=jinja2.PackageLoader('segparity.audit', '.'), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(percent=percent, points=points, count=count, raised=raised, raw_svg=Markup)
-    script = Path(__file__).with_name('page.js').read_text(encoding='utf-8')
-    return environment.get_template('page.html.j2').render(
+    script = Path(__file__).with_name('report_page.js').read_text(encoding='utf-8')
+    return environment.get_template('report_page.html.j2').render(
         report=report,
         remarks=remarks,
         command=command,
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=Markup(Path(__file__).with_name('page.css').read_text(encoding='utf-8')),
+        style=Markup(Path(__file__).with_name('report_page.css').read_text(encoding='utf-8')),
         names=[table.name for table in report.tables],
         several=len(report.tables) > 1,
         classes=report.tables[0].classes,
