@@ -92,7 +92,7 @@ def test_pictures_curves_and_tables_are_there(folder, small):
     text, _ = written_page(folder, small, MMSEG, KERAS)
     shown = min(demo_page.SAMPLES, small.val_scenes)
     assert text.count('<img ') == 4 * shown + 2 * 4 * demo_page.WORST
-    assert text.count('<svg ') == 3
+    assert text.count('<svg ') == 3 and '10⁻⁸' in text and 'mathdefault' not in text
     assert 'MMSegmentation' in text and 'Keras (JAX)' in text and 'both implementations agree' in text
 
 
