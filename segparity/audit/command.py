@@ -15,7 +15,7 @@ from segparity.audit.report import Report, make_report
 from segparity.audit.report_page import page_text
 from segparity.audit.several import load_tables
 from segparity.outputs import check_writable, refuse_clashes
-from segparity.pages.shell import page_bytes
+from segparity.pages.shell import encoded
 from segparity.terminal import say
 from shared_spec.files import replacing
 
@@ -38,9 +38,9 @@ def audit(args: argparse.Namespace, console: Console) -> int:
                     part.write_bytes(png)
         if args.json:
             with replacing(args.json) as part:
-                part.write_bytes(page_bytes(as_json(report)))
+                part.write_bytes(encoded(as_json(report)))
         said = remarks(report)
-        text = page_bytes(page_text(report, said, command_line(args)))
+        text = encoded(page_text(report, said, command_line(args)))
         with replacing(args.out) as part:
             part.write_bytes(text)
     for sentence in said:

@@ -24,7 +24,7 @@ from segparity.demo.settings import (
 )
 from segparity.demo.terminal import parity_rows, small
 from segparity.demo.worlds import World
-from segparity.pages.shell import page_bytes, page_html
+from segparity.pages.shell import encoded, page_html
 from segparity.pages.values import css_colour, with_raised
 from shared_spec.files import replacing
 
@@ -37,7 +37,7 @@ def write_page(out: Path, settings: Settings, worlds: list[World], results: Mapp
     filters: dict[str, Callable[..., Any]] = dict(raised=raised, small=small, quoted=shlex.quote)
     text = page_html('segparity.demo', 'demo_page', values, filters)
     with replacing(out / 'index.html') as part:
-        part.write_bytes(page_bytes(text))
+        part.write_bytes(encoded(text))
 
 
 def raised(title: str) -> str:

@@ -43,6 +43,6 @@ def content_hash(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def page_bytes(text: str) -> bytes:
+def encoded(text: str) -> bytes:
     """In UTF-8; a name that is none is shown by its bytes."""
     return text.encode('utf-8', 'backslashreplace')

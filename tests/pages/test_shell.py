@@ -11,7 +11,7 @@ for module in ('jinja2', 'matplotlib'):
     pytest.importorskip(module)
 
 from segparity.pages.axes import INK, axes_of, legend
-from segparity.pages.shell import page_bytes, page_html
+from segparity.pages.shell import encoded, page_html
 from segparity.pages.svg import svg_element, svg_of
 from segparity.pages.values import css_colour, data_uri, with_raised
 
@@ -71,7 +71,7 @@ def test_the_own_style_comes_after_the_shared_one(own):
 
 
 def test_a_name_that_is_no_text_is_shown_by_its_bytes():
-    assert page_bytes('ä\udcff') == 'ä\\udcff'.encode()
+    assert encoded('ä\udcff') == 'ä\\udcff'.encode()
 
 
 def test_an_svg_takes_the_ink_of_the_page_and_has_no_id_of_a_group():
