@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from benchmarks import area, machine, page, results
+from benchmarks import area, bench_page, machine, results
 from benchmarks.areas import AREAS
 
 
@@ -25,7 +25,7 @@ def main(arguments=None):
     if options.redraw:
         if not raw.exists():
             raise SystemExit(f'benchmarks: --redraw needs {raw}, which python -m benchmarks writes')
-        page.write(json.loads(raw.read_text()), options.out)
+        bench_page.write(json.loads(raw.read_text()), options.out)
         return 0
     facts = machine.description(area.checked(options.threads), len(area.usable_cores()))
     found = dict(machine=facts, options=command(options), areas={}, failed={})
@@ -45,7 +45,7 @@ def main(arguments=None):
         each = ', '.join(f'{name} {minutes:.1f}' for name, minutes in took.items())
         found['machine']['took'] = f'{sum(took.values()):.0f} minutes ({each})'
         raw.write_text(json.dumps(found))
-        page.write(found, options.out)
+        bench_page.write(found, options.out)
     area.say(f'\n{options.out / "bench.md"}')
     return 1 if found['failed'] else 0
 

@@ -116,10 +116,10 @@ def test_names_of_classes_move_no_cursor(tmp_path, capsys):
 
 
 def test_a_library_s_error_moves_no_cursor(capsys, monkeypatch):
-    from segparity import pages
+    from segparity import manual
 
     for error in (RuntimeError('no \x1b[2J'), LookupError('odd \x1b[2J')):
-        monkeypatch.setattr(pages, 'overview', lambda error=error: (_ for _ in ()).throw(error))
+        monkeypatch.setattr(manual, 'overview', lambda error=error: (_ for _ in ()).throw(error))
         code, out, err = run(capsys, 'list')
         assert code and not out and plain(err) and r'\x1b[2J' in err
         assert err.splitlines()[-1].startswith('segparity: ') and 'Error' not in err.splitlines()[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-ELSEWHERE = {'soft_labels.md': 'tests/soft_labels/test_page.py'}  # which runs every block
+ELSEWHERE = {'soft_labels.md': 'tests/soft_labels/test_page_blocks.py'}  # which runs every block
 PAGES = (ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')))
 WORLDS = 'plain', 'config', 'torch', 'keras', 'tensorflow', 'jax', 'lightning', 'monai', 'smp'  # keras: on any backend
 SHOWN_BY = {

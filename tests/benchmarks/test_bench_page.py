@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import area, overlap, page, peers, publish, results, tables
+from benchmarks import area, bench_page, overlap, peers, publish, results, tables
 from benchmarks.areas import AREAS, Run
 from benchmarks.contenders import PEERS
 from shared_spec import LOSSES
@@ -179,7 +179,7 @@ def test_an_area_from_end_to_end(area, tmp_path):
 def test_an_area_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch):
     areas = {'first': ('First', [Run('no_such_file')]), 'second': ('Second', [])}
     monkeypatch.setattr(benchmarks_main, 'AREAS', areas)
-    monkeypatch.setattr(page, 'AREAS', areas)
+    monkeypatch.setattr(bench_page, 'AREAS', areas)
     assert main(['--out', str(tmp_path)]) == 1
     text = (tmp_path / 'bench.md').read_text()
     assert '- **failed**: no_such_file (ended with status 1' in text and '\n## Second\n' in text
