@@ -99,7 +99,7 @@ def stepper(loss, eager):
     return step
 
 
-def timed(names, shape=SHAPE, rounds=5, eager=False):
+def time_contenders(names, shape=SHAPE, rounds=5, eager=False):
     """Name -> seconds of each round, on the backend of this process."""
     from keras import ops
 
@@ -114,7 +114,7 @@ def timed(names, shape=SHAPE, rounds=5, eager=False):
     return interleaved(calls, rounds)
 
 
-def prepared(name, shape=SHAPE, eager=False):
+def prepare_step(name, shape=SHAPE, eager=False):
     """A step for ``peak_bytes``, compiled."""
     from keras import ops
 
@@ -133,10 +133,10 @@ def measure(options):
         os.environ['KERAS_BACKEND'] = backend  # of the processes that follow
         how = f'{backend}, {"eager" if options.eager or backend == "torch" else "compiled"}'
         area.say(how)
-        seconds = in_fresh_process(timed, names, shape, options.rounds, options.eager)
+        seconds = in_fresh_process(time_contenders, names, shape, options.rounds, options.eager)
         weighed = [name for name in names if name in (options.weigh or names) and name != 'LovaszHingeLoss']
         weighed = weighed[:1] if options.quick else weighed
-        peaks = {name: peak_bytes(prepared, name, shape, options.eager, fork=False) for name in weighed}
+        peaks = {name: peak_bytes(prepare_step, name, shape, options.eager, fork=False) for name in weighed}
         peaks = {name: peak for name, peak in peaks.items() if peak is not None}
         cases[f'{how}, {shape}'] = results.case(seconds, peaks, unit_bytes(shape))
     yield results.comparison('Keras losses, a training step', cases, REFERENCE)

@@ -161,7 +161,7 @@ def measure(options):
             kept, all_, seconds = in_fresh_process(memory, kind, count)
             rows.append([kind, f'{kept:.0f}', f'{all_:.0f}', f'{seconds:.2f}'])
         head = ['state', 'rows kept, MB', 'with all results, MB', 'results, s']
-        yield results.plain(f'Memory of the metrics: {count} images of {CLASSES} classes', head, rows)
+        yield results.ready_table(f'Memory of the metrics: {count} images of {CLASSES} classes', head, rows)
 
 
 def main():

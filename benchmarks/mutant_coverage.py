@@ -53,7 +53,7 @@ class Coverage:
                 digest = hashlib.sha1(pathlib.Path(path).read_bytes()).hexdigest()
                 if files.get(path, {}).get('hash') != digest:
                     print(f'which lines {path} executes, {framework}', flush=True)
-                    files[path] = dict(hash=digest, tests=measured(self.ask, framework, path))
+                    files[path] = dict(hash=digest, tests=measure_file(self.ask, framework, path))
                     self.file.write_text(json.dumps(self.known))
             self.measured[framework] = {test: one for file in files.values() for test, one in file['tests'].items()}
         return self.measured[framework]
@@ -77,7 +77,7 @@ def test_files(patterns):
         yield from (path.as_posix() for path in sorted(pattern.glob('test_*.py')) or [pattern])
 
 
-def measured(ask, framework, path):
+def measure_file(ask, framework, path):
     """id -> (seconds, path -> lines) of the tests of one file that pass."""
     answer = ask(framework, files=[path], measure=MEASURED)
     return {

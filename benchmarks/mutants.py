@@ -44,10 +44,10 @@ FIRST = 25  # tests that run before the others are collected
 
 
 def main(arguments=None):
-    options = parsed(arguments)
+    options = parse_arguments(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     chosen = sample(options.files, options.seed, options.count)
-    reasons = equivalent()
+    reasons = read_equivalent()
     results = {} if not (options.out / 'results.jsonl').exists() else read(options.out / 'results.jsonl')
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix='mutants-') as folder:
@@ -67,7 +67,7 @@ def main(arguments=None):
     print('\n'.join(summary(chosen, results, reasons)))
 
 
-def parsed(arguments):
+def parse_arguments(arguments):
     parser = argparse.ArgumentParser(prog='python -m benchmarks.mutants', description=__doc__.split('\n\n')[0])
     parser.add_argument('--seed', type=int, default=0, help='of the choice of mutants (0)')
     parser.add_argument('--count', type=int, default=300, help='how many mutants (300)')
@@ -101,11 +101,11 @@ def sample(files, seed, count):
 def some(path, each, count, seed):
     """Those of one file, which do not change when another file does."""
     rng, source = random.Random(f'{seed} {path}'), pathlib.Path(path).read_bytes()
-    shuffled = (mutant for mutant in rng.sample(each, len(each)) if compiles(mutant.applied(source)))
+    shuffled = (mutant for mutant in rng.sample(each, len(each)) if compiles(mutant.apply_to(source)))
     return list(itertools.islice(shuffled, count))
 
 
-def equivalent():
+def read_equivalent():
     """Key -> reason of the mutants that are no mistakes; a line with the key, an indented one with the reason."""
     lines = [line for line in EQUIVALENT.read_text().splitlines() if line.strip() and not line.startswith('#')]
     return {key: reason.strip() for key, reason in zip(lines[::2], lines[1::2])}
@@ -140,7 +140,7 @@ class Runner:
         server = self.servers.setdefault(framework, Server(framework, self.tree))
         found = server.run(out=self.answer, **request)
         if ended := found.get('ended'):
-            found = dict(server.run(out=self.answer, **without(request, [ended])), ended=ended)
+            found = dict(server.run(out=self.answer, **exclude_tests(request, [ended])), ended=ended)
         return found
 
     def result(self, mutant):
@@ -150,7 +150,7 @@ class Runner:
         """
         path, start, ran, unfinished, found, ended = self.tree / mutant.path, time.monotonic(), 0, False, {}, None
         source = path.read_bytes()
-        path.write_bytes(mutant.applied(source))
+        path.write_bytes(mutant.apply_to(source))
         try:
             for found in itertools.chain(self.of_line(mutant), () if self.quick else self.of_name(mutant)):
                 ran, unfinished = ran + len(found['seconds']), unfinished or found['unfinished']
@@ -188,7 +188,7 @@ class Runner:
 
     def confirmed(self, mutant, framework, **request):
         """``ask``, again without the test that failed if it does without the mutant too; measured ones do not."""
-        request = without(request, [test for name, test in self.broken if name == framework])
+        request = exclude_tests(request, [test for name, test in self.broken if name == framework])
         found = self.ask(framework, **request)
         test = (found['failed'] or '').partition(': ')[0]
         if '::' not in test or (framework in TESTS and test in self.coverage.of(framework)):
@@ -210,7 +210,7 @@ class Runner:
         return {} if mutant.path.startswith('shared_spec') else dict(references=str(self.references))
 
 
-def without(request, tests):
+def exclude_tests(request, tests):
     """The request, in which those tests do not run."""
     if 'tests' in request:
         return request | dict(tests=[test for test in request['tests'] if test not in tests])

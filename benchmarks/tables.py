@@ -97,7 +97,7 @@ def accuracy(section):
     return table(['error of the value; of the gradient', *cases], rows)
 
 
-def plain(section):
+def ready_table(section):
     return table(section['head'], section['rows'])
 
 
@@ -122,4 +122,4 @@ def short(number):
     return f'{number:.1f}' if number >= 10 else f'{number:.2f}'
 
 
-DRAWN = {'comparison': comparison, 'scaling': scaling, 'accuracy': accuracy, 'plain': plain, 'text': text}
+DRAWN = {'comparison': comparison, 'scaling': scaling, 'accuracy': accuracy, 'plain': ready_table, 'text': text}

@@ -176,7 +176,7 @@ def measure(options):
             before.close()
             now.close()
             head = ['step', f'{options.commit}, ms', 'working tree, ms', 'ratio']
-            yield results.plain(f'{world}: {options.commit} and the working tree', head, rows)
+            yield results.ready_table(f'{world}: {options.commit} and the working tree', head, rows)
 
 
 def row(name, before, now):

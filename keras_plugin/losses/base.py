@@ -91,5 +91,5 @@ class PixelLoss(Loss):
 
     def pixel_map(self, batch: Batch, loss: Tensor) -> Tensor:
         """(N, *space) ``loss`` (N, P), weighted."""
-        loss = ops.where(batch.counts, self.spec.loss_weight * batch.weight * loss, ops.zeros_like(loss))
+        loss = ops.where(batch.counted_pixels, self.spec.loss_weight * batch.weight * loss, ops.zeros_like(loss))
         return ops.reshape(loss, (-1, *batch.space)) if None not in batch.space else loss

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mmseg_plugin.arithmetic import ratio, times
+from mmseg_plugin.arithmetic import multiply, ratio
 from mmseg_plugin.granularity import CellSums, mean_over_cells
 from mmseg_plugin.inputs import Batch, prepare
 from mmseg_plugin.values import can_look
@@ -120,7 +120,7 @@ class RegionLoss(Loss):
 
     def compute(self, batch: Batch) -> Tensor:
         mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)
-        return times(self.spec.loss_weight, self.after_mean(mean)).to(batch.dtype)
+        return multiply(self.spec.loss_weight, self.after_mean(mean)).to(batch.dtype)
 
     def after_mean(self, mean: Tensor) -> Tensor:
         """What happens to the mean over cells; nothing, for most."""
@@ -158,7 +158,7 @@ class PixelLoss(Loss):
             raise ValueError(f"{self.spec_class.__name__}: avg_factor does not go with reduction 'sum'")
         return reduction, avg_factor
 
-    def divided(self, total: Tensor, avg_factor: float | Tensor, mass: Tensor) -> Tensor:
+    def divide(self, total: Tensor, avg_factor: float | Tensor, mass: Tensor) -> Tensor:
         """total / avg_factor, which may be 0 where no pixel counts."""
         return ratio(total, self.divisor(avg_factor, mass, total), 0.0)
 

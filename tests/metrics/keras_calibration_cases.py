@@ -10,13 +10,13 @@ from keras import ops
 from keras_plugin import metrics as km
 from keras_plugin.metrics import calibration_gaps
 from keras_plugin.metrics.calibration import CalibrationTotals
-from keras_plugin.metrics.checked import CheckedMetric
+from keras_plugin.metrics.checked_metric import CheckedMetric
 from keras_plugin.metrics.counts import pair_counts
 from shared_spec import SpecError
 from shared_spec.metrics.calibration import Calibration
 from tests.metrics.calibration_cases import GOLDEN, RULES, Golden, random_images
 from tests.metrics.compare import FLOAT32, assert_agrees, assert_results
-from tests.metrics.keras_run import BACKEND, X64, Run, classes_only, refuses, report, spoil
+from tests.metrics.keras_run import BACKEND, X64, Run, classes_only, refuses, report, assert_wrong_batch
 
 SOME_RULES = (
     'hit_argmax_misses_the_second_class',
@@ -249,7 +249,7 @@ def case_calibration_of_logits_taken_for_probabilities():
     logits = np.array([[0, 1]]), np.array([[[-1.0, 2.0], [0.5, 0.5]]], 'float32')
     refuses(ValueError, sentence, run.metric.update_state, *logits)
     assert run.result() == 0.5  # what was refused left no trace
-    spoil(run, sentence, *logits)
+    assert_wrong_batch(run, sentence, *logits)
     run.metric.reset_state()
     run.metric.check()
 

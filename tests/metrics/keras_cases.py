@@ -12,7 +12,7 @@ from keras import ops
 from keras_plugin import metrics as km
 from keras_plugin.metrics.counts import pair_counts
 from keras_plugin.metrics.label_maps import label_maps
-from keras_plugin.metrics.scores import of_lowest
+from keras_plugin.metrics.scores import mean_of_lowest
 from shared_spec import SpecError
 from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.metrics.fine_grained.state import image_counts as numpy_counts
@@ -97,7 +97,7 @@ def case_worst_floor():
 
 def case_thousands_of_scores_keep_the_sixth_digit():
     scores = np.sort(np.random.default_rng(0).random(20000).astype('float32'))
-    got = ops.convert_to_numpy(of_lowest(scores, np.ones(20000, bool), (1, 50, 100)))
+    got = ops.convert_to_numpy(mean_of_lowest(scores, np.ones(20000, bool), (1, 50, 100)))
     want = [scores[:k].astype('float64').mean() for k in (200, 10000, 20000)]
     np.testing.assert_allclose(got, want, rtol=0, atol=2e-7)
 

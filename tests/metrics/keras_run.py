@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_plugin import metrics as km
-from keras_plugin.metrics import wrong as wrong_module
+from keras_plugin.metrics import wrong_pixels as wrong_module
 
 BACKEND = keras.backend.backend()
 X64 = BACKEND != 'jax' or os.environ.get('JAX_ENABLE_X64') == '1'  # whether there is float64
@@ -73,16 +73,16 @@ def report(spec, eager=False, **arguments):
     return Run(km.SegmentationReport(**spec.keras_arguments(), **arguments), eager)
 
 
-def spoil(run, sentence, *batch):
+def assert_wrong_batch(run, sentence, *batch):
     """A compiled update with a wrong batch makes every result NaN, and ``check`` says why; eager ones refuse it."""
     if BACKEND == 'torch':
         refuses(ValueError, sentence, run.update, *batch)
-        visible = wrong_module.visible  # as a GPU does it
-        wrong_module.visible = lambda x: False
+        visible = wrong_module.can_look  # as a GPU does it
+        wrong_module.can_look = lambda x: False
         try:
             run.update(*batch)
         finally:
-            wrong_module.visible = visible
+            wrong_module.can_look = visible
     else:
         run.update(*batch)
     found = run.result()

@@ -6,7 +6,7 @@ import pytest
 
 from shared_spec import LOSSES, METRICS, SpecError, from_dict
 from shared_spec.checks import Choice, Integer
-from shared_spec.parameters import NamedParameters, frozen
+from shared_spec.parameters import NamedParameters, check_parameter
 
 
 def refusal(call, *args, **kwargs):
@@ -68,11 +68,13 @@ def test_it_survives_the_way_to_another_process():
 
 
 def test_hints_are_given_where_they_are_asked_for():
-    assert frozen('X', 'a', Integer(), 2.0) == 2
+    assert check_parameter('X', 'a', Integer(), 2.0) == 2
     word = Choice('step', 'epoch')
-    assert str(refusal(frozen, 'X', 'a', word, 'steps')) == "X: a must be one of 'step', 'epoch', got 'steps'"
-    assert str(refusal(frozen, 'X', 'a', word, 'steps', hints=True)).endswith("got 'steps', did you mean 'step'?")
-    assert str(refusal(frozen, 'X', 'a', word, 1, allowed='a word')) == 'X: a must be a word, got 1'
+    assert str(refusal(check_parameter, 'X', 'a', word, 'steps')) == "X: a must be one of 'step', 'epoch', got 'steps'"
+    assert str(refusal(check_parameter, 'X', 'a', word, 'steps', hints=True)).endswith(
+        "got 'steps', did you mean 'step'?"
+    )
+    assert str(refusal(check_parameter, 'X', 'a', word, 1, allowed='a word')) == 'X: a must be a word, got 1'
 
 
 class Base(metaclass=NamedParameters):

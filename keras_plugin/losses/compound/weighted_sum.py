@@ -41,7 +41,7 @@ class WeightedSumLoss(Loss):
         else:
             parts = losses
         if not isinstance(parts, (list, tuple)):
-            raise refused(parts, 'a list of losses')
+            raise refusal(parts, 'a list of losses')
         self.parts = [as_loss(part) for part in parts]
         specs = [part.spec if isinstance(part, Loss) else None for part in self.parts]
         own = None not in specs
@@ -104,8 +104,8 @@ def as_loss(part: object) -> keras.losses.Loss:
         return getattr(keras_plugin.losses, kind)(**config)
     if isinstance(part, dict) and 'class_name' in part:
         return keras.losses.deserialize(part)
-    raise refused(part, 'a list of losses or of their configurations')
+    raise refusal(part, 'a list of losses or of their configurations')
 
 
-def refused(given: object, allowed: str) -> SpecError:
+def refusal(given: object, allowed: str) -> SpecError:
     return SpecError(owner='WeightedSumLoss', parameter='losses', given=given, allowed=allowed)
