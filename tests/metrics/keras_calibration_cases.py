@@ -16,7 +16,7 @@ from shared_spec import SpecError
 from shared_spec.metrics.calibration import Calibration
 from tests.metrics.calibration_cases import GOLDEN, RULES, Golden, random_images
 from tests.metrics.compare import FLOAT32, assert_agrees, assert_results
-from tests.metrics.keras_run import BACKEND, X64, Run, classes_only, refuses, report, assert_wrong_batch
+from tests.metrics.keras_run import BACKEND, X64, Run, assert_wrong_batch, classes_only, refuses, report
 
 SOME_RULES = (
     'hit_argmax_misses_the_second_class',

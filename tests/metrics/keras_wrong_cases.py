@@ -11,7 +11,7 @@ from keras import ops
 from keras_plugin import metrics as km
 from keras_plugin.metrics.top_class import top_class
 from tests.metrics.keras_host_cases import identity
-from tests.metrics.keras_run import BACKEND, Run, jit, refuses, assert_wrong_batch
+from tests.metrics.keras_run import BACKEND, Run, assert_wrong_batch, jit, refuses
 
 NAN, INF = float('nan'), float('inf')
 GIVEN = dict(ignore_class=255, from_logits=True)
