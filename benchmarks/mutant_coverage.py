@@ -45,7 +45,7 @@ class Coverage:
         self.file, self.ask, self.measured = file, ask, {}
         self.known = json.loads(file.read_text()) if file.exists() else {}
 
-    def of(self, framework):
+    def tests_of(self, framework):
         """id -> (seconds, path -> lines) of all tests of a framework."""
         if framework not in self.measured:
             files = self.known.setdefault(framework, {})
@@ -60,7 +60,7 @@ class Coverage:
 
     def tests(self, mutant, framework):
         """Test id -> seconds of the tests that execute the mutant, or that execute its file if none is known to."""
-        tests = self.of(framework if framework in TESTS else 'keras_torch')
+        tests = self.tests_of(framework if framework in TESTS else 'keras_torch')
         touching = {test: one for test, one in tests.items() if mutant.path in one[1]}
         if not mutant.executed:  # what runs at import was not measured for each test
             found = touching | {test: one for test, one in tests.items() if test.startswith(DECLARATIONS)}

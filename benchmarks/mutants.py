@@ -152,7 +152,7 @@ class Runner:
         source = path.read_bytes()
         path.write_bytes(mutant.apply_to(source))
         try:
-            for found in itertools.chain(self.of_line(mutant), () if self.quick else self.of_name(mutant)):
+            for found in itertools.chain(self.tests_of_line(mutant), () if self.quick else self.tests_of_name(mutant)):
                 ran, unfinished = ran + len(found['seconds']), unfinished or found['unfinished']
                 ended = ended or found.get('ended')
                 if found['failed']:
@@ -163,7 +163,7 @@ class Runner:
         undecided = None if found.get('failed') else ended
         return dict(failed=found.get('failed'), took=took, tests=ran, unfinished=unfinished, undecided=undecided)
 
-    def of_line(self, mutant):
+    def tests_of_line(self, mutant):
         """What the tests say that are known to execute the mutant, one framework after the other, some of them first."""
         real = mutant.path in ('segparity/parity/frameworks.py', 'segparity/parity/worker.py')
         for framework in frameworks_of(mutant.path):
@@ -174,7 +174,7 @@ class Runner:
                 more = dict(tests=part, seconds=seconds, limit=LIMIT, real=real)
                 yield self.confirmed(mutant, framework, files=files, **more, **self.shared(mutant))
 
-    def of_name(self, mutant):
+    def tests_of_name(self, mutant):
         """What the tests say that were not measured: of the file's losses (of any, if it has none), and processes."""
         words = [node.name for node in ast.parse((self.tree / mutant.path).read_text()).body if hasattr(node, 'bases')]
         words = [word for word in words if word.endswith('Loss')] or ['']
@@ -191,7 +191,7 @@ class Runner:
         request = exclude_tests(request, [test for name, test in self.broken if name == framework])
         found = self.ask(framework, **request)
         test = (found['failed'] or '').partition(': ')[0]
-        if '::' not in test or (framework in TESTS and test in self.coverage.of(framework)):
+        if '::' not in test or (framework in TESTS and test in self.coverage.tests_of(framework)):
             return found
         if (framework, test) not in self.sound:
             path = self.tree / mutant.path

@@ -10,7 +10,7 @@ from benchmarks import area, results
 from benchmarks.batches import batch
 from benchmarks.contenders import OURS, build, build_all, step
 from benchmarks.memory import peak_bytes
-from benchmarks.timing import interleaved
+from benchmarks.timing import time_in_turns
 
 SHAPES = ((2, 19, 512, 1024), (4, 150, 256, 256), (8, 2, 512, 512), (2, 4, 128, 128))
 QUICK = ((2, 19, 32, 64), (2, 3, 32, 32))
@@ -32,7 +32,7 @@ def time_contenders(names, shape, labels='hard', dtype='float32', margin=None, r
     logits, target = batch(shape, labels, dtype, margin)
     losses, left_out = build_all(names, *small(shape, labels, dtype))
     calls = {name: lambda loss=loss: step(loss, logits, target) for name, loss in losses.items()}
-    return interleaved(calls, rounds), left_out
+    return time_in_turns(calls, rounds), left_out
 
 
 def prepare_step(name, shape, labels='hard', dtype='float32', margin=None):

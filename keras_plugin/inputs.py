@@ -115,7 +115,7 @@ class Batch:
         return ops.softmax(self.pred, axis=-1) if self.softmax else ops.sigmoid(self.pred)
 
     @property
-    def nothing(self) -> Tensor:
+    def zero_loss(self) -> Tensor:
         """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is wrong: what a loss is whose factor is 0.
 
         By a factor that is not seen to be 0, by which optimizers of graphs would drop NaN.

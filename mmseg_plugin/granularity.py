@@ -43,7 +43,7 @@ class CellSums(NamedTuple):
     size: Tensor | None = None
 
     @classmethod
-    def of(cls, *sums: Tensor, size: Tensor | None = None) -> CellSums:
+    def stack(cls, *sums: Tensor, size: Tensor | None = None) -> CellSums:
         """From K tensors (N, C)."""
         return cls(torch.stack(sums), size)
 

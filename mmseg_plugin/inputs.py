@@ -127,7 +127,7 @@ class Batch:
         return self.pred.softmax(1) if self.softmax else self.pred.sigmoid()
 
     @property
-    def nothing(self) -> Tensor:
+    def zero_loss(self) -> Tensor:
         """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is NaN: what a loss is whose factor is 0."""
         return (0 * self.prob).sum(1)
 
@@ -227,7 +227,7 @@ def prepare(
     if not is_float and labels.dtype not in LABEL_DTYPES:
         labels = labels.long()
     if labels.dim() == 2:
-        hard, labels = c > 1 or not is_float, labels if is_float else narrow(labels)
+        hard, labels = c > 1 or not is_float, labels if is_float else narrow_ids(labels)
         pixel_weight = valid_pixels(labels, ignored)
     else:
         hard, pixel_weight = 'soft' not in spec.labels, None  # hard: one-hot integers
@@ -266,7 +266,7 @@ def weigh(
     return image_weight, weight if kind == 'image' else look(owner, weight)
 
 
-def narrow(labels: Tensor) -> Tensor:
+def narrow_ids(labels: Tensor) -> Tensor:
     """Class ids in one or two bytes where a CPU can take them so, on which passes are many times faster; else as they are."""
     if labels.dtype == torch.bool:
         return labels.byte()

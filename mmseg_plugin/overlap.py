@@ -16,7 +16,7 @@ def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
         return cells
     p, y = batch.prob, batch.target
     both = p * y  # subtracted before the sum, so that few wrong pixels among many survive in float32
-    return CellSums.of(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
+    return CellSums.stack(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
 def exact_overlap(batch: Batch) -> CellSums:
@@ -25,7 +25,7 @@ def exact_overlap(batch: Batch) -> CellSums:
     if cells is not None:
         return cells
     (p, q), y = batch.prob_both, batch.target
-    return CellSums.of(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
+    return CellSums.stack(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
 
 
 def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
@@ -40,7 +40,7 @@ def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
         both = p * y
     else:
         both = (p**norm + y**norm - (p - y).abs() ** norm) / 2
-    return CellSums.of(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
+    return CellSums.stack(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
 def squared_errors(batch: Batch) -> CellSums:
@@ -49,7 +49,7 @@ def squared_errors(batch: Batch) -> CellSums:
     if cells is not None:
         return cells
     y, error = batch.target, (batch.target - batch.prob) ** 2
-    return CellSums.of(batch.sum(error * y), batch.sum(error * (1 - y)), batch.sum(y))
+    return CellSums.stack(batch.sum(error * y), batch.sum(error * (1 - y)), batch.sum(y))
 
 
 def fused_cell_sums(batch: Batch, flavour: str | None) -> CellSums | None:

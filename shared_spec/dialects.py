@@ -56,7 +56,7 @@ class Dialects:
             return cls(**{**cls.keras_defaults(), **{names[k]: v for k, v in arguments.items()}})
         except SpecError as error:
             words: dict[str | None, str] = {name: word for word, name in names.items()}
-            raise error.renamed(parameter=words.get(error.parameter, error.parameter)) from None
+            raise error.rename(parameter=words.get(error.parameter, error.parameter)) from None
 
     def to_keras(self) -> dict[str, Any]:
         """The Keras constructor's keyword arguments; ``from_logits`` and ``ignore_class`` always written out."""

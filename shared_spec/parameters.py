@@ -16,7 +16,7 @@ class SpecError(ValueError):
     """What a spec refuses: whose parameter (``owner``), which (``parameter``), what was ``given``, what is ``allowed``.
 
     Each is an attribute, None where there is none. The sentence is ``owner: parameter rule``, made of them last, so that
-    who knows owner or parameter under another name asks for ``renamed``.
+    who knows owner or parameter under another name asks for ``rename``.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class SpecError(ValueError):
         said = said if parameter is None else f'{parameter} {said}'
         super().__init__(said if owner is None else f'{owner}: {said}')
 
-    def renamed(self, **names: str | None) -> 'SpecError':
+    def rename(self, **names: str | None) -> 'SpecError':
         """The same of another ``owner`` or ``parameter``."""
         kept = {name: getattr(self, name) for name in ('rule', 'owner', 'parameter', 'given', 'allowed', 'hint')}
         return SpecError(**{**kept, **names})

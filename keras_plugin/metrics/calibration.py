@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plugin.metrics.calibration_gaps import HALF, carried, class_errors, errors, image_gaps, probabilities
+from keras_plugin.metrics.calibration_gaps import HALF, carry_over, class_errors, errors, image_gaps, probabilities
 from keras_plugin.metrics.checked_metric import CheckedMetric, spec_of
 from keras_plugin.metrics.counts import pair_counts
 from keras_plugin.metrics.label_maps import LabelMaps
@@ -46,7 +46,7 @@ class CalibrationTotals:
         labelled = ops.concatenate([counts[..., 0] + counts[..., 2], ops.cast(pixels, 'int32')], axis=1)
         if 'D' in self.spec.levels:
             high, low = (ops.cast(ops.sum(x, axis=0), 'int32') for x in (part // HALF, part % HALF))
-            carry, rest = carried(0, high + self.part // HALF, low + self.part % HALF)
+            carry, rest = carry_over(0, high + self.part // HALF, low + self.part % HALF)
             self.part.assign(rest)
             self.whole.update(ops.concatenate([whole, ops.expand_dims(carry, 0)], axis=0))
             self.labelled.update(labelled)

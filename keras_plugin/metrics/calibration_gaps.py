@@ -87,10 +87,12 @@ def _summed(confidence: Tensor, hit: Tensor, bins: int) -> tuple[Tensor, Tensor]
         return ops.cast(ops.sum(x, axis=1), 'int32')
 
     low_carry, high_carry = low // HALF, high // HALF
-    return carried(total(high_carry), total(low_carry) + total(high - high_carry * HALF), total(low - low_carry * HALF))
+    return carry_over(
+        total(high_carry), total(low_carry) + total(high - high_carry * HALF), total(low - low_carry * HALF)
+    )
 
 
-def carried(whole: Tensor, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
+def carry_over(whole: Tensor, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
     """(whole, part) of whole + high / 2^12 + low / 2^24."""
     high = high + low // HALF
     return whole + high // HALF, high % HALF * HALF + low % HALF

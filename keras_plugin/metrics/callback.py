@@ -92,11 +92,11 @@ class CheckMetrics(keras.callbacks.Callback):
 
     def look(self) -> None:
         """Raises ValueError with what is wrong in the first batches of ``data``."""
-        complaint = self.found()
+        complaint = self.find_wrong()
         if complaint:
             raise ValueError(f'{type(self).__name__}: {complaint}')
 
-    def found(self) -> str | None:
+    def find_wrong(self) -> str | None:
         """What is wrong in the first batches of ``data``, or None."""
         if self.data is None:
             return None
@@ -111,7 +111,7 @@ class CheckMetrics(keras.callbacks.Callback):
         self._in_fit, self._noted = False, None
         if hasattr(self.model, 'jax_state_sync'):  # JAX keeps the state of a training for itself
             self.model.jax_state_sync()
-        why = next(iter(complaints_of(self.model)), None) or self.found()
+        why = next(iter(complaints_of(self.model)), None) or self.find_wrong()
         if why is None:
             more = 'CheckMetrics(data=...) looks at the data, ' if self.data is None else ''
             why = NAN_LOSS.format(more=more)

@@ -27,7 +27,7 @@ def spec_of(kind: type[S], owner: str, **arguments: Any) -> S:
     try:
         return kind.from_keras(arguments)
     except SpecError as error:
-        raise error.renamed(owner=owner) from None
+        raise error.rename(owner=owner) from None
 
 
 def names_of_classes(owner: str, spec: LabelMapSpec, names: Iterable[Any]) -> list[str]:

@@ -84,7 +84,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         try:
             return kind(**arguments)
         except SpecError as error:
-            raise error.renamed(owner=type(self).__name__) from None
+            raise error.rename(owner=type(self).__name__) from None
 
     @property
     def class_names(self) -> Sequence[str]:

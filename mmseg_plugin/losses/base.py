@@ -58,9 +58,9 @@ class Loss(nn.Module, metaclass=NamedParameters):
         shapes, TypeError for dtypes. The other arguments are MMSegmentation's; pixel losses use them.
         """
         call = dict(avg_factor=avg_factor, reduction_override=reduction_override, **kwargs)
-        return self.of_call(pred, target, weight, ignore_index, call, absent=self.spec.loss_weight == 0)
+        return self.loss_of_call(pred, target, weight, ignore_index, call, absent=self.spec.loss_weight == 0)
 
-    def of_call(
+    def loss_of_call(
         self,
         pred: Tensor,
         target: Tensor,
@@ -79,7 +79,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
             if absent:
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
-                loss = (batch.nothing.view_as(loss) if loss.dim() else batch.nothing.sum()) + own
+                loss = (batch.zero_loss.view_as(loss) if loss.dim() else batch.zero_loss.sum()) + own
             return loss if loss.dim() else not_a_number_throughout(loss)
 
     def reduction_of_call(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> tuple[Any, ...]:

@@ -129,7 +129,7 @@ def work_through(
     """Adds every pair to the totals, or to the skipped."""
     left = []
     for pair in found:
-        earlier = journal.done(pair) if journal else None
+        earlier = journal.finished_row(pair) if journal else None
         if earlier is None:
             left.append(pair)
         else:

@@ -65,7 +65,7 @@ class Journal:
             self._append(json.dumps(head).encode())
         return rows
 
-    def done(self, pair: Pair) -> dict[str, np.ndarray] | None:
+    def finished_row(self, pair: Pair) -> dict[str, np.ndarray] | None:
         """The row of a pair that an earlier run has done and whose files are as they were, or None."""
         found = self._rows.get(pair.image)
         return found[1] if found and found[0] == stamp_of(pair) else None

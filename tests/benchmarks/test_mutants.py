@@ -111,7 +111,7 @@ DIES, FAILS, PASSES = dict(failed=None, ended='t.py::a'), dict(failed='t.py::b: 
 )
 def test_a_process_without_an_answer_kills_nothing(answers, failed, undecided, tmp_path):
     run = runner(tmp_path, *answers)
-    run.of_line = lambda mutant: [run.ask('torch', tests=['t.py::a', 't.py::b'])]
+    run.tests_of_line = lambda mutant: [run.ask('torch', tests=['t.py::a', 't.py::b'])]
     mutant = next(iter(mutants('f.py', SOURCE.encode())))
     result = run.result(mutant)
     assert (result['failed'], result['undecided']) == (failed, undecided)
@@ -129,5 +129,5 @@ def test_a_fork_that_ends_says_where(tmp_path, monkeypatch):
         os._exit(1)
 
     monkeypatch.setattr(mutant_tests, 'tests', ends)
-    found = mutant_tests.in_a_fork('torch', dict(out=str(tmp_path / 'answer.json')))
+    found = mutant_tests.run_in_fork('torch', dict(out=str(tmp_path / 'answer.json')))
     assert (found['failed'], found['ended']) == (None, 't.py::a')

@@ -166,7 +166,7 @@ def written(path, pairs):
 
 def done(path, pairs):
     journal = Journal(path, 'key')
-    found = [journal.done(pair) for pair in pairs]
+    found = [journal.finished_row(pair) for pair in pairs]
     journal.close()
     return [k for k, row in enumerate(found) if row is not None and (row['counts'] == k).all() and row['diagonal'] == k]
 

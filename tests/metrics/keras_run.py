@@ -55,7 +55,7 @@ class Run:
             return {name: float(found[name]) for name in self.metric.names()}
         return float(found)
 
-    def over(self, preds, targets, weights=None, batch=8):
+    def run_on(self, preds, targets, weights=None, batch=8):
         self.metric.reset_state()
         for i in range(0, len(targets), batch):
             parts = [x[i : i + batch] for x in (targets, preds, weights) if x is not None]

@@ -59,9 +59,9 @@ class WeightedSumLoss(Loss):
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """The weighted sum; every part receives the labels and the weights as they are."""
-        return self.of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0)
+        return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0)
 
-    def of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
+    def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
         with keras.name_scope(self.name):
             total = 0
             for share, part in zip(self.shares, self.parts):
@@ -87,7 +87,7 @@ class WeightedSumLoss(Loss):
 def absent_part(part: keras.losses.Loss, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
     """What a part of weight 0 adds: 0, or NaN if the loss is; one from elsewhere then has no gradient."""
     if isinstance(part, Loss):
-        return part.of_call(y_true, y_pred, sample_weight, absent=True)
+        return part.loss_of_call(y_true, y_pred, sample_weight, absent=True)
     value = ops.stop_gradient(part(y_true, y_pred, sample_weight))
     return ops.where(ops.isnan(value), value, ops.zeros_like(value))
 

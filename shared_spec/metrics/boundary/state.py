@@ -143,11 +143,11 @@ class BoundaryState(ImageState):
             found.update(_over_images(metric, cells))
             found.update((name + '_rest', value) for name, value in _over_images(metric, _finite(cells)).items())
         if 'missed' in spec.names():
-            missed, of = (counts.sum() for counts in self.missed(spec))
+            missed, of = (counts.sum() for counts in self.missed_counts(spec))
             found['missed'] = float(missed / of) if of else math.nan
         return {name: found[name] for name in spec.names()}
 
-    def missed(self, spec: BoundarySpec) -> tuple[np.ndarray, np.ndarray]:
+    def missed_counts(self, spec: BoundarySpec) -> tuple[np.ndarray, np.ndarray]:
         """(classes,) in how many images one mask of the class is empty and the other not, and in how many it counts."""
         self._check(spec)
         counts, present = self._arrays()[0], ~np.isnan(self._cells(spec, spec.metrics[0]))
@@ -172,7 +172,7 @@ class BoundaryState(ImageState):
                 cells = _finite(self._cells(spec, name.removesuffix('C_rest')))
                 found[name] = np.array([exact_mean(column) for column in cells.T])
             elif name == 'missed':
-                missed, of = self.missed(spec)
+                missed, of = self.missed_counts(spec)
                 found[name] = np.where(of > 0, missed / np.maximum(of, 1), np.nan)
         return found
 
