@@ -1,6 +1,6 @@
 """What the shapes of a loss's inputs mean; the same rules and the same sentences for NumPy, PyTorch and Keras.
 
-Works on plain tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
+Works on tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
@@ -56,11 +56,11 @@ def label_kind(owner: str, pred_shape: Shape, target_shape: Shape, layout: str) 
         return 'ids1'
     if may_be_equal(target_shape, join(n, c, space, layout)):
         return 'channels'
-    plain = LAYOUTS[layout].replace(', C', '')
+    label_layout = LAYOUTS[layout].replace(', C', '')
     if len(target_shape) == len(pred_shape):
         wanted, form = join(n, c, space, layout), LAYOUTS[layout]
     else:
-        wanted, form = (n, *space), plain
+        wanted, form = (n, *space), label_layout
     raise ValueError(
         f'{owner}: target must be {form} = {as_text(wanted)} to match pred {LAYOUTS[layout]} = {as_text(pred_shape)}, '
         f'got {as_text(target_shape)}'

@@ -1,6 +1,6 @@
 """What the soft-label functions take: the same rules and the same sentences for NumPy, PyTorch and Keras.
 
-Works on plain tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
+Works on tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
 """
 
 from collections.abc import Iterable

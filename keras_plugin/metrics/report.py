@@ -144,8 +144,8 @@ class SegmentationReport(CountedMetric):
     def worst_results(self) -> dict[str, float]:
         if self._table is None:
             return {}
-        plain = dataclasses.replace(self.spec, q=()).names()
-        return {name: v for name, v in self.state().results(self.spec).items() if name not in plain}
+        means = dataclasses.replace(self.spec, q=()).names()
+        return {name: v for name, v in self.state().results(self.spec).items() if name not in means}
 
     def own_config(self) -> dict[str, Any]:
         return {
