@@ -39,7 +39,7 @@ class AllErrors(CheckedMetric):
         self.totals.update(maps, prob, pair_counts(maps.target, maps.pred, self.spec.num_classes))
 
     def result(self):
-        return dict(zip(self.names(), map(self.finished, self.totals.value())))
+        return dict(zip(self.names(), map(self.finish_result, self.totals.value())))
 
     def complaint(self):
         return super().complaint() or self.totals.complaint()
