@@ -19,7 +19,7 @@ from benchmarks.areas import AREAS
 
 
 def main(arguments=None):
-    options = parsed(arguments)
+    options = parse_arguments(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     raw = options.out / 'bench.json'
     if options.redraw:
@@ -27,7 +27,7 @@ def main(arguments=None):
             raise SystemExit(f'benchmarks: --redraw needs {raw}, which python -m benchmarks writes')
         bench_page.write(json.loads(raw.read_text()), options.out)
         return 0
-    facts = machine.description(area.checked(options.threads), len(area.usable_cores()))
+    facts = machine.description(area.thread_count(options.threads), len(area.usable_cores()))
     found = dict(machine=facts, options=command(options), areas={}, failed={})
     took = {}
     for name in options.areas:
@@ -36,11 +36,11 @@ def main(arguments=None):
             label = ' '.join([run.module, *run.arguments, *run.environment.values()])
             area.say(f'\n=== {name}: {label}')
             try:
-                sections += measured(run, options)
+                sections += measure_run(run, options)
             except RuntimeError as error:
                 area.say(str(error))
                 found['failed'][label] = str(error)
-        found['areas'][name] = results.merged(sections)
+        found['areas'][name] = results.merge(sections)
         took[name] = (time.perf_counter() - start) / 60
         each = ', '.join(f'{name} {minutes:.1f}' for name, minutes in took.items())
         found['machine']['took'] = f'{sum(took.values()):.0f} minutes ({each})'
@@ -50,7 +50,7 @@ def main(arguments=None):
     return 1 if found['failed'] else 0
 
 
-def measured(run, options):
+def measure_run(run, options):
     """The sections of one run; RuntimeError where it does not come to its end."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / 'sections.json'
@@ -67,7 +67,7 @@ def measured(run, options):
         return json.loads(file.read_text())
 
 
-def parsed(arguments):
+def parse_arguments(arguments):
     parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__.split('\n\n')[0])
     parser.add_argument('--areas', nargs='+', choices=AREAS, default=list(AREAS), metavar='AREA', help=', '.join(AREAS))
     parser.add_argument(

@@ -91,13 +91,13 @@ def pictures(report: Report) -> Iterator[tuple[str, bytes]]:
         for c, rows in classes.items():
             for rank, (_, iou, size, panel) in enumerate(rows, 1):
                 if panel:
-                    name = f'{plain(model)}-{c:03d}-{plain(panel.class_name)}-{rank}.png'
+                    name = f'{safe_file_name(model)}-{c:03d}-{safe_file_name(panel.class_name)}-{rank}.png'
                     yield f'worst/{name}', panel_png(panel, f'{model}, IoU {100 * iou:.1f} %, {size:,} px')
     for number, (key, panel) in enumerate(report.album.listed.items(), 1):
-        name = f'{plain(key[0])}-{number:03d}-{plain(panel.class_name)}.png'
+        name = f'{safe_file_name(key[0])}-{number:03d}-{safe_file_name(panel.class_name)}.png'
         yield f'failures/{name}', panel_png(panel, '')
 
 
-def plain(name: str) -> str:
+def safe_file_name(name: str) -> str:
     """A name that every file system takes."""
     return re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('._')[:60] or '_'

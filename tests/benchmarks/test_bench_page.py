@@ -64,7 +64,7 @@ def test_sections_of_several_processes_become_one():
     def section(case):
         return results.comparison('T', {case: results.case({'x': [1.0]})}, None)
 
-    (found,) = results.merged([section('jax'), section('torch')])
+    (found,) = results.merge([section('jax'), section('torch')])
     assert list(found['cases']) == ['jax', 'torch']
 
 
