@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from segparity.arguments import positive
+from segparity.arguments import positive_integer
 from segparity.migrate.items import Context, Source
 from segparity.migrate.plan import Plan, make_plan, shorten_places
 from segparity.migrate.report import print_report, report_json
@@ -38,7 +38,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         '--host-version', metavar='VERSION', help='of the library that the source is for, where it does not show'
     )
     command.add_argument(
-        '--num-classes', type=positive, metavar='N', help='number of classes, where the source does not show it'
+        '--num-classes', type=positive_integer, metavar='N', help='number of classes, where the source does not show it'
     )
 
 

@@ -22,7 +22,7 @@ from segparity.migrate.peers.rows import ROWS, Example, Row, rows_of
 from segparity.migrate.probes import Probe, never_predicted, one_class_image, probes
 from segparity.migrate.running import installed_version, loss_of_torch, metric_of_torch
 from segparity.parity.derivative import STENCIL
-from segparity.parity.frameworks import Worker, WorkerError, missing
+from segparity.parity.frameworks import Worker, WorkerError, missing_sentence
 from segparity.parity.tolerances import GRADIENT, SMALLEST_GRADIENT, VALUE, value_error
 from shared_spec.spec import LossSpec
 
@@ -66,7 +66,7 @@ def measured(item: Item, reading: Reading, context: Context, ask: Ask | None = N
     if formula is None and (version is None or version not in row.versions):
         return None
     if formula is None and row.library == 'keras' and ask is None:
-        if missing(KERAS):
+        if missing_sentence(KERAS):
             return None
         ask = keras_worker().call
     compare = compare_loss if isinstance(reading.spec, LossSpec) else compare_metric
@@ -180,7 +180,7 @@ def compare_loss(
     pred = activated(probe.logits, activation)
     target = probe.target[:, 0] if context.channels == 1 and probe.target.ndim == 4 else probe.target
     ours = spec.reference(pred, target)
-    near = spec.near(pred, target)
+    near = spec.reference_near(pred, target)
     error = value_error(value - reading.offset, ours)
     if near is None or not math.isfinite(value):
         return error, None

@@ -12,7 +12,7 @@ from rich.text import Text
 from segparity.migrate.items import WORDS, Item, Migrated, Place, Unread
 from segparity.migrate.plan import Plan, chosen, sentences_of, verdict_of
 from segparity.terminal import say
-from shared_spec.visible import visible
+from shared_spec.control_characters import escape_controls
 
 STYLES = {'exact': 'green', 'float32': 'green', 'nearest': 'yellow', 'not yet': 'yellow', 'none': 'red'}
 
@@ -20,7 +20,7 @@ STYLES = {'exact': 'green', 'float32': 'green', 'nearest': 'yellow', 'not yet': 
 def print_report(plan: Plan, console: Console, notes: Sequence[Any] = ()) -> None:
     """The table of items, then what differs, what was not read, and what else changes when a model moves."""
     table = Table(
-        title=f'{plan.source.kind}: {visible(next(iter(plan.source.files), ""))}',
+        title=f'{plan.source.kind}: {escape_controls(next(iter(plan.source.files), ""))}',
         title_justify='left',
         box=None,
         padding=(0, 2, 0, 0),

@@ -8,7 +8,7 @@ from segparity.migrate.items import Migrated, Output, Reading
 from segparity.migrate.measure import measure
 from segparity.migrate.plan import Plan, parts_of
 from segparity.parity.check import check_spec
-from segparity.parity.frameworks import installed
+from segparity.parity.frameworks import installed_frameworks
 from segparity.parity.tolerances import VALUE
 
 
@@ -41,7 +41,7 @@ def measured_reading(migrated: Migrated, reading: Reading, output: Output) -> Re
 
 def compare_worlds(plan: Plan, to: str) -> Iterator[tuple[str, str, float, bool]]:
     """(loss, framework, worst difference, whether it is allowed) of every loss that was written, in the world it goes to."""
-    frameworks = [name for name in installed() if name.startswith('keras') == (to == 'keras')]
+    frameworks = [name for name in installed_frameworks() if name.startswith('keras') == (to == 'keras')]
     specs = {str(spec.to_dict()): spec for _, items in plan.outputs for m in items for spec in parts_of(m)}
     for spec in specs.values():
         for framework in frameworks:

@@ -105,7 +105,7 @@ def noted_losses(migrated: Migrated, logits: bool) -> Iterator[Noted]:
     comments = comments_of(migrated)
     for spec in parts_of(migrated):
         call = loss_call(with_parameters(spec, from_logits=logits))
-        said = [*comments, *([LEARNT.format(nu=spec.nu)] if 'layer' in call.arguments else [])]
+        said = [*comments, *([LEARNT.format(nu=getattr(spec, 'nu', 1.0))] if 'layer' in call.arguments else [])]
         yield Noted(call, [line for text in said for line in comment_lines(text)])
         comments = []
 

@@ -113,10 +113,10 @@ def one_line(value: Any) -> str | None:
 
 def comment_lines(text: str, width: int = WIDTH - 10) -> list[str]:
     """A text broken into lines for comments; what would end one, or hide text, is shown by its number."""
-    from shared_spec.visible import visible
+    from shared_spec.control_characters import escape_controls
 
     lines: list[str] = []
-    for word in visible(text).split():
+    for word in escape_controls(text).split():
         if lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += f' {word}'
         else:
