@@ -101,8 +101,9 @@ def verified(plan: Plan, to: str) -> tuple[Plan, list[str]]:
     from segparity.migrate.verify import compare_worlds, measured
 
     lines = [
-        f'{name} in {framework}: {"ok" if ok else "DIFFERS"}, worst difference from the reference {worst:.1e}'
-        for name, framework, worst, ok in compare_worlds(plan, to)
+        f'{row.name} in {row.framework} {row.way} {row.dtype}: {"ok" if row.ok else "DIFFERS"}, value {row.value_error:.1e} and '
+        f'gradient {row.grad_error:.1e} from the reference, {row.cases} cases'
+        for row in compare_worlds(plan, to)
     ]
     return measured(plan), lines or [f'--verify: no framework of {to} is installed, so its side was not measured']
 

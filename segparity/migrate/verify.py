@@ -2,14 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+import os
 
 from segparity.migrate.items import Migrated, Output, Reading
 from segparity.migrate.measure import measure
 from segparity.migrate.plan import Plan, parts_of
-from segparity.parity.check import check_spec
+from segparity.parity.check import Row, check_parity
 from segparity.parity.frameworks import installed_frameworks
 from segparity.parity.tolerances import VALUE
+from shared_spec.spec import LossSpec
 
 
 def measured(plan: Plan) -> Plan:
@@ -39,11 +40,20 @@ def measured_reading(migrated: Migrated, reading: Reading, output: Output) -> Re
     return dataclasses.replace(reading, measured=found, verdict='nearest', differences=(*reading.differences, said))
 
 
-def compare_worlds(plan: Plan, to: str) -> Iterator[tuple[str, str, float, bool]]:
-    """(loss, framework, worst difference, whether it is allowed) of every loss that was written, in the world it goes to."""
+def compare_worlds(plan: Plan, to: str) -> list[Row]:
+    """Every loss that was written against the reference, in the world that it goes to: values and gradients.
+
+    In Keras on the backend of KERAS_BACKEND, else on the first that is installed; [] where none is.
+    """
     frameworks = [name for name in installed_frameworks() if name.startswith('keras') == (to == 'keras')]
-    specs = {str(spec.to_dict()): spec for _, items in plan.outputs for m in items for spec in parts_of(m)}
-    for spec in specs.values():
-        for framework in frameworks:
-            row = check_spec(spec, framework)
-            yield row.name, framework, max(row.value_error, row.grad_error), row.ok
+    wanted = f'keras_{os.environ.get("KERAS_BACKEND", "")}'
+    frameworks = [name for name in frameworks if name == wanted] or frameworks[:1]
+    specs: dict[str, LossSpec] = {}
+    for _, items in plan.outputs:
+        for spec in (spec for migrated in items for spec in parts_of(migrated)):
+            if spec not in specs.values():
+                twins = sum(name.split(' ')[0] == type(spec).__name__ for name in specs)
+                specs[type(spec).__name__ + (f' {twins + 1}' if twins else '')] = spec
+    if not frameworks or not specs:
+        return []
+    return check_parity(configs=specs, frameworks=frameworks, ways=('plain', 'fused', 'eager'))

@@ -7,6 +7,7 @@ from typing import Any
 from segparity.migrate.items import Migrated, Output
 from segparity.migrate.plan import HEAD, Plan, comments_of, metric_specs, parts_of, with_parameters
 from segparity.migrate.writing.python_text import Call, Noted, Raw, comment_lines, source_text
+from shared_spec.control_characters import escape_controls
 from shared_spec.metrics.boundary import BoundaryIoU, SurfaceDistance
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.fine_grained import FineGrained
@@ -82,7 +83,7 @@ def keras_names(group: Sequence[tuple[Output, Any]]) -> list[str]:
         if found:
             names.append(found[1] + (f'_{number}' if number else ''))
         else:
-            names.append(re.sub(r'[^\w.-]', '_', output.name.rpartition(', output ')[2]))
+            names.append(re.sub(r'[^A-Za-z0-9_.-]', '_', output.name.rpartition(', output ')[2]))
     return names
 
 
@@ -172,5 +173,5 @@ def function(name: str, docstring: str, value: Any, comments: Sequence[str]) -> 
         value = value.value
     lines = [line for text in above for line in comment_lines(text)]
     said = ''.join(f'    # {line}\n' for line in lines)
-    docstring = docstring.replace(', takes.', '.')
+    docstring = escape_controls(docstring.replace(', takes.', '.')).replace('"', "'").replace('\\', '/')
     return f'\ndef {name}():\n    """{docstring}"""\n{said}    return {source_text(value, 4, len("return "))}\n'
