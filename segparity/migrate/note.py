@@ -21,7 +21,7 @@ class SeenCall:
 
 @dataclass(frozen=True)
 class Argument:
-    """What an argument has to be: one of ``among`` (anything if that is empty), or not given at all.
+    """What an argument has to be: one of ``among`` (anything but None if that is empty), or not given at all.
 
     names: its keyword, and its position as text where it has one. default: whether leaving it out counts as well.
     """
@@ -41,14 +41,17 @@ class Argument:
 
 @dataclass(frozen=True)
 class Call:
-    """Evidence: a call of one of ``names``, '*' for any, whose arguments are all as said."""
+    """Evidence: a call of one of ``names``, '*' for any, whose arguments are all as said; of '*' the first is given."""
 
     names: tuple[str, ...]
     arguments: tuple[Argument, ...] = ()
 
     def seen(self, source: 'Source') -> bool:
         """Whether a call of the source is evidence."""
-        lists = [source.calls] if '*' in self.names else [source.by_name.get(name, []) for name in self.names]
+        if '*' in self.names:
+            lists = [source.by_argument.get(name, []) for name in self.arguments[0].names]
+        else:
+            lists = [source.by_name.get(name, []) for name in self.names]
         return any(
             all(argument.holds(call.arguments) for argument in self.arguments) for some in lists for call in some
         )
@@ -56,10 +59,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Key:
-    """Evidence: a config key whose dotted path has the parts of ``path`` one after the other, with a value of ``among``.
+    """Evidence: a config key whose dotted path has the parts of ``path`` in a row, with a value of ``among``.
 
     Indices of lists do not count: 'decode_head.norm_cfg' is in 'model.decode_head.0.norm_cfg.type'. An empty ``among``
-    takes every value. last: whether the path has to end there.
+    takes every value but None. last: whether the path has to end there.
     """
 
     path: str
@@ -76,13 +79,14 @@ class Key:
 
     def stands_in(self, parts: list[str], want: list[str]) -> bool:
         """Whether the wanted parts stand in those of a key one after the other, and at its end where they have to."""
-        starts = range(len(parts) - len(want) + 1)
-        return any(parts[start : start + len(want)] == want for start in (starts[-1:] if self.last else starts))
+        if self.last:
+            return parts[-len(want) :] == want
+        return any(parts[start : start + len(want)] == want for start in range(len(parts) - len(want) + 1))
 
 
 @dataclass(frozen=True)
 class Note:
-    """One sentence for the report, the anchor of docs/moving.md that says more, and the evidence, any of which suffices."""
+    """One sentence for the report, the anchor of docs/moving.md that says more, and evidence, of which any suffices."""
 
     title: str
     sentence: str
@@ -98,10 +102,12 @@ class Source:
     """What was seen in a source, found by name: its calls, and its config keys, also those inside values."""
 
     def __init__(self, calls: Iterable[SeenCall], keys: Mapping[str, object]) -> None:
-        self.calls = list(calls)
         self.by_name: dict[str, list[SeenCall]] = {}
-        for call in self.calls:
+        self.by_argument: dict[str, list[SeenCall]] = {}
+        for call in calls:
             self.by_name.setdefault(call.name, []).append(call)
+            for name in call.arguments:
+                self.by_argument.setdefault(name, []).append(call)
         self.by_part: dict[str, list[tuple[list[str], object]]] = {}
         for parts, value in leaves(keys):
             for part in set(parts):
@@ -109,9 +115,9 @@ class Source:
 
 
 def is_among(value: object, among: tuple[object, ...]) -> bool:
-    """Whether a plain value, or a member of a list, is one of ``among``; True is not 1. Any value if that is empty."""
+    """Whether a plain value, or a member of a list, is one of ``among``; True is not 1. Any but None if that is empty."""
     if not among:
-        return True
+        return value is not None
     members = value if isinstance(value, list | tuple) else (value,)
     plain = [member for member in members if isinstance(member, str | int | float | None)]
     return any(

@@ -11,8 +11,8 @@ import mmseg_plugin  # noqa: F401  mmcv is usable from here on
 from segparity.parity.frameworks import WorkerError
 from tests.moving.arrays import largest, nchw, nhwc, normal, numbers
 from tests.moving.page import assert_figures
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
-from tests.support.same import assert_same
 
 pytestmark = [
     pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch')),
@@ -117,11 +117,9 @@ def test_one_hot_labels_with_ignored_pixels(framework, keras):
 
 
 def test_masks_of_0_and_255(keras):
-    foreground = LABELS == 3
-    masks = np.where(foreground, 255, 0)
-    logits = np.where(np.arange(2), -5, 5).astype('float32') + np.zeros(
-        (2, 16, 16, 2), 'float32'
-    )  # background, anywhere
+    masks = np.where(LABELS[:, :4, :4] == 3, 255, 0)  # few pixels: JAX adds equal numbers up with equal roundings
+    background = np.array([5, -5], 'float32')
+    logits = np.broadcast_to(background, (*masks.shape, 2)).copy()
     want = cross_entropy_of_mmseg(masks // 255, logits)
     blind = cross_entropy_of_mmseg(masks, logits)
     assert_figures('Masks of 0 and 255', blind, want)

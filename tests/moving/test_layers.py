@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from tests.moving.arrays import largest, nchw, nhwc, normal, numbers, typical
 from tests.moving.page import assert_figures
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
-from tests.support.same import assert_same
 
 pytestmark = [
     pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch')),

@@ -102,6 +102,7 @@ def test_each_note_comes_once_and_in_order():
         ('momentum', SeenCall('SGD', {'momentum': 0.9}), SeenCall('SGD', {'nesterov': False})),
         ('clipping', SeenCall('Adam', {'clipnorm': 1.0}), SeenCall('Adam', {'learning_rate': 1.0})),
         ('clipping', {'optim_wrapper.clip_grad.max_norm': 1}, {'optim_wrapper.type': 'OptimWrapper'}),
+        ('clipping', {'optim_wrapper.clip_grad': {'max_norm': 1}}, {'optim_wrapper.clip_grad': None}),
         ('schedule', {'lr_config.policy': 'poly'}, {'lr': 0.01}),
         ('schedule', SeenCall('PolynomialDecay', {'0': 0.1}), SeenCall('Adam', {'0': 0.1})),
         ('mixed_precision', {'optim_wrapper.type': 'AmpOptimWrapper'}, {'optim_wrapper.type': 'OptimWrapper'}),
@@ -170,7 +171,9 @@ def test_a_note_is_one_sentence_about_a_section_of_the_page():
 
 def test_arguments():
     assert Argument(('a', '0'), (1,)).holds({'0': [3, 1]}) and not Argument(('a', '0'), (1,)).holds({'a': True})
-    assert not Argument(('a',)).holds({}) and Argument(('a',)).holds({'a': None})
+    assert (
+        not Argument(('a',)).holds({}) and Argument(('a',)).holds({'a': 0}) and not Argument(('a',)).holds({'a': None})
+    )
     assert Argument(('a',), absent=True).holds({'b': 1}) and not Argument(('a',), absent=True).holds({'a': 1})
     assert Argument(('a',), (1,), default=True).holds({}) and not Argument(('a',), (1,), default=True).holds({'a': 2})
     assert not Argument(('a',), (1,)).holds({'a': object()}) and not Call(('f',)).arguments

@@ -9,8 +9,8 @@ pytest.importorskip('mmseg', reason='MMSegmentation is not installed')
 import mmseg_plugin  # noqa: F401  mmcv is usable from here on
 from tests.moving.arrays import numbers
 from tests.moving.page import assert_figures
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
-from tests.support.same import assert_same
 
 pytestmark = [
     pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch')),
