@@ -7,7 +7,10 @@ bounded time and memory; an audit hook ends the run where anything is executed, 
 """
 
 import argparse
+import ast
+import codecs
 import collections
+import importlib
 import io
 import json
 import os
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +29,7 @@ from typing import Any
 
 from segparity.migrate.items import Context, Item, Output, Place, Source, Unread
 from segparity.migrate.reading import read_source
+from segparity.migrate.reading.folders import installed_mmseg
 from segparity.migrate.reading.text import ENCODINGS
 
 CORPUS = Path(__file__).resolve().parent.parent / 'tests' / 'migrate' / 'corpus' / 'keras'
@@ -64,6 +69,13 @@ VALUES: list[Any] = [
 def corpus() -> dict[str, bytes]:
     """The files of the corpus by their name, and .keras files made of its JSON."""
     files = {path.name: path.read_bytes() for path in sorted(CORPUS.iterdir()) if path.is_file()}
+    files['config.py'] = (
+        b"_base_ = []\nmodel = dict(decode_head=dict(num_classes=2, loss_decode=dict(type='DiceLoss')))\n"
+    )
+    files['config.json'] = (
+        b'{"model": {"decode_head": {"loss_decode": {"type": "CrossEntropyLoss", "loss_weight": 0.5}}}}'
+    )
+    files['config.yaml'] = b'model:\n  decode_head:\n    loss_decode: {type: CrossEntropyLoss, loss_weight: 0.5}\n'
     files['small.keras'] = zipped({'config.json': files['model.json'], 'metadata.json': b'{"keras_version": "3.15.1"}'})
     return files
 
@@ -196,6 +208,8 @@ def mutants(chance: random.Random, files: dict[str, bytes]) -> Iterator[tuple[st
         if kind <= 4:
             content = mutate_text(chance, chance.choice(others), others).encode('utf-8', 'surrogatepass')
             suffix = '.py'
+            if chance.random() < 0.8 and not parses(content):
+                continue
         elif kind <= 7:
             name = chance.choice(list(trees))
             value = mutate_json(chance, json.loads(trees[name]), others)
@@ -212,6 +226,16 @@ def mutants(chance: random.Random, files: dict[str, bytes]) -> Iterator[tuple[st
         yield suffix, content
 
 
+def parses(content: bytes) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
+            ast.parse(content)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+    return True
+
+
 # What has to hold
 
 
@@ -225,7 +249,8 @@ def check(source: Source) -> None:
     """A Source of what its fields promise, all of it plain."""
     hold(source.world in {'mmseg', 'keras'} and isinstance(source.kind, str), source)
     for output in source.outputs:
-        hold(isinstance(output, Output) and bool(output.losses) and isinstance(output.place, Place), output)
+        hold(isinstance(output, Output) and isinstance(output.place, Place), output)
+        hold(bool(output.losses) or source.world == 'mmseg', output)
         check_context(output.context)
         for item in output.losses:
             hold(isinstance(item, Item), item)
@@ -270,7 +295,7 @@ class Watch:
     """An audit hook: while ``on``, nothing may be executed, imported or opened outside of a folder."""
 
     def __init__(self, folder: str) -> None:
-        self.folder = os.path.realpath(folder)
+        self.folders = tuple(os.path.join(os.path.realpath(f), '') for f in (folder, installed_mmseg() or folder))
         self.on = False
         self.broken: list[str] = []
         sys.addaudithook(self.hook)
@@ -280,7 +305,7 @@ class Watch:
             return
         if event == 'open':
             path = arguments[0]
-            inside = isinstance(path, str) and (not path or os.path.realpath(path).startswith(self.folder))
+            inside = isinstance(path, str) and (not path or os.path.realpath(path).startswith(self.folders))
             mode = arguments[1]
             if not inside or (isinstance(mode, str) and set(mode) & set('wax+')):
                 self.broken.append(f'{event} {arguments[:2]}')
@@ -303,8 +328,9 @@ def run(inputs: int, seed: int, report: Callable[[str], None], keep: str = '') -
                 read_source(os.path.join(folder, name))
             except ValueError:
                 continue
-        for encoding in ENCODINGS:
-            b''.decode(encoding)
+        importlib.import_module('unicodedata')  # Python's parser asks for it
+        for encoding in (*ENCODINGS, 'utf-16-le', 'utf-16-be', 'utf-32-le', 'utf-32-be'):
+            codecs.lookup(encoding)
         watch = Watch(folder)
         for count, (suffix, content) in zip(range(inputs), mutants(chance, files)):
             path = os.path.join(folder, f'input{suffix}')
@@ -326,10 +352,10 @@ def run(inputs: int, seed: int, report: Callable[[str], None], keep: str = '') -
             except ModuleNotFoundError as error:
                 watch.on = False
                 if 'mmseg_config' not in str(error):
-                    fault = traceback.format_exc()
+                    fault = told()
             except BaseException:
                 watch.on = False
-                fault = traceback.format_exc()
+                fault = told()
             took = time.perf_counter() - before
             slowest = max(slowest, took)
             if took > SECONDS:
@@ -354,6 +380,13 @@ def run(inputs: int, seed: int, report: Callable[[str], None], keep: str = '') -
     for words, times in said.most_common():
         report(f'{times:9,} {words}')
     return failures
+
+
+def told() -> str:
+    """The error that is handled, with the last places of its way, on a line."""
+    kind, error, trace = sys.exc_info()
+    places = [f'{os.path.basename(part.filename)}:{part.lineno}' for part in traceback.extract_tb(trace)[-4:]]
+    return f'{kind.__name__ if kind else ""} {str(error)[:500]!r} at {" > ".join(places)}'
 
 
 def peak() -> int:

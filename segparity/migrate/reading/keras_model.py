@@ -11,6 +11,7 @@ from segparity.migrate.reading.json_text import lines_of, parse_json, plain
 from segparity.migrate.reading.keras_compile import Compiled, Found, outputs_of
 from segparity.migrate.reading.keras_layers import heads_of, telling_layers
 from segparity.migrate.reading.keras_names import CLASSES, FUNCTIONS, METRIC_FUNCTIONS, METRICS, of_string
+from segparity.migrate.reading.text import shorten
 from shared_spec.typing import AnyPath
 
 HDF5 = b'\x89HDF\r\n\x1a\n'
@@ -168,7 +169,7 @@ def _item(value: Any, metric: bool, place: Place) -> Item | Unread:
         return dataclasses.replace(item, library='own' if package else item.library, text=_text(value))
     library = _library(value.get('module'), registered, value['class_name'], metric)
     arguments = {k: _argument(v, library, place) for k, v in config.items()} if isinstance(config, dict) else {}
-    return Item(library, value['class_name'], told(arguments), place, text=_text(value))
+    return Item(library, shorten(value['class_name']), told(arguments), place, text=_text(value))
 
 
 def _library(module: Any, registered: Any, name: str, metric: bool) -> str:
@@ -189,7 +190,12 @@ def _library(module: Any, registered: Any, name: str, metric: bool) -> str:
 
 def told(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a serialised object that say something: without its name, and without defaults of every loss."""
-    usual: dict[str, tuple[Any, ...]] = {'name': (), 'dtype': (), 'reduction': ('sum_over_batch_size', 'auto', None), 'fn': ()}
+    usual: dict[str, tuple[Any, ...]] = {
+        'name': (),
+        'dtype': (),
+        'reduction': ('sum_over_batch_size', 'auto', None),
+        'fn': (),
+    }
     return {k: v for k, v in arguments.items() if k not in usual or (usual[k] and v not in usual[k])}
 
 
@@ -207,7 +213,7 @@ def _argument(value: Any, library: str, place: Place) -> Any:
         inner = {k: _argument(v, library, place) for k, v in value.items()}
         if library == 'segparity' and isinstance(value.get('type'), str):
             kind = inner.pop('type')
-            return Item('segparity', kind, told(inner), place, text=kind)
+            return Item('segparity', shorten(kind), told(inner), place, text=shorten(kind))
         return inner
     return plain(value, place)
 
@@ -230,14 +236,10 @@ def _text(value: Any) -> str:
             text += f'{word}={_text(inner)}, '
             if len(text) > 100:
                 break
-        return _short(text.removesuffix(', ') + ')')
+        return shorten(text.removesuffix(', ') + ')')
     parts: list[str] = []
     for part in json.JSONEncoder().iterencode(value):
         parts.append(part)
         if len(parts) > 100:
             break
-    return _short(''.join(parts))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 100 else f'{text[:96]} ...'
+    return shorten(''.join(parts))

@@ -9,11 +9,11 @@ from typing import Any
 
 from segparity.migrate.items import Context, Item, Place, Source, Unread
 from segparity.migrate.reading.files import content
-from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, outputs_of
+from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, outputs_of, times
 from segparity.migrate.reading.libraries import full_name, named
 from segparity.migrate.reading.notebook import parse_with_magics, read_notebook
 from segparity.migrate.reading.script_calls import Script, dotted, last_name
-from segparity.migrate.reading.script_items import makes_loss
+from segparity.migrate.reading.script_items import is_number, makes_loss
 from segparity.migrate.reading.script_models import CONVOLUTIONS, Models, common_head
 from segparity.migrate.reading.text import decode
 from segparity.migrate.reading.values import Called, Reference
@@ -359,7 +359,7 @@ class _Reading:
 
 def losses_of(value: Any, reading: _Reading, covered: set[Place]) -> list[Item]:
     """The losses, with weights, that a value adds up of which a gradient is taken; what is none is left out."""
-    waiting: list[tuple[Any, float]] = [(value, 1.0)]
+    waiting: list[tuple[Any, Any]] = [(value, 1.0)]
     found: list[Item] = []
     for _ in range(200):
         if not waiting:
@@ -371,22 +371,18 @@ def losses_of(value: Any, reading: _Reading, covered: set[Place]) -> list[Item]:
         if kind in {'add', 'iadd'}:
             waiting.extend((part, weight) for part in reversed(value.args))
         elif kind in {'sub', 'isub'}:
-            waiting.extend([(value.args[1], -weight), (value.args[0], weight)])
+            waiting.extend([(value.args[1], times(weight, -1.0)), (value.args[0], weight)])
         elif kind in {'mul', 'imul', 'truediv', 'itruediv'}:
             a, b = value.args
-            if isinstance(b, (int, float)) and b:
-                waiting.append((a, weight * b if 'mul' in kind else weight / b))
-            elif isinstance(a, (int, float)) and 'mul' in kind:
-                waiting.append((b, weight * a))
+            if is_number(b) and abs(b) > 1e-300:
+                waiting.append((a, times(weight, b if 'mul' in kind else 1 / b)))
+            elif is_number(a) and 'mul' in kind:
+                waiting.append((b, times(weight, a)))
         else:
             item = reading.loss_called(value)
             if item is not None:
                 covered.add(value.place)
-                found.append(
-                    dataclasses.replace(
-                        item, weight=weight * item.weight if isinstance(item.weight, (int, float)) else item.weight
-                    )
-                )
+                found.append(dataclasses.replace(item, weight=times(item.weight, weight)))
             elif value.args and last_name(value) in {
                 'reduce_mean',
                 'mean',

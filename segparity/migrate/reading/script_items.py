@@ -9,6 +9,7 @@ from typing import Any
 from segparity.migrate.items import Item, Place, Unread
 from segparity.migrate.reading.evaluator import Evaluator
 from segparity.migrate.reading.expressions import Spent
+from segparity.migrate.reading.json_text import is_finite
 from segparity.migrate.reading.keras_compile import Sum, times
 from segparity.migrate.reading.keras_names import of_string
 from segparity.migrate.reading.libraries import from_star, full_name, named
@@ -332,8 +333,8 @@ class Items:
             return self.argument_reference(value, place)
         if isinstance(value, Class):
             return Unread('it is a class', place, value.name)
-        if isinstance(value, float) and (value != value or value in {float('inf'), float('-inf')}):
-            return Unread('it is no finite number', place, str(value))
+        if isinstance(value, (int, float)) and not is_finite(value):
+            return Unread('it is no finite number', place)
         return (
             value
             if isinstance(value, (str, int, float, bool, type(None), Unread))
@@ -386,7 +387,7 @@ class Items:
         return found
 
     def terms(self, value: Any, pair: tuple[Any, Any], deep: int) -> tuple[list[Item], float] | None:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if is_number(value):
             return [], float(value)
         if not isinstance(value, Called) or deep < -20:
             return None
@@ -487,20 +488,20 @@ def _scaled(value: Any, factor: Any) -> Any:
 
 def _factor(kind: str, args: Sequence[Any]) -> tuple[Any, Any] | None:
     """(number, the other side) of a product or a quotient."""
-    for number, other in ((args[0], args[1]), (args[1], args[0])) if kind in {'mul', 'imul'} else ():
-        if isinstance(number, (int, float)) and not isinstance(number, bool) and not isinstance(other, (int, float)):
-            return float(number), other
-    for number, other in ((args[0], args[1]), (args[1], args[0])) if kind in {'mul', 'imul'} else ():
-        if isinstance(number, Unread) and isinstance(other, Called):
-            return number, other
-    if (
-        kind in {'truediv', 'itruediv'}
-        and isinstance(args[1], (int, float))
-        and args[1]
-        and not isinstance(args[1], bool)
-    ):
+    if kind in {'mul', 'imul'}:
+        for number, other in ((args[0], args[1]), (args[1], args[0])):
+            if is_number(number) and not is_number(other):
+                return float(number), other
+            if isinstance(number, Unread) and isinstance(other, Called):
+                return number, other
+    if kind in {'truediv', 'itruediv'} and is_number(args[1]) and abs(args[1]) > 1e-300:
         return 1 / float(args[1]), args[0]
     return None
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)
 
 
 def _side(value: Any, pair: tuple[Any, Any]) -> str:

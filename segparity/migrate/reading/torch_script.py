@@ -7,7 +7,7 @@ from segparity.migrate.items import Context, Item, Output, Place, Source, Unread
 from segparity.migrate.reading.keras_compile import times
 from segparity.migrate.reading.libraries import from_star, full_name, named
 from segparity.migrate.reading.script_calls import Script, last_name
-from segparity.migrate.reading.script_items import makes_loss
+from segparity.migrate.reading.script_items import is_number, makes_loss
 from segparity.migrate.reading.script_models import Models
 from segparity.migrate.reading.values import Called, Class
 
@@ -120,9 +120,9 @@ class _Reading:
                     yield from self.added(part, times(weight, sign), covered, deep - 1)
         elif kind in {'mul', 'imul', 'truediv', 'itruediv'}:
             a, b = value.args
-            if isinstance(b, (int, float)) and b and isinstance(a, Called):
+            if is_number(b) and abs(b) > 1e-300 and isinstance(a, Called):
                 yield from self.added(a, times(weight, b if 'mul' in kind else 1 / b), covered, deep - 1)
-            elif isinstance(a, (int, float)) and 'mul' in kind and isinstance(b, Called):
+            elif is_number(a) and 'mul' in kind and isinstance(b, Called):
                 yield from self.added(b, times(weight, a), covered, deep - 1)
         elif value.name in {'.scale', '.mean', '.sum', '.to', '.float'} and (value.args or value.on is not None):
             inner = value.args[0] if value.name == '.scale' and value.args else value.on
