@@ -10,6 +10,7 @@ import argparse
 import ast
 import codecs
 import collections
+import contextlib
 import importlib
 import io
 import json
@@ -330,7 +331,8 @@ def run(inputs: int, seed: int, report: Callable[[str], None], keep: str = '') -
                 continue
         importlib.import_module('unicodedata')  # Python's parser asks for it
         for encoding in (*ENCODINGS, 'utf-16-le', 'utf-16-be', 'utf-32-le', 'utf-32-be'):
-            codecs.lookup(encoding)
+            with contextlib.suppress(LookupError):
+                codecs.lookup(encoding)
         watch = Watch(folder)
         for count, (suffix, content) in zip(range(inputs), mutants(chance, files)):
             path = os.path.join(folder, f'input{suffix}')

@@ -123,13 +123,11 @@ def _version(value: Any) -> str | None:
 
 
 def _major(given: Mapping[str, Any]) -> str | None:
-    """'2' or '3' where the optimizer's words tell it: each has some that the other lacks."""
+    """'2' where the optimizer's words tell it; None for Keras 3, within which Tversky changes."""
     optimizer = given.get('optimizer')
     config = optimizer.get('config') if isinstance(optimizer, dict) else None
     if not isinstance(config, dict):
         return None
-    if 'loss_scale_factor' in config or 'gradient_accumulation_steps' in config:
-        return '3'
     return '2' if 'is_legacy_optimizer' in config or 'jit_compile' in config or 'decay' in config else None
 
 

@@ -260,7 +260,7 @@ class _Reading:
         }
         raw = {heard.called.name for heard in self.script.heard}
         if any(name.startswith(('keras.ops', 'keras_hub', 'keras.random.', 'keras_plugin')) for name in names):
-            return '3'
+            return None  # Keras 3, within which Tversky changes
         if any(name.startswith('keras.backend.') and name.rpartition('.')[2] in BACKEND for name in raw):
             return '2'  # Keras 3 has these in keras.ops
         if any(name.startswith(('keras.engine', 'keras.objectives')) for name in names) or self.uses_words(
@@ -422,14 +422,11 @@ def _is_count(value: Any) -> bool:
 
 
 def _of_package(package: str, version: str) -> str | None:
-    """The version of Keras that a pinned package brings."""
-    parts = version.split('.')
-    if package.startswith('tensorflow') and parts[0] == '1':
-        return '2'
-    if package.startswith('tensorflow') and len(parts) > 1 and parts[1].isdigit():
-        return f'2.{parts[1]}' if int(parts[1]) < 16 else '3'
-    return (
-        version
-        if parts[0].isdigit() and package.startswith(('keras', 'tf')) and not package.startswith('tensorflow')
-        else parts[0][:1] or None
-    )
+    """The version of Keras that a pinned package brings; None for a Keras 3 that is not named."""
+    major, _, minor = version.partition('.')
+    minor = minor.partition('.')[0]
+    if package.startswith('tensorflow'):
+        if major == '1':
+            return '2'
+        return f'2.{minor}' if major == '2' and minor.isdigit() and int(minor) < 16 else None
+    return version if major in {'1', '2'} or (major.isdigit() and minor.isdigit()) else None
