@@ -272,7 +272,7 @@ def check_context(context: Context) -> None:
     hold(context.activation in {None, 'logits', 'softmax', 'sigmoid'}, context)
     hold(context.labels in {None, 'ids', 'one_hot', 'soft'}, context)
     for number in (context.num_classes, context.channels):
-        hold(number is None or (type(number) is int and number > 0), context)
+        hold(number is None or (type(number) is int and (number > 0 or context.world == 'mmseg')), context)
 
 
 def check_value(value: Any) -> None:

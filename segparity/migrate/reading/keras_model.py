@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from segparity.migrate.items import Context, Item, Place, Source, Unread
@@ -113,9 +113,28 @@ def _read(model: Any, given: Any, kind: str, place: Place, version: str | None, 
         found.metrics,
         found.unread,
         found.remarks,
-        seen_calls=telling_layers(model, place) if model is not None else (),
+        seen_calls=[*telling_layers(model, place), *_compiling(given, place)],
         files=(place.file,),
     )
+
+
+def _compiling(given: Any, place: Place) -> Iterator[Item]:
+    """The optimizer and ``compile`` itself as calls, with their plain arguments."""
+    if not isinstance(given, dict):
+        return
+    optimizer = given.get('optimizer')
+    if isinstance(optimizer, dict) and _serialised(optimizer) and isinstance(optimizer.get('config'), dict):
+        words = {
+            k: plain(v, place) for k, v in optimizer['config'].items() if v is not None and not isinstance(v, dict)
+        }
+        yield Item('keras', shorten(optimizer['class_name']), words, place, text=_text(optimizer))
+    words = {part: v for part in PARTS if isinstance(v := given.get(part), str)}
+    words |= {
+        part: tuple(v)
+        for part in PARTS
+        if isinstance(v := given.get(part), list) and v and all(isinstance(inner, str) for inner in v)
+    }
+    yield Item('keras', 'compile', words, place, text='compile')
 
 
 def _version(value: Any) -> str | None:

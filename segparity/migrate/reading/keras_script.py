@@ -13,10 +13,10 @@ from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, output
 from segparity.migrate.reading.libraries import full_name, named
 from segparity.migrate.reading.notebook import parse_with_magics, read_notebook
 from segparity.migrate.reading.script_calls import Script, dotted, last_name
-from segparity.migrate.reading.script_items import is_number, makes_loss
+from segparity.migrate.reading.script_items import LOSS, is_number, makes_loss
 from segparity.migrate.reading.script_models import CONVOLUTIONS, Models, common_head
 from segparity.migrate.reading.text import decode
-from segparity.migrate.reading.values import Called, Reference
+from segparity.migrate.reading.values import Called, Function, Reference
 from shared_spec.typing import AnyPath
 
 SCRIPT, NOTEBOOK = 4 << 20, 64 << 20
@@ -190,46 +190,45 @@ class _Reading:
 
     def added_losses(self) -> None:
         """What ``model.add_loss`` is given."""
-        for called in self.script.calls('add_loss'):
-            value = called.args[0] if called.args else None
-            losses = losses_of(value, self, set())
-            self.found.remark(
-                f'{called.place}: add_loss adds to what compile has'
-                + ('' if losses else f', and was not read: {called.text}')
-            )
-            if losses:
-                name = f'add_loss at line {called.place.line}'
-                outputs_of(Compiled(name, called.place, Sum(tuple(losses)), context=self.context), self.found)
+        for called in self.once('add_loss'):
+            losses = losses_of(called.args[0], self, set()) if called.args else []
+            more = '' if losses else f', and was not read: {called.text}'
+            self.found.remark(f'{called.place}: add_loss adds to what compile has{more}')
+            self.outputs_without_compile('add_loss', called, losses)
 
     def loops(self) -> None:
         """Losses that are called in a loop of one's own, added up where a gradient is taken of them."""
         covered: set[Place] = set()
+        for called in self.once('gradient'):
+            losses = losses_of(called.args[0], self, covered) if called.args else []
+            self.outputs_without_compile('loop', called, losses)
         for heard in self.script.heard:
             called = heard.called
-            if last_name(called) == 'gradient' and called.args and isinstance(called.args[0], Called):
-                losses = losses_of(called.args[0], self, covered)
-                self.add_loop(called.place, losses)
-        for heard in self.script.heard:
-            called = heard.called
-            if called.place in covered:
-                continue
-            item = self.loss_called(called)
+            item = self.loss_called(called) if called.place not in covered else None
             if item is not None:
                 covered.add(called.place)
-                self.add_loop(called.place, [item])
+                self.outputs_without_compile('loop', called, [item])
+        for output in self.found.outputs:
+            if output.name.startswith('loop'):
+                names = ', '.join(item.name for item in output.losses)
+                self.found.remark(
+                    f'{output.place}: a loop of its own calls {names}: metrics of such a loop are not seen'
+                )
 
-    def add_loop(self, place: Place, losses: Sequence[Item]) -> None:
-        if not losses:
-            return
-        head = self.common
-        context = self.context
-        if head is not None:
-            context = dataclasses.replace(context, activation=head.activation, channels=head.channels)
-        name = f'loop at line {place.line}'
-        outputs_of(Compiled(name, place, Sum(tuple(losses)), context=context), self.found)
-        self.found.remark(
-            f'{place}: a loop of its own calls {", ".join(item.name for item in losses)}: no compile, so metrics are not seen'
-        )
+    def once(self, name: str) -> list[Called]:
+        """The calls of a name, the first of each place."""
+        found: dict[Place, Called] = {}
+        for called in self.script.calls(name):
+            found.setdefault(called.place, called)
+        return list(found.values())
+
+    def outputs_without_compile(self, word: str, called: Called, losses: Sequence[Item]) -> None:
+        if losses:
+            context = self.context
+            if self.common is not None:
+                context = dataclasses.replace(context, activation=self.common.activation, channels=self.common.channels)
+            name = f'{word} at line {called.place.line}'
+            outputs_of(Compiled(name, called.place, Sum(tuple(losses)), context=context), self.found)
 
     def loss_called(self, called: Called) -> Item | None:
         """The item of a loss that is called on labels and predictions."""
@@ -335,7 +334,9 @@ class _Reading:
         loaded = next(self.script.calls('load_model'), None)
         if loaded is not None:
             return Unread('the losses are those of the saved model: read the .keras file', loaded.place, loaded.text)
-        return Unread('no compile and no loss of a known library was found', place)
+        own = [k for k, v in self.script.scope.items() if isinstance(v, Function) and LOSS.search(k)]
+        more = f'; segparity recognise compares a function such as {own[0]} with ours' if own else ''
+        return Unread(f'no compile and no loss of a known library was found{more}', place)
 
     def torch(self) -> bool:
         """Whether the source imports PyTorch and nothing of Keras."""

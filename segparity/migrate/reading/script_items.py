@@ -1,8 +1,10 @@
 """Losses and metrics of a script in items: constructors, strings, functions of its own, sums of these."""
 
 import ast
+import builtins
 import dataclasses
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -147,6 +149,8 @@ class Items:
         found = named(name)
         if found is not None:
             return Item(found.library, found.name, {}, place, text=value.name)
+        if foreign(name):
+            return Unread('it is no loss or metric that is known', place, value.name)
         elsewhere = self.find(name)
         if elsewhere is not None and not isinstance(elsewhere, (Reference, Unread)):
             return self.structure(elsewhere, place, metric, deep - 1)
@@ -179,7 +183,7 @@ class Items:
         elsewhere = self.find(name) if value.on is None and name else None
         if isinstance(elsewhere, (Function, Class)):
             return self.called(dataclasses.replace(value, target=elsewhere), place, metric, deep)
-        if value.on is None and name and (not name.startswith('.') or '.' in name[1:]):
+        if value.on is None and not foreign(name) and name and (not name.startswith('.') or '.' in name[1:]):
             return self.elsewhere(name, self.arguments(value), value.place, value.text)
         return Unread('it is known only when the source runs', value.place, value.text)
 
@@ -455,6 +459,15 @@ class Items:
 
 
 LOSS = re.compile('loss|criterion|dice|tversky|jaccard|focal|entropy', re.IGNORECASE)
+
+
+HOSTS = frozenset('keras tensorflow torch numpy np pandas cv2 skimage scipy matplotlib jax'.split())
+
+
+def foreign(name: str) -> bool:
+    """Whether a dotted name is Python's own, or of a package that has no more losses than are known."""
+    root, dot, _ = full_name(name).partition('.')
+    return (root in HOSTS or root in sys.stdlib_module_names) if dot else hasattr(builtins, root)
 
 
 def makes_loss(value: Any, stars: Sequence[str] = ()) -> bool:
