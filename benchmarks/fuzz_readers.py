@@ -1,6 +1,6 @@
 """Reads a great many damaged sources, and says where a reader does anything but read or refuse in a sentence.
 
-``python -m benchmarks.fuzz_readers [--seed 0] [--count 10000] [--target evaluator] [--target config] [--out bench_out/fuzz]``
+``python -m benchmarks.fuzz_readers [--seed 0] [--count 10000] [--target evaluator] [--target config] [--target keras] [--out bench_out/fuzz]``
 
 Sources are mutations (``fuzz_mutations.py``) of the corpus of tests/migrate, drawn from the seed alone. A reader may raise
 ValueError with one line of text, or OSError. It may not take longer than 10 s, need more than 3 GB, start a process,
@@ -10,6 +10,7 @@ what was wrong. Exit code 1 where anything failed.
 """
 
 import argparse
+import codecs
 import contextlib
 import importlib
 import json
@@ -26,6 +27,7 @@ import time
 import traceback
 from collections.abc import Callable
 
+from benchmarks import fuzz_keras_mutations
 from benchmarks.fuzz_mutations import mutated
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -171,7 +173,42 @@ class ConfigTarget(Target):
             damaged.write_bytes(whole)
 
 
-TARGETS: dict[str, tuple[type[Target], float]] = {'evaluator': (EvaluatorTarget, 0.8), 'config': (ConfigTarget, 0.2)}
+class KerasTarget(Target):
+    """The readers of Keras and PyTorch sources: scripts, notebooks, JSON and .keras files, each with its own mutations."""
+
+    def texts(self) -> list[str]:
+        from segparity.migrate.reading import read_source
+
+        self.place = self.folder / 'keras'
+        self.place.mkdir()
+        self.damaged = fuzz_keras_mutations.Seeds()
+        for name, content in self.damaged.files.items():  # modules of the project, and whatever is imported on demand
+            (self.place / name).write_bytes(content)
+            with contextlib.suppress(ValueError, OSError):
+                read_source(self.place / name)
+        for encoding in ('utf-16-le', 'utf-16-be', 'utf-32-le', 'utf-32-be'):
+            codecs.lookup(encoding)
+        return ['']
+
+    def read(self, content: bytes, generator: random.Random) -> None:
+        from segparity.migrate.reading import read_source
+
+        suffix, data = self.damaged.mutant(generator)
+        path = self.place / f'input{suffix}'
+        path.write_bytes(data)
+        try:
+            with WATCH:
+                source = read_source(path)
+            fuzz_keras_mutations.check(source)
+        finally:
+            path.unlink()
+
+
+TARGETS: dict[str, tuple[type[Target], float]] = {
+    'evaluator': (EvaluatorTarget, 0.8),
+    'config': (ConfigTarget, 0.2),
+    'keras': (KerasTarget, 1.0),
+}
 
 
 def check_values(values: list[object]) -> None:
@@ -247,7 +284,8 @@ def work(options: argparse.Namespace) -> None:
     signal.signal(signal.SIGALRM, _ring)
     with tempfile.TemporaryDirectory() as folder:
         targets = {name: TARGETS[name][0](pathlib.Path(folder)) for name in options.target}
-        WATCH.folders = [os.path.realpath(pathlib.Path(folder) / 'project'), *installed_folders()]
+        inside = [os.path.realpath(pathlib.Path(folder) / name) for name in ('project', 'keras')]
+        WATCH.folders = [*inside, *installed_folders()]
         warm(targets)
         sys.addaudithook(WATCH.hook)
         current = options.out / 'current'
