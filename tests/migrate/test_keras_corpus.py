@@ -135,6 +135,8 @@ def lines(name):
 
 
 def test_places():
+    assert [o.name for o in read_source(CORPUS / 'colab.ipynb').outputs] == ['compile in cell 4 at line 1']
+    assert [o.name for o in read_source(CORPUS / 'unet_bce.py').outputs] == ['compile at line 15']
     assert lines('sm_weighted_sum.py') == {
         'DiceLoss': 'sm_weighted_sum.py:8',
         'CategoricalFocalLoss': 'sm_weighted_sum.py:9',

@@ -197,6 +197,41 @@ net.compile('adam', 'mse')
     assert (source.outputs[0].context.activation, source.outputs[0].context.channels) == ('softmax', 7)
 
 
+def test_a_network_and_its_compile_in_one_class(read):
+    source = read("""
+class Trainer:
+    def __init__(self, classes=3, loss='mse'):
+        self.classes = classes
+        self.loss = loss
+        self.model = self.build()
+    def build(self):
+        x = keras.Input((64, 64, 3))
+        return keras.Model(x, layers.Conv2D(self.classes, 1, activation='softmax')(x))
+    def compile(self, rate=1e-3):
+        self.model.compile(keras.optimizers.Adam(rate), loss=self.loss, metrics=[keras.metrics.MeanIoU(self.classes)])
+trainer = Trainer(4, loss=losses.CategoricalCrossentropy(label_smoothing=0.1))
+trainer.compile()
+""")
+    ((item,),) = [output.losses for output in source.outputs]
+    assert (item.name, item.arguments) == ('CategoricalCrossentropy', {'label_smoothing': 0.1})
+    assert (source.outputs[0].context.activation, source.outputs[0].context.channels) == ('softmax', 4)
+    assert [item.arguments for item, _ in source.metrics] == [{'0': 4}]
+
+
+def test_metrics_of_pytorch_that_are_functions(read):
+    source = read(
+        """
+import segmentation_models_pytorch as smp
+tp, fp, fn, tn = smp.metrics.get_stats(logits > 0, mask.long(), mode='binary')
+iou = smp.metrics.iou_score(tp, fp, fn, tn, reduction='micro')
+loss = smp.losses.DiceLoss('binary')
+""",
+        head='',
+    )
+    assert [(item.name, item.arguments) for item, _ in source.metrics] == [('iou_score', {'reduction': 'micro'})]
+    assert items(source) == [(1, 'smp', 'DiceLoss')] and not source.unread
+
+
 def test_labels_and_classes(read):
     text = "y = keras.utils.to_categorical(y, 8)\nmodel = load()\nmodel.compile('adam', 'mse')"
     context = read(text, head=HEAD.replace("'softmax'", "'relu'")).outputs[0].context
@@ -279,6 +314,36 @@ def test_modules_in_folders(tmp_path):
     source = read_source(tmp_path / 'train.py')
     assert items(source) == [(1, 'keras', 'Dice')]
     assert (source.outputs[0].context.activation, source.outputs[0].context.channels) == ('softmax', 3)
+
+
+@pytest.mark.parametrize(
+    ('script', 'text', 'read'),
+    [
+        ('model/train.py', 'from model.own import total', True),
+        ('model/train.py', 'from other.own import total', False),
+        ('model/train.py', 'from .own import total', True),
+        ('model/train.py', 'from ..own import total', False),
+        ('train.py', 'from model.own import total', True),
+        ('train.py', 'from own import total', False),
+        ('model/train.py', 'from keras.own import total', False),
+        ('model/train.py', 'from own import *', True),
+    ],
+)
+def test_which_file_a_module_is(tmp_path, script, text, read):
+    (tmp_path / 'model').mkdir()
+    (tmp_path / 'model' / 'own.py').write_text('import keras\ntotal = keras.losses.Dice()\n')
+    (tmp_path / script).write_text(f'{text}\nimport keras\nkeras.Sequential().compile("adam", total)\n')
+    source = read_source(tmp_path / script)
+    assert (items(source) == [(1, 'keras', 'Dice')]) is read
+    assert bool(source.unread) is not read
+
+
+def test_a_file_named_like_a_part_of_keras_is_not_taken_for_it(tmp_path):
+    (tmp_path / 'losses.py').write_text('def Dice():\n    return "mse"\n')
+    (tmp_path / 'script.py').write_text('import keras\nkeras.Sequential().compile("adam", keras.losses.Dice())\n')
+    source = read_source(tmp_path / 'script.py')
+    assert items(source) == [(1, 'keras', 'Dice')]
+    assert source.files == (str(tmp_path / 'script.py'),)
 
 
 def test_loops_over_images_take_no_time(read):

@@ -43,9 +43,11 @@ class Found:
     metrics: list[tuple[Item, Context]] = dataclasses.field(default_factory=list)
     unread: list[Unread] = dataclasses.field(default_factory=list)
     remarks: list[str] = dataclasses.field(default_factory=list)
+    said: set[str] = dataclasses.field(default_factory=set)
 
     def remark(self, sentence: str) -> None:
-        if sentence not in self.remarks:
+        if sentence not in self.said:
+            self.said.add(sentence)
             self.remarks.append(sentence)
 
 

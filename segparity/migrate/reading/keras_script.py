@@ -132,9 +132,7 @@ class _Reading:
         args = dict(zip(('optimizer', 'loss'), called.args[:2]))
         places = getattr(called.kwargs, 'places', {})
         third, fourth = (*called.args[2:4], None, None)[:2]
-        name = f'compile at line {called.place.line}'
-        if any(output.place.file != called.place.file for output in self.found.outputs):
-            name = f'compile at {called.place}'
+        name = f'compile {self.where(called.place)}'
         if third is not None or fourth is not None:
             self.third_place(called, third, fourth, args)
         args.update(called.kwargs)
@@ -175,6 +173,11 @@ class _Reading:
             self.found.remark(
                 f'{called.place}: compile has no loss: the model adds its own with add_loss, or a custom train_step'
             )
+
+    def where(self, place: Place) -> str:
+        """'at line 12', in a notebook 'in cell 3 at line 2'."""
+        cell = re.search(r'\[(\d+)\]\Z', place.file)
+        return f'in cell {cell[1]} at line {place.line}' if cell else f'at line {place.line}'
 
     def third_place(self, called: Called, third: Any, fourth: Any, args: dict[str, Any]) -> None:
         """The third and fourth argument by position: metrics and loss_weights in Keras 2, the other way round in Keras 3."""
@@ -227,7 +230,7 @@ class _Reading:
             context = self.context
             if self.common is not None:
                 context = dataclasses.replace(context, activation=self.common.activation, channels=self.common.channels)
-            name = f'{word} at line {called.place.line}'
+            name = f'{word} {self.where(called.place)}'
             outputs_of(Compiled(name, called.place, Sum(tuple(losses)), context=context), self.found)
 
     def loss_called(self, called: Called) -> Item | None:

@@ -63,6 +63,8 @@ class Items:
         self.remark: Callable[[str], None] = lambda sentence: None
         self.find: Callable[[str], Any] = lambda name: None
         self.missing: dict[str, Unread] = {}
+        self.instances: dict[int, Called] = {}  # the object whose attributes a class has, as ``classes``
+        self.classes: dict[int, Class] = {}  # by the identity of their scope, in which their methods stand
 
     # Functions of the script
 
@@ -75,9 +77,7 @@ class Items:
             return Unread('the function was not read', function.place, function.name)
         before, self.listening = self.listening, False
         outer = evaluator.scope
-        names = [part.arg for part in function.node.args.args]
-        if names[:1] in (['self'], ['cls']):
-            args = (owner or Unread('it is known only when the source runs', function.place, names[0]), *args)
+        args = self.with_self(function, args, owner)
         try:
             return evaluator.call(_undecorated(function), args, kwargs)
         except (Spent, RecursionError):
@@ -85,6 +85,30 @@ class Items:
         finally:
             self.listening = before
             evaluator.scope = outer
+
+    def target(self, value: Called) -> Function | Class | None:
+        """The function or class of the project that a call calls: of the source, a method of an object, of another file."""
+        if value.target is not None:
+            return value.target
+        if value.on is None:
+            return (
+                self.find(value.name) if value.name and isinstance(self.find(value.name), (Function, Class)) else None
+            )
+        owner = value.on.target if isinstance(value.on, Called) else value.on
+        if not isinstance(owner, Class) or value.name.count('.') != 1:
+            return None
+        if isinstance(value.on, Called) and self.instances.get(id(owner.scope)) is not value.on:
+            self.make(value.on, owner)
+        found = owner.scope.get(value.name[1:])
+        return found if isinstance(found, Function) else None
+
+    def with_self(self, function: Function, args: Sequence[Any], owner: Class | None = None) -> Sequence[Any]:
+        """The arguments of a method with its object first, which is its class: that knows what ``__init__`` has bound."""
+        names = [part.arg for part in function.node.args.args]
+        if names[:1] not in (['self'], ['cls']):
+            return args
+        owner = owner or self.classes.get(id(function.scope))
+        return (owner or Unread('it is known only when the source runs', function.place, names[0]), *args)
 
     def text(self, target: Function | Class) -> str:
         """The source text of a function or class, at most 4000 characters."""
@@ -178,11 +202,11 @@ class Items:
             return Item(found.library, found.name, self.arguments(value), value.place, text=value.text)
         if isinstance(value.target, Class):
             return self.own_instance(value, value.target, metric)
-        if isinstance(value.target, Function):
-            return self.made(value, value.target, place, metric, deep)
-        elsewhere = self.find(name) if value.on is None and name else None
-        if isinstance(elsewhere, (Function, Class)):
-            return self.called(dataclasses.replace(value, target=elsewhere), place, metric, deep)
+        function = self.target(value)
+        if isinstance(function, Function):
+            return self.made(value, function, place, metric, deep)
+        if isinstance(function, Class):
+            return self.own_instance(value, function, metric)
         if value.on is None and not foreign(name) and name and (not name.startswith('.') or '.' in name[1:]):
             return self.elsewhere(name, self.arguments(value), value.place, value.text)
         return Unread('it is known only when the source runs', value.place, value.text)
@@ -255,6 +279,7 @@ class Items:
 
     def make(self, value: Called, target: Class) -> None:
         """Follows ``__init__``, so that the class knows the attributes of its object."""
+        self.classes[id(target.scope)], self.instances[id(target.scope)] = target, value
         init = target.scope.get('__init__')
         if isinstance(init, Function):
             self.follow(init, value.args, value.kwargs, target)
@@ -355,9 +380,9 @@ class Items:
             return self.argument(value.on, place, deep - 1)
         if value.name.startswith('operator.') or (value.on is not None and value.target is None):
             return Unread('it is calculated when the source runs', value.place, value.text)
-        inner = self.leaf(value, place, deep=deep - 1)
-        if isinstance(inner, Item) and inner.library == 'own' and value.target is None:
+        if value.target is None and named(from_star(value.name, self.stars)) is None and name not in WRAPPERS:
             return Unread('it is calculated when the source runs', value.place, value.text)
+        inner = self.leaf(value, place, deep=deep - 1)
         return (
             inner
             if isinstance(inner, (Item, Unread))
@@ -425,7 +450,7 @@ class Items:
     def function_called(self, value: Called, sides: Sequence[str], deep: int) -> Item | None:
         """A function, of the source or of a library, that is called on labels and predictions."""
         name = from_star(value.name, self.stars)
-        target = value.target or (self.find(name) if value.on is None and named(name) is None else None)
+        target = self.target(value) if named(name) is None else None
         if isinstance(target, Function):
             more: dict[str, Any] = {'source': self.text(target)}
             found = self.terms_of(target, deep=deep - 1) if deep > 0 else None

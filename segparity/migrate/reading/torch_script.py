@@ -96,12 +96,16 @@ class _Reading:
             ):
                 found[called.place] = self.items.own_instance(called, called.target, metric=False)
                 continue
-            if whose is None or whose.kind != kind:
+            if whose is None or whose.kind != kind or whose.name == 'get_stats':
                 continue
-            if kind == 'loss' and whose.name.rpartition('.')[2][:1].islower():
+            if kind == 'metric' and whose.name[:1].islower():
+                given = {k: self.items.argument(v, called.place) for k, v in called.kwargs.items()}
+                plain = {k: v for k, v in given.items() if not isinstance(v, Unread)}
+                item: object = Item(whose.library, whose.name, plain, called.place, text=called.text)
+            elif kind == 'loss' and whose.name.rpartition('.')[2][:1].islower():
                 first = dict.fromkeys(['0', '1']) | dict.fromkeys(('input', 'target', 'weight'))
                 arguments = {k: v for k, v in self.items.arguments(called).items() if k not in first or k == 'weight'}
-                item: object = Item(whose.library, whose.name, arguments, called.place, text=called.text)
+                item = Item(whose.library, whose.name, arguments, called.place, text=called.text)
             else:
                 item = self.items.leaf(called, called.place, metric=kind == 'metric')
             if isinstance(item, Item):
