@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from segparity.parity.frameworks import Worker
-from tests.distributed.cases import cases, few
+from tests.distributed.cases import cases, few_names
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis, need
-from tests.support.same import assert_same
 
 FRAMEWORK = axis('keras_tensorflow')[0].values[0]
 pytestmark = pytest.mark.xdist_group('replicas')
 TRAINED = [name for name, case in cases().items() if not case.mode]
-DEFAULT = few(TRAINED)
+DEFAULT = few_names(TRAINED)
 UNSYNCED = ['JaccardMetric-unsynced', 'LovaszSoftmax-unsynced']
 HERE = 'tests.distributed.tensorflow_replicas'
 
