@@ -12,8 +12,9 @@ from segparity.migrate.reading.files import content
 from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, outputs_of, times
 from segparity.migrate.reading.libraries import full_name, named
 from segparity.migrate.reading.notebook import parse_with_magics, read_notebook
+from segparity.migrate.reading.own_losses import is_number
 from segparity.migrate.reading.script_calls import Script, dotted, last_name
-from segparity.migrate.reading.script_items import LOSS, is_number, makes_loss
+from segparity.migrate.reading.script_items import LOSS, makes_loss
 from segparity.migrate.reading.script_models import CONVOLUTIONS, Models, common_head
 from segparity.migrate.reading.text import decode
 from segparity.migrate.reading.values import Called, Function, Reference

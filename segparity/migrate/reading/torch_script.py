@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from segparity.migrate.items import Context, Item, Output, Place, Source, Unread
 from segparity.migrate.reading.keras_compile import times
 from segparity.migrate.reading.libraries import from_star, full_name, named
+from segparity.migrate.reading.own_losses import is_number
 from segparity.migrate.reading.script_calls import Script, last_name
-from segparity.migrate.reading.script_items import is_number, makes_loss
+from segparity.migrate.reading.script_items import makes_loss
 from segparity.migrate.reading.script_models import Models
 from segparity.migrate.reading.values import Called, Class
 
