@@ -66,4 +66,4 @@ def _json(path: AnyPath, trust: bool) -> Source:
 def _config(path: AnyPath, trust: bool) -> Source:
     from segparity.migrate.reading.mmseg_config import read_mmseg_config
 
-    return read_mmseg_config(path, trust=trust)
+    return read_mmseg_config(os.fspath(path), trust=trust)

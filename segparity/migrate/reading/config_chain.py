@@ -167,7 +167,7 @@ class Chain:
         self.unread: list[Unread] = []
         self.remarks: list[str] = []
         self.steps = LIMITS.steps
-        self.bytes = 0
+        self.bytes = self.tried = 0
 
     def read(self, path: str) -> Table:
         """The configuration of the file that the user names; ValueError or OSError where it cannot be read at all."""
@@ -180,10 +180,11 @@ class Chain:
 
     def load(self, path: str, shown: str, stack: tuple[str, ...]) -> Table:
         """One file on its bases."""
-        if len(self.files) >= FILES:
+        self.tried += 1
+        if self.tried > FILES:
             raise ValueError(f'it has more than {FILES} files')
-        self.files.append(path)
         content = read_bytes(path, LIMITS)
+        self.files.append(os.path.normpath(path))
         self.bytes += len(content)
         if self.bytes > BYTES:
             raise ValueError(f'it and its bases have more than {BYTES:,} bytes')
@@ -278,7 +279,7 @@ class Chain:
             return Unread(reason, place, text)
         if real in stack:
             return Unread(f'it stands on {text}, which stands on it', place, text)
-        if len(stack) > DEPTH or len(self.files) >= FILES:
+        if len(stack) > DEPTH or self.tried >= FILES:
             return Unread(f'it stands on {text}: there are too many bases', place, text)
         if not real.endswith(folders.SUFFIXES):
             return Unread(f'it stands on {text}, which is no configuration by its name', place, text)

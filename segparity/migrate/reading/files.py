@@ -7,10 +7,15 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shared_spec.files import one_sentence
+from segparity.migrate.reading.text import shorten
+from shared_spec.files import reason
 from shared_spec.typing import AnyPath
 
 DIRECTORY = 1 << 20  # of a ZIP: its list of members; Keras writes three to five
+
+
+class Told(ValueError):
+    """A sentence that stands as it is."""
 
 
 def content(path: AnyPath, most: int) -> bytes:
@@ -27,17 +32,17 @@ def regular(path: AnyPath) -> BinaryIO:
     try:
         found = os.stat(path)
     except OSError as error:
-        raise ValueError(f'{path} cannot be read: {error.strerror}') from None
+        raise Told(f'{path} cannot be read: {error.strerror}') from None
     except ValueError:
-        raise ValueError(f'{str(path)!r} is no name of a file') from None
+        raise Told(f'{str(path)!r} is no name of a file') from None
     if stat.S_ISDIR(found.st_mode):
-        raise ValueError(f'{path} is a folder, {_instead(Path(path))}')
+        raise Told(f'{path} is a folder, {_instead(Path(path))}')
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f'{path} is no regular file, expected a configuration, a script, a notebook or a model')
+        raise Told(f'{path} is no regular file, expected a configuration, a script, a notebook or a model')
     try:
         return open(path, 'rb')
     except OSError as error:
-        raise ValueError(f'{path} cannot be read: {error.strerror}') from None
+        raise Told(f'{path} cannot be read: {error.strerror}') from None
 
 
 def _instead(path: Path) -> str:
@@ -79,23 +84,28 @@ def members(path: AnyPath, wanted: dict[str, int]) -> dict[str, bytes]:
     Raises ValueError for what is no ZIP or damaged, an encrypted member, one that unpacks to more, one that is there
     twice, and for names that lead out of the archive.
     """
+    try:
+        with regular(path) as file:
+            return _members(path, file, wanted)
+    except Told:
+        raise
+    except Exception as error:  # whatever zipfile and zlib raise on damaged bytes
+        raise ValueError(f'{path} is no .keras file or damaged: {shorten(reason(error))}') from None
+
+
+def _members(path: AnyPath, file: BinaryIO, wanted: dict[str, int]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    with regular(path) as file, one_sentence(f'{path} is no .keras file or damaged', passing=Told):
-        archive: Any = zipfile.ZipFile(Bounded(file))  # type: ignore[arg-type]
-        names = [member.filename for member in archive.infolist()]
-        for name in names:
-            if name.startswith(('/', '\\')) or name[1:2] == ':' or '..' in name.replace('\\', '/').split('/'):
-                raise Told(f'{path} is not read: the name of its member {name[:80]!r} leads out of the archive')
-        for name, most in wanted.items():
-            if names.count(name) > 1:
-                raise Told(f'{path} is not read: it has {name} {names.count(name)} times, expected once')
-            if name in names:
-                found[name] = _unpacked(path, archive, name, most)
+    archive: Any = zipfile.ZipFile(Bounded(file))  # type: ignore[arg-type]
+    names = [member.filename for member in archive.infolist()]
+    for name in names:
+        if name.startswith(('/', '\\')) or name[1:2] == ':' or '..' in name.replace('\\', '/').split('/'):
+            raise Told(f'{path} is not read: the name of its member {shorten(name)!r} leads out of the archive')
+    for name, most in wanted.items():
+        if names.count(name) > 1:
+            raise Told(f'{path} is not read: it has {name} {names.count(name)} times, expected once')
+        if name in names:
+            found[name] = _unpacked(path, archive, name, most)
     return found
-
-
-class Told(ValueError):
-    """A sentence that stands as it is."""
 
 
 def _unpacked(path: AnyPath, archive: zipfile.ZipFile, name: str, most: int) -> bytes:

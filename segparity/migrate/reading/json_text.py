@@ -1,6 +1,7 @@
 """JSON that a stranger wrote: bounded in size, in the number of its values and in depth; one sentence where it is none."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -91,6 +92,12 @@ def plain(value: Any, place: Place) -> Any:
         return [plain(v, place) for v in value]
     if isinstance(value, dict):
         return {key: plain(v, place) for key, v in value.items()}
-    if isinstance(value, float) and (value != value or value in {float('inf'), float('-inf')}):
-        return Unread('it is no finite number', place, str(value))
-    return value
+    return value if not isinstance(value, (int, float)) or is_finite(value) else Unread('it is no finite number', place)
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number, which may be an integer of any size, is one as a float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -1,12 +1,14 @@
 """What ``compile`` was given, in items: which losses and metrics each output of a model has, and in which context."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from segparity.migrate.items import Context, Item, Output, Place, Unread
 from segparity.migrate.reading.keras_layers import Head
 from segparity.migrate.reading.keras_names import LABELS
+from segparity.migrate.reading.text import shorten
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +43,11 @@ class Found:
     metrics: list[tuple[Item, Context]] = dataclasses.field(default_factory=list)
     unread: list[Unread] = dataclasses.field(default_factory=list)
     remarks: list[str] = dataclasses.field(default_factory=list)
+    said: set[str] = dataclasses.field(default_factory=set)
 
     def remark(self, sentence: str) -> None:
-        if sentence not in self.remarks:
+        if sentence not in self.said:
+            self.said.add(sentence)
             self.remarks.append(sentence)
 
 
@@ -90,7 +94,15 @@ def times(a: Any, b: Any) -> Any:
     """The product of two weights, either of which may be ``Unread``."""
     if isinstance(a, Unread) or isinstance(b, Unread):
         return a if isinstance(a, Unread) else b
-    return float(a) * float(b)
+    try:
+        product = float(a) * float(b)
+    except OverflowError:
+        product = math.inf
+    return (
+        product
+        if math.isfinite(product)
+        else Unread('it is no finite number', Place(''), f'{str(a)[:20]} * {str(b)[:20]}')
+    )
 
 
 def _items(leaf: Any) -> Sequence[Any]:
@@ -101,7 +113,7 @@ def _leaves(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
     """(path of the output, leaf) in a structure of lists and dicts; None is no leaf. A list of one is that one."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, f'{path}/{key}' if path else str(key))
+            yield from _leaves(inner, f'{path}/{shorten(str(key))}' if path else shorten(str(key)))
     elif isinstance(value, (list, tuple)):
         for number, inner in enumerate(value):
             word = path if len(value) == 1 else f'{path}/{number}' if path else str(number)
@@ -114,7 +126,7 @@ def _metrics(value: Any) -> Iterator[tuple[str, Any]]:
     """(path of the output, metric): a list of lists is one for each output, a flat list belongs to all of them."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from ((str(key), leaf) for _, leaf in _leaves(inner))
+            yield from ((shorten(str(key)), leaf) for _, leaf in _leaves(inner))
     elif isinstance(value, (list, tuple)) and any(isinstance(inner, (list, tuple)) for inner in value):
         for number, inner in enumerate(value):
             yield from ((str(number) if len(value) > 1 else '', leaf) for _, leaf in _leaves(inner))

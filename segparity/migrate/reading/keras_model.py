@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from segparity.migrate.items import Context, Item, Place, Source, Unread
@@ -11,6 +11,7 @@ from segparity.migrate.reading.json_text import lines_of, parse_json, plain
 from segparity.migrate.reading.keras_compile import Compiled, Found, outputs_of
 from segparity.migrate.reading.keras_layers import heads_of, telling_layers
 from segparity.migrate.reading.keras_names import CLASSES, FUNCTIONS, METRIC_FUNCTIONS, METRICS, of_string
+from segparity.migrate.reading.text import shorten
 from shared_spec.typing import AnyPath
 
 HDF5 = b'\x89HDF\r\n\x1a\n'
@@ -112,9 +113,28 @@ def _read(model: Any, given: Any, kind: str, place: Place, version: str | None, 
         found.metrics,
         found.unread,
         found.remarks,
-        seen_calls=telling_layers(model, place) if model is not None else (),
+        seen_calls=[*telling_layers(model, place), *_compiling(given, place)],
         files=(place.file,),
     )
+
+
+def _compiling(given: Any, place: Place) -> Iterator[Item]:
+    """The optimizer and ``compile`` itself as calls, with their plain arguments."""
+    if not isinstance(given, dict):
+        return
+    optimizer = given.get('optimizer')
+    if isinstance(optimizer, dict) and _serialised(optimizer) and isinstance(optimizer.get('config'), dict):
+        words = {
+            k: plain(v, place) for k, v in optimizer['config'].items() if v is not None and not isinstance(v, dict)
+        }
+        yield Item('keras', shorten(optimizer['class_name']), words, place, text=_text(optimizer))
+    words = {part: v for part in PARTS if isinstance(v := given.get(part), str)}
+    words |= {
+        part: tuple(v)
+        for part in PARTS
+        if isinstance(v := given.get(part), list) and v and all(isinstance(inner, str) for inner in v)
+    }
+    yield Item('keras', 'compile', words, place, text='compile')
 
 
 def _version(value: Any) -> str | None:
@@ -122,13 +142,11 @@ def _version(value: Any) -> str | None:
 
 
 def _major(given: Mapping[str, Any]) -> str | None:
-    """'2' or '3' where the optimizer's words tell it: each has some that the other lacks."""
+    """'2' where the optimizer's words tell it; None for Keras 3, within which Tversky changes."""
     optimizer = given.get('optimizer')
     config = optimizer.get('config') if isinstance(optimizer, dict) else None
     if not isinstance(config, dict):
         return None
-    if 'loss_scale_factor' in config or 'gradient_accumulation_steps' in config:
-        return '3'
     return '2' if 'is_legacy_optimizer' in config or 'jit_compile' in config or 'decay' in config else None
 
 
@@ -168,7 +186,7 @@ def _item(value: Any, metric: bool, place: Place) -> Item | Unread:
         return dataclasses.replace(item, library='own' if package else item.library, text=_text(value))
     library = _library(value.get('module'), registered, value['class_name'], metric)
     arguments = {k: _argument(v, library, place) for k, v in config.items()} if isinstance(config, dict) else {}
-    return Item(library, value['class_name'], told(arguments), place, text=_text(value))
+    return Item(library, shorten(value['class_name']), told(arguments), place, text=_text(value))
 
 
 def _library(module: Any, registered: Any, name: str, metric: bool) -> str:
@@ -212,7 +230,7 @@ def _argument(value: Any, library: str, place: Place) -> Any:
         inner = {k: _argument(v, library, place) for k, v in value.items()}
         if library == 'segparity' and isinstance(value.get('type'), str):
             kind = inner.pop('type')
-            return Item('segparity', kind, told(inner), place, text=kind)
+            return Item('segparity', shorten(kind), told(inner), place, text=shorten(kind))
         return inner
     return plain(value, place)
 
@@ -235,14 +253,10 @@ def _text(value: Any) -> str:
             text += f'{word}={_text(inner)}, '
             if len(text) > 100:
                 break
-        return _short(text.removesuffix(', ') + ')')
+        return shorten(text.removesuffix(', ') + ')')
     parts: list[str] = []
     for part in json.JSONEncoder().iterencode(value):
         parts.append(part)
         if len(parts) > 100:
             break
-    return _short(''.join(parts))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 100 else f'{text[:96]} ...'
+    return shorten(''.join(parts))

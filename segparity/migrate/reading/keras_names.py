@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from segparity.migrate.items import Item, Place
+from segparity.migrate.reading.text import shorten
 
 FUNCTIONS = frozenset(
     'binary_crossentropy binary_focal_crossentropy categorical_crossentropy categorical_focal_crossentropy '
@@ -64,4 +65,4 @@ def of_string(word: str, place: Place, metric: bool = False) -> Item:
     known = (METRIC_FUNCTIONS | METRICS) if metric else (FUNCTIONS | CLASSES)
     if metric and name not in known:
         name = METRIC_WORDS.get(name, name)
-    return Item('keras' if name in known else 'own', name, {}, place, text=repr(word))
+    return Item('keras' if name in known else 'own', shorten(name), {}, place, text=repr(shorten(word)))

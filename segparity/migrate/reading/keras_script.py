@@ -9,14 +9,15 @@ from typing import Any
 
 from segparity.migrate.items import Context, Item, Place, Source, Unread
 from segparity.migrate.reading.files import content
-from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, outputs_of
+from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, outputs_of, times
 from segparity.migrate.reading.libraries import full_name, named
 from segparity.migrate.reading.notebook import parse_with_magics, read_notebook
+from segparity.migrate.reading.own_losses import is_number
 from segparity.migrate.reading.script_calls import Script, dotted, last_name
-from segparity.migrate.reading.script_items import makes_loss
+from segparity.migrate.reading.script_items import LOSS, makes_loss
 from segparity.migrate.reading.script_models import CONVOLUTIONS, Models, common_head
 from segparity.migrate.reading.text import decode
-from segparity.migrate.reading.values import Called, Reference
+from segparity.migrate.reading.values import Called, Function, Reference
 from shared_spec.typing import AnyPath
 
 SCRIPT, NOTEBOOK = 4 << 20, 64 << 20
@@ -132,9 +133,7 @@ class _Reading:
         args = dict(zip(('optimizer', 'loss'), called.args[:2]))
         places = getattr(called.kwargs, 'places', {})
         third, fourth = (*called.args[2:4], None, None)[:2]
-        name = f'compile at line {called.place.line}'
-        if any(output.place.file != called.place.file for output in self.found.outputs):
-            name = f'compile at {called.place}'
+        name = f'compile {self.where(called.place)}'
         if third is not None or fourth is not None:
             self.third_place(called, third, fourth, args)
         args.update(called.kwargs)
@@ -176,6 +175,11 @@ class _Reading:
                 f'{called.place}: compile has no loss: the model adds its own with add_loss, or a custom train_step'
             )
 
+    def where(self, place: Place) -> str:
+        """'at line 12', in a notebook 'in cell 3 at line 2'."""
+        cell = re.search(r'\[(\d+)\]\Z', place.file)
+        return f'in cell {cell[1]} at line {place.line}' if cell else f'at line {place.line}'
+
     def third_place(self, called: Called, third: Any, fourth: Any, args: dict[str, Any]) -> None:
         """The third and fourth argument by position: metrics and loss_weights in Keras 2, the other way round in Keras 3."""
         for given in (third, fourth):
@@ -190,46 +194,45 @@ class _Reading:
 
     def added_losses(self) -> None:
         """What ``model.add_loss`` is given."""
-        for called in self.script.calls('add_loss'):
-            value = called.args[0] if called.args else None
-            losses = losses_of(value, self, set())
-            self.found.remark(
-                f'{called.place}: add_loss adds to what compile has'
-                + ('' if losses else f', and was not read: {called.text}')
-            )
-            if losses:
-                name = f'add_loss at line {called.place.line}'
-                outputs_of(Compiled(name, called.place, Sum(tuple(losses)), context=self.context), self.found)
+        for called in self.once('add_loss'):
+            losses = losses_of(called.args[0], self, set()) if called.args else []
+            more = '' if losses else f', and was not read: {called.text}'
+            self.found.remark(f'{called.place}: add_loss adds to what compile has{more}')
+            self.outputs_without_compile('add_loss', called, losses)
 
     def loops(self) -> None:
         """Losses that are called in a loop of one's own, added up where a gradient is taken of them."""
         covered: set[Place] = set()
+        for called in self.once('gradient'):
+            losses = losses_of(called.args[0], self, covered) if called.args else []
+            self.outputs_without_compile('loop', called, losses)
         for heard in self.script.heard:
             called = heard.called
-            if last_name(called) == 'gradient' and called.args and isinstance(called.args[0], Called):
-                losses = losses_of(called.args[0], self, covered)
-                self.add_loop(called.place, losses)
-        for heard in self.script.heard:
-            called = heard.called
-            if called.place in covered:
-                continue
-            item = self.loss_called(called)
+            item = self.loss_called(called) if called.place not in covered else None
             if item is not None:
                 covered.add(called.place)
-                self.add_loop(called.place, [item])
+                self.outputs_without_compile('loop', called, [item])
+        for output in self.found.outputs:
+            if output.name.startswith('loop'):
+                names = ', '.join(item.name for item in output.losses)
+                self.found.remark(
+                    f'{output.place}: a loop of its own calls {names}: metrics of such a loop are not seen'
+                )
 
-    def add_loop(self, place: Place, losses: Sequence[Item]) -> None:
-        if not losses:
-            return
-        head = self.common
-        context = self.context
-        if head is not None:
-            context = dataclasses.replace(context, activation=head.activation, channels=head.channels)
-        name = f'loop at line {place.line}'
-        outputs_of(Compiled(name, place, Sum(tuple(losses)), context=context), self.found)
-        self.found.remark(
-            f'{place}: a loop of its own calls {", ".join(item.name for item in losses)}: no compile, so metrics are not seen'
-        )
+    def once(self, name: str) -> list[Called]:
+        """The calls of a name, the first of each place."""
+        found: dict[Place, Called] = {}
+        for called in self.script.calls(name):
+            found.setdefault(called.place, called)
+        return list(found.values())
+
+    def outputs_without_compile(self, word: str, called: Called, losses: Sequence[Item]) -> None:
+        if losses:
+            context = self.context
+            if self.common is not None:
+                context = dataclasses.replace(context, activation=self.common.activation, channels=self.common.channels)
+            name = f'{word} {self.where(called.place)}'
+            outputs_of(Compiled(name, called.place, Sum(tuple(losses)), context=context), self.found)
 
     def loss_called(self, called: Called) -> Item | None:
         """The item of a loss that is called on labels and predictions."""
@@ -260,7 +263,7 @@ class _Reading:
         }
         raw = {heard.called.name for heard in self.script.heard}
         if any(name.startswith(('keras.ops', 'keras_hub', 'keras.random.', 'keras_plugin')) for name in names):
-            return '3'
+            return None  # Keras 3, within which Tversky changes
         if any(name.startswith('keras.backend.') and name.rpartition('.')[2] in BACKEND for name in raw):
             return '2'  # Keras 3 has these in keras.ops
         if any(name.startswith(('keras.engine', 'keras.objectives')) for name in names) or self.uses_words(
@@ -335,7 +338,9 @@ class _Reading:
         loaded = next(self.script.calls('load_model'), None)
         if loaded is not None:
             return Unread('the losses are those of the saved model: read the .keras file', loaded.place, loaded.text)
-        return Unread('no compile and no loss of a known library was found', place)
+        own = [k for k, v in self.script.scope.items() if isinstance(v, Function) and LOSS.search(k)]
+        more = f'; segparity recognise compares a function such as {own[0]} with ours' if own else ''
+        return Unread(f'no compile and no loss of a known library was found{more}', place)
 
     def torch(self) -> bool:
         """Whether the source imports PyTorch and nothing of Keras."""
@@ -359,7 +364,7 @@ class _Reading:
 
 def losses_of(value: Any, reading: _Reading, covered: set[Place]) -> list[Item]:
     """The losses, with weights, that a value adds up of which a gradient is taken; what is none is left out."""
-    waiting: list[tuple[Any, float]] = [(value, 1.0)]
+    waiting: list[tuple[Any, Any]] = [(value, 1.0)]
     found: list[Item] = []
     for _ in range(200):
         if not waiting:
@@ -371,22 +376,18 @@ def losses_of(value: Any, reading: _Reading, covered: set[Place]) -> list[Item]:
         if kind in {'add', 'iadd'}:
             waiting.extend((part, weight) for part in reversed(value.args))
         elif kind in {'sub', 'isub'}:
-            waiting.extend([(value.args[1], -weight), (value.args[0], weight)])
+            waiting.extend([(value.args[1], times(weight, -1.0)), (value.args[0], weight)])
         elif kind in {'mul', 'imul', 'truediv', 'itruediv'}:
             a, b = value.args
-            if isinstance(b, (int, float)) and b:
-                waiting.append((a, weight * b if 'mul' in kind else weight / b))
-            elif isinstance(a, (int, float)) and 'mul' in kind:
-                waiting.append((b, weight * a))
+            if is_number(b) and abs(b) > 1e-300:
+                waiting.append((a, times(weight, b if 'mul' in kind else 1 / b)))
+            elif is_number(a) and 'mul' in kind:
+                waiting.append((b, times(weight, a)))
         else:
             item = reading.loss_called(value)
             if item is not None:
                 covered.add(value.place)
-                found.append(
-                    dataclasses.replace(
-                        item, weight=weight * item.weight if isinstance(item.weight, (int, float)) else item.weight
-                    )
-                )
+                found.append(dataclasses.replace(item, weight=times(item.weight, weight)))
             elif value.args and last_name(value) in {
                 'reduce_mean',
                 'mean',
@@ -426,14 +427,11 @@ def _is_count(value: Any) -> bool:
 
 
 def _of_package(package: str, version: str) -> str | None:
-    """The version of Keras that a pinned package brings."""
-    parts = version.split('.')
-    if package.startswith('tensorflow') and parts[0] == '1':
-        return '2'
-    if package.startswith('tensorflow') and len(parts) > 1 and parts[1].isdigit():
-        return f'2.{parts[1]}' if int(parts[1]) < 16 else '3'
-    return (
-        version
-        if parts[0].isdigit() and package.startswith(('keras', 'tf')) and not package.startswith('tensorflow')
-        else parts[0][:1] or None
-    )
+    """The version of Keras that a pinned package brings; None for a Keras 3 that is not named."""
+    major, _, minor = version.partition('.')
+    minor = minor.partition('.')[0]
+    if package.startswith('tensorflow'):
+        if major == '1':
+            return '2'
+        return f'2.{minor}' if major == '2' and minor.isdigit() and int(minor) < 16 else None
+    return version if major in {'1', '2'} or (major.isdigit() and minor.isdigit()) else None

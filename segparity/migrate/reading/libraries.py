@@ -60,7 +60,6 @@ MODULES: Sequence[tuple[str, str, Kind]] = (
     ('keras_contrib.losses.', 'keras_contrib', 'loss'),
     ('tensorflow_addons.losses.', 'tensorflow_addons', 'loss'),
     ('tensorflow_addons.metrics.', 'tensorflow_addons', 'metric'),
-    ('focal_loss.', 'focal_loss', 'loss'),
     ('monai.losses.', 'monai', 'loss'),
     ('monai.metrics.', 'monai', 'metric'),
     ('torchmetrics.', 'torchmetrics', 'metric'),
@@ -77,6 +76,14 @@ class Named:
     library: str
     name: str
     kind: Kind
+
+
+ROOTS = frozenset(prefix.partition('.')[0] for prefix, _, _ in MODULES) | {'tf_keras', 'keras_core'}
+
+
+def of_library(name: str) -> bool:
+    """Whether a dotted name begins with a package whose losses or metrics are known."""
+    return '.' in name and full_name(name).partition('.')[0] in ROOTS
 
 
 def full_name(name: str) -> str:

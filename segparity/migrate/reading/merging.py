@@ -39,18 +39,25 @@ def over(key: Any, value: Any, base: Table, place: Any, depth: int) -> Any:
     if deletes:
         return without_delete(table)
     if key not in base:
-        kept = without_delete(table)
-        kept.rest = kept.rest or base.rest
-        return kept
+        return opened(without_delete(table), base.rest)
     before = base[key]
     if isinstance(before, Unread):
-        kept = without_delete(table)
-        kept.rest = kept.rest or before
-        return kept
+        return opened(without_delete(table), before)
     if not isinstance(before, dict):
         kind = type(before).__name__ if is_plain(before) else 'class'
-        return Unread(f'MMEngine refuses it: {key} is a dict here and a {kind} in its base', place)
+        return Unread(f'MMEngine refuses it: {key} is a dict here and a {kind} in its base', place, str(key)[:60])
     return merge(table, before if isinstance(before, Table) else Table(before.items()), depth + 1)
+
+
+def opened(table: Table, rest: Unread | None, depth: int = 0) -> Table:
+    """A table below which a base may have more keys, and so may the dicts in it."""
+    if rest is None or depth > 40:
+        return table
+    table.rest = table.rest or rest
+    for key, value in table.items():
+        if isinstance(value, Table) and not value.get(DELETE, False):
+            table[key] = opened(value.copy(), rest, depth + 1)
+    return table
 
 
 def without_delete(table: Table) -> Table:

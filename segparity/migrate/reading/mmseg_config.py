@@ -62,7 +62,9 @@ def read_config(config: Table, chain: Chain) -> Source:
     if not heads.outputs and not heads.unread and not evaluators.metrics:
         remarks.append('no head with losses and no evaluator was found')
     keys, types = keys_and_types(config)
-    found = [*unread, *heads.unread, *evaluators.unread]
+    known = {(part.place, part.text) for part in chain.unread}  # a base that was not read is told once
+    found = [*heads.unread, *evaluators.unread, *unread[len(chain.unread) :]]
+    found = [*chain.unread, *(part for part in found if (part.place, part.text) not in known)]
     return Source(
         KIND,
         'mmseg',

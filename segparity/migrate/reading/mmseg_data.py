@@ -6,8 +6,7 @@ from typing import Any
 
 from segparity.migrate.items import Context, Item, Unread
 from segparity.migrate.reading import mmseg_facts
-from segparity.migrate.reading.mmseg_heads import named
-from segparity.migrate.reading.mmseg_items import item_of, library_of, unread_in, written
+from segparity.migrate.reading.mmseg_items import item_of, library_of, named, unread_in, written
 from segparity.migrate.reading.text import shorten
 from segparity.migrate.reading.values import Table
 
@@ -64,11 +63,12 @@ def _of_pipeline(table: Table) -> bool | Unread | None:
     pipeline = table.get('pipeline')
     if isinstance(pipeline, Unread):
         return pipeline
-    for step in pipeline if isinstance(pipeline, (list, tuple)) else ():
-        if isinstance(step, Table) and step.get('type') == 'LoadAnnotations':
-            value = step.get('reduce_zero_label', False)
+    steps = [step for step in (pipeline if isinstance(pipeline, (list, tuple)) else ()) if isinstance(step, Table)]
+    for step in steps:  # a project's own loader too
+        if 'reduce_zero_label' in step:
+            value = step['reduce_zero_label']
             return value if isinstance(value, (bool, Unread)) else None
-    return None
+    return False if any(step.get('type') == 'LoadAnnotations' for step in steps) else None
 
 
 class Evaluators:
@@ -97,7 +97,12 @@ class Evaluators:
                 known = [(other.library, other.name, other.arguments) for other in seen]
                 if isinstance(item, Item) and (item.library, item.name, item.arguments) in known:
                     continue
-                self.unread.extend(named(key, unread, place) for unread in unread_in(item))
+                if isinstance(item, Item) and item.arguments.get('format_only') is True:
+                    self.remarks.append(
+                        f'{item.place}: {key} writes predictions (format_only=True) and evaluates nothing'
+                    )
+                    continue
+                self.unread.extend(unread_in(item, key))
                 if isinstance(item, Item):
                     seen.append(item)
                     self.metrics.append((item, self.context))

@@ -6,7 +6,7 @@ from typing import Any
 
 from segparity.migrate.items import Context, Item, Output, Place, Unread
 from segparity.migrate.reading import mmseg_facts
-from segparity.migrate.reading.mmseg_items import item_of, library_of, unknown, unread_in, written
+from segparity.migrate.reading.mmseg_items import item_of, library_of, named, unread_in, written
 from segparity.migrate.reading.text import shorten
 from segparity.migrate.reading.values import Table
 
@@ -55,6 +55,8 @@ class Heads:
             self.remarks.append(f'{place}: {mmseg_facts.REMARKS[kind]}')
             self.head(name, table['kernel_generate_head'])
             return
+        if 'loss_decode' not in table and any(with_losses(table)):
+            return  # it holds heads, which are read by themselves
         context = self.context_of(name, table)
         refused = self.refused(kind, table)
         if refused:
@@ -116,7 +118,7 @@ class Heads:
         if isinstance(item, Unread):
             self.unread.append(named(f'{name}.sampler', item, place))
             return 'a sampler that was not read'
-        self.unread.extend(named(f'{name}.sampler', part, place) for part in unread_in(item))
+        self.unread.extend(unread_in(item, f'{name}.sampler'))
         return f'{item.name}({", ".join(f"{key}={written(part)}" for key, part in item.arguments.items())})'
 
     def losses(self, name: str, table: Table, kind: str | None) -> list[Item]:
@@ -137,7 +139,7 @@ class Heads:
         for index, part in enumerate(parts):
             key = f'{name}.loss_decode[{index}]' if isinstance(value, (list, tuple)) else f'{name}.loss_decode'
             item: Any = item_of(part, place) if isinstance(part, Table) and 'type' in part else named('', part, place)
-            self.unread.extend(named(key, unread, place) for unread in unread_in(item))
+            self.unread.extend(unread_in(item, key))
             if isinstance(item, Item):
                 found.append(item)
                 self.remark_name(item)
@@ -150,17 +152,6 @@ class Heads:
                 f'{item.place}: loss_name {name[:60]!r} has no "loss" in it, so MMSegmentation reports {item.name} and does '
                 'not train on it'
             )
-
-
-def named(name: str, value: Any, place: Place) -> Unread:
-    """A value that was not read, with the key under which it stands."""
-    if not isinstance(value, Unread):
-        value = (
-            unknown(value, place)
-            if value is not None and not isinstance(value, (str, int, float, dict, list, tuple))
-            else Unread('it is not of the kind that belongs here', place, shorten(written(value)))
-        )
-    return dataclasses.replace(value, reason=f'{name}: {value.reason}' if name else value.reason)
 
 
 def with_losses(model: Table) -> Iterator[tuple[str, Table]]:

@@ -124,19 +124,29 @@ def written(value: Any, depth: int = 0) -> str:
     return repr(value[:200]) if isinstance(value, (str, bytes)) else repr(value)
 
 
-def unread_in(item: Any) -> Iterator[Unread]:
-    """What was not read in an item and its arguments."""
+def unread_in(item: Any, path: str) -> Iterator[Unread]:
+    """What was not read in an item and its arguments, each named by its key below ``path``."""
     if isinstance(item, Unread):
-        yield item
-    elif isinstance(item, Item):
-        for value in item.arguments.values():
-            yield from unread_in(value)
-    elif isinstance(item, dict):
-        for value in item.values():
-            yield from unread_in(value)
+        yield named(path, item, item.place)
+    elif isinstance(item, (Item, dict)):
+        for key, value in (item.arguments if isinstance(item, Item) else item).items():
+            yield from unread_in(value, path if key == '**' else f'{path}.{key}')
     elif isinstance(item, (list, tuple)):
-        for value in item:
-            yield from unread_in(value)
+        for index, value in enumerate(item):
+            yield from unread_in(value, f'{path}[{index}]')
+
+
+def named(name: str, value: Any, place: Place) -> Unread:
+    """A value that was not read, with the key under which it stands."""
+    if isinstance(value, Table) and value.rest is not None and 'type' not in value:
+        value = value.rest
+    elif isinstance(value, (Called, Reference, Function, Class)):
+        value = unknown(value, place)
+    elif isinstance(value, dict):
+        value = Unread('it has no type', place, shorten(written(value)))
+    elif not isinstance(value, Unread):
+        value = Unread('it is not of the kind that belongs here', place, shorten(written(value)))
+    return dataclasses.replace(value, reason=f'{name}: {value.reason}' if name else value.reason)
 
 
 def keys_and_types(table: Table) -> tuple[dict[str, Any], list[Typed]]:

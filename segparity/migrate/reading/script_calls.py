@@ -11,10 +11,10 @@ from segparity.migrate.items import Item, Place, Unread
 from segparity.migrate.reading.evaluator import Evaluator
 from segparity.migrate.reading.expressions import Spent
 from segparity.migrate.reading.files import content
-from segparity.migrate.reading.libraries import full_name
-from segparity.migrate.reading.script_items import Items
+from segparity.migrate.reading.libraries import full_name, of_library
+from segparity.migrate.reading.script_items import Items, foreign
 from segparity.migrate.reading.text import decode
-from segparity.migrate.reading.values import Called, Function, Limits, Scope
+from segparity.migrate.reading.values import Called, Class, Function, Limits, Scope
 
 LIMITS = Limits(turns=64)  # a loop of more turns is followed once: it is over images or epochs
 FILES, MODULE = 12, 1 << 19  # modules of the project that are read, and their size
@@ -109,13 +109,17 @@ class Script:
             return
         if len(self.heard) < 20_000:
             self.heard.append(Heard(called, self.sure))
-        function = called.target
-        if isinstance(function, Function) and self.holds(function.node):
-            evaluator = self.items.evaluators.get(function.place.file)
-            if evaluator is not None and not called.starred:
-                outer = evaluator.scope
-                evaluator.call(function, called.args, called.kwargs)
-                evaluator.scope = outer
+        function: Any = self.items.target(called) if called.on is not None else called.target
+        if isinstance(function, Class) and self.holds(function.node):
+            self.items.classes[id(function.scope)] = function
+            function = function.scope.get('__init__')
+        elif not isinstance(function, Function) or not self.holds(function.node):
+            return
+        evaluator = self.items.evaluators.get(function.place.file) if isinstance(function, Function) else None
+        if evaluator is not None and not called.starred:
+            outer = evaluator.scope
+            evaluator.call(function, self.items.with_self(function, called.args), called.kwargs)
+            evaluator.scope = outer
 
     def holds(self, node: ast.AST) -> bool:
         """Whether a call that is wanted stands in a function."""
@@ -174,6 +178,8 @@ class Modules:
         """The value of 'losses.dice_loss' or '.losses.dice_loss', or of a bare name that ``*`` brings; None if unknown."""
         if name not in self.names:
             self.names[name] = None
+            if name.startswith('..') or foreign(name) or of_library(name):
+                return None
             module, _, last = name.rpartition('.')
             modules = [module] if module.strip('.') else self.script.items.stars if name and not module else []
             for module in modules:
@@ -197,7 +203,10 @@ class Modules:
         if len(self.files) >= FILES or len(parts) > 8 or not all(part.isidentifier() for part in parts):
             return None
         inside = os.path.join(os.path.realpath(self.folder), '')
+        above = inside.split(os.sep)[:-1]
         for start in range(len(parts)):
+            if start and above[-start:] != parts[:start]:
+                continue  # 'model.losses' is losses.py in the folder model
             for ending in ('.py', os.sep + '__init__.py'):
                 path = os.path.join(self.folder, *parts[start:]) + ending
                 if os.path.isfile(path) and os.path.realpath(path).startswith(inside):

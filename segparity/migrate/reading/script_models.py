@@ -1,6 +1,5 @@
 """What the model of a script gives: activation and channels of its outputs, from the calls that build it."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,12 +56,9 @@ class Models:
         return self.known[id(model)]
 
     def found(self, model: Called, deep: int) -> dict[str, Head]:
-        if model.target is None and model.on is None:
-            target = self.items.find(model.name)
-            if isinstance(target, (Function, Class)):
-                model = dataclasses.replace(model, target=target)
-        if isinstance(model.target, Function):
-            return self.of_result(self.items.follow(model.target, model.args, model.kwargs), deep - 1)
+        target = self.items.target(model)
+        if isinstance(target, Function):
+            return self.of_result(self.items.follow(target, model.args, model.kwargs), deep - 1)
         name = full_name(model.name) if model.on is None else ''
         last = name.rpartition('.')[2]
         for prefix, places in MODELS.items():
@@ -75,15 +71,15 @@ class Models:
             return self.of_layers([*layers, *self.added.get(id(model), [])], deep)
         if last in WHOLE and model.args:
             return self.of_result(model.args[0], deep - 1)
-        if isinstance(model.target, Class) and 'call' in model.target.scope:
-            self.items.make(model, model.target)
-            method = model.target.scope['call']
+        if isinstance(target, Class) and 'call' in target.scope:
+            self.items.make(model, target)
+            method = target.scope['call']
             head = None
             if isinstance(method, Function):
-                result = self.items.follow(method, (Reference('inputs', model.place),), {}, model.target)
+                result = self.items.follow(method, (Reference('inputs', model.place),), {}, target)
                 head = self.of_tensor(result, deep - 1)
             return {} if head is None else {'': head}
-        if last == 'Model' or isinstance(model.target, Class):
+        if last == 'Model' or isinstance(target, Class):
             words = [model.kwargs[word] for word in ('outputs', 'output') if word in model.kwargs]
             return self.of_tensors([*words, *model.args[1:2]][0], deep) if [*words, *model.args[1:2]] else {}
         return {}
@@ -134,12 +130,11 @@ class Models:
         for _ in range(12):
             if not isinstance(value, Called):
                 break
-            target = value.target or (self.items.find(value.name) if value.on is None else None)
+            target = self.items.target(value)
             if isinstance(target, Function):
-                value = dataclasses.replace(value, target=target)
                 if deep <= 0:
                     break
-                value, deep = self.items.follow(value.target, value.args, value.kwargs), deep - 1
+                value, deep = self.items.follow(target, value.args, value.kwargs), deep - 1
                 value = value[0] if isinstance(value, (list, tuple)) and value else value
                 continue
             if value.name == '' and isinstance(value.on, Called):

@@ -11,7 +11,7 @@ from segparity.migrate.reading.values import LIMITS, Limits
 COOKIE = re.compile(rb'^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)')
 BLANK = re.compile(rb'^[ \t\f]*(?:#.*)?$')
 ENCODINGS = frozenset(
-    'utf-8 utf8 utf-8-sig ascii us-ascii latin-1 latin1 iso-8859-1 iso-8859-15 iso-latin-1 cp1252 windows-1252 cp1251 '
+    'utf-8 utf8 utf-8-sig ascii us-ascii latin-1 latin1 iso-8859-1 iso-8859-15 cp1252 windows-1252 cp1251 '
     'windows-1251 koi8-r gbk gb2312 gb18030 cp936 big5 euc-kr cp949 shift-jis shift_jis euc-jp cp932'.split()
 )
 WORD = re.compile(r'\w+|[^\w\s]')
@@ -48,7 +48,7 @@ def decode(content: bytes, file: str) -> str:
             break
         if not BLANK.match(line.rstrip(b'\r')):
             break
-    if encoding not in ENCODINGS and not encoding.startswith(('utf-8-', 'latin-1-')):
+    if encoding not in ENCODINGS and not encoding.startswith(('utf-8-', 'latin-1-', 'iso-latin-1')):
         raise ValueError(f'{file} is written in the encoding {encoding[:40]!r}, which is not read: save it as UTF-8')
     if encoding.startswith('utf-8-') or marked:
         encoding = 'utf-8'
@@ -75,7 +75,7 @@ def parse(text: str, file: str, limits: Limits = LIMITS) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of escapes and comparisons in the source
-            return ast.parse(text, filename='')  # a name that is no file: Python looks for the wrong line in it
+            return ast.parse(text, filename='')  # Python opens the file that it names to show a line of it
     except SyntaxError as error:
         line = f'line {error.lineno}: ' if error.lineno else ''
         said = str(error.msg).replace('\n', ' ')[:200]

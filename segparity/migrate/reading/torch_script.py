@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from segparity.migrate.items import Context, Item, Output, Place, Source, Unread
 from segparity.migrate.reading.keras_compile import times
 from segparity.migrate.reading.libraries import from_star, full_name, named
+from segparity.migrate.reading.own_losses import is_number
 from segparity.migrate.reading.script_calls import Script, last_name
 from segparity.migrate.reading.script_items import makes_loss
 from segparity.migrate.reading.script_models import Models
@@ -96,12 +97,16 @@ class _Reading:
             ):
                 found[called.place] = self.items.own_instance(called, called.target, metric=False)
                 continue
-            if whose is None or whose.kind != kind:
+            if whose is None or whose.kind != kind or whose.name == 'get_stats':
                 continue
-            if kind == 'loss' and whose.name.rpartition('.')[2][:1].islower():
+            if kind == 'metric' and whose.name[:1].islower():
+                given = {k: self.items.argument(v, called.place) for k, v in called.kwargs.items()}
+                plain = {k: v for k, v in given.items() if not isinstance(v, Unread)}
+                item: object = Item(whose.library, whose.name, plain, called.place, text=called.text)
+            elif kind == 'loss' and whose.name.rpartition('.')[2][:1].islower():
                 first = dict.fromkeys(['0', '1']) | dict.fromkeys(('input', 'target', 'weight'))
                 arguments = {k: v for k, v in self.items.arguments(called).items() if k not in first or k == 'weight'}
-                item: object = Item(whose.library, whose.name, arguments, called.place, text=called.text)
+                item = Item(whose.library, whose.name, arguments, called.place, text=called.text)
             else:
                 item = self.items.leaf(called, called.place, metric=kind == 'metric')
             if isinstance(item, Item):
@@ -120,9 +125,9 @@ class _Reading:
                     yield from self.added(part, times(weight, sign), covered, deep - 1)
         elif kind in {'mul', 'imul', 'truediv', 'itruediv'}:
             a, b = value.args
-            if isinstance(b, (int, float)) and b and isinstance(a, Called):
+            if is_number(b) and abs(b) > 1e-300 and isinstance(a, Called):
                 yield from self.added(a, times(weight, b if 'mul' in kind else 1 / b), covered, deep - 1)
-            elif isinstance(a, (int, float)) and 'mul' in kind and isinstance(b, Called):
+            elif is_number(a) and 'mul' in kind and isinstance(b, Called):
                 yield from self.added(b, times(weight, a), covered, deep - 1)
         elif value.name in {'.scale', '.mean', '.sum', '.to', '.float'} and (value.args or value.on is not None):
             inner = value.args[0] if value.name == '.scale' and value.args else value.on

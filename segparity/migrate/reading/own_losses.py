@@ -1,0 +1,182 @@
+"""Losses that a project defines itself: their text, and what they add up where they are sums of losses that are known."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from segparity.migrate.items import Item, Unread
+from segparity.migrate.reading.json_text import is_finite
+from segparity.migrate.reading.keras_compile import times
+from segparity.migrate.reading.libraries import from_star, full_name, named
+from segparity.migrate.reading.script_arguments import Arguments
+from segparity.migrate.reading.values import Called, Class, Function, Reference
+
+MEANS = frozenset('reduce_mean mean reduce_sum sum'.split())
+PASSING = frozenset(
+    'flatten reshape cast squeeze expand_dims convert_to_tensor clip identity float long to contiguous view argmax '
+    'astype clip_by_value permute unsqueeze one_hot'.split()
+)
+
+
+class OwnLosses(Arguments):
+    """Items of functions and classes of the project.
+
+    Beside the arguments of a call an item of library 'own' has 'source', the text of what it is, and, where it adds up
+    losses that have names, 'terms', items with weights, and 'constant', which is added to them.
+    """
+
+    def own(
+        self, function: Function, name: str, arguments: dict[str, Any], metric: bool, outer: Function | None = None
+    ) -> Item:
+        """A function of the script, with its text, and what it adds up where it is a sum of losses."""
+        more: dict[str, Any] = {'source': self.text(outer or function)}
+        found = None if metric else self.terms_of(function)
+        if found is not None:
+            terms, constant = found
+            more['terms'] = terms
+            if constant:
+                more['constant'] = constant
+        whole = outer or function
+        return Item(
+            'own',
+            name,
+            {**arguments, **more},
+            whole.place,
+            text=(self.text(whole).strip().splitlines() or [''])[0][:100],
+        )
+
+    def own_instance(self, value: Called, target: Class, metric: bool) -> Item:
+        """An object of a class of the script, with the text of the class, and what its ``call`` adds up."""
+        more: dict[str, Any] = {'source': self.text(target)}
+        found = None if metric else self.terms_of_instance(value, target)
+        if found is not None:
+            more['terms'], more['constant'] = found
+        return Item('own', target.name, {**self.arguments(value), **more}, value.place, text=value.text)
+
+    def terms_of_instance(self, value: Called, target: Class) -> tuple[list[Item], float] | None:
+        """As ``terms_of``, of ``call`` or ``forward`` after ``__init__``."""
+        self.make(value, target)
+        method = next((target.scope[word] for word in ('call', 'forward', '__call__') if word in target.scope), None)
+        return self.terms_of(method, owner=target) if isinstance(method, Function) else None
+
+    def terms_of(
+        self, function: Function, deep: int = 3, owner: Class | None = None
+    ) -> tuple[list[Item], float] | None:
+        """The losses that a function (labels, predictions) adds up, with weights, and a constant; None where it is no sum."""
+        given = function.node.args
+        names = [part.arg for part in (*given.posonlyargs, *given.args)]
+        if len(names) < (2 if owner is None else 3) or given.vararg is not None:
+            return None
+        true, pred = Reference('labels', function.place), Reference('predictions', function.place)
+        result = self.follow(function, (true, pred), {}, owner)
+        found = self.terms(result, (true, pred), deep)
+        if found is None or not found[0]:
+            return None
+        return found
+
+    def terms(self, value: Any, pair: tuple[Any, Any], deep: int) -> tuple[list[Item], float] | None:
+        if is_number(value):
+            return [], float(value)
+        if not isinstance(value, Called) or deep < -20:
+            return None
+        name, args = value.name, value.args
+        if name.startswith('operator.'):
+            return self.terms_of_operator(name.removeprefix('operator.'), args, pair, deep)
+        if full_name(name).rpartition('.')[2] in MEANS and value.target is None and (args or value.on is not None):
+            if not name.rpartition('.')[2].endswith('mean'):
+                return None
+            return self.terms(value.on if name.startswith('.') else args[0], pair, deep - 1)
+        item = self.term(value, pair, deep)
+        return None if item is None else ([item], 0.0)
+
+    def term(self, value: Called, pair: tuple[Any, Any], deep: int) -> Item | None:
+        """A loss that is called on labels and predictions."""
+        args = [*value.args, *value.kwargs.values()]
+        sides = [side_of(arg, pair) for arg in args]
+        if 'true' not in sides or 'pred' not in sides:
+            return None
+        rest = {str(i): self.argument(v, value.place) for i, (v, s) in enumerate(zip(value.args, sides)) if not s}
+        rest |= {k: self.argument(v, value.place) for k, v in value.kwargs.items() if not side_of(v, pair)}
+        item: Any = None
+        if value.name == '' and isinstance(value.on, Called):
+            item = self.leaf(value.on, value.place)
+            if not isinstance(item, Item):
+                return None
+        else:
+            item = self.function_called(value, sides, deep)
+        return None if item is None else dataclasses.replace(item, arguments={**item.arguments, **rest})
+
+    def function_called(self, value: Called, sides: Sequence[str], deep: int) -> Item | None:
+        """A function, of the source or of a library, that is called on labels and predictions."""
+        name = from_star(value.name, self.stars)
+        target = self.target(value) if named(name) is None else None
+        if isinstance(target, Function):
+            more: dict[str, Any] = {'source': self.text(target)}
+            found = self.terms_of(target, deep=deep - 1) if deep > 0 else None
+            if found is not None:
+                more['terms'], more['constant'] = found
+            return Item('own', target.name, more, target.place, text=value.text)
+        whose = named(name) if value.on is None else None
+        if whose is None:
+            return None
+        if whose.library == 'keras' and list(sides[:2]) == ['pred', 'true'] and value.args:
+            self.remark(f'{value.place}: {value.text} takes the labels first, here the predictions stand first')
+        return Item(whose.library, whose.name, {}, value.place, text=value.text)
+
+    def terms_of_operator(
+        self, kind: str, args: Sequence[Any], pair: tuple[Any, Any], deep: int
+    ) -> tuple[list[Item], float] | None:
+        if kind in {'add', 'sub', 'iadd', 'isub'}:
+            left, right = self.terms(args[0], pair, deep - 1), self.terms(args[1], pair, deep - 1)
+            if left is None or right is None:
+                return None
+            sign = 1.0 if kind.endswith('add') else -1.0
+            return [*left[0], *_weighted(right[0], sign)], left[1] + sign * right[1]
+        if kind == 'neg':
+            inner = self.terms(args[0], pair, deep - 1)
+            return None if inner is None else (_weighted(inner[0], -1.0), -inner[1])
+        factor = factor_of(kind, args)
+        if factor is None or isinstance(factor[0], Unread):
+            return None
+        inner = self.terms(factor[1], pair, deep - 1)
+        return None if inner is None else (_weighted(inner[0], factor[0]), factor[0] * inner[1])
+
+
+def _weighted(items: Sequence[Item], factor: float) -> list[Item]:
+    return [dataclasses.replace(item, weight=times(item.weight, factor)) for item in items]
+
+
+def factor_of(kind: str, args: Sequence[Any]) -> tuple[Any, Any] | None:
+    """(number, the other side) of a product or a quotient."""
+    if kind in {'mul', 'imul'}:
+        for number, other in ((args[0], args[1]), (args[1], args[0])):
+            if is_number(number) and not is_number(other):
+                return float(number), other
+            if isinstance(number, Unread) and isinstance(other, Called):
+                return number, other
+    if kind in {'truediv', 'itruediv'} and is_number(args[1]) and abs(args[1]) > 1e-300:
+        return 1 / float(args[1]), args[0]
+    return None
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)
+
+
+def side_of(value: Any, pair: tuple[Any, Any]) -> str:
+    """'true' or 'pred' where a value is the labels or the predictions, cast and reshaped at most; '' otherwise."""
+    for _ in range(12):
+        if value is pair[0]:
+            return 'true'
+        if value is pair[1]:
+            return 'pred'
+        if not isinstance(value, Called) or full_name(value.name).rpartition('.')[2] not in PASSING:
+            return ''
+        if value.name.startswith('.'):
+            value = value.on
+        elif value.args:
+            value = value.args[0]
+        else:
+            return ''
+    return ''
