@@ -26,7 +26,7 @@ from segparity.parity.frameworks import Worker, WorkerError, missing_sentence
 from segparity.parity.tolerances import GRADIENT, SMALLEST_GRADIENT, VALUE, value_error
 from shared_spec.spec import LossSpec
 
-DIRECTIONS = 4  # along which gradients are compared
+DIRECTIONS = 2  # along which gradients are compared
 STEP = 2.0**-12
 KERAS = 'keras_torch'
 

@@ -32,7 +32,7 @@ def installed_version(library: str) -> str | None:
     try:
         if importlib.util.find_spec(module) is None:
             return None
-        return importlib.metadata.version(distribution)
+        return importlib.metadata.version(distribution).split('+')[0]  # a build for the CPU says the same
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return None
 

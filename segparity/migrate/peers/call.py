@@ -48,9 +48,10 @@ class Call:
     def _unread(self, value: Any) -> Unread | None:
         if isinstance(value, Unread):
             return value
-        if isinstance(value, (list, tuple)):
-            return next((found for part in value if (found := self._unread(part))), None)
-        return None
+        if isinstance(value, Item):
+            value = value.arguments
+        parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+        return next((found for part in parts if (found := self._unread(part))), None)
 
     def number(self, name: str, default: float) -> float:
         """A finite number; ``default`` with a sentence where it is none."""

@@ -81,13 +81,13 @@ def generalized_dice(call: Call) -> Reading:
     num_classes=REQUIRED, include_background=False, distance_metric='euclidean', spacing=None, directed=False,
     input_format='one-hot',
 ), kind='metric', examples=(
-    Example(dict(**INDEX, include_background=True), dict(num_classes=3), 'none'),
+    Example(dict(**INDEX, include_background=True), dict(num_classes=3)),
 ))  # fmt: skip
 def hausdorff(call: Call) -> Reading:
     told = ['directed=True measures one direction, ours both'] if call.truth('directed') else []
     background(call, told)
     told.append(PAIRS)
-    told.append('the surfaces of a mask are cut otherwise; not measured')
+    told.append('a class of which one mask is empty is a number there; ours is infinite, or the diagonal')
     spacing = call['spacing']
     return call.reading(
         'nearest', 'SurfaceDistance', *told, results=['HDI'], num_classes=call['num_classes'], ignore_index=None,
