@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from segparity.migrate.items import WORDS, Context, Item, Migrated, Output, Reading, Source, Unread
-from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.parameters import SpecError
 from shared_spec.spec import LossSpec, Spec
 
 ORDER = 'exact', 'float32', 'nearest', 'not yet', 'none'  # of verdicts, the best first
 HEAD = re.compile(r'(decode_head|auxiliary_head)(?:_(\d{1,3})|\[(\d{1,3})\])?')
-LEVELS, SCORES = ('D', 'I', 'C'), ('mAcc', 'mIoU', 'mDice', 'mPrecision', 'mFscore')
+LEVELS = 'D', 'I', 'C'
+NAMES = 'mAcc', 'mIoU', 'mDice', 'mPrecision', 'mFscore', 'ECE', 'SCE', 'HD', 'HD95', 'ASSD'  # of results, in order
 
 BOUNDARY = 'BoundaryIoU', 'HD', 'HD95', 'ASSD'
+REPORTS = 'SegmentationReport', 'MeanIoU', 'MeanDice', 'MeanAccuracy', 'MeanPrecision', 'MeanFscore', 'PixelAccuracy'
+COMMON = '1', 'num_classes', 'ignore_class', 'from_logits', 'binary', 'levels'  # '1': num_classes, after the data
 
 Translate = Callable[[Item, Context, bool], Migrated]
 
@@ -97,17 +99,36 @@ def make_plan(source: Source, translate: Translate, compat: bool = False) -> Pla
         (output, () if output.refused else tuple(translate(item, output.context, compat) for item in output.losses))
         for output in source.outputs
     )
-    metrics = [(one, context) for item, context in source.metrics for one in split(item)]
+    scored = any(item.library == 'segparity' and item.name in REPORTS for item, _ in source.metrics)
+    metrics = [(one, context) for item, context in source.metrics for one in split(item, scored)]
     return Plan(source, outputs, tuple(translate(item, context, compat) for item, context in metrics))
 
 
-def split(item: Item) -> list[Item]:
-    """A metric as one for each spec: our BoundaryMetric reports those of two."""
-    asked = item.arguments.get('metrics', BOUNDARY)
-    if (item.library, item.name) != ('segparity', 'BoundaryMetric') or not isinstance(asked, (list, tuple)):
+def split(item: Item, scored: bool = False) -> list[Item]:
+    """A metric as one for each spec: BoundaryMetric and HostMetrics report those of several.
+
+    scored: whether the source has the scores of HostMetrics, which cannot be left out there, from another metric.
+    """
+    if item.library != 'segparity' or item.name not in ('BoundaryMetric', 'HostMetrics'):
         return [item]
-    halves = [[name for name in asked if (name == 'BoundaryIoU') == first] for first in (True, False)]
-    return [dataclasses.replace(item, arguments={**item.arguments, 'metrics': half}) for half in halves if half]
+    if item.name == 'BoundaryMetric':
+        asked = item.arguments.get('metrics', BOUNDARY)
+        if not isinstance(asked, (list, tuple)):
+            return [item]
+        halves = [[name for name in asked if (name == 'BoundaryIoU') == first] for first in (True, False)]
+        return [dataclasses.replace(item, arguments={**item.arguments, 'metrics': half}) for half in halves if half]
+    given = {'distances': ['HD95'], 'q': [1, 5], 'metrics': ['mAcc', 'mIoU', 'mDice'], **item.arguments}
+    found = []
+    for name, switch, own in (
+        ('SegmentationReport', not scored, ('q', 'metrics', 'beta', 'present_in')),
+        ('SurfaceDistance', given['distances'], ('distances', 'spacing', 'empty', 'present_in')),
+        ('BoundaryIoU', given.get('boundary_iou'), ('ratio', 'present_in')),
+        ('Calibration', given.get('calibration'), ('bins', 'hit')),
+    ):
+        if switch:
+            kept = {key: given[key] for key in (*COMMON, *own) if key in given}
+            found.append(dataclasses.replace(item, name=name, arguments=kept))
+    return found
 
 
 def verdict_of(migrated: Migrated) -> str:
@@ -169,33 +190,34 @@ def on_logits(spec: LossSpec) -> LossSpec:
 
 
 def metric_specs(metrics: Iterable[Migrated]) -> list[Spec]:
-    """Ours for all metrics: scores that differ in names, levels and q alone are one, and none comes twice."""
+    """Ours for all metrics: those that differ in what they report alone are one, and none comes twice."""
     found: list[Spec] = []
     for migrated in metrics:
         reading = chosen(migrated)
         spec = None if reading is None else reading.spec
-        if spec is None or spec in found:
+        if spec is None:
             continue
-        if isinstance(spec, FineGrained):
-            place = next((i for i, other in enumerate(found) if merged(other, spec)), None)
-            if place is not None:
-                found[place] = merged(found[place], spec) or found[place]
-                continue
-        found.append(spec)
+        for place, other in enumerate(found):
+            both = merge(other, spec)
+            if both is not None:
+                found[place] = both
+                break
+        else:
+            found.append(spec)
     return found
 
 
-def merged(first: Spec, second: FineGrained) -> FineGrained | None:
-    """One spec that reports what both do, or None."""
-    if not isinstance(first, FineGrained):
+def merge(first: Any, second: Any) -> Spec | None:
+    """One spec that reports what both do, or None where they differ in more than names, levels and q."""
+    if type(first) is not type(second):
         return None
-    union = dict(
-        levels=[level for level in LEVELS if level in (*first.levels, *second.levels)],
-        metrics=[score for score in SCORES if score in (*first.metrics, *second.metrics)],
-        q=sorted({*first.q, *second.q}),
-    )
-    both = with_parameters(first, **union)
+    known = type(first).parameters()
+    union: dict[str, Any] = {}
+    for name, order in (('levels', LEVELS), ('metrics', NAMES), ('q', range(1, 101))):
+        if name in known:
+            union[name] = [value for value in order if value in (*getattr(first, name), *getattr(second, name))]
     try:
+        both = with_parameters(first, **union)
         return both if both == with_parameters(second, **union) else None
     except SpecError:
         return None

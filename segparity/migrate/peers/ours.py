@@ -137,8 +137,9 @@ def with_classes(arguments: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def of_keras_metric(name: str, arguments: dict[str, Any], context: Context) -> tuple[Spec, Iterable[str]]:
-    if '0' in arguments:
-        arguments = {'num_classes': arguments.pop('0'), **arguments}
+    first = arguments.pop('0', arguments.pop('1', None))  # HostMetrics has the data before it
+    if first is not None:
+        arguments = {'num_classes': first, **arguments}
     arguments = with_classes(arguments, context)
     arguments.pop('from_logits', None)  # of the prediction, which the spec of a metric does not speak of
     level = arguments.pop('level', 'D')
@@ -154,6 +155,15 @@ def of_keras_metric(name: str, arguments: dict[str, Any], context: Context) -> t
     if name == 'SegmentationReport':
         arguments.pop('calibration', None)
         spec = METRICS['FineGrained'].from_keras(arguments)
+        return spec, spec.names()
+    if name in ('SurfaceDistance', 'Calibration') or (
+        name == 'BoundaryIoU' and 'levels' in arguments
+    ):  # of HostMetrics
+        without = {'SurfaceDistance': 'D', 'Calibration': 'C'}.get(name, '')
+        arguments['levels'] = [k for k in arguments.pop('levels', ('D', 'I', 'C')) if k != without]
+        if 'distances' in arguments:
+            arguments['metrics'] = arguments.pop('distances')
+        spec = METRICS[name].from_keras(arguments)
         return spec, spec.names()
     if name == 'BoundaryIoU':
         spec = METRICS['BoundaryIoU'].from_keras({**arguments, 'levels': [level]})

@@ -22,6 +22,8 @@ from shared_spec.typing import AnyPath
 
 SCRIPT, NOTEBOOK = 4 << 20, 64 << 20
 WORDS = frozenset('loss metrics loss_weights weighted_metrics optimizer'.split())
+ARGUMENTS = {'losses': 'loss', 'metrics': 'metrics'}
+DOCSTRING = re.compile(r'\A\s*""".*?"""', re.DOTALL)
 NOT_KERAS = ('re.', 'regex.', 'torch.', 'py_compile.', 'numba.', 'jax.')
 LAYERS = CONVOLUTIONS | {'Activation'}
 BACKEND = frozenset('sum mean flatten abs square log clip cast pow exp maximum round equal variable'.split())
@@ -49,7 +51,8 @@ def read_keras_notebook(path: AnyPath) -> Source:
 
 def of_parts(parts: Sequence[tuple[str, str]], what: str, file: str, installs: Sequence[str] = ()) -> Source:
     """The source that parts of a program are, which share their names; what: 'script' or 'notebook'."""
-    script = Script(parts, _compiles_in, os.path.dirname(file) or '.')
+    used = use_of_functions(parts)
+    script = Script([*parts, *used], _compiles_in, os.path.dirname(file) or '.')
     reading = _Reading(script, installs)
     if reading.torch():
         from segparity.migrate.reading.torch_script import read_torch
@@ -60,13 +63,25 @@ def of_parts(parts: Sequence[tuple[str, str]], what: str, file: str, installs: S
     return Source(
         f'Keras {what}',
         'keras',
-        found.outputs,
+        [dataclasses.replace(o, name=o.name.partition(', output ')[2] or 'decode_head') for o in found.outputs]
+        if used
+        else found.outputs,
         found.metrics,
         (*found.unread, *script.items.missing.values(), *script.unread),
         found.remarks,
         seen_calls=script.seen_calls(),
         files=(file, *(script.modules.files if script.modules else ())),
     )
+
+
+def use_of_functions(parts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The ``compile`` for which a module of functions is meant, as ``segparity migrate`` writes it: ``losses()``, ``metrics()``."""
+    text = '\n'.join(text for _, text in parts)
+    if 'keras_plugin' not in text or '.compile(' in DOCSTRING.sub('', text, count=1):
+        return []
+    names = [name for name in ('losses', 'metrics') if re.search(rf'^def {name}\(\):', text, re.MULTILINE)]
+    words = ', '.join(f'{ARGUMENTS[name]}={name}()' for name in names)
+    return [(parts[0][0], f"model.compile(optimizer='sgd', {words})")] if names else []
 
 
 def _compiles_in(node: ast.Call) -> bool:
@@ -99,6 +114,10 @@ class _Reading:
         self.numbers: dict[Place, int] = {}
         for called in compiles:
             self.compiled(called)
+        for called in self.once('HostMetrics'):  # which measures after an epoch, as a callback
+            item = self.items.structure(called, called.place, metric=True)
+            if isinstance(item, Item):
+                self.found.metrics.append((item, self.context))
         self.added_losses()
         if not any(output.losses for output in self.found.outputs):
             self.loops()

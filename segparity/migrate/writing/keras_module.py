@@ -39,11 +39,14 @@ def write_keras_module(plan: Plan) -> str:
         metrics |= {call.name for call in calls}
         returned: Any = {first_name: calls} if several else calls
         functions.append(function('metrics', 'What ``compile(metrics=...)`` takes.', returned, notes))
-    distances = [spec for spec in specs if isinstance(spec, SurfaceDistance)]
-    for number, spec in enumerate(distances, 1):
+    distances = [host_metrics(spec, specs, logits) for spec in specs if isinstance(spec, SurfaceDistance)]
+    if distances:
         metrics.add('HostMetrics')
-        name = 'callbacks' if number == 1 else f'callbacks_{number}'
-        functions.append(callback(name, spec, logits))
+        returned = source_text(distances, 4, len('return '))
+        functions.append(
+            '\ndef callbacks(data):\n    """What ``fit(callbacks=...)`` takes; data: the validation data."""\n'
+            f'    return {returned}\n'
+        )
     if not functions:
         return ''
     imports = [
@@ -156,14 +159,14 @@ def metric_calls(spec: Spec, logits: bool) -> list[Call]:
     return []
 
 
-def callback(name: str, spec: SurfaceDistance, logits: bool) -> str:
-    """A function of the validation data, for distances are measured on the host."""
-    given = spec.to_keras()
-    given['distances'] = given.pop('metrics', list(spec.metrics))
-    given.setdefault('levels', list(spec.levels))
-    given.update({'from_logits': True} if logits else {})
-    returned = source_text([Call('HostMetrics', (Raw('data'),), given)], 4, len('return '))
-    return f'\ndef {name}(data):\n    """What ``fit(callbacks=...)`` takes; data: the validation data."""\n    return {returned}\n'
+def host_metrics(spec: SurfaceDistance, specs: Sequence[Spec], logits: bool) -> Call:
+    """The callback of distances, which are measured on the host; it has the scores of the report beside them."""
+    given = {**spec.to_keras(), 'distances': list(spec.metrics), 'levels': list(spec.levels)}
+    given.pop('metrics', None)
+    scores = next((other for other in specs if isinstance(other, FineGrained)), None)
+    if scores is not None:
+        given.update(q=list(scores.q), metrics=list(scores.metrics))
+    return Call('HostMetrics', (Raw('data'),), {**given, **({'from_logits': True} if logits else {})})
 
 
 def function(name: str, docstring: str, value: Any, comments: Sequence[str]) -> str:

@@ -18,15 +18,18 @@ def write_mmseg_fragment(plan: Plan, base: str | None = None) -> str:
     base: path of a configuration that this one stands on, whose losses and evaluators it replaces.
     """
     statements: list[str] = []
+    metrics = metric_specs(plan.metrics)
+    classes = {getattr(spec, 'num_classes', None) for spec in metrics}
+    num_classes = classes.pop() if len(classes) == 1 else None
     for number, group in enumerate(plan.groups, 1):
         if not any(parts_of(migrated) for _, items in group for migrated in items):
             statements += comments(unwritten(group))
         elif number == 1:
-            statements += model(group, base is not None)
+            statements += model(group, base is not None, num_classes)
         else:
             statements += comments([f'the losses of {group[0][0].name}, for a configuration of their own'])
             statements += [assignment(f'loss_decode_{number}', loss_list(items)) for _, items in group[:1]]
-    specs = [as_config(spec.to_mmseg()) for spec in metric_specs(plan.metrics)]
+    specs = [as_config(spec.to_mmseg()) for spec in metrics]
     notes = [line for migrated in plan.metrics for line in comments_of(migrated)]
     statements += comments(notes)
     if specs:
@@ -43,8 +46,8 @@ def write_mmseg_fragment(plan: Plan, base: str | None = None) -> str:
     return '\n'.join([first, *on, assignment('custom_imports', imports), '', *statements]) + '\n'
 
 
-def model(group: Group, on_base: bool) -> list[str]:
-    """The statements that set the losses of every head."""
+def model(group: Group, on_base: bool, num_classes: int | None) -> list[str]:
+    """The statements that set the losses of every head; num_classes: that of the metrics."""
     heads: dict[str, list[tuple[int | None, Any]]] = {}
     before: list[str] = []
     for output, items in group:
@@ -58,7 +61,7 @@ def model(group: Group, on_base: bool) -> list[str]:
             before += unwritten([(output, items)])
             if on_base:
                 continue
-        heads.setdefault(head, []).append((number, head_settings(output, items, on_base)))
+        heads.setdefault(head, []).append((number, head_settings(output, items, on_base, num_classes)))
     statements = comments(before)
     settings: dict[str, Any] = {}
     for head, entries in heads.items():
@@ -75,7 +78,7 @@ def model(group: Group, on_base: bool) -> list[str]:
     return [*statements, assignment('model', config(settings))]
 
 
-def head_settings(output: Output, items: Sequence[Migrated], on_base: bool) -> dict[str, Any]:
+def head_settings(output: Output, items: Sequence[Migrated], on_base: bool, num_classes: int | None) -> dict[str, Any]:
     """What a head of the configuration states: on a base the losses alone, else what they rest on too."""
     settings: dict[str, Any] = {}
     specs = [spec for migrated in items for spec in parts_of(migrated)]
@@ -84,8 +87,8 @@ def head_settings(output: Output, items: Sequence[Migrated], on_base: bool) -> d
         one = context.channels == 1
         if one:
             settings.update(num_classes=2, out_channels=1, threshold=0.5)
-        elif context.num_classes:
-            settings.update(num_classes=context.num_classes)
+        elif context.num_classes or num_classes:
+            settings.update(num_classes=context.num_classes or num_classes)
         ignored = {spec.ignore_index for spec in specs}
         if len(ignored) == 1:
             settings['ignore_index'] = ignored.pop()
