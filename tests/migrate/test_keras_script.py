@@ -260,12 +260,84 @@ model.compile('adam', both)
         'return ops.log(losses.dice(t, p))',
         'return losses.dice(t, 1 - p)',
         'return losses.dice(t[..., 1:], p[..., 1:])',
+        'return losses.dice(t, ops.argmax(p))',
+        'return losses.categorical_crossentropy(keras.backend.flatten(t), keras.backend.flatten(p))',
         'if ops.sum(t) > 0:\n        return losses.dice(t, p)\n    return 0',
     ],
 )
 def test_what_is_no_sum_of_losses_is_not_taken_for_one(read, body):
     (output,) = read(f'def own(t, p):\n    {body}\nmodel.compile("adam", own)').outputs
     assert 'terms' not in output.losses[0].arguments
+
+
+def test_a_pointwise_loss_of_reshaped_tensors_is_the_same(read):
+    (output,) = read("""
+def own(t, p):
+    t, p = tf.cast(keras.backend.flatten(t), 'float32'), keras.backend.flatten(p)
+    return tf.reduce_mean(losses.binary_crossentropy(t, p)) / 4
+model.compile("adam", own)
+""").outputs
+    ((term,), constant) = output.losses[0].arguments['terms'], output.losses[0].arguments.get('constant', 0)
+    assert (term.name, term.weight, constant) == ('binary_crossentropy', 0.25, 0)
+
+
+def test_a_function_that_makes_what_is_not_known_is_not_taken_for_a_loss(read):
+    source = read("""
+def choose(name):
+    if name == 'dice':
+        return losses.Dice()
+    return 'mse'
+def nothing():
+    pass
+model.compile('adam', choose('dice'))
+model.compile('adam', choose(settings))
+model.compile('adam', nothing())
+""")
+    assert items(source) == [(1, 'keras', 'Dice')]
+    assert [u.reason.partition(':')[0] for u in source.unread] == [
+        'what choose returns is not known',
+        'nothing returns no loss or metric',
+    ]
+
+
+def test_parts_of_a_loop_that_are_no_losses_are_named(read):
+    source = read("""
+ce = losses.CategoricalCrossentropy()
+for x, y in data:
+    with tf.GradientTape() as tape:
+        p = model(x)
+        loss = ce(y, p) + rate * losses.dice(y, p) + regulariser(model)
+    tape.gradient(loss, model.trainable_variables)
+""")
+    (output,) = source.outputs
+    assert [item.name for item in output.losses] == ['CategoricalCrossentropy', 'dice']
+    assert isinstance(output.losses[1].weight, Unread)
+    assert [(u.reason, u.text) for u in source.unread] == [
+        ('a part of this loss is none that is known', 'regulariser(model)')
+    ]
+
+
+def test_a_gate_inside_of_a_network_is_not_its_end(read):
+    source = read(
+        """
+def gate(x):
+    return layers.Conv2D(1, 1, activation='sigmoid')(x)
+def last(x):
+    return layers.Conv2D(5, 1)(x)
+net = build(gate, last)
+net.compile('adam', 'mse')
+""",
+        head=HEAD.replace("'softmax'", "'relu'"),
+    )
+    assert (source.outputs[0].context.activation, source.outputs[0].context.channels) == (None, None)
+
+
+def test_a_sum_of_losses_of_keras_is_remarked(read):
+    assert any(
+        'losses of Keras have no +' in remark
+        for remark in read('model.compile("adam", losses.Dice() + losses.Dice())').remarks
+    )
+    assert not read('model.compile("adam", sm.losses.DiceLoss() + sm.losses.DiceLoss())').remarks
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from typing import Any
 
 from segparity.migrate.items import Context, Item, Place, Source, Unread
 from segparity.migrate.reading.files import content
-from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, outputs_of, times
+from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, outputs_of
 from segparity.migrate.reading.libraries import full_name, named
+from segparity.migrate.reading.loops import losses_of
 from segparity.migrate.reading.notebook import parse_with_magics, read_notebook
-from segparity.migrate.reading.own_losses import is_number
 from segparity.migrate.reading.script_calls import Script, dotted, last_name
 from segparity.migrate.reading.script_items import LOSS, makes_loss
 from segparity.migrate.reading.script_models import CONVOLUTIONS, Models, common_head
@@ -214,7 +214,7 @@ class _Reading:
     def added_losses(self) -> None:
         """What ``model.add_loss`` is given."""
         for called in self.once('add_loss'):
-            losses = losses_of(called.args[0], self, set()) if called.args else []
+            losses = self.losses_in(called, set())
             more = '' if losses else f', and was not read: {called.text}'
             self.found.remark(f'{called.place}: add_loss adds to what compile has{more}')
             self.outputs_without_compile('add_loss', called, losses)
@@ -223,7 +223,7 @@ class _Reading:
         """Losses that are called in a loop of one's own, added up where a gradient is taken of them."""
         covered: set[Place] = set()
         for called in self.once('gradient'):
-            losses = losses_of(called.args[0], self, covered) if called.args else []
+            losses = self.losses_in(called, covered)
             self.outputs_without_compile('loop', called, losses)
         for heard in self.script.heard:
             called = heard.called
@@ -237,6 +237,12 @@ class _Reading:
                 self.found.remark(
                     f'{output.place}: a loop of its own calls {names}: metrics of such a loop are not seen'
                 )
+
+    def losses_in(self, called: Called, covered: set[Place]) -> list[Item]:
+        """The losses that the first argument of a call adds up."""
+        losses, unread = losses_of(called.args[0], self.loss_called, covered) if called.args else ([], [])
+        self.found.unread.extend(unread)
+        return losses
 
     def once(self, name: str) -> list[Called]:
         """The calls of a name, the first of each place."""
@@ -379,46 +385,6 @@ class _Reading:
             'mmseg',
         }
         return bool(torch) and not names & {'keras', 'tensorflow', 'segmentation_models', 'keras_plugin'}
-
-
-def losses_of(value: Any, reading: _Reading, covered: set[Place]) -> list[Item]:
-    """The losses, with weights, that a value adds up of which a gradient is taken; what is none is left out."""
-    waiting: list[tuple[Any, Any]] = [(value, 1.0)]
-    found: list[Item] = []
-    for _ in range(200):
-        if not waiting:
-            break
-        value, weight = waiting.pop()
-        if not isinstance(value, Called):
-            continue
-        kind = value.name.removeprefix('operator.') if value.name.startswith('operator.') else ''
-        if kind in {'add', 'iadd'}:
-            waiting.extend((part, weight) for part in reversed(value.args))
-        elif kind in {'sub', 'isub'}:
-            waiting.extend([(value.args[1], times(weight, -1.0)), (value.args[0], weight)])
-        elif kind in {'mul', 'imul', 'truediv', 'itruediv'}:
-            a, b = value.args
-            if is_number(b) and abs(b) > 1e-300:
-                waiting.append((a, times(weight, b if 'mul' in kind else 1 / b)))
-            elif is_number(a) and 'mul' in kind:
-                waiting.append((b, times(weight, a)))
-        else:
-            item = reading.loss_called(value)
-            if item is not None:
-                covered.add(value.place)
-                found.append(dataclasses.replace(item, weight=times(item.weight, weight)))
-            elif value.args and last_name(value) in {
-                'reduce_mean',
-                'mean',
-                'compute_average_loss',
-                'reduce_sum',
-                'sum',
-                'scale_loss',
-                'scale',
-                'get_scaled_loss',
-            }:
-                waiting.append((value.args[0], weight))
-    return found
 
 
 def _weights(value: Any, place: Place) -> Any:

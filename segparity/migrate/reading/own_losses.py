@@ -12,10 +12,12 @@ from segparity.migrate.reading.script_arguments import Arguments
 from segparity.migrate.reading.values import Called, Class, Function, Reference
 
 MEANS = frozenset('reduce_mean mean reduce_sum sum'.split())
-PASSING = frozenset(
-    'flatten reshape cast squeeze expand_dims convert_to_tensor clip identity float long to contiguous view argmax '
-    'astype clip_by_value permute unsqueeze one_hot'.split()
-)
+PASSING = frozenset('cast convert_to_tensor identity float long to contiguous astype'.split())  # the values stay
+SHAPING = frozenset('flatten reshape squeeze expand_dims view unsqueeze'.split())  # and these, elsewhere
+POINTWISE = frozenset(
+    'binary_crossentropy BinaryCrossentropy binary_focal_crossentropy BinaryFocalCrossentropy mean_squared_error '
+    'MeanSquaredError mean_absolute_error MeanAbsoluteError'.split()
+)  # losses of Keras that are the same of reshaped tensors
 
 
 class OwnLosses(Arguments):
@@ -97,6 +99,7 @@ class OwnLosses(Arguments):
             return None
         rest = {str(i): self.argument(v, value.place) for i, (v, s) in enumerate(zip(value.args, sides)) if not s}
         rest |= {k: self.argument(v, value.place) for k, v in value.kwargs.items() if not side_of(v, pair)}
+        shaped = any(side_of(arg, pair, shaping=False) != side for arg, side in zip(args, sides))
         item: Any = None
         if value.name == '' and isinstance(value.on, Called):
             item = self.leaf(value.on, value.place)
@@ -104,7 +107,9 @@ class OwnLosses(Arguments):
                 return None
         else:
             item = self.function_called(value, sides, deep)
-        return None if item is None else dataclasses.replace(item, arguments={**item.arguments, **rest})
+        if item is None or (shaped and not (item.library == 'keras' and item.name in POINTWISE)):
+            return None
+        return dataclasses.replace(item, arguments={**item.arguments, **rest})
 
     def function_called(self, value: Called, sides: Sequence[str], deep: int) -> Item | None:
         """A function, of the source or of a library, that is called on labels and predictions."""
@@ -164,14 +169,15 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)
 
 
-def side_of(value: Any, pair: tuple[Any, Any]) -> str:
-    """'true' or 'pred' where a value is the labels or the predictions, cast and reshaped at most; '' otherwise."""
+def side_of(value: Any, pair: tuple[Any, Any], shaping: bool = True) -> str:
+    """'true' or 'pred' where a value is the labels or the predictions, cast and, with ``shaping``, reshaped at most; '' otherwise."""
     for _ in range(12):
         if value is pair[0]:
             return 'true'
         if value is pair[1]:
             return 'pred'
-        if not isinstance(value, Called) or full_name(value.name).rpartition('.')[2] not in PASSING:
+        last = full_name(value.name).rpartition('.')[2] if isinstance(value, Called) else ''
+        if last not in PASSING and not (shaping and last in SHAPING):
             return ''
         if value.name.startswith('.'):
             value = value.on

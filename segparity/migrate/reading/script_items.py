@@ -118,8 +118,10 @@ class Items(OwnLosses):
             isinstance(result, Called) and result is not value
         ):
             return self.structure(result, value.place, metric, deep - 1)
-        more = {'source': self.text(function)}
-        return Item('own', function.name, {**self.arguments(value), **more}, value.place, text=value.text)
+        if isinstance(result, Unread):
+            reason = f'what {function.name} returns is not known: {result.reason}'
+            return Unread(reason, value.place, value.text)
+        return Unread(f'{function.name} returns no loss or metric', value.place, value.text)
 
     def wrapped(self, value: Called, place: Place, metric: bool, deep: int) -> Any:
         """``partial(loss, ...)``, ``tf.function(loss)``, ``keras.losses.get('bce')``."""
@@ -150,6 +152,8 @@ class Items(OwnLosses):
             return self.chosen(value)
         if deep <= 0:
             return Unread('it is nested too deeply', value.place, value.text)
+        if kind in {'add', 'iadd'} and any(_of_keras(arg, self.stars) for arg in args):
+            self.remark(f'{value.place}: losses of Keras have no +, and {value.text} is read as the sum that is meant')
         if kind in {'add', 'iadd'}:
             return self.added(
                 self.leaf_or_zero(args[0], place, metric, deep), self.leaf_or_zero(args[1], place, metric, deep), value
@@ -218,3 +222,11 @@ def _scaled(value: Any, factor: Any) -> Any:
     if isinstance(value, Sum):
         return Sum(tuple(_scaled(item, factor) for item in value.items))
     return value
+
+
+def _of_keras(value: Any, stars: Sequence[str]) -> bool:
+    """Whether a value is a loss of Keras."""
+    if not isinstance(value, (Called, Reference)) or value.on is not None:
+        return False
+    whose = named(from_star(value.name, stars))
+    return whose is not None and whose.library == 'keras'

@@ -187,23 +187,21 @@ class Models:
 
 
 def common_head(layers: Sequence[Called]) -> Head | None:
-    """The one last layer that a script shows, where all that end in a softmax or sigmoid agree."""
-    found: set[Head] = set()
+    """The last layer that a script makes, where it ends in a softmax or sigmoid and no other ends in another.
+
+    layers: convolutions and activations in their order. A gate inside of a network is not taken for its end.
+    """
+    found: list[Head | None] = []
     for layer in layers:
         last = full_name(layer.name).rpartition('.')[2]
-        activation = _activation(
-            layer.kwargs.get('activation') if last != 'Activation' else _argument(layer, 'activation', 0, None)
-        )
-        if last in CONVOLUTIONS and activation in {'softmax', 'sigmoid'}:
+        if last == 'Activation':
+            found.append(Head(_activation(_argument(layer, 'activation', 0, None))))
+        elif last in CONVOLUTIONS:
             count = _argument(layer, 'filters', 0, layer.kwargs.get('units'))
-            found.add(
-                Head(
-                    activation, count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None
-                )
-            )
-        elif last == 'Activation' and activation in {'softmax', 'sigmoid'}:
-            found.add(Head(activation, None))
-    return found.pop() if len(found) == 1 else None
+            known = isinstance(count, int) and not isinstance(count, bool) and count > 0
+            found.append(Head(_activation(layer.kwargs.get('activation')), count if known else None))
+    ends = {head for head in found if head is not None and head.activation in {'softmax', 'sigmoid'}}
+    return found[-1] if len(ends) == 1 and found[-1] in ends else None
 
 
 def _activation(given: Any) -> str | None:

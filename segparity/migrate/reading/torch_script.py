@@ -1,12 +1,10 @@
 """PyTorch training scripts: the losses and metrics of known libraries that they construct, and how the loss is added up."""
 
-import dataclasses
 from collections.abc import Iterator
 
 from segparity.migrate.items import Context, Item, Output, Place, Source, Unread
-from segparity.migrate.reading.keras_compile import times
 from segparity.migrate.reading.libraries import from_star, full_name, named
-from segparity.migrate.reading.own_losses import is_number
+from segparity.migrate.reading.loops import losses_of
 from segparity.migrate.reading.script_calls import Script, last_name
 from segparity.migrate.reading.script_items import makes_loss
 from segparity.migrate.reading.script_models import Models
@@ -71,7 +69,10 @@ class _Reading:
         for heard in self.script.heard:
             called = heard.called
             if called.name == '.backward' and isinstance(called.on, Called) and called.place not in covered:
-                losses = list(self.added(called.on, 1.0, covered))
+                losses, unread = losses_of(called.on, self.loss_called, covered)
+                self.unread.extend(unread)
+                for item in losses:
+                    covered.update((item.place, *_places(item)))
                 if losses:
                     covered.add(called.place)
                     yield self.output(f'backward at line {called.place.line}', losses, called.place)
@@ -113,33 +114,6 @@ class _Reading:
                 found[called.place] = item
         inside = {place for item in found.values() for place in _places(item)}
         yield from (item for place, item in found.items() if place not in inside)
-
-    def added(self, value: Called, weight: object, covered: set[Place], deep: int = 30) -> Iterator[Item]:
-        """The losses, with weights, of the value that ``backward`` starts from."""
-        if deep <= 0:
-            return
-        kind = value.name.removeprefix('operator.') if value.name.startswith('operator.') else ''
-        if kind in {'add', 'iadd', 'sub', 'isub'}:
-            for part, sign in zip(value.args, (1.0, 1.0 if 'add' in kind else -1.0)):
-                if isinstance(part, Called):
-                    yield from self.added(part, times(weight, sign), covered, deep - 1)
-        elif kind in {'mul', 'imul', 'truediv', 'itruediv'}:
-            a, b = value.args
-            if is_number(b) and abs(b) > 1e-300 and isinstance(a, Called):
-                yield from self.added(a, times(weight, b if 'mul' in kind else 1 / b), covered, deep - 1)
-            elif is_number(a) and 'mul' in kind and isinstance(b, Called):
-                yield from self.added(b, times(weight, a), covered, deep - 1)
-        elif value.name in {'.scale', '.mean', '.sum', '.to', '.float'} and (value.args or value.on is not None):
-            inner = value.args[0] if value.name == '.scale' and value.args else value.on
-            if isinstance(inner, Called):
-                yield from self.added(inner, weight, covered, deep - 1)
-        else:
-            item = self.loss_called(value)
-            if item is not None:
-                covered.add(value.place)
-                covered.add(item.place)
-                covered.update(_places(item))
-                yield dataclasses.replace(item, weight=times(item.weight, weight))
 
     def loss_called(self, value: Called) -> Item | None:
         if value.name == '' and isinstance(value.on, Called):
