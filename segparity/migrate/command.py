@@ -26,6 +26,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument('--to', required=True, choices=('keras', 'mmseg'), help='the world that the code is for')
     command.add_argument('--out', type=Path, metavar='FILE', help='where the code goes; standard output by default')
+    command.add_argument(
+        '--base',
+        metavar='CONFIG',
+        help='with --to mmseg: the configuration of your model, on which the written one stands',
+    )
     command.add_argument('--verify', action='store_true', help='measure both worlds on probe tensors, where installed')
     command.add_argument('--json', action='store_true', help='the report and the code as JSON on the standard output')
     command.add_argument(
@@ -47,15 +52,18 @@ def migrate(options: argparse.Namespace, console: Console) -> int:
     from segparity.migrate.peers import migrate_item
     from segparity.migrate.reading import read_source
 
+    if options.base and options.to == 'keras':
+        raise ValueError('--base is a configuration of MMSegmentation: give it with --to mmseg')
     outputs = {'--out': options.out}
-    refuse_clashes(outputs, [options.source])
+    refuse_clashes(outputs, [options.source, options.base])
     source = told(read_source(options.source, trust=options.trust), options.host_version, options.num_classes)
     refuse_clashes(outputs, source.files)
     plan = make_plan(shorten_places(source), migrate_item, options.compat)
     differing: list[str] = []
     if options.verify:
         plan, differing = verified(plan, options.to)
-    code = written(plan, options.to, options.source, options.out)
+    base = options.base or (options.source if source.kind == 'MMSegmentation config' else None)
+    code = written(plan, options.to, base, options.out)
     notes = notes_of(source)
     if options.out and code:
         check_writable(outputs)
@@ -108,13 +116,16 @@ def verified(plan: Plan, to: str) -> tuple[Plan, list[str]]:
     return measured(plan), lines or [f'--verify: no framework of {to} is installed, so its side was not measured']
 
 
-def written(plan: Plan, to: str, source: str, out: Path | None) -> str:
-    """The code; a configuration that becomes a configuration stands on it."""
+def written(plan: Plan, to: str, base: str | None, out: Path | None) -> str:
+    """The code; a configuration stands on ``base``, which it names from the folder where it will be."""
     if to == 'keras':
         return write_keras_module(plan)
-    if plan.source.kind != 'MMSegmentation config':
-        return write_mmseg_fragment(plan)
-    return write_mmseg_fragment(plan, os.path.relpath(source, out.parent if out else '.'))
+    return write_mmseg_fragment(plan, base and base_name(base, out))
+
+
+def base_name(base: str, out: Path | None) -> str:
+    """As ``_base_`` has it: 'mmseg::...' as it is, a path from the folder of ``out``."""
+    return base if '::' in base else os.path.relpath(base, out.parent if out else '.')
 
 
 def notes_of(source: Source) -> list[Any]:

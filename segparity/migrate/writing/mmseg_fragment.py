@@ -39,7 +39,8 @@ def write_mmseg_fragment(plan: Plan, base: str | None = None) -> str:
     on = [f'_base_ = [{os.fspath(base)!r}]'] if base else []
     first = '# Losses and evaluators for MMSegmentation, written by segparity migrate.'
     if not base:
-        first += '\n# Name this file in the _base_ of your configuration, after the model, or copy it to its end.'
+        first += '\n# It stands on the configuration of your model, whose losses and evaluators it replaces; write its name here:'
+        first += "\n# _base_ = ['your_model.py']"
     known = plan.source.seen_keys.get('custom_imports.imports') if base else None
     names = [name for name in known or () if isinstance(name, str) and name != 'mmseg_plugin']  # which a list replaces
     imports = config({'imports': [*names, 'mmseg_plugin'], 'allow_failed_imports': False})
