@@ -218,6 +218,26 @@ trainer.compile()
     assert [item.arguments for item, _ in source.metrics] == [{'0': 4}]
 
 
+@pytest.mark.parametrize(
+    ('body', 'found'),
+    [
+        ('self.net.compile(optimizer, loss=2 * loss)', [(2, 'segmentation_models', 'DiceLoss')]),
+        ('super().compile(optimizer=optimizer)', [(1, 'segmentation_models', 'DiceLoss')]),
+    ],
+)
+def test_a_compile_of_its_own(read, body, found):
+    source = read(f"""
+class Trainer(keras.Model):
+    def __init__(self):
+        self.net = model
+    def compile(self, optimizer, loss):
+        {body}
+trainer = Trainer()
+trainer.compile('adam', loss=sm.losses.DiceLoss())
+""")
+    assert items(source) == found
+
+
 def test_metrics_of_pytorch_that_are_functions(read):
     source = read(
         """

@@ -96,7 +96,6 @@ class _Reading:
         self.common = common_head(layers)
         self.context = Context(world='keras', version=self.version(), num_classes=self.classes(), labels=self.labels())
         compiles = list(self.compiles())
-        self.numbers: dict[Place, int] = {}
         for called in compiles:
             self.compiled(called)
         self.added_losses()
@@ -111,6 +110,8 @@ class _Reading:
     def compiles(self) -> Iterator[Called]:
         """Each ``compile`` of a model; with the defaults of the function around it only where nothing calls that function."""
         found = [heard for heard in self.script.heard if self.is_compile(heard.called)]
+        places = [heard.called.place for heard in found if 'loss' in heard.called.kwargs or len(heard.called.args) > 1]
+        found = [heard for heard in found if not self.hands_on(heard.called, places)]
         sure = {heard.called.place for heard in found if heard.sure}
         known: set[tuple[Place, str]] = set()
         for heard in found:
@@ -122,6 +123,14 @@ class _Reading:
                 if key not in known:
                     known.add(key)
                     yield heard.called
+
+    def hands_on(self, called: Called, places: Sequence[Place]) -> bool:
+        """Whether it is a method of the source's own that hands a loss on to a ``compile`` in it."""
+        target = self.items.target(called) if called.on is not None else called.target
+        if not isinstance(target, Function):
+            return False
+        first, last = target.node.lineno, target.node.end_lineno or 0
+        return any(place.file == target.place.file and first <= place.line <= last for place in places)
 
     def is_compile(self, called: Called) -> bool:
         name = full_name(called.name)
