@@ -326,12 +326,13 @@ ce = losses.CategoricalCrossentropy()
 for x, y in data:
     with tf.GradientTape() as tape:
         p = model(x)
-        loss = ce(y, p) + rate * losses.dice(y, p) + regulariser(model)
+        loss = ce(y, p) + rate * losses.dice(y, p, axis=[1, 2]) + regulariser(model)
     tape.gradient(loss, model.trainable_variables)
 """)
     (output,) = source.outputs
     assert [item.name for item in output.losses] == ['CategoricalCrossentropy', 'dice']
     assert isinstance(output.losses[1].weight, Unread)
+    assert output.losses[1].arguments == {'axis': [1, 2]}
     assert [(u.reason, u.text) for u in source.unread] == [
         ('a part of this loss is none that is known', 'regulariser(model)')
     ]
