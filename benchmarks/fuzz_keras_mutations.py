@@ -175,7 +175,8 @@ def mutate_zip(chance: random.Random, files: dict[str, bytes], others: list[str]
         members['config.json'] = chance.choice(
             (b'[' * 100_000, b'{"a":' * 50_000, b'[' + b'[],' * 300_000 + b'0]', b'"' + b'\\\\' * 500_000 + b'"')
         )
-    data = zipped(members, chance.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
+    small = len(members.get('config.json', b'')) < 100_000
+    data = zipped(members, zipfile.ZIP_STORED if small and chance.random() < 0.5 else zipfile.ZIP_DEFLATED)
     return mutate_bytes(chance, data) if chance.random() < 0.5 else data
 
 

@@ -45,10 +45,12 @@ class Unread:
 class Item:
     """One loss or metric as the source names it.
 
-    library: 'mmseg', 'keras', 'segmentation_models', 'smp', 'monai', 'torch', 'torchmetrics', 'kornia', 'segparity', or
-    'own' for what the project defines itself. name: of the class or function ('DiceLoss', 'binary_crossentropy',
-    'dice_coef_loss'). arguments: by name, those of a position under '0', '1', ...; a value is plain Python, an ``Item``
-    (a loss in a loss), a list or dict of these, or ``Unread``. weight: the factor that the source puts on it outside of its
+    library: 'mmseg', 'keras', 'segmentation_models', 'smp', 'monai', 'torch', 'torchmetrics', 'kornia', 'segparity' and a
+    few more (``reading.libraries``), or 'own' for what the project defines itself. name: of the class or function
+    ('DiceLoss', 'binary_crossentropy', 'dice_coef_loss'). arguments: by name, those of a position under '0', '1', ...; a
+    value is plain Python, an ``Item`` (a loss in a loss), a list or dict of these, or ``Unread``. Those of 'own' hold
+    'source' too, the text of the function or class, and, where that adds up losses, 'terms', items with weights, and
+    'constant'. weight: the factor that the source puts on it outside of its
     arguments (a sum ``a + 2 * b``, Keras' ``loss_weights``), 1 where there is none; Unread where it cannot be read.
     text: the source text, shortened to a line.
     """

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from segparity.migrate.items import Item, Unread
+from segparity.migrate.moving import notes_for
 from segparity.migrate.reading import read_source
 
 CORPUS = Path(__file__).parent / 'corpus' / 'keras'
@@ -251,6 +252,20 @@ def test_calls_that_notes_ask_for():
     assert divided['/'] == {'1': 255.0}
     (norm,) = [c for c in read_source(CORPUS / 'model.json').seen_calls if c.name == 'BatchNormalization']
     assert norm.arguments == {'momentum': 0.99, 'epsilon': 0.001}
+
+
+@pytest.mark.parametrize(
+    ('name', 'title'),
+    [
+        ('bce_dice.py', 'Padding at stride 2'),
+        ('own_class.py', 'MeanIoU of probabilities'),
+        ('unet_bce.py', 'Masks of 0 and 255'),
+        ('model.json', 'BatchNorm'),
+    ],
+)
+def test_notes_that_the_calls_bring(name, title):
+    source = read_source(CORPUS / name)
+    assert title in [note.title for note in notes_for(source.seen_calls, source.seen_keys)]
 
 
 def test_items_are_plain_throughout():

@@ -218,6 +218,26 @@ trainer.compile()
     assert [item.arguments for item, _ in source.metrics] == [{'0': 4}]
 
 
+@pytest.mark.parametrize(
+    ('body', 'found'),
+    [
+        ('self.net.compile(optimizer, loss=2 * loss)', [(2, 'segmentation_models', 'DiceLoss')]),
+        ('super().compile(optimizer=optimizer)', [(1, 'segmentation_models', 'DiceLoss')]),
+    ],
+)
+def test_a_compile_of_its_own(read, body, found):
+    source = read(f"""
+class Trainer(keras.Model):
+    def __init__(self):
+        self.net = model
+    def compile(self, optimizer, loss):
+        {body}
+trainer = Trainer()
+trainer.compile('adam', loss=sm.losses.DiceLoss())
+""")
+    assert items(source) == found
+
+
 def test_metrics_of_pytorch_that_are_functions(read):
     source = read(
         """
@@ -306,12 +326,13 @@ ce = losses.CategoricalCrossentropy()
 for x, y in data:
     with tf.GradientTape() as tape:
         p = model(x)
-        loss = ce(y, p) + rate * losses.dice(y, p) + regulariser(model)
+        loss = ce(y, p) + rate * losses.dice(y, p, axis=[1, 2]) + regulariser(model)
     tape.gradient(loss, model.trainable_variables)
 """)
     (output,) = source.outputs
     assert [item.name for item in output.losses] == ['CategoricalCrossentropy', 'dice']
     assert isinstance(output.losses[1].weight, Unread)
+    assert output.losses[1].arguments == {'axis': [1, 2]}
     assert [(u.reason, u.text) for u in source.unread] == [
         ('a part of this loss is none that is known', 'regulariser(model)')
     ]

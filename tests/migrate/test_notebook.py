@@ -123,6 +123,16 @@ def test_version_of_what_is_installed(tmp_path, install, version):
     assert read_source(tmp_path / 'a.ipynb').outputs[0].context.version == version
 
 
+@pytest.mark.parametrize(('module', 'version'), [('keras', '2.3.1'), ('tensorflow.keras', '2.2')])
+def test_the_keras_that_is_imported_decides(tmp_path, module, version):
+    for packages in ('keras==2.3.1 tensorflow==2.2.0', 'tensorflow==2.2.0 "keras==2.3.1"'):
+        data = notebook(
+            f'!pip install {packages}', f'from {module} import Sequential\nSequential().compile(loss="mse")'
+        )
+        (tmp_path / 'a.ipynb').write_bytes(data)
+        assert read_source(tmp_path / 'a.ipynb').outputs[0].context.version == version
+
+
 def test_a_script_with_magics_is_read(tmp_path):
     (tmp_path / 'a.py').write_text(
         '!pip install keras==2.2.4\nimport keras\nm = keras.Sequential()\nm.compile(loss="mse")'

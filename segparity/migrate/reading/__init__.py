@@ -9,8 +9,16 @@ from segparity.migrate.reading.files import content, regular
 from segparity.migrate.reading.json_text import parse_json
 from shared_spec.typing import AnyPath
 
-CONFIG = re.compile(r'^\s*(?:_base_\s*=|with\s+read_base\(|model\s*=\s*dict\(|model\s*\.\s*update\()', re.MULTILINE)
-COMPILE = re.compile(r'\.compile\s*\(|^\s*(?:import|from)\s+(?:tf_)?keras\b', re.MULTILINE)
+BASED = re.compile(r'^\s*(?:_base_\s*=|with\s+read_base\()', re.MULTILINE)
+KEYS = re.compile(
+    r'^(?:model|data|evaluation|val_evaluator|test_evaluator|train_dataloader|val_dataloader|optim_wrapper|train_cfg|'
+    r'default_hooks|custom_imports|runner|lr_config)\s*=\s*(?:dict\(|\{|\[)|^model\s*\.\s*update\(',
+    re.MULTILINE,
+)
+FRAMEWORK = re.compile(
+    r'^\s*(?:import|from)\s+(?:torch|tensorflow|keras|tf_keras|segmentation_models|monai)\w*\b', re.MULTILINE
+)
+COMPILE = re.compile(r'\.compile\s*\(')
 ZIP = b'PK\x03\x04'
 KINDS = (
     'expected an MMSegmentation config (.py, .json, .yaml), a Keras script (.py), a notebook (.ipynb) or a .keras file'
@@ -38,14 +46,13 @@ def read_source(path: AnyPath, trust: bool = False) -> Source:
         return _json(path, trust)
     if suffix in {'.yaml', '.yml'}:
         return _config(path, trust)
-    if suffix in {'.py', ''} and (suffix or b'\0' not in first):
+    if suffix == '.py':
         text = content(path, 8 << 20).decode('utf-8', 'replace')
-        if CONFIG.search(text) and not COMPILE.search(text):
+        if not COMPILE.search(text) and (BASED.search(text) or (KEYS.search(text) and not FRAMEWORK.search(text))):
             return _config(path, trust)
-        if suffix:
-            from segparity.migrate.reading.keras_script import read_keras_script
+        from segparity.migrate.reading.keras_script import read_keras_script
 
-            return read_keras_script(path)
+        return read_keras_script(path)
     raise ValueError(f'{path} is no source that is read, {KINDS}')
 
 

@@ -5,7 +5,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from segparity.migrate.items import Item, Place
+from segparity.migrate.items import Place
+from segparity.migrate.note import SeenCall
 from segparity.migrate.reading.json_text import plain
 
 
@@ -70,9 +71,9 @@ def _of_known_model(model: Any) -> dict[str, Head]:
     return {}
 
 
-def telling_layers(model: Any, place: Place) -> list[Item]:
+def telling_layers(model: Any, place: Place) -> list[SeenCall]:
     """The layers of which something changes when a model moves, each kind with the same arguments once."""
-    found: dict[str, Item] = {}
+    found: dict[str, SeenCall] = {}
     stack = [model]
     while stack:
         layer = stack.pop()
@@ -84,11 +85,9 @@ def telling_layers(model: Any, place: Place) -> list[Item]:
             stack.append(config.get(wrapped))
         kind = layer.get('class_name')
         if isinstance(kind, str) and kind in TELLING:
-            arguments = {word: plain(config[word], place) for word in WORDS if word in config}
+            arguments: dict[str, object] = {word: plain(config[word], place) for word in WORDS if word in config}
             shown = {k: v for k, v in arguments.items() if k not in {'filters', 'kernel_size', 'data_format'}}
-            found.setdefault(
-                f'{kind} {shown}', Item('keras', kind, arguments, place, text=str(config.get('name', ''))[:80])
-            )
+            found.setdefault(f'{kind} {shown}', SeenCall(kind, arguments))
     return list(found.values())
 
 

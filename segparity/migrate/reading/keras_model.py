@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from segparity.migrate.items import Context, Item, Place, Source, Unread
+from segparity.migrate.note import SeenCall
 from segparity.migrate.reading.files import content, members, regular
 from segparity.migrate.reading.json_text import lines_of, parse_json, plain
 from segparity.migrate.reading.keras_compile import Compiled, Found, outputs_of
@@ -118,7 +119,7 @@ def _read(model: Any, given: Any, kind: str, place: Place, version: str | None, 
     )
 
 
-def _compiling(given: Any, place: Place) -> Iterator[Item]:
+def _compiling(given: Any, place: Place) -> Iterator[SeenCall]:
     """The optimizer and ``compile`` itself as calls, with their plain arguments."""
     if not isinstance(given, dict):
         return
@@ -127,14 +128,14 @@ def _compiling(given: Any, place: Place) -> Iterator[Item]:
         words = {
             k: plain(v, place) for k, v in optimizer['config'].items() if v is not None and not isinstance(v, dict)
         }
-        yield Item('keras', shorten(optimizer['class_name']), words, place, text=_text(optimizer))
+        yield SeenCall(shorten(optimizer['class_name']), words)
     words = {part: v for part in PARTS if isinstance(v := given.get(part), str)}
     words |= {
         part: tuple(v)
         for part in PARTS
         if isinstance(v := given.get(part), list) and v and all(isinstance(inner, str) for inner in v)
     }
-    yield Item('keras', 'compile', words, place, text='compile')
+    yield SeenCall('compile', words)
 
 
 def _version(value: Any) -> str | None:

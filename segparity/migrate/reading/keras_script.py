@@ -25,7 +25,9 @@ WORDS = frozenset('loss metrics loss_weights weighted_metrics optimizer'.split()
 ARGUMENTS = {'losses': 'loss', 'metrics': 'metrics'}
 DOCSTRING = re.compile(r'\A\s*""".*?"""', re.DOTALL)
 NOT_KERAS = ('re.', 'regex.', 'torch.', 'py_compile.', 'numba.', 'jax.')
+TENSORS = frozenset('y_true y_pred labels logits target output'.split())
 LAYERS = CONVOLUTIONS | {'Activation'}
+PINNED = re.compile(r'(keras|tf[-_]keras|tensorflow(?:[-_](?:gpu|cpu))?)(?:\[.*\])?==([\w.]+)')
 BACKEND = frozenset('sum mean flatten abs square log clip cast pow exp maximum round equal variable'.split())
 CLASSES = re.compile(r'(?:n|num|number|no|nb)_?(?:of_?)?(?:classes|class|labels)\Z|classes\Z|n_?cls\Z', re.IGNORECASE)
 
@@ -111,7 +113,6 @@ class _Reading:
         self.common = common_head(layers)
         self.context = Context(world='keras', version=self.version(), num_classes=self.classes(), labels=self.labels())
         compiles = list(self.compiles())
-        self.numbers: dict[Place, int] = {}
         for called in compiles:
             self.compiled(called)
         for called in self.once('HostMetrics'):  # which measures after an epoch, as a callback
@@ -130,6 +131,8 @@ class _Reading:
     def compiles(self) -> Iterator[Called]:
         """Each ``compile`` of a model; with the defaults of the function around it only where nothing calls that function."""
         found = [heard for heard in self.script.heard if self.is_compile(heard.called)]
+        places = [heard.called.place for heard in found if 'loss' in heard.called.kwargs or len(heard.called.args) > 1]
+        found = [heard for heard in found if not self.hands_on(heard.called, places)]
         sure = {heard.called.place for heard in found if heard.sure}
         known: set[tuple[Place, str]] = set()
         for heard in found:
@@ -141,6 +144,14 @@ class _Reading:
                 if key not in known:
                     known.add(key)
                     yield heard.called
+
+    def hands_on(self, called: Called, places: Sequence[Place]) -> bool:
+        """Whether it is a method of the source's own that hands a loss on to a ``compile`` in it."""
+        target = self.items.target(called) if called.on is not None else called.target
+        if not isinstance(target, Function):
+            return False
+        first, last = target.node.lineno, target.node.end_lineno or 0
+        return any(place.file == target.place.file and first <= place.line <= last for place in places)
 
     def is_compile(self, called: Called) -> bool:
         name = full_name(called.name)
@@ -268,19 +279,19 @@ class _Reading:
             return None
         whose = named(called.name) if called.on is None and len(called.args) + len(called.kwargs) >= 2 else None
         if whose is not None and whose.kind == 'loss' and whose.name[:1].islower():
-            return Item(whose.library, whose.name, {}, called.place, text=called.text)
+            words = {str(i): v for i, v in enumerate(called.args[2:], 2)} | dict(called.kwargs)
+            arguments = {k: self.items.argument(v, called.place) for k, v in words.items() if k not in TENSORS}
+            return Item(whose.library, whose.name, arguments, called.place, text=called.text)
         return None
 
     # What changes the meaning
 
     def version(self) -> str | None:
         """Of Keras, as the packages that are installed or the names that are used tell it."""
-        for name in self.installs:
-            found = re.fullmatch(
-                r'(keras|tf[-_]keras|tensorflow(?:[-_](?:gpu|cpu))?)(?:\[.*\])?==([\w.]+)', name.lower()
-            )
-            if found:
-                return _of_package(found[1], found[2])
+        pinned = [found for name in self.installs if (found := PINNED.fullmatch(name.strip('"\'').lower()))]
+        pinned.sort(key=lambda found: found[1].startswith('tensorflow') is self.standalone())
+        if pinned:
+            return _of_package(pinned[0][1], pinned[0][2])
         names = {dotted(heard.called) for heard in self.script.heard} | {
             full_name(value.name)
             for value in self.script.scope.values()
@@ -314,6 +325,11 @@ class _Reading:
         ):
             return '2'
         return None
+
+    def standalone(self) -> bool:
+        """Whether the source imports keras itself, not that of TensorFlow."""
+        values = [value for value in self.script.scope.values() if isinstance(value, Reference) and value.on is None]
+        return any(value.name.partition('.')[0] == 'keras' for value in values)
 
     def uses_words(self, *words: str) -> bool:
         return any(word in heard.called.kwargs for heard in self.script.heard for word in words)

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from segparity.migrate.items import Item, Place, Unread
+from segparity.migrate.items import Place, Unread
+from segparity.migrate.note import SeenCall
 from segparity.migrate.reading.evaluator import Evaluator
 from segparity.migrate.reading.expressions import Spent
 from segparity.migrate.reading.files import content
@@ -134,9 +135,9 @@ class Script:
             if last_name(heard.called) == name:
                 yield heard.called
 
-    def seen_calls(self) -> list[Item]:
+    def seen_calls(self) -> list[SeenCall]:
         """Every call once, by the last part of its name, with its plain arguments; divisions by a number among them."""
-        found: dict[Any, Item] = {}
+        found: dict[Any, SeenCall] = {}
         key: tuple[Any, ...]
         for heard in self.heard:
             name = last_name(heard.called)
@@ -147,7 +148,7 @@ class Script:
                     name,
                     *((k, v if isinstance(v, (str, int, float, bool)) else str(v)) for k, v in arguments.items()),
                 )
-                found.setdefault(key, Item('', name, arguments, heard.called.place, text=heard.called.text))
+                found.setdefault(key, SeenCall(name, arguments))
         for evaluator in self.evaluators:
             for node in ast.walk(evaluator.tree):
                 sign = OPERATORS.get(type(node.op)) if isinstance(node, (ast.BinOp, ast.AugAssign)) else None  # type: ignore[arg-type]
@@ -159,8 +160,7 @@ class Script:
                     and len(found) < MOST
                 ):
                     key = (sign, right.value)
-                    place = Place(evaluator.file, getattr(node, 'lineno', 0))
-                    found.setdefault(key, Item('', sign, {'1': right.value}, place, text=evaluator.lines.of(node)))
+                    found.setdefault(key, SeenCall(sign, {'1': right.value}))
         return list(found.values())
 
 
