@@ -1,4 +1,5 @@
-"""The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo``."""
+"""The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo |
+recognise``."""
 
 import argparse
 import os
@@ -119,6 +120,12 @@ def build_parser() -> Parser:
 
     audit.add_arguments(command)
     command.set_defaults(run=audit.run)
+
+    command = commands.add_parser('recognise', help='which loss of ours a function of yours is, or how it differs')
+    from segparity.recognise import command as recognise
+
+    recognise.add_arguments(command)
+    command.set_defaults(run=recognise.run)
     return parser
 
 
