@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from segparity.recognise.recognition import Answer
 
 
+FLATTENED = (
+    'With softmax and one-hot labels of several classes it is no Dice or Tversky of classes: with all classes in one sum every '
+    'false positive of a class is a false negative of another, FP = FN, so that weights of FP and FN act through their sum '
+    'alone and a rare class counts by its pixels.'
+)
+
+
 def unused(caller: Caller, tasks: list[list[Group]]) -> list[str]:
     """Of a function that never looks at its labels, or never at its prediction."""
     found = [g.scouted for some in tasks for g in some]
@@ -40,7 +47,6 @@ def wrong(caller: Caller, answers: list['Answer'], name: str, function: Any) -> 
         found.insert(0, 'A better prediction has a larger value: as a loss it trains the wrong way.')
     if not flat:
         found += of_extremes(caller, convention)
-        found += of_soft_labels(caller, best)
     return found
 
 
@@ -64,11 +70,9 @@ def of_numbers(answers: list['Answer']) -> list[str]:
                 )
             elif answer is best and upper > 1.0001 * lower and upper > 1e-9:
                 found.append('The smoothing above the line is larger than the one below: a perfect prediction scores more than 1.')
-            if region.cells.startswith('pooled') and answer.channels > 1 and (answer is best or best.channels == 1):
+            if region.cells.startswith('pooled') and answer.channels > 1 and answer is best:
                 found.append(
-                    'With softmax and one-hot labels of several classes it is no Dice or Tversky of classes: with all classes in one sum every '
-                    'false positive of a class is a false negative of another, FP = FN, so that weights of FP and FN act through their '
-                    'sum alone and a rare class counts by its pixels.'
+                    FLATTENED
                 )
             if region.means and answer is best and upper > 1e-12:
                 found.append('It divides means, not sums: the smoothing then weighs as many pixels as the picture has, and training at another size is another loss.')
@@ -169,13 +173,16 @@ def of_soft_labels(caller: Caller, best: 'Answer') -> list[str]:
         at = caller.on(convention, Probe(y, y))
         gains.append((at - caller.on(convention, Probe(sharper, y))) / max(abs(at), 1e-12))
     if min(gains) > 1e-6:
-        return ['With soft labels (smoothed, averaged) it is not lowest where the prediction equals the label: it rewards overconfidence.']
+        return ['with soft labels (smoothed, averaged) it is not lowest where the prediction equals the label: it rewards overconfidence']
     return []
 
 
-def remarks(caller: Caller, best: 'Answer') -> list[str]:
+def remarks(caller: Caller, answers: list['Answer']) -> list[str]:
     """What is not wrong, but good to know."""
-    found = []
+    best = answers[0]
+    found = of_soft_labels(caller, best)
+    if best.channels == 1 and any(a.verdict == 'equal on flattened classes' for a in answers):
+        found.append(f'of several channels: {FLATTENED[0].lower()}{FLATTENED[1:-1]}')
     if caller.prints:
         found.append('it prints')
     if caller.mutates:

@@ -224,7 +224,8 @@ class Group:
 def groups(
     caller: Caller, found: Iterable[Convention], scouts: list[Probe], errors: dict[str, str]
 ) -> list[Group]:
-    """The conventions that work, those of equal numbers together; what the others raise is added to ``errors``."""
+    """The conventions that work, those of equal numbers together; what the others raise is added to ``errors``,
+    error -> the first convention."""
     grouped: list[Group] = []
     broken: set[tuple[Any, ...]] = set()
     for convention in found:
@@ -240,7 +241,7 @@ def groups(
                 raise
             broken.add(place)
             words = convention.words()
-            errors[f'{convention.kind}, {words["arguments"]}, {words["layout"]}, {words["labels"]}'] = short(error, 90)
+            errors.setdefault(short(error, 120), f'{words["arguments"]}, {words["layout"]}, {words["labels"]}')
             continue
         if not np.isfinite(values).all():
             continue

@@ -86,6 +86,7 @@ class CrossEntropy:
 
     reduce: over pixels 'mean', 'sum', or 'image sum', the mean over images. normalised: divided by the summed class
     weights of the pixels. focal: times (1 - p)^power. twice: on the sigmoid, or softmax, of what is a probability.
+    error: 'squared' or 'absolute', of the probabilities, or 'hard', the share of wrong pixels, in place of a logarithm.
     """
 
     binary: bool
@@ -94,6 +95,7 @@ class CrossEntropy:
     normalised: bool = False
     focal: bool = False
     twice: bool = False
+    error: str = ''
 
     def starts(self, channels: int) -> list[list[float]]:
         if self.normalised:
@@ -110,6 +112,9 @@ class CrossEntropy:
         y, p = sums.target, np.where(sums.valid[:, :, None] > 0, sums.prob, 0.5)
         if self.twice:
             p = 1 / (1 + np.exp(-p)) if self.binary else np.exp(p) / np.exp(p).sum(2, keepdims=True)
+        if self.error:
+            apart = np.abs((sums.of_pred('hard') if self.error == 'hard' else p) - y)
+            return sums.mean(apart**2 if self.error == 'squared' else apart)
         log_p, log_q = np.log(p), np.log1p(-p)
         if self.normalised:
             w = np.exp(np.concatenate([[0.0], theta]))

@@ -1,7 +1,9 @@
 """What a function is: the search over conventions and forms, and its result."""
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from segparity.recognise import advice as advising
 from segparity.recognise import nearest as nearest_of
 from segparity.recognise import other_losses, tensors
-from segparity.recognise.calls import Caller, Group, TooSlow, candidates, groups
+from segparity.recognise.calls import Caller, Group, TooSlow, candidates, groups, order_of_names
 from segparity.recognise.confirm import TOLERANCE, Difference, difference, gradient_at, gradient_difference
 from segparity.recognise.load import function_of
 from segparity.recognise.probes import Probe, fitting, fresh, labels, one_hot, probabilities, tiny
@@ -19,6 +21,7 @@ from segparity.recognise.translate import Match, match
 from shared_spec import LossSpec
 
 MORE_CHANNELS = 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 19, 21, 150
+PATIENCE = 12  # seconds of computing, for the search
 EQUAL, ON_HARD, FLATTENED, DIFFERENT = 'equal', 'equal on hard labels', 'equal on flattened classes', 'different'
 
 
@@ -86,23 +89,21 @@ def recognise(function: Any, classes: int | None = None, seconds: float = 60.0, 
     called, _ = function_of(function)
     caller = Caller(called, seconds)
     kind, tasks = conventions(caller, classes, name)
-    answers = []
+    answers: list[Answer] = []
     remarks: list[str] = []
     if not deterministic(caller, tasks[0]):
         return Recognition(name, framework(called, kind), [], ['it gives different numbers for the same input'], ['It is random: nothing can be compared. Switch off what draws random numbers.'])
-    for found in tasks:
-        try:
-            answer = best_answer(caller, found)
-        except TooSlow:
-            remarks.append(f'its calls were stopped after {seconds:g} seconds, so that the search is not complete')
-            break
-        if answer is not None:
-            answers.append(answer)
+    try:
+        answers = answers_of_all(caller, tasks, remarks)
+    except TooSlow:
+        remarks.append(f'its calls were stopped after {seconds:g} seconds, so that the search is not complete')
     unused = advising.unused(caller, tasks)
     answers.sort(key=lambda a: a.rank)
+    if answers and answers[0].equal:  # for another number of channels it is perhaps not meant
+        answers = [a for a in answers if a.fit is not None or a.equal]
     merge(answers)
     if answers and caller.left > 0:
-        remarks += advising.remarks(caller, answers[0])
+        remarks += advising.remarks(caller, answers)
     wrong = unused or []
     if answers and not unused:
         try:
@@ -144,8 +145,7 @@ def conventions(caller: Caller, classes: int | None, name: str) -> tuple[str, li
                     break
         if used or found:
             return kind, used or found
-    last = list(dict.fromkeys(f'{way}: {error}' for way, error in errors.items()))
-    told = '; '.join(last[:6]) or 'it gives no finite number for ordinary labels and probabilities'
+    told = '; '.join(f'{error} (with {way})' for error, way in list(errors.items())[:4]) or 'it gives no finite number for ordinary labels and probabilities'
     raise TypeError(f'{name}: no way to call it with labels and a prediction works ({told})')
 
 
@@ -171,35 +171,109 @@ def deterministic(caller: Caller, found: list[Group]) -> bool:
     return bool(np.allclose(again, group.scouted, rtol=1e-5, atol=1e-12))
 
 
-def best_answer(caller: Caller, found: list[Group]) -> Answer | None:
-    """The best over the groups of conventions."""
-    found = [g for g in found if uses(g)]
-    if not found:
-        return None
-    c = found[0].convention.channels
-    sums = Sums(fitting(c))
-    found = [g for g in found if evaluated(caller, g, sums)]
-    known: list[Answer] = []
-    for thorough in (False, True):
-        for group in found:
-            for answer in answers_of(caller, group, sums, exact(sums, finite(group), thorough)):
-                if answer.equal:
-                    return answer
-                known.append(answer)
-                if len(known) > 3:
+def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str]) -> list[Answer]:
+    """The best answer for each number of channels, the simple forms first; others only where nothing is found."""
+    searches = [Search(caller, found, order_of_names(caller.function)) for found in tasks]
+    until = time.process_time() + PATIENCE
+    for search in searches:
+        search.run(simple_forms(search), until)
+    for search in searches:
+        if search.answer is None and not search.cut:
+            brief = any(s.answer is not None and s.answer.equal for s in searches)
+            search.run(thorough_forms(search, brief), until)
+    for search in searches:
+        if not any(s.answer is not None and s.answer.equal for s in searches):
+            search.others()
+    if not any(s.answer is not None and s.answer.equal for s in searches):
+        for search in searches:
+            search.near()
+    if any(s.cut for s in searches) and not any(s.answer is not None and s.answer.equal for s in searches):
+        remarks.append(f'the search was stopped after {PATIENCE} seconds of computing')
+    return [s.answer for s in searches if s.answer is not None]
+
+
+class Search:
+    """What is found for one number of channels."""
+
+    def __init__(self, caller: Caller, found: list[Group], labels_first: bool | None) -> None:
+        self.caller, self.answer, self.cut = caller, None, False  # type: tuple[Caller, Answer | None, bool]
+        self.channels = found[0].convention.channels
+        self.sums = Sums(fitting(self.channels))
+        found = [g for g in found if uses(g)]
+        pictures = [g for g in found if not g.convention.layout.startswith('flat')]
+        found = [g for g in pictures or found if evaluated(caller, g, self.sums)]
+        named = [g for g in found if any(c.labels_first == labels_first for c in g.conventions)]
+        rest = [g for g in found if g not in named]
+        self.tiers = [named, rest] if named else [found]
+        self.stepwise = {id(g): stepwise(caller, g) for g in found}
+
+    def run(self, forms: Callable[[Group], Iterator[Fit]], until: float) -> None:
+        """Takes the first answer that equals one of ours, else the best of those whose form is known."""
+        for tier in self.tiers:
+            known: list[Answer] = []
+            for group in tier:
+                for answer in answers_of(self.caller, group, self.sums, forms(group)):
+                    known.append(answer)
+                    if answer.equal or len(known) > 5:
+                        break
+                if known and known[-1].equal:
                     break
-        if known:
-            return min(known, key=lambda a: a.rank)
-    for group in found:
-        answer_ = other_losses.answer(caller, group, sums.probes)
-        if answer_ is not None:
-            spec, sign, offset, apart = answer_
-            return Answer(c, group, EQUAL if apart.soft is None or apart.equal_on_soft else ON_HARD, spec, sign, offset, apart)
-    nearest = [n for n in (nearest_of.nearest(caller, g, sums) for g in found) if n is not None]
-    if not nearest:
-        return None
-    group, spec, sign, offset, apart = min(nearest, key=lambda n: n[4].largest)
-    return Answer(c, group, DIFFERENT, spec, sign, offset, apart)
+                if time.process_time() > until:
+                    self.cut = True
+                    break
+            if known:
+                self.answer = min(known, key=lambda a: (a.rank, a.fit.error > 1e-8 if a.fit else True))
+                return
+
+    def others(self) -> None:
+        """Tries our losses that are no form of the search."""
+        some = [g for tier in self.tiers for g in tier if not self.stepwise[id(g)]]
+        if self.answer is not None:  # whose form is known; of a likelier convention more may be known
+            some = list(itertools.takewhile(lambda g: g is not self.answer.group, some))  # type: ignore[union-attr]
+        for group in some:
+            found = other_losses.answer(self.caller, group, self.sums.probes)
+            if found is not None:
+                spec, sign, offset, apart = found
+                hard = apart.soft is not None and not apart.equal_on_soft
+                self.answer = Answer(self.channels, group, ON_HARD if hard else EQUAL, spec, sign, offset, apart)
+                return
+
+    def near(self) -> None:
+        """The nearest of ours, where none is equal or it is nearer than what the form suggests."""
+        if self.answer is not None and self.answer.verdict == FLATTENED:
+            return
+        groups_ = [self.answer.group] if self.answer is not None else (self.tiers[0] or [])
+        nearest = [n for n in (nearest_of.nearest(self.caller, g, self.sums) for g in groups_) if n is not None]
+        if not nearest:
+            return
+        group, spec, sign, offset, apart = min(nearest, key=lambda n: n[4].largest)
+        if self.answer is None:
+            self.answer = Answer(self.channels, group, DIFFERENT, spec, sign, offset, apart)
+        elif self.answer.difference is None or not self.answer.difference.largest <= apart.largest:
+            self.answer = dataclasses.replace(self.answer, spec=spec, sign=sign, offset=offset, difference=apart)
+
+
+def simple_forms(search: Search) -> Callable[[Group], Iterator[Fit]]:
+    return lambda g: exact(search.sums, finite(g), 'hard' if search.stepwise[id(g)] else 'simple')
+
+
+def thorough_forms(search: Search, brief: bool) -> Callable[[Group], Iterator[Fit]]:
+    return lambda g: iter(()) if search.stepwise[id(g)] else first(exact(search.sums, finite(g), 'brief' if brief else 'thorough'))
+
+
+def first(fits: Iterator[Fit]) -> Iterator[Fit]:
+    """A few: where the form is known, another is not looked for."""
+    return itertools.islice(fits, 2)
+
+
+def stepwise(caller: Caller, group: Group) -> bool:
+    """Whether small changes of the prediction change nothing: it is thresholded."""
+    for probe in scouts(group.convention.channels)[:2]:
+        moved = 1e-5 * np.random.default_rng(1).normal(size=probe.prob.shape)
+        moved -= moved.mean(1, keepdims=True) if probe.channels > 1 else 0.0
+        if caller.on(group.convention, Probe(probe.prob + moved * 0.1, probe.target)) != caller.on(group.convention, probe):
+            return False
+    return True
 
 
 def evaluated(caller: Caller, group: Group, sums: Sums) -> bool:
@@ -226,16 +300,16 @@ def answers_of(caller: Caller, group: Group, sums: Sums, fits: Iterator[Fit]) ->
     for fit in fits:
         if not holds(caller, group, fit):
             continue
+        clip = 0.0
         if len(fit.regions) == 1 and min(np.exp(fit.theta[:2])) < 3e-4:
             more = tiny(c)
             some = np.concatenate([values, [caller.on(convention, p) for p in more]])
             if np.isfinite(some).all():
-                wide = Sums([*sums.probes, *more])
-                better = refine(fit, wide, some)
-                if better.error < 2e-6:
-                    fit = better
+                fit, clip = refine(fit, [*sums.probes, *more], some)
         fit = tidy(fit, sums, values)
         found = match(fit, c, convention.activation if convention.takes == 'logits' else 'softmax')
+        if clip:
+            found.notes.append(f'it keeps probabilities between {clip:g} and 1 - {clip:g}, which ours does not')
         yield judged(caller, group, found, fit)
 
 

@@ -73,6 +73,8 @@ def short(spec: LossSpec) -> str:
         factor = f'{spec.loss_weight:g} * ' if spec.loss_weight != 1 else ''
         return f'{factor}({" + ".join(parts)})' if factor else ' + '.join(parts)
     shown = {k: v for k, v in spec.to_mmseg().items() if k not in ('type', 'from_logits', 'ignore_index', 'activation')}
+    if 'granularity' in spec.parameters():
+        shown['granularity'] = spec.thawed('granularity')
     return f'{type(spec).__name__}({", ".join(f"{k}={v!r}" for k, v in shown.items())})'
 
 

@@ -23,7 +23,7 @@ class Cells(NamedTuple):
 class Sums:
     """The probes of one search, padded to one shape: prob, target (K, N, C, P), valid (K, N, P)."""
 
-    def __init__(self, probes: list[Probe]) -> None:
+    def __init__(self, probes: list[Probe], clip: float = 0.0) -> None:
         self.probes = probes
         n = max(p.prob.shape[0] for p in probes)
         pixels = max(p.prob[0, 0].size for p in probes)
@@ -33,7 +33,7 @@ class Sums:
         for k, probe in enumerate(probes):
             images, c = probe.prob.shape[:2]
             size = probe.prob[0, 0].size
-            self.prob[k, :images, :, :size] = probe.prob.reshape(images, c, size)
+            self.prob[k, :images, :, :size] = np.clip(probe.prob, clip, 1 - clip).reshape(images, c, size)
             self.target[k, :images, :, :size] = probe.target.reshape(images, c, size)
             self.valid[k, :images, :size] = 1
         self.images = np.array([p.prob.shape[0] for p in probes], float)

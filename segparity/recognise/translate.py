@@ -106,7 +106,8 @@ def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: d
     smooth = lower
     if upper == 0 and 0 < lower < 1e-3:
         smooth = 0.0
-        notes.append(f'where a class has neither label nor prediction it costs 1, ours 0: its epsilon of about {2 * lower if alpha == 0.5 else lower:.0e} stands in the denominator alone')
+        if region.counting == 'all':
+            notes.append(f'where a class has neither label nor prediction it costs 1, ours 0: epsilon stands in the denominator alone')
     elif abs(upper - lower) > 1e-4 * max(upper, lower):
         reasons.append(f'its smooth differs above ({upper:g} pixels) and below ({lower:g}) the line')
     params['smooth'] = smooth
@@ -172,6 +173,10 @@ def of_entropy(ce: CrossEntropy, theta: np.ndarray, w: np.ndarray, c: int, given
     given = dict(given)
     if ce.binary and c > 1:
         given['activation'] = 'sigmoid'
+    if ce.error:
+        what = {'squared': 'the squared error', 'absolute': 'the absolute error', 'hard': 'the share of wrong pixels'}[ce.error]
+        reasons.append(f'it is {what} of probabilities, pixel by pixel; no loss of ours is that')
+        return Part(float(w.mean()), [name(**given)], reasons, notes)
     if ce.reduce != 'mean':
         reasons.append('its cross-entropy is a sum over pixels, ours a mean: its weight grows with the size of the picture')
     if ce.focal:
