@@ -21,16 +21,29 @@ FLATTENED = (
 )
 
 
-def unused(caller: Caller, tasks: list[list[Group]]) -> list[str]:
-    """Of a function that never looks at its labels, or never at its prediction."""
-    found = [g.scouted for some in tasks for g in some]
-    labels = all(np.abs([a - c, b - d]).max() <= 1e-9 * max(abs(a), abs(b), 1e-30) for a, b, c, d in found)
-    pred = all(np.abs([a - b, c - d]).max() <= 1e-9 * max(abs(a), abs(c), 1e-30) for a, b, c, d in found)
-    if labels and pred:
+def unused(tasks: list[list[Group]], labels_first: bool | None) -> list[str]:
+    """Of a function that never looks at its labels, or never at its prediction; the names of its arguments tell which."""
+    found = [g for some in tasks for g in some]
+    first = [_one_unused(g) for g in found]
+    if all(f == 'both' for f in first):
         return ['It is a constant: neither labels nor prediction change it.']
-    if labels or pred:  # which of the two is which cannot be told
-        return ['One of its two arguments is never used: labels (or the prediction) do not change its value.']
+    if not all(first):
+        return []
+    if labels_first is None:
+        return ['One of its two arguments is never used: either the labels or the prediction do not change its value.']
+    said = {f for g, f in zip(found, first) if g.convention.labels_first == labels_first}
+    if said == {'labels'}:
+        return ['Its labels are never used: no label changes its value.']
+    if said == {'prediction'}:
+        return ['Its prediction is never used: nothing can be learnt from it.']
     return []
+
+
+def _one_unused(group: Group) -> str:
+    a, b, c, d = group.scouted[:4]
+    least = 1e-9 * max(np.abs(group.scouted).max(), 1e-30)
+    labels, pred = max(abs(a - c), abs(b - d)) <= least, max(abs(a - b), abs(c - d)) <= least
+    return 'both' if labels and pred else 'labels' if labels else 'prediction' if pred else ''
 
 
 def wrong(caller: Caller, answers: list['Answer'], name: str, function: Any) -> list[str]:
@@ -78,8 +91,6 @@ def of_numbers(answers: list['Answer']) -> list[str]:
                 found.append('It divides means, not sums: the smoothing then weighs as many pixels as the picture has, and training at another size is another loss.')
             if region.cells == 'pixels' and answer is best:
                 found.append('Its sum runs over the channel axis alone (axis=-1): a ratio in each pixel, which knows no regions. Sum over the axes of the picture.')
-            if region.pred == 'hard' and answer is best:
-                found.append('It thresholds its prediction.')
             if region.pred == 'logits' and answer is best:
                 found.append('It takes logits for probabilities: its score is computed from the prediction as it is, its cross-entropy from the sigmoid of it.')
         if answer is best and fit.ce is not None and fit.ce.twice:

@@ -246,7 +246,7 @@ def groups(
         if not np.isfinite(values).all():
             continue
         scale = np.abs(values).max() or 1.0
-        same = [g for g in grouped if np.abs(g.scouted - values).max() <= 1e-9 * scale]
+        same = [g for g in grouped if np.abs(g.scouted - values).max() <= 1e-6 * scale]
         if same:
             same[0].conventions.append(convention)
         else:

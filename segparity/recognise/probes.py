@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-SHAPES = (2, 4, 5), (3, 5, 2)  # images, height, width: no two axes of one length, and two sizes of a picture
+SHAPES = (2, 4, 5), (3, 5, 2), (2, 3, 7)  # images, height, width: no two axes of one length, three sizes of a picture
 LEAST = 0.02  # of a probability, so that logarithms say nothing of how they are clipped
 
 
@@ -72,6 +72,8 @@ def fitting(c: int, seed: int = 0) -> list[Probe]:
     for n, h, w in SHAPES:
         for _ in range(7 + 2 * c):
             found.append(Probe(probabilities(rng, n, c, h, w), one_hot(labels(rng, n, c, h, w), c)))
+        if (n, h, w) == SHAPES[2]:
+            break
         for absent in range(count):  # in every image, then in the first alone
             target = one_hot(labels(rng, n, c, h, w, (absent,)), c)
             found.append(Probe(probabilities(rng, n, c, h, w), target))
@@ -111,10 +113,10 @@ def tiny(c: int, seed: int = 1) -> list[Probe]:
 
 
 def fresh(c: int, seed: int, soft: bool = False, count: int = 8) -> list[Probe]:
-    """Random probes that no search has seen, of the same two shapes; some have absent classes."""
+    """Random probes that no search has seen, of the same shapes; some have absent classes."""
     rng, found = np.random.default_rng([seed, c, soft]), []
     for k in range(count):
-        n, h, w = SHAPES[k % 2]
+        n, h, w = SHAPES[k % 3]
         if soft:
             target = probabilities(rng, n, c, h, w)
         else:

@@ -21,7 +21,7 @@ from segparity.recognise.translate import Match, match
 from shared_spec import LossSpec
 
 MORE_CHANNELS = 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 19, 21, 150
-PATIENCE = 12  # seconds of computing, for the search
+PATIENCE = 10  # seconds of computing, for the search
 EQUAL, ON_HARD, FLATTENED, DIFFERENT = 'equal', 'equal on hard labels', 'equal on flattened classes', 'different'
 
 
@@ -97,11 +97,13 @@ def recognise(function: Any, classes: int | None = None, seconds: float = 60.0, 
         answers = answers_of_all(caller, tasks, remarks)
     except TooSlow:
         remarks.append(f'its calls were stopped after {seconds:g} seconds, so that the search is not complete')
-    unused = advising.unused(caller, tasks)
+    unused = advising.unused(tasks, order_of_names(called))
     answers.sort(key=lambda a: a.rank)
-    if answers and answers[0].equal:  # for another number of channels it is perhaps not meant
+    if answers and answers[0].rank <= 2:  # for another number of channels it is perhaps not meant
         answers = [a for a in answers if a.fit is not None or a.equal]
     merge(answers)
+    if any(a.equal and a.channels > 1 and has_class_weight(a.spec) for a in answers):
+        answers = [a for a in answers if a.channels > 1]  # weights of classes, added up for one channel by broadcasting
     if answers and caller.left > 0:
         remarks += advising.remarks(caller, answers)
     wrong = unused or []
@@ -120,11 +122,12 @@ def framework(function: Any, kind: str) -> str:
 
 
 def scouts(c: int) -> list[Probe]:
-    """Four probes of the first shape: one, another prediction, other labels, both."""
+    """Four probes of the first shape, one, another prediction, other labels, both; and one of another shape."""
     rng = np.random.default_rng(3)
     p, q = (probabilities(rng, 2, c, 4, 5) for _ in range(2))
     y, z = (one_hot(labels(rng, 2, c, 4, 5), c) for _ in range(2))
-    return [Probe(p, y), Probe(q, y), Probe(p, z), Probe(q, z)]
+    of_another_size = fresh(c, 4, count=2)[1]
+    return [Probe(p, y), Probe(q, y), Probe(p, z), Probe(q, z), of_another_size]
 
 
 def conventions(caller: Caller, classes: int | None, name: str) -> tuple[str, list[list[Group]]]:
@@ -160,7 +163,7 @@ def ways(function: Any) -> Iterator[tuple[str, str, str]]:
 
 def uses(group: Group) -> bool:
     """Whether the values depend on prediction and labels."""
-    a, b, c, d = group.scouted
+    a, b, c, d = group.scouted[:4]
     scale = 1e-9 * max(np.abs(group.scouted).max(), 1e-30)
     return max(abs(a - b), abs(c - d)) > scale and max(abs(a - c), abs(b - d)) > scale
 
@@ -175,20 +178,22 @@ def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str])
     """The best answer for each number of channels, the simple forms first; others only where nothing is found."""
     searches = [Search(caller, found, order_of_names(caller.function)) for found in tasks]
     until = time.process_time() + PATIENCE
-    for search in searches:
-        search.run(simple_forms(search), until)
-    for search in searches:
-        if search.answer is None and not search.cut:
-            brief = any(s.answer is not None and s.answer.equal for s in searches)
-            search.run(thorough_forms(search, brief), until)
-    for search in searches:
-        if not any(s.answer is not None and s.answer.equal for s in searches):
-            search.others()
+    for tier in range(2):  # the order of the arguments that their names tell, then the other
+        for search in searches:
+            search.run(tier, simple_forms(search), until)
+        for search in sorted(searches, key=lambda s: s.answer is None):
+            brief = any(s.answer is not None and s.answer.rank <= 2 for s in searches)
+            search.run(tier, thorough_forms(search, brief), until, enough=1)
+        if any(s.answer is not None for s in searches):
+            break
     if not any(s.answer is not None and s.answer.equal for s in searches):
         for search in searches:
+            search.others(until)
+    if not any(s.answer is not None and s.answer.rank <= 2 for s in searches):
+        for search in searches:
             search.near()
-    if any(s.cut for s in searches) and not any(s.answer is not None and s.answer.equal for s in searches):
-        remarks.append(f'the search was stopped after {PATIENCE} seconds of computing')
+        if any(s.cut and (s.answer is None or s.answer.fit is None) for s in searches):
+            remarks.append(f'the search was stopped after {PATIENCE} seconds of computing')
     return [s.answer for s in searches if s.answer is not None]
 
 
@@ -207,30 +212,32 @@ class Search:
         self.tiers = [named, rest] if named else [found]
         self.stepwise = {id(g): stepwise(caller, g) for g in found}
 
-    def run(self, forms: Callable[[Group], Iterator[Fit]], until: float) -> None:
-        """Takes the first answer that equals one of ours, else the best of those whose form is known."""
-        for tier in self.tiers:
+    def run(self, tier: int, forms: Callable[[Group], Iterator[Fit]], until: float, enough: int = 6) -> None:
+        """Takes the first answer that equals one of ours, else the best of those of a group whose form is known."""
+        if self.answer is not None or tier >= len(self.tiers):
+            return
+        for group in self.tiers[tier]:
             known: list[Answer] = []
-            for group in tier:
-                for answer in answers_of(self.caller, group, self.sums, forms(group)):
-                    known.append(answer)
-                    if answer.equal or len(known) > 5:
-                        break
-                if known and known[-1].equal:
-                    break
-                if time.process_time() > until:
-                    self.cut = True
+            for answer in answers_of(self.caller, group, self.sums, forms(group)):
+                known.append(answer)
+                if answer.equal or len(known) >= enough:
                     break
             if known:
-                self.answer = min(known, key=lambda a: (a.rank, a.fit.error > 1e-8 if a.fit else True))
+                self.answer = min(known, key=lambda a: (a.rank, max(a.fit.error, 1e-8) if a.fit else 1.0))
+                return
+            if time.process_time() > until:
+                self.cut = True
                 return
 
-    def others(self) -> None:
+    def others(self, until: float) -> None:
         """Tries our losses that are no form of the search."""
         some = [g for tier in self.tiers for g in tier if not self.stepwise[id(g)]]
         if self.answer is not None:  # whose form is known; of a likelier convention more may be known
             some = list(itertools.takewhile(lambda g: g is not self.answer.group, some))  # type: ignore[union-attr]
-        for group in some:
+        for group in some[:4]:
+            if time.process_time() > until:
+                self.cut = True
+                return
             found = other_losses.answer(self.caller, group, self.sums.probes)
             if found is not None:
                 spec, sign, offset, apart = found
@@ -246,10 +253,10 @@ class Search:
         nearest = [n for n in (nearest_of.nearest(self.caller, g, self.sums) for g in groups_) if n is not None]
         if not nearest:
             return
-        group, spec, sign, offset, apart = min(nearest, key=lambda n: n[4].largest)
+        group, spec, sign, offset, apart = min(nearest, key=lambda n: n[4].typical)
         if self.answer is None:
             self.answer = Answer(self.channels, group, DIFFERENT, spec, sign, offset, apart)
-        elif self.answer.difference is None or not self.answer.difference.largest <= apart.largest:
+        elif self.answer.difference is None or not self.answer.difference.typical <= apart.typical:
             self.answer = dataclasses.replace(self.answer, spec=spec, sign=sign, offset=offset, difference=apart)
 
 
@@ -258,12 +265,7 @@ def simple_forms(search: Search) -> Callable[[Group], Iterator[Fit]]:
 
 
 def thorough_forms(search: Search, brief: bool) -> Callable[[Group], Iterator[Fit]]:
-    return lambda g: iter(()) if search.stepwise[id(g)] else first(exact(search.sums, finite(g), 'brief' if brief else 'thorough'))
-
-
-def first(fits: Iterator[Fit]) -> Iterator[Fit]:
-    """A few: where the form is known, another is not looked for."""
-    return itertools.islice(fits, 2)
+    return lambda g: iter(()) if search.stepwise[id(g)] else exact(search.sums, finite(g), 'brief' if brief else 'thorough')
 
 
 def stepwise(caller: Caller, group: Group) -> bool:
@@ -307,7 +309,7 @@ def answers_of(caller: Caller, group: Group, sums: Sums, fits: Iterator[Fit]) ->
             if np.isfinite(some).all():
                 fit, clip = refine(fit, [*sums.probes, *more], some)
         fit = tidy(fit, sums, values)
-        found = match(fit, c, convention.activation if convention.takes == 'logits' else 'softmax')
+        found = match(fit, c, convention.activation if convention.takes == 'logits' else '')
         if clip:
             found.notes.append(f'it keeps probabilities between {clip:g} and 1 - {clip:g}, which ours does not')
         yield judged(caller, group, found, fit)
@@ -357,6 +359,11 @@ def merge(answers: list[Answer]) -> None:
                 many.notes.append('with one channel, too')
                 answers.remove(one)
                 return
+
+
+def has_class_weight(spec: LossSpec | None) -> bool:
+    parts = getattr(spec, 'parts', None) or (spec,)
+    return any(getattr(part, 'class_weight', None) is not None for part in parts)
 
 
 def same(one: LossSpec | None, many: LossSpec | None) -> bool:

@@ -128,8 +128,10 @@ def _simple(c: int) -> Iterator[Form]:
 
 def _hard(c: int) -> Iterator[Form]:
     yield (), CrossEntropy(binary=False, error='hard')
-    for region in regions(c, pred='hard'):
-        yield (region,), None
+    for pred in ('hard', 'over half') if c > 1 else ('hard',):
+        for region in regions(c, pred=pred):
+            if region.norm == 1 and not region.means:  # of zeros and ones
+                yield (region,), None
 
 
 def _plain(c: int) -> list[CrossEntropy]:

@@ -48,7 +48,7 @@ class Sums:
         return found
 
     def cells(self, norm: int, kind: str, means: bool, pred: str) -> Cells:
-        """The sums of one kind; ``means`` divides them by the number of pixels; ``pred``: 'prob', 'hard' or 'logits'."""
+        """The sums of one kind; ``means`` divides them by the number of pixels; ``pred``: 'prob', 'hard', 'over half', 'logits'."""
         key = norm, kind, means, pred
         if key not in self.known:
             self.known[key] = self._cells(norm, kind, means, pred)
@@ -75,6 +75,8 @@ class Sums:
 
     def of_pred(self, pred: str) -> np.ndarray:
         """(K, N, C, P) what stands for p in the sums."""
+        if pred == 'over half':
+            return (self.prob > 0.5).astype(float)
         if pred == 'hard':
             c = self.prob.shape[2]
             return (self.prob > 0.5).astype(float) if c == 1 else np.eye(c)[self.prob.argmax(2)].transpose(0, 1, 3, 2)

@@ -36,8 +36,8 @@ class Match:
     fit: Fit | None = None
 
 
-def match(fit: Fit, c: int, activation: str, reshaped: bool = False) -> Match:
-    """What a fit of ``c`` channels is among our losses, with ``from_logits=False``."""
+def match(fit: Fit, c: int, activation: str) -> Match:
+    """What a fit of ``c`` channels is among our losses, with ``from_logits=False``; activation: '' of probabilities."""
     parts, sign, offset = [], 1, fit.offset
     weights = [np.array([simple(w) if abs(w) > 1e-7 * scale_of(fit) else 0.0 for w in some]) for some in fit.weights]
     positive = any((w > 0).any() for w in weights)
@@ -52,6 +52,13 @@ def match(fit: Fit, c: int, activation: str, reshaped: bool = False) -> Match:
         parts.append(of_entropy(fit.ce, thetas[-1], weights[-1], c, given))
     offset = simple(offset, 2e-5) if abs(offset) > 1e-6 * scale_of(fit) else 0.0
     found = Match(summed(parts), sign, offset, [r for p in parts for r in p.reasons], [n for p in parts for n in p.notes], fit)
+    if c > 1 and fit.ce is not None and not fit.ce.error:
+        if activation == 'softmax' and fit.ce.binary:
+            found.reasons.append('it takes binary cross-entropies of the softmax, ours of the sigmoid')
+        elif activation == 'sigmoid' and not fit.ce.binary:
+            found.reasons.append('it takes the logarithm of the sigmoid of the true class alone; the other channels learn nothing')
+        elif fit.ce.binary:
+            found.notes.append('in MMSegmentation the cross-entropy reads sigmoids of the logits, each channel by itself')
     if any((w < 0).any() for w in weights):
         found.reasons.append('its parts have weights of different signs')
     if not parts:
@@ -80,6 +87,10 @@ def summed(parts: list[Part]) -> list[LossSpec]:
 def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: dict[str, Any]) -> Part:
     """A score's part; ``w``: the weight of each class, or one for all."""
     reasons, notes = [], []
+    if region.pred == 'logits':
+        reasons.append('its score is computed from logits as if they were probabilities')
+    elif region.pred != 'prob':
+        reasons.append('it thresholds its prediction')
     upper, lower = np.exp(theta[:2])
     upper, lower = (0.0 if s < 1e-30 else float(s) for s in (simple(upper), simple(lower)))
     alpha, beta = (max(float(simple(t)), 0.0) for t in theta[2:4])
@@ -102,12 +113,11 @@ def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: d
         reasons.append('an absent class costs nothing but stays in the mean: equal only where every class is present')
     if region.means and max(upper, lower) > 1e-12:
         reasons.append('its sums are means over pixels, so that its smooth grows with the size of the picture')
-        upper, lower = upper * 1.0, lower * 1.0
     smooth = lower
     if upper == 0 and 0 < lower < 1e-3:
         smooth = 0.0
         if region.counting == 'all':
-            notes.append(f'where a class has neither label nor prediction it costs 1, ours 0: epsilon stands in the denominator alone')
+            notes.append('where a class has neither label nor prediction it costs 1, ours 0: epsilon stands in the denominator alone')
     elif abs(upper - lower) > 1e-4 * max(upper, lower):
         reasons.append(f'its smooth differs above ({upper:g} pixels) and below ({lower:g}) the line')
     params['smooth'] = smooth
