@@ -1,4 +1,4 @@
-"""The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo | migrate``."""
+"""The command line: ``segparity list | show | check | report | recognise | migrate | evaluate | merge | audit | demo``."""
 
 import argparse
 import os
@@ -125,6 +125,11 @@ def build_parser() -> Parser:
     command = commands.add_parser('migrate', help='losses and metrics of a config or script as code for the other world')
     migrate.add_arguments(command)
     command.set_defaults(run=migrate.migrate)
+    command = commands.add_parser('recognise', help='which loss of ours a function of yours is, or how it differs')
+    from segparity.recognise import command as recognise
+
+    recognise.add_arguments(command)
+    command.set_defaults(run=recognise.run)
     return parser
 
 

@@ -1,0 +1,33 @@
+"""``segparity recognise``: which loss of ours a function is."""
+
+import argparse
+import json
+
+from rich.console import Console
+
+from segparity.arguments import positive
+from segparity.recognise.load import load
+from segparity.recognise.recognition import recognise
+from segparity.recognise.report import as_json, lines
+from segparity.terminal import say
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        'target', nargs='+', help='MODULE:FUNCTION or FILE.py:FUNCTION; the module is run, the function called'
+    )
+    command.add_argument('--classes', type=positive, help='channels of the prediction; both one and three when not given')
+    command.add_argument('--seconds', type=positive, default=60, help='what the calls of a function may take, 60')
+    command.add_argument('--json', action='store_true', help='print JSON')
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Prints what each function is; 1 where one equals none of ours."""
+    found = [recognise(load(target), options.classes, options.seconds, target) for target in options.target]
+    if options.json:
+        print(json.dumps([as_json(one) for one in found], indent=2))
+    else:
+        for one in found:
+            for line in lines(one):
+                say(console, line)
+    return 0 if all(one.equal for one in found) else 1

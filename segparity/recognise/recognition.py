@@ -1,0 +1,376 @@
+"""What a function is: the search over conventions and forms, and its result."""
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from segparity.recognise import advice as advising
+from segparity.recognise import nearest as nearest_of
+from segparity.recognise import other_losses, tensors
+from segparity.recognise.calls import Caller, Group, TooSlow, candidates, groups, order_of_names
+from segparity.recognise.confirm import TOLERANCE, Difference, difference, gradient_at, gradient_difference
+from segparity.recognise.load import function_of
+from segparity.recognise.probes import Probe, fitting, fresh, labels, one_hot, probabilities, tiny
+from segparity.recognise.search import Fit, columns, exact, refine, tidy
+from segparity.recognise.sums import Sums
+from segparity.recognise.translate import Match, match
+from shared_spec import LossSpec
+
+MORE_CHANNELS = 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 19, 21, 150
+PATIENCE = 10  # seconds of computing, for the search
+EQUAL, ON_HARD, FLATTENED, DIFFERENT = 'equal', 'equal on hard labels', 'equal on flattened classes', 'different'
+
+
+@dataclasses.dataclass
+class Answer:
+    """What a function is for predictions of ``channels`` channels.
+
+    function = sign * spec + offset where ``verdict`` says so, else the spec is the nearest; ``reasons``: how it differs.
+    """
+
+    channels: int
+    group: Group
+    verdict: str
+    spec: LossSpec | None
+    sign: int = 1
+    offset: float = 0.0
+    difference: Difference | None = None
+    reasons: list[str] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    equals: list[LossSpec] = dataclasses.field(default_factory=list)
+    fit: Fit | None = None
+
+    @property
+    def equal(self) -> bool:
+        return self.verdict in (EQUAL, ON_HARD)
+
+    @property
+    def rank(self) -> int:
+        return (EQUAL, ON_HARD, FLATTENED, DIFFERENT).index(self.verdict)
+
+
+@dataclasses.dataclass
+class Recognition:
+    """The answers, the best first, and what is likely wrong with the function."""
+
+    name: str
+    framework: str
+    answers: list[Answer]
+    remarks: list[str]
+    wrong: list[str]
+
+    @property
+    def equal(self) -> bool:
+        """Whether the function equals a configuration of ours."""
+        return bool(self.answers) and self.answers[0].equal
+
+    @property
+    def spec(self) -> LossSpec | None:
+        """The configuration that the function equals, or the nearest; it reads what the function reads."""
+        return self.answers[0].spec if self.answers else None
+
+
+def recognise(function: Any, classes: int | None = None, seconds: float = 60.0, name: str = '') -> Recognition:
+    """Which of our losses ``function`` equals, or how it differs from the nearest.
+
+    function: what takes labels and prediction in either order, a class or a maker of such without arguments, or
+    'MODULE:NAME' or 'FILE.py:NAME'. classes: the number of channels to try alone, else one and three. seconds: what the
+    calls of the function may take. TypeError where no way to call it works.
+    """
+    if isinstance(function, str):
+        from segparity.recognise.load import load
+
+        name, function = name or function, load(function)
+    name = name or getattr(function, '__name__', type(function).__name__)
+    called, _ = function_of(function)
+    caller = Caller(called, seconds)
+    kind, tasks = conventions(caller, classes, name)
+    answers: list[Answer] = []
+    remarks: list[str] = []
+    if not deterministic(caller, tasks[0]):
+        return Recognition(name, framework(called, kind), [], ['it gives different numbers for the same input'], ['It is random: nothing can be compared. Switch off what draws random numbers.'])
+    try:
+        answers = answers_of_all(caller, tasks, remarks)
+    except TooSlow:
+        remarks.append(f'its calls were stopped after {seconds:g} seconds, so that the search is not complete')
+    unused = advising.unused(tasks, order_of_names(called))
+    answers.sort(key=lambda a: a.rank)
+    if answers and answers[0].rank <= 2:  # for another number of channels it is perhaps not meant
+        answers = [a for a in answers if a.fit is not None or a.equal]
+    merge(answers)
+    if any(a.equal and a.channels > 1 and has_class_weight(a.spec) for a in answers):
+        answers = [a for a in answers if a.channels > 1]  # weights of classes, added up for one channel by broadcasting
+    if answers and caller.left > 0:
+        remarks += advising.remarks(caller, answers)
+    wrong = unused or []
+    if answers and not unused:
+        try:
+            wrong = advising.wrong(caller, answers, name, called)
+        except TooSlow:
+            remarks.append('there was no time left to look for what is likely wrong')
+    return Recognition(name, framework(called, kind), answers, remarks, wrong)
+
+
+def framework(function: Any, kind: str) -> str:
+    """In words."""
+    words = {'torch': 'PyTorch', 'tensorflow': 'TensorFlow', 'jax': 'JAX', 'numpy': 'NumPy'}[kind]
+    return f'Keras on {words}' if tensors.of_keras(function) and kind == tensors.keras_backend() else words
+
+
+def scouts(c: int) -> list[Probe]:
+    """Four probes of the first shape, one, another prediction, other labels, both; and one of another shape."""
+    rng = np.random.default_rng(3)
+    p, q = (probabilities(rng, 2, c, 4, 5) for _ in range(2))
+    y, z = (one_hot(labels(rng, 2, c, 4, 5), c) for _ in range(2))
+    of_another_size = fresh(c, 4, count=2)[1]
+    return [Probe(p, y), Probe(q, y), Probe(p, z), Probe(q, z), of_another_size]
+
+
+def conventions(caller: Caller, classes: int | None, name: str) -> tuple[str, list[list[Group]]]:
+    """(kind of tensors, groups of conventions for each number of channels that works). TypeError where none does."""
+    errors: dict[str, str] = {}
+    for kind, dtype, device in ways(caller.function):
+        found = []
+        for c in [classes] if classes else [1, 3]:
+            some = groups(caller, candidates(caller.function, c, kind, dtype, device), scouts(c), errors)
+            if some:
+                found.append(some)
+        used = [some for some in found if any(uses(g) for g in some)]
+        if not classes and not any(some[0].convention.channels == 3 for some in used):
+            for c in MORE_CHANNELS:
+                some = groups(caller, candidates(caller.function, c, kind, dtype, device), scouts(c), errors)
+                if some and any(uses(g) for g in some):
+                    used.insert(0, some)
+                    break
+        if used or found:
+            return kind, used or found
+    told = '; '.join(f'{error} (with {way})' for error, way in list(errors.items())[:4]) or 'it gives no finite number for ordinary labels and probabilities'
+    raise TypeError(f'{name}: no way to call it with labels and a prediction works ({told})')
+
+
+def ways(function: Any) -> Iterator[tuple[str, str, str]]:
+    """(kind, dtype, device) to try."""
+    for kind in tensors.kinds(function):
+        for dtype in ('float64', 'float32'):
+            yield kind, dtype, 'cpu'
+        if kind == 'torch' and tensors.has_gpu():
+            yield kind, 'float32', 'cuda'
+
+
+def uses(group: Group) -> bool:
+    """Whether the values depend on prediction and labels."""
+    a, b, c, d = group.scouted[:4]
+    scale = 1e-9 * max(np.abs(group.scouted).max(), 1e-30)
+    return max(abs(a - b), abs(c - d)) > scale and max(abs(a - c), abs(b - d)) > scale
+
+
+def deterministic(caller: Caller, found: list[Group]) -> bool:
+    group = found[0]
+    again = [caller.on(group.convention, probe) for probe in scouts(group.convention.channels)]
+    return bool(np.allclose(again, group.scouted, rtol=1e-5, atol=1e-12))
+
+
+def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str]) -> list[Answer]:
+    """The best answer for each number of channels, the simple forms first; others only where nothing is found."""
+    searches = [Search(caller, found, order_of_names(caller.function)) for found in tasks]
+    until = time.process_time() + PATIENCE
+    for tier in range(2):  # the order of the arguments that their names tell, then the other
+        for search in searches:
+            search.run(tier, simple_forms(search), until)
+        for search in sorted(searches, key=lambda s: s.answer is None):
+            brief = any(s.answer is not None and s.answer.rank <= 2 for s in searches)
+            search.run(tier, thorough_forms(search, brief), until, enough=1)
+        if any(s.answer is not None for s in searches):
+            break
+    if not any(s.answer is not None and s.answer.equal for s in searches):
+        for search in searches:
+            search.others(until)
+    if not any(s.answer is not None and s.answer.rank <= 2 for s in searches):
+        for search in searches:
+            search.near()
+        if any(s.cut and (s.answer is None or s.answer.fit is None) for s in searches):
+            remarks.append(f'the search was stopped after {PATIENCE} seconds of computing')
+    return [s.answer for s in searches if s.answer is not None]
+
+
+class Search:
+    """What is found for one number of channels."""
+
+    def __init__(self, caller: Caller, found: list[Group], labels_first: bool | None) -> None:
+        self.caller, self.answer, self.cut = caller, None, False  # type: tuple[Caller, Answer | None, bool]
+        self.channels = found[0].convention.channels
+        self.sums = Sums(fitting(self.channels))
+        found = [g for g in found if uses(g)]
+        pictures = [g for g in found if not g.convention.layout.startswith('flat')]
+        found = [g for g in pictures or found if evaluated(caller, g, self.sums)]
+        named = [g for g in found if any(c.labels_first == labels_first for c in g.conventions)]
+        rest = [g for g in found if g not in named]
+        self.tiers = [named, rest] if named else [found]
+        self.stepwise = {id(g): stepwise(caller, g) for g in found}
+
+    def run(self, tier: int, forms: Callable[[Group], Iterator[Fit]], until: float, enough: int = 6) -> None:
+        """Takes the first answer that equals one of ours, else the best of those of a group whose form is known."""
+        if self.answer is not None or tier >= len(self.tiers):
+            return
+        for group in self.tiers[tier]:
+            known: list[Answer] = []
+            for answer in answers_of(self.caller, group, self.sums, forms(group)):
+                known.append(answer)
+                if answer.equal or len(known) >= enough:
+                    break
+            if known:
+                self.answer = min(known, key=lambda a: (a.rank, max(a.fit.error, 1e-8) if a.fit else 1.0))
+                return
+            if time.process_time() > until:
+                self.cut = True
+                return
+
+    def others(self, until: float) -> None:
+        """Tries our losses that are no form of the search."""
+        some = [g for tier in self.tiers for g in tier if not self.stepwise[id(g)]]
+        if self.answer is not None:  # whose form is known; of a likelier convention more may be known
+            some = list(itertools.takewhile(lambda g: g is not self.answer.group, some))  # type: ignore[union-attr]
+        for group in some[:4]:
+            if time.process_time() > until:
+                self.cut = True
+                return
+            found = other_losses.answer(self.caller, group, self.sums.probes)
+            if found is not None:
+                spec, sign, offset, apart = found
+                hard = apart.soft is not None and not apart.equal_on_soft
+                self.answer = Answer(self.channels, group, ON_HARD if hard else EQUAL, spec, sign, offset, apart)
+                return
+
+    def near(self) -> None:
+        """The nearest of ours, where none is equal or it is nearer than what the form suggests."""
+        if self.answer is not None and self.answer.verdict == FLATTENED:
+            return
+        groups_ = [self.answer.group] if self.answer is not None else (self.tiers[0] or [])
+        nearest = [n for n in (nearest_of.nearest(self.caller, g, self.sums) for g in groups_) if n is not None]
+        if not nearest:
+            return
+        group, spec, sign, offset, apart = min(nearest, key=lambda n: n[4].typical)
+        if self.answer is None:
+            self.answer = Answer(self.channels, group, DIFFERENT, spec, sign, offset, apart)
+        elif self.answer.difference is None or not self.answer.difference.typical <= apart.typical:
+            self.answer = dataclasses.replace(self.answer, spec=spec, sign=sign, offset=offset, difference=apart)
+
+
+def simple_forms(search: Search) -> Callable[[Group], Iterator[Fit]]:
+    return lambda g: exact(search.sums, finite(g), 'hard' if search.stepwise[id(g)] else 'simple')
+
+
+def thorough_forms(search: Search, brief: bool) -> Callable[[Group], Iterator[Fit]]:
+    return lambda g: iter(()) if search.stepwise[id(g)] else exact(search.sums, finite(g), 'brief' if brief else 'thorough')
+
+
+def stepwise(caller: Caller, group: Group) -> bool:
+    """Whether small changes of the prediction change nothing: it is thresholded."""
+    for probe in scouts(group.convention.channels)[:2]:
+        moved = 1e-5 * np.random.default_rng(1).normal(size=probe.prob.shape)
+        moved -= moved.mean(1, keepdims=True) if probe.channels > 1 else 0.0
+        if caller.on(group.convention, Probe(probe.prob + moved * 0.1, probe.target)) != caller.on(group.convention, probe):
+            return False
+    return True
+
+
+def evaluated(caller: Caller, group: Group, sums: Sums) -> bool:
+    """Whether the group has finite values on the probes, which it then holds."""
+    try:
+        group.values = np.array([caller.on(group.convention, probe) for probe in sums.probes])
+    except TooSlow:
+        raise
+    except Exception:
+        return False
+    return bool(np.isfinite(group.values).all()) and float(np.ptp(group.values)) > 1e-9 * float(np.abs(group.values).max())
+
+
+def finite(group: Group) -> np.ndarray:
+    if group.values is None:
+        raise ValueError('the group has no values')
+    return group.values
+
+
+def answers_of(caller: Caller, group: Group, sums: Sums, fits: Iterator[Fit]) -> Iterator[Answer]:
+    """An answer for each fit that holds on fresh probes."""
+    values, convention = finite(group), group.convention
+    c = convention.channels
+    for fit in fits:
+        if not holds(caller, group, fit):
+            continue
+        clip = 0.0
+        if len(fit.regions) == 1 and min(np.exp(fit.theta[:2])) < 3e-4:
+            more = tiny(c)
+            some = np.concatenate([values, [caller.on(convention, p) for p in more]])
+            if np.isfinite(some).all():
+                fit, clip = refine(fit, [*sums.probes, *more], some)
+        fit = tidy(fit, sums, values)
+        found = match(fit, c, convention.activation if convention.takes == 'logits' else '')
+        if clip:
+            found.notes.append(f'it keeps probabilities between {clip:g} and 1 - {clip:g}, which ours does not')
+        yield judged(caller, group, found, fit)
+
+
+def holds(caller: Caller, group: Group, fit: Fit) -> bool:
+    """Whether the form itself gives the values of fresh probes."""
+    probes = fresh(group.convention.channels, 5)
+    values = np.array([caller.on(group.convention, p) for p in probes])
+    with np.errstate(all='ignore'):
+        parts = columns(Sums(probes), fit.regions, fit.ce, fit.theta[None])
+    ours = sum(a[0] @ w for a, w in zip(parts, fit.weights)) + fit.offset
+    return bool(np.abs(ours - values).max() <= 5 * TOLERANCE * max(np.abs(values).max(), 1e-30))
+
+
+def judged(caller: Caller, group: Group, found: Match, fit: Fit) -> Answer:
+    """The answer of a match: its first variant that agrees on soft labels, else on hard ones."""
+    convention = group.convention
+    apart = [difference(caller, convention, spec, found.sign, found.offset) for spec in found.specs]
+    if not apart:
+        return Answer(convention.channels, group, DIFFERENT, None, reasons=found.reasons, fit=fit)
+    order = sorted(range(len(apart)), key=lambda k: (not apart[k].equal, apart[k].soft is not None and not apart[k].equal_on_soft))
+    best = order[0]
+    spec, result = found.specs[best], apart[best]
+    answer = Answer(convention.channels, group, DIFFERENT, spec, found.sign, found.offset, result, list(found.reasons), list(found.notes), fit=fit)
+    if result.equal:
+        answer.reasons = []
+        result.gradient = gradient_difference(caller, convention, spec, found.sign)
+        if not result.equal:
+            answer.reasons.append('its values are equal, its gradients are not')
+        elif result.soft is None or result.equal_on_soft:
+            answer.verdict = EQUAL
+        else:
+            answer.verdict = ON_HARD
+        if answer.equal:
+            answer.equals = [found.specs[k] for k in order[1:] if apart[k].equal and (apart[k].soft is None or apart[k].equal_on_soft) == (answer.verdict == EQUAL)]
+    elif any(r.startswith('it adds up all classes') for r in found.reasons) and len(found.reasons) == 1:
+        answer.verdict = FLATTENED
+    return answer
+
+
+def merge(answers: list[Answer]) -> None:
+    """Of one channel and several that are the same loss, the one for several is kept: it says the activation."""
+    for one in [a for a in answers if a.channels == 1]:
+        for many in [a for a in answers if a.channels > 1]:
+            if one.rank == many.rank and one.equal and one.offset == many.offset and same(one.spec, many.spec):
+                many.notes.append('with one channel, too')
+                answers.remove(one)
+                return
+
+
+def has_class_weight(spec: LossSpec | None) -> bool:
+    parts = getattr(spec, 'parts', None) or (spec,)
+    return any(getattr(part, 'class_weight', None) is not None for part in parts)
+
+
+def same(one: LossSpec | None, many: LossSpec | None) -> bool:
+    if one is None or many is None:
+        return False
+    plain = [{k: v for k, v in s.to_dict().items() if k != 'activation'} for s in (one, many)]
+    return plain[0] == plain[1]
+
+
+__all__ = ['Answer', 'Recognition', 'gradient_at', 'recognise']
