@@ -83,14 +83,10 @@ def build_parser() -> Parser:
     command.add_argument('name', help='of a loss, a metric, or a class of either world, such as MeanIoU')
     command.set_defaults(run=_show)
 
+    from segparity.parity.check_options import add_check_arguments
+
     command = commands.add_parser('check', help='values and gradients of every installed implementation side by side')
-    command.add_argument('name', nargs='*', help='losses or metrics; all when none is named')
-    command.add_argument('--framework', action='append', help='only this framework (repeatable)')
-    command.add_argument(
-        '--way',
-        action='append',
-        help='only this way of running it: plain, fused, kernels, eager, graph, xla, jit (repeatable)',
-    )
+    add_check_arguments(command)
     command.set_defaults(run=_check)
 
     command = commands.add_parser('report', help='the parity and golden tables as Markdown')
@@ -140,7 +136,7 @@ def _show(options: argparse.Namespace, console: Console) -> int:
 def _check(options: argparse.Namespace, console: Console) -> int:
     from segparity.parity.check_command import check
 
-    return check(options.name, options.framework, options.way, console)
+    return check(options, console)
 
 
 def _report(options: argparse.Namespace, console: Console) -> int:

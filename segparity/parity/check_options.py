@@ -1,0 +1,35 @@
+"""The options of ``segparity check``."""
+
+import argparse
+
+from segparity.arguments import whole
+from segparity.parity.layout import LAYOUTS
+
+
+def add_check_arguments(command: argparse.ArgumentParser) -> None:
+    """What is checked, on which inputs, against what, and how it is told."""
+    command.add_argument('name', nargs='*', help='losses or metrics; all when neither a name nor --config is given')
+    command.add_argument(
+        '--config',
+        action='append',
+        metavar='JSON',
+        help='a loss as you train with it: JSON such as \'{"type": "SoftDiceLoss", "smooth": 1.0}\', or a .json file '
+        'with one or a list of them (repeatable)',
+    )
+    command.add_argument('--framework', action='append', help='only this framework (repeatable)')
+    command.add_argument(
+        '--way',
+        action='append',
+        help='only this way of running it: plain, fused, kernels, eager, graph, xla, jit (repeatable)',
+    )
+    command.add_argument('--json', action='store_true', help='print JSON, and nothing else, on the standard output')
+    data = command.add_argument_group('your own tensors')
+    data.add_argument(
+        '--data',
+        metavar='FILE.npz',
+        help='arrays pred or logits (N, C, *space), target or labels, and if you like weight and ignore_index, '
+        'in place of the built-in cases',
+    )
+    data.add_argument('--layout', choices=sorted(LAYOUTS), help='where the channels are, if the shapes do not tell')
+    data.add_argument('--probabilities', action='store_true', help='pred holds probabilities, not logits')
+    data.add_argument('--ignore-index', type=whole, metavar='ID', help='the label that counts nowhere')
