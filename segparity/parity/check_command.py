@@ -13,13 +13,14 @@ from rich.table import Table
 
 from segparity.as_json import print_json
 from segparity.parity import Row, check_parity
+from segparity.parity.against.command import against
 from segparity.parity.cases import Case
 from segparity.parity.configurations import read_configurations, shared
 from segparity.parity.data import read_case
 from segparity.parity.frameworks import FRAMEWORKS, installed, missing
 from segparity.parity.tolerances import GRADIENT, VALUE
 from segparity.terminal import standard_error
-from shared_spec import LossSpec
+from shared_spec import LOSSES, LossSpec
 from shared_spec.registry import unknown_name
 
 
@@ -55,6 +56,11 @@ def check(options: argparse.Namespace, console: Console) -> int:
             raise RuntimeError(missing(framework))
     remarks: list[str] = []
     configs, case = given(options, remarks.append)
+    if options.against:
+        specs = compared(options, configs, case)
+        return against(options.against, specs, case, options.channels, console, options.json, remarks)
+    if options.channels:
+        raise ValueError('--channels is of the built-in cases of --against, which is not given')
     left_out = [] if options.framework else [missing(framework) for framework in FRAMEWORKS if missing(framework)]
     with progress_of(standard_error() if options.json else console) as progress:
         rows = check_parity(
@@ -90,6 +96,27 @@ def given(options: argparse.Namespace, say: Callable[[str], object]) -> tuple[di
     asked = all(not shared(spec, 'from_logits') for spec in configs.values()) if configs else False
     case = read_case(options.data, options.layout, options.probabilities or asked, options.ignore_index, say)
     return configs, case
+
+
+def compared(options: argparse.Namespace, configs: dict[str, LossSpec], case: Case | None) -> dict[str, LossSpec]:
+    """The losses that ``--against`` compares: those that are named, with their defaults, and configurations."""
+    for option in ('framework', 'way'):
+        if getattr(options, option):
+            raise ValueError(f'--{option} does not go with --against, which compares with the reference')
+    if options.channels and case is not None:
+        raise ValueError('--channels is of built-in cases, --data has its own')
+    specs: dict[str, LossSpec] = {}
+    for name in options.name:
+        if name not in LOSSES:
+            raise unknown_name('loss', name, list(LOSSES))
+        from_logits = case is None or case.from_logits
+        specs[name] = (
+            LOSSES[name]() if from_logits else LOSSES[name].from_keras({})
+        )  # whose predictions are probabilities
+    specs |= {f'{label} configured' if label in specs else label: spec for label, spec in configs.items()}
+    if not specs:
+        raise ValueError('--against compares a loss that is named or given by --config; segparity recognise finds one')
+    return specs
 
 
 def as_found(rows: list[Row], left_out: list[str], remarks: list[str]) -> dict[str, Any]:

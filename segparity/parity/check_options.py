@@ -2,7 +2,7 @@
 
 import argparse
 
-from segparity.arguments import whole
+from segparity.arguments import positive, whole
 from segparity.parity.layout import LAYOUTS
 
 
@@ -33,3 +33,13 @@ def add_check_arguments(command: argparse.ArgumentParser) -> None:
     data.add_argument('--layout', choices=sorted(LAYOUTS), help='where the channels are, if the shapes do not tell')
     data.add_argument('--probabilities', action='store_true', help='pred holds probabilities, not logits')
     data.add_argument('--ignore-index', type=whole, metavar='ID', help='the label that counts nowhere')
+    other = command.add_argument_group('another implementation')
+    other.add_argument(
+        '--against',
+        metavar='FUNCTION',
+        help='compare the named or configured losses with MODULE:FUNCTION or FILE.py:FUNCTION, which is imported and '
+        'called; argument order, layout and labels are found',
+    )
+    other.add_argument(
+        '--channels', type=positive, help='of the built-in cases of --against; four and one when not given'
+    )
