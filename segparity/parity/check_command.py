@@ -18,6 +18,7 @@ from segparity.parity.cases import Case
 from segparity.parity.configurations import read_configurations, shared
 from segparity.parity.data import read_case
 from segparity.parity.frameworks import FRAMEWORKS, installed, missing
+from segparity.parity.models.command import models
 from segparity.parity.tolerances import GRADIENT, VALUE
 from segparity.terminal import standard_error
 from shared_spec import LOSSES, LossSpec
@@ -54,6 +55,10 @@ def check(options: argparse.Namespace, console: Console) -> int:
             raise unknown_name('framework', framework, list(FRAMEWORKS))
         if missing(framework):
             raise RuntimeError(missing(framework))
+    if options.model_a or options.model_b:
+        return of_models(options, console)
+    if options.layout_b:
+        raise ValueError('--layout-b is of --model-b, which is not given')
     remarks: list[str] = []
     configs, case = given(options, remarks.append)
     if options.against:
@@ -81,13 +86,19 @@ def check(options: argparse.Namespace, console: Console) -> int:
     return 0 if all(row.ok for row in rows) else 1
 
 
-def given(options: argparse.Namespace, say: Callable[[str], object]) -> tuple[dict[str, LossSpec], Case | None]:
-    """The configurations and the data that the options name; ValueError for options that need ``--data``."""
+def configurations(options: argparse.Namespace) -> dict[str, LossSpec]:
+    """Label -> spec of every ``--config``."""
     configs: dict[str, LossSpec] = {}
     for text in options.config or ():
         for label, spec in read_configurations(text).items():
             same = sum(known.split()[0] == label.split()[0] for known in configs)
             configs[f'{label.split()[0]} {same + 1}' if same else label] = spec
+    return configs
+
+
+def given(options: argparse.Namespace, say: Callable[[str], object]) -> tuple[dict[str, LossSpec], Case | None]:
+    """The configurations and the data that the options name; ValueError for options that need ``--data``."""
+    configs = configurations(options)
     if options.data is None:
         for option in ('layout', 'probabilities', 'ignore_index'):
             if getattr(options, option) is not None and getattr(options, option) is not False:
@@ -98,7 +109,23 @@ def given(options: argparse.Namespace, say: Callable[[str], object]) -> tuple[di
     return configs, case
 
 
-def compared(options: argparse.Namespace, configs: dict[str, LossSpec], case: Case | None) -> dict[str, LossSpec]:
+def of_models(options: argparse.Namespace, console: Console) -> int:
+    """``--model-a`` and ``--model-b``; ValueError for options that do not go with them."""
+    if not (options.model_a and options.model_b):
+        raise ValueError('--model-a and --model-b are given together')
+    for option in ('data', 'against', 'framework', 'way', 'channels', 'probabilities'):
+        if getattr(options, option):
+            raise ValueError(f'--{option} does not go with --model-a and --model-b')
+    losses = compared(options, configurations(options)) if options.name or options.config else {}
+    layouts = options.layout, options.layout_b or options.layout
+    with progress_of(standard_error() if options.json else console) as progress:
+        paths = options.model_a, options.model_b
+        return models(paths, layouts, options.ignore_index, losses, console, options.json, progress)
+
+
+def compared(
+    options: argparse.Namespace, configs: dict[str, LossSpec], case: Case | None = None
+) -> dict[str, LossSpec]:
     """The losses that ``--against`` compares: those that are named, with their defaults, and configurations."""
     for option in ('framework', 'way'):
         if getattr(options, option):

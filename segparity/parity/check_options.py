@@ -43,3 +43,14 @@ def add_check_arguments(command: argparse.ArgumentParser) -> None:
     other.add_argument(
         '--channels', type=positive, help='of the built-in cases of --against; four and one when not given'
     )
+    models = command.add_argument_group('two models')
+    models.add_argument(
+        '--model-a',
+        metavar='A.npz',
+        help='outputs of a model: logits (N, C, H, W) or (N, H, W, C), probabilities, or ids (N, H, W); labels, names and '
+        'the loss that its framework gave, if you like',
+    )
+    models.add_argument('--model-b', metavar='B.npz', help='those of another one on the same images')
+    models.add_argument(
+        '--layout-b', choices=sorted(LAYOUTS), help='of the second file, where it is not that of --layout'
+    )
