@@ -1,4 +1,4 @@
-"""The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo``."""
+"""The command line: ``segparity list | show | spec | check | report | evaluate | merge | audit | demo``."""
 
 import argparse
 import os
@@ -83,6 +83,11 @@ def build_parser() -> Parser:
     command.add_argument('name', help='of a loss, a metric, or a class of either world, such as MeanIoU')
     command.set_defaults(run=_show)
 
+    command = commands.add_parser('spec', help='every loss and metric as JSON Schema, for other frameworks and editors')
+    command.add_argument('name', nargs='?', help='of a loss or metric; all in one schema when not given')
+    command.add_argument('--json', action='store_true', help='the only form there is')
+    command.set_defaults(run=_spec)
+
     from segparity.parity.check_options import add_check_arguments
 
     command = commands.add_parser('check', help='values and gradients of every installed implementation side by side')
@@ -130,6 +135,21 @@ def _show(options: argparse.Namespace, console: Console) -> int:
 
     for part in page(options.name):
         console.print(part, soft_wrap=isinstance(part, Text))  # lines that may be copied are never broken
+    return 0
+
+
+def _spec(options: argparse.Namespace, console: Console) -> int:
+    import json
+
+    from segparity.schema import schema_of, schema_of_all
+    from shared_spec import LOSSES, METRICS
+    from shared_spec.registry import unknown_name
+
+    known = [*LOSSES, *METRICS]
+    if options.name and options.name not in known:
+        raise unknown_name('loss or metric', options.name, known)
+    found = schema_of(options.name) if options.name else schema_of_all()
+    console.out(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False), highlight=False)
     return 0
 
 

@@ -16,8 +16,9 @@ from segparity.parity.replay import on_case
 from shared_spec import METRICS, LossSpec
 from shared_spec.metrics.fine_grained import FineGrainedState
 
-BUDGET = 2**24  # numbers that are looked at for order and geometry: the first images
-FOR_LOSSES = 2**23  # numbers of an image of which losses are computed
+BUDGET = 2**24  # numbers that are looked at for the order of classes: the first images
+FOR_MOTION = 2**22  # and for the motion, which goes through them several times: the first classes of the first images
+FOR_LOSSES = 2**25  # numbers of an image of which losses are computed
 SAME = 1e-4  # probabilities that differ by less are the same in float32
 
 
@@ -86,7 +87,12 @@ def compare_models(
         found.order = order.order_of(lambda: (shrunk(x, y) for x, y in scores()), channels)
         found.blocks = geometry.blocks(next(a.images(1))[0]), geometry.blocks(next(b.images(1))[0])
         if factor == 1:
-            found.motion = geometry.motion(lambda: ((x, y[found.order]) for x, y in scores()))
+            pixels = math.prod(a.space)
+            few = max(1, min(channels, FOR_MOTION // pixels))
+            count = max(1, FOR_MOTION // (pixels * few))
+            found.motion = geometry.motion(
+                lambda: ((x[:few], y[found.order[:few]]) for x, y in scores(min(count, limit)))
+            )
         else:
             found.resize = best_resize(((x, y[found.order]) for x, y in scores()))
     elif factor == 1:
