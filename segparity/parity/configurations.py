@@ -78,12 +78,18 @@ def of_keras(config: Mapping[str, Any]) -> LossSpec:
         )
     arguments = {name: value for name, value in given.items() if name not in HOST}
     if isinstance(arguments.get('losses'), list):
-        arguments['losses'] = [
-            of_keras(part) if isinstance(part, Mapping) and 'class_name' in part else part
-            for part in arguments['losses']
-        ]
+        arguments['losses'] = [of_keras(part_of_keras(part)) for part in arguments['losses']]
     with one_sentence(f'--config {kind}', passing=ValueError):
         return LOSSES[kind].from_keras(arguments)
+
+
+def part_of_keras(part: object) -> dict[str, Any]:
+    """A part of a sum as Keras serialises a loss; in a sum of ours it has a 'type' among its parameters."""
+    if not isinstance(part, Mapping):
+        raise ValueError(f'--config WeightedSumLoss: losses must be objects, got {part!r}')
+    if 'type' in part:
+        return {'class_name': part['type'], 'config': {name: value for name, value in part.items() if name != 'type'}}
+    return {'class_name': part.get('class_name'), 'config': part.get('config')}
 
 
 def shared(spec: LossSpec, name: str) -> Any:

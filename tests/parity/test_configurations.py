@@ -41,6 +41,8 @@ def test_what_keras_writes():
     total = dict(class_name='WeightedSumLoss', config=dict(losses=[config], weights=[2.0]))
     (spec,) = read_configurations(json.dumps(total)).values()
     assert spec.parts == (want,) and spec.shares == (2.0,)
+    total['config']['losses'] = [dict(type='SoftDiceLoss', **config['config'])]  # as a sum of ours writes its parts
+    assert read_configurations(json.dumps(total)) == {'WeightedSumLoss': spec}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,8 @@ def test_what_keras_writes():
         ('{"type": "SoftDiceLoss", "smooth": -1}', 'smooth must be a number >= 0, got -1'),
         ('{"type": "SoftDiceLoss", "ignore_class": 1}', "did you mean 'ignore_index'?"),
         ('{"class_name": "SoftDiceLoss"}', 'config must be an object of parameters'),
+        ('{"class_name": ["Dice"], "config": {}}', 'unknown loss'),
+        ('{"class_name": "WeightedSumLoss", "config": {"losses": [1]}}', 'losses must be objects, got 1'),
         ('{"class_name": "Dice", "config": {}}', 'unknown loss'),
         ('{"class_name": "SoftDiceLoss", "config": {"reduction": "sum"}}', 'reduction must be "sum_over_batch_size"'),
     ],
