@@ -71,9 +71,10 @@ def _of_file(path: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        raise ValueError(f'{path} needs {error.name}, which is not installed') from None
     except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        if isinstance(error, ModuleNotFoundError):
+            raise ValueError(f'{path} needs {error.name}, which is not installed') from None
         raise ValueError(f'{path} could not be run: {_said(error)}') from None
     finally:
         if earlier is not None:

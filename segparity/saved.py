@@ -78,7 +78,7 @@ class Array(NamedTuple):
         return found.astype(self.dtype.newbyteorder('='))
 
 
-def arrays_of(path: str | Path) -> dict[str, Array]:
+def open_arrays(path: str | Path) -> dict[str, Array]:
     """Name -> ``Array`` of a .npz file; SavedError for a file that is none, and for arrays of Python objects."""
     path = str(path)
     with one_sentence(f'{path} is no .npz file that can be read', SavedError, (SavedError, OSError)):
@@ -100,7 +100,7 @@ def arrays_of(path: str | Path) -> dict[str, Array]:
     return found
 
 
-def chosen(path: str | Path, arrays: dict[str, Array], names: Sequence[str], what: str) -> Array:
+def choose_array(path: str | Path, arrays: dict[str, Array], names: Sequence[str], what: str) -> Array:
     """The one array that has one of the names; SavedError where there is none, or more than one."""
     there = [name for name in names if name in arrays]
     if len(there) == 1:
@@ -114,14 +114,14 @@ def chosen(path: str | Path, arrays: dict[str, Array], names: Sequence[str], wha
     raise SavedError(f'{path} must have an array {wanted} for the {what}, it holds {held}{advice}')
 
 
-def number_in(array: Array) -> int:
+def read_integer(array: Array) -> int:
     """The one whole number that an array holds."""
     if math.prod(array.shape) != 1 or array.dtype.kind not in 'iu':
         raise SavedError(f'{array.words} must be one whole number, got {array.dtype} of shape {array.shape}')
     return int(array.read().reshape(-1)[0])
 
 
-def texts_in(array: Array) -> list[str]:
+def read_texts(array: Array) -> list[str]:
     """The names that an array of strings holds."""
     if array.dtype.kind != 'U' or len(array.shape) != 1:
         raise SavedError(f'{array.words} must be a list of texts, got {array.dtype} of shape {array.shape}')

@@ -12,8 +12,8 @@ from typing import Any, cast
 import numpy as np
 
 from segparity.parity import cases, replay, yours
-from segparity.parity.frameworks import Worker, WorkerError, installed
-from segparity.parity.large import LARGE
+from segparity.parity.frameworks import Worker, WorkerError, installed_frameworks
+from segparity.parity.large_cases import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.rows import Job, Reference, Row, side, worse
 from segparity.parity.tolerances import value_error
@@ -50,7 +50,7 @@ def check_parity(
         for name in given:
             if name not in known:
                 raise unknown_name(what, name, known)
-    frameworks = installed() if frameworks is None else list(frameworks)
+    frameworks = installed_frameworks() if frameworks is None else list(frameworks)
     if not frameworks:
         raise RuntimeError("no framework is installed: pip install 'segparity[torch]' or 'segparity[keras,jax]'")
     case = None if data is None else yours.case_of(data)

@@ -17,7 +17,7 @@ from segparity.parity.against.command import against
 from segparity.parity.cases import Case
 from segparity.parity.configurations import read_configurations, shared
 from segparity.parity.data import read_case
-from segparity.parity.frameworks import FRAMEWORKS, installed, missing
+from segparity.parity.frameworks import FRAMEWORKS, installed_frameworks, missing_sentence
 from segparity.parity.models.command import models
 from segparity.parity.tolerances import GRADIENT, VALUE
 from segparity.terminal import standard_error
@@ -53,8 +53,8 @@ def check(options: argparse.Namespace, console: Console) -> int:
     for framework in options.framework or ():
         if framework not in FRAMEWORKS:
             raise unknown_name('framework', framework, list(FRAMEWORKS))
-        if missing(framework):
-            raise RuntimeError(missing(framework))
+        if missing_sentence(framework):
+            raise RuntimeError(missing_sentence(framework))
     if options.model_a or options.model_b:
         return of_models(options, console)
     if options.layout_b:
@@ -66,12 +66,16 @@ def check(options: argparse.Namespace, console: Console) -> int:
         return against(options.against, specs, case, options.channels, console, options.json, remarks)
     if options.channels:
         raise ValueError('--channels is of the built-in cases of --against, which is not given')
-    left_out = [] if options.framework else [missing(framework) for framework in FRAMEWORKS if missing(framework)]
+    left_out = (
+        []
+        if options.framework
+        else [missing_sentence(framework) for framework in FRAMEWORKS if missing_sentence(framework)]
+    )
     with progress_of(standard_error() if options.json else console) as progress:
         rows = check_parity(
             options.name or None,
             case,
-            frameworks=options.framework or installed(),
+            frameworks=options.framework or installed_frameworks(),
             progress=progress,
             ways=options.way,
             notes=lambda text: (remarks if text.startswith('predictions of') else left_out).append(text),

@@ -2,7 +2,7 @@
 
 import argparse
 
-from segparity.arguments import positive, whole
+from segparity.arguments import integer, positive_integer
 from segparity.parity.layout import LAYOUTS
 
 
@@ -32,7 +32,7 @@ def add_check_arguments(command: argparse.ArgumentParser) -> None:
     )
     data.add_argument('--layout', choices=sorted(LAYOUTS), help='where the channels are, if the shapes do not tell')
     data.add_argument('--probabilities', action='store_true', help='pred holds probabilities, not logits')
-    data.add_argument('--ignore-index', type=whole, metavar='ID', help='the label that counts nowhere')
+    data.add_argument('--ignore-index', type=integer, metavar='ID', help='the label that counts nowhere')
     other = command.add_argument_group('another implementation')
     other.add_argument(
         '--against',
@@ -41,7 +41,7 @@ def add_check_arguments(command: argparse.ArgumentParser) -> None:
         'called; argument order, layout and labels are found',
     )
     other.add_argument(
-        '--channels', type=positive, help='of the built-in cases of --against; four and one when not given'
+        '--channels', type=positive_integer, help='of the built-in cases of --against; four and one when not given'
     )
     models = command.add_argument_group('two models')
     models.add_argument(

@@ -8,7 +8,7 @@ import numpy as np
 
 from segparity.parity.cases import Case
 from segparity.parity.layout import channels_first, layout_of
-from segparity.saved import Array, SavedError, arrays_of, chosen, number_in
+from segparity.saved import Array, SavedError, choose_array, open_arrays, read_integer
 from shared_spec import shapes, values
 from shared_spec.checks import nearest
 
@@ -29,8 +29,8 @@ def read_case(
     sentence for whatever a user should know. Raises SavedError or ValueError in one sentence.
     """
     say = notes or (lambda sentence: None)
-    arrays = arrays_of(path)
-    pred, target = chosen(path, arrays, PRED, 'predictions'), chosen(path, arrays, TARGET, 'labels')
+    arrays = open_arrays(path)
+    pred, target = choose_array(path, arrays, PRED, 'predictions'), choose_array(path, arrays, TARGET, 'labels')
     if pred.dtype.kind != 'f':
         advice = '; class ids have no gradient, save logits' if pred.dtype.kind in 'iub' else ''
         raise SavedError(f'{pred.words} must be floating point, got {pred.dtype}{advice}')
@@ -38,7 +38,7 @@ def read_case(
         raise SavedError(f'{target.words} must hold labels, got {target.dtype}')
     where = layout_of(str(path), pred.shape, target.shape, layout, lambda: next(target.images(1)))
     weight = arrays.get(WEIGHT)
-    ignored = number_in(arrays[IGNORE]) if IGNORE in arrays else ignore_index
+    ignored = read_integer(arrays[IGNORE]) if IGNORE in arrays else ignore_index
     if IGNORE in arrays and ignore_index not in (None, ignored):
         raise SavedError(f'{path} has ignore_index={ignored}, and --ignore-index says {ignore_index}')
     for name in sorted(set(arrays) - {pred.name, target.name, WEIGHT, IGNORE}):

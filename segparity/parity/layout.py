@@ -27,7 +27,7 @@ def layout_of(
     if len(pred) not in (3, 4, 5):
         raise SavedError(
             f'{words}: a prediction must be (N, C, *space) or (N, *space, C) with 1 to 3 spatial axes, got shape '
-            f'{shapes.text(pred)}; one image needs an axis of length 1 in front, one channel an axis of its own'
+            f'{shapes.as_text(pred)}; one image needs an axis of length 1 in front, one channel an axis of its own'
         )
     if said is not None:
         layout = LAYOUTS[said]
@@ -35,21 +35,21 @@ def layout_of(
             shapes.label_kind(words, pred, target, layout)
         return layout
     if target is None:
-        raise SavedError(f'{words}: no labels tell where the channels of {shapes.text(pred)} are, --layout says it')
+        raise SavedError(f'{words}: no labels tell where the channels of {shapes.as_text(pred)} are, --layout says it')
     fitting = [layout for layout in shapes.LAYOUTS if fits(pred, target, layout)]
     if not fitting:
         n, c, space = shapes.split(tuple(pred), 'first')
         _, c_last, space_last = shapes.split(tuple(pred), 'last')
         raise SavedError(
-            f'{words}: labels {shapes.text(target)} do not fit predictions {shapes.text(pred)}, expected '
-            f'{shapes.text((n, *space))} for {c} classes first, or {shapes.text((n, *space_last))} for {c_last} classes last'
+            f'{words}: labels {shapes.as_text(target)} do not fit predictions {shapes.as_text(pred)}, expected '
+            f'{shapes.as_text((n, *space))} for {c} classes first, or {shapes.as_text((n, *space_last))} for {c_last} classes last'
         )
     if len(fitting) == 2 and len(target) == len(pred):
         fitting = of_maps(pred, target, None if first_target is None else first_target()) or fitting
     if len(fitting) == 2:
         raise SavedError(
-            f'{words}: channels may be first or last in predictions {shapes.text(pred)} with labels '
-            f'{shapes.text(target)}, --layout NCHW or --layout NHWC says it'
+            f'{words}: channels may be first or last in predictions {shapes.as_text(pred)} with labels '
+            f'{shapes.as_text(target)}, --layout NCHW or --layout NHWC says it'
         )
     return fitting[0]
 

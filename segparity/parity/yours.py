@@ -16,7 +16,7 @@ from segparity.parity import replay
 from segparity.parity.cases import Case
 from segparity.parity.configurations import cases_for, on_data
 from segparity.parity.derivative import along
-from segparity.parity.frameworks import Worker, WorkerError, missing
+from segparity.parity.frameworks import Worker, WorkerError, missing_sentence
 from segparity.parity.rows import Job, Row, side
 from segparity.parity.tolerances import SMALLEST_GRADIENT, gradient_error
 from segparity.parity.ways import YOURS
@@ -101,7 +101,7 @@ def gradient_error_of(job: Job, got: np.ndarray, want: np.ndarray, dtype: str) -
 
 def holder() -> str:
     """The framework whose float64 gradient large data are held to."""
-    found = next((framework for framework in HOLDERS if not missing(framework)), None)
+    found = next((framework for framework in HOLDERS if not missing_sentence(framework)), None)
     if found is None:
         raise RuntimeError("no framework is installed: pip install 'segparity[torch]' or 'segparity[keras,jax]'")
     return found
@@ -143,7 +143,7 @@ def error_along(job: Job, gradient: np.ndarray) -> float:
         return 0.0  # of a loss that is NaN
     pred = np.where(np.isfinite(job.case.pred), job.case.pred, 0)  # the same where they are ignored
     direction = np.random.default_rng(0).choice([-1.0, 1.0], pred.shape)
-    near = job.spec.near(pred, job.case.target, job.case.weight, ignore_index=job.case.call_ignore_index)
+    near = job.spec.reference_near(pred, job.case.target, job.case.weight, ignore_index=job.case.call_ignore_index)
     if near is None:
         return 0.0
     slope = along(near, pred, direction, 2.0**-9 if job.case.from_logits else 2.0**-12)

@@ -9,7 +9,7 @@ import pytest
 from segparity.cli import main
 from segparity.parity import check, yours
 from segparity.parity.check import Row
-from segparity.parity.frameworks import installed
+from segparity.parity.frameworks import installed_frameworks
 
 ROW = Row('SoftDiceLoss', 'torch', 'float32', 1e-9, 1e-8, 3, 'default, hard_label', '', 'plain')
 CHECK = 'segparity.parity.check_command.check_parity'
@@ -99,7 +99,7 @@ def test_data_and_configurations_are_handed_over(answers, capsys, path):
 
 
 def test_a_file_is_checked(capsys, monkeypatch, path):
-    if 'torch' not in installed():
+    if 'torch' not in installed_frameworks():
         pytest.skip('needs PyTorch')
     import contextlib
 

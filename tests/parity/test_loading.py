@@ -47,6 +47,7 @@ def test_modules_files_and_classes(tmp_path, monkeypatch, capsys):
 )
 def test_one_sentence(target, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'path', list(sys.path))
     for name, text in dict(
         own_losses='', broken='1 / 0', wordy='a b', needy='import no_such_module_', ends='exit(3)'
     ).items():

@@ -52,20 +52,20 @@ def test_large_data_agree_and_a_planted_gradient_differs(framework, shared_worke
     assert len(said) == 1 and said[0].startswith(
         'predictions of 12,800 numbers: values are compared with the reference'
     )
-    worker.call('tests.support.planted:plant', fault='gradient')
+    worker.call('tests.support.planted_faults:plant', fault='gradient')
     try:
         rows = check.check_parity([LOSS], **ask)
     finally:
-        worker.call('tests.support.planted:lift')
+        worker.call('tests.support.planted_faults:lift')
     held = next(row for row in rows if (row.way, row.dtype) == ('plain', 'float64'))
     assert (
         not held.ok and held.value_error < 1e-12 and 1e-4 < held.grad_error < 1e-2 and 'along a direction' in held.worst
     )
-    worker.call('tests.support.planted:plant', fault='fused_gradient')
+    worker.call('tests.support.planted_faults:plant', fault='fused_gradient')
     try:
         rows = check.check_parity([LOSS], **ask)
     finally:
-        worker.call('tests.support.planted:lift')
+        worker.call('tests.support.planted_faults:lift')
     assert {row.way: row.ok for row in rows} == dict(plain=True, fused=False)
 
 
@@ -80,11 +80,11 @@ def test_a_configuration_is_checked_as_it_is(framework, shared_workers, worker):
     )
     assert [row.name for row in both] == ['SoftDiceLoss'] * 2 + ['SoftDiceLoss configured'] * 2
     assert all(row.ok for row in both)
-    worker.call('tests.support.planted:plant', fault='value')
+    worker.call('tests.support.planted_faults:plant', fault='value')
     try:
         assert not any(row.ok for row in check.check_parity(configs=configs, **ask))
     finally:
-        worker.call('tests.support.planted:lift')
+        worker.call('tests.support.planted_faults:lift')
 
 
 def analytic(job):

@@ -13,7 +13,7 @@ from tests.support.parameters import EVERY, specs, values_of
 def test_dictionary_mmsegmentation_and_keras(name):
     seen = set()
 
-    @settings(max_examples=30, deadline=None, derandomize=True)
+    @settings(max_examples=20, deadline=None, derandomize=True)
     @given(spec=specs(name))
     def each(spec):
         come_back(spec)

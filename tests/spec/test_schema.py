@@ -78,7 +78,7 @@ def in_json(value):
 
 
 @pytest.mark.parametrize('name', list(EVERY))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_random_specs_are_instances_and_random_nonsense_is_judged_alike(name, data):
     spec = data.draw(specs(name))

@@ -4,6 +4,7 @@ A new kind of check needs an entry in ``KINDS``; without one every test that dra
 """
 
 import math
+import random
 
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -78,6 +79,13 @@ def values_of(check):
     return KINDS[type(check)](check)
 
 
+def off_default(field):
+    """What a parameter allows beside its default; the default where it allows nothing else."""
+    allowed = field.metadata['allowed']
+    default = allowed.freeze(field.default)
+    return values_of(allowed).filter(lambda value: allowed.freeze(value) != default)
+
+
 @st.composite
 def specs(draw, name, **given):
     """Specs of a loss or metric: any of its parameters off their defaults. given: parameters that are as they are."""
@@ -85,10 +93,10 @@ def specs(draw, name, **given):
     parameters = cls.parameters()
     needed = [k for k, field in parameters.items() if field.default is REQUIRED]
     optional = [k for k in parameters if k not in needed and k not in given]
-    chosen = [k for k in optional if draw(st.booleans())]
-    values = {
-        k: draw(values_of(parameters[k].metadata['allowed'])) for k in (*needed, *sorted(chosen)) if k not in given
-    }
+    coins = random.Random(draw(st.integers(0, 2**64 - 1)))  # whose tosses hypothesis does not make alike
+    chosen = [k for k in optional if coins.random() < 0.5]
+    values = {k: draw(values_of(parameters[k].metadata['allowed'])) for k in needed if k not in given}
+    values |= {k: draw(off_default(parameters[k])) for k in chosen}
     if values.get('binary'):
         values['num_classes'] = 2
     if 'weights' in values and 'losses' in parameters:

@@ -124,7 +124,7 @@ def our_slopes(spec: LossSpec, case: Case) -> Iterator[tuple[float, np.ndarray]]
     """(slope, direction) of the reference wherever it is smooth."""
     finite = np.where(np.isfinite(case.pred), case.pred, 0)
     own = with_logits(spec, case)
-    near = own.near(finite, case.target, case.weight, ignore_index=case.call_ignore_index)
+    near = own.reference_near(finite, case.target, case.weight, ignore_index=case.call_ignore_index)
     if near is None:
         return
     rng = np.random.default_rng(0)

@@ -34,10 +34,10 @@ def variants(spec: LossSpec, channels: int) -> Iterator[tuple[dict[str, Any], Lo
         if name in spec.parameters():
             for value in values:
                 value = list(range(1, channels)) if value == 'foreground' else value
-                if value != [] and value != spec.thawed(name):
+                if value != [] and value != spec.builtin_value(name):
                     single.append({name: value})
     if all(name in spec.parameters() for name in SWAPPED):
-        single.append(dict(zip(SWAPPED, (spec.thawed(name) for name in SWAPPED[::-1]))))
+        single.append(dict(zip(SWAPPED, (spec.builtin_value(name) for name in SWAPPED[::-1]))))
         single.append(dict(alpha=0.5, beta=0.5))
     pairs = ({**a, **b} for a, b in itertools.combinations(single, 2) if not set(a) & set(b))
     for change in itertools.chain(single, pairs):

@@ -45,7 +45,7 @@ def said(found: Comparison) -> list[str]:
     elif variant:
         change, factor, offset = variant
         parameters = ', '.join(f'{name}={value!r}' for name, value in change.items())
-        before = ', '.join(f'{name}={found.spec.thawed(name)!r}' for name in change)
+        before = ', '.join(f'{name}={found.spec.builtin_value(name)!r}' for name in change)
         form = {(1.0, 0.0): '', (-1.0, 1.0): '1 less ', (-1.0, 0.0): 'minus '}[factor, offset]
         told.append(f'it is {form}{found.name} with {parameters}, in place of {before}')
         if form:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from segparity.parity.layout import LAYOUTS, channels_first, fits
-from segparity.saved import Array, SavedError, arrays_of, chosen, number_in, texts_in
+from segparity.saved import Array, SavedError, choose_array, open_arrays, read_integer, read_texts
 from shared_spec import shapes
 
 SCORES = ('logits', 'pred', 'probabilities', 'prob', 'ids')
@@ -62,14 +62,14 @@ def open_pair(
     ignore_index: int | None = None,
 ) -> tuple[Side, Side, int]:
     """Both files, and how many times as many rows and columns the larger images have; SavedError where they do not fit."""
-    paths, arrays = (str(path_a), str(path_b)), (arrays_of(path_a), arrays_of(path_b))
-    scores = [chosen(path, some, SCORES, 'outputs') for path, some in zip(paths, arrays)]
+    paths, arrays = (str(path_a), str(path_b)), (open_arrays(path_a), open_arrays(path_b))
+    scores = [choose_array(path, some, SCORES, 'outputs') for path, some in zip(paths, arrays)]
     labels = [_labels(path, some) for path, some in zip(paths, arrays)]
     options = [list(_options(*about)) for about in zip(paths, scores, labels, (layout_a, layout_b))]
     pairs = [(one, two) for one in options[0] for two in options[1] if _may_be(one, two)]
     if not pairs:
         raise SavedError(
-            f'{paths[0]} has outputs {shapes.text(scores[0].shape)} and {paths[1]} {shapes.text(scores[1].shape)}, expected '
+            f'{paths[0]} has outputs {shapes.as_text(scores[0].shape)} and {paths[1]} {shapes.as_text(scores[1].shape)}, expected '
             f'as many images and classes, and sizes of which one is a whole multiple of the other'
         )
     read = _likeliest(pairs, paths, scores)
@@ -80,7 +80,7 @@ def open_pair(
     sides = []
     for k in (0, 1):
         some = arrays[k]
-        ignored = number_in(some['ignore_index']) if 'ignore_index' in some else ignore_index
+        ignored = read_integer(some['ignore_index']) if 'ignore_index' in some else ignore_index
         layout, channels, space = read[k]
         sides.append(
             Side(
@@ -115,13 +115,13 @@ def _options(path: str, scores: Array, labels: Array | None, said: str | None) -
     if scores.dtype.kind in 'iub' and len(shape) in (3, 4):
         squeezed = [size for size in shape[1:] if size != 1] if len(shape) == 4 else list(shape[1:])
         if len(squeezed) != 2:
-            raise SavedError(f'{scores.words} must be ids (N, H, W), got shape {shapes.text(shape)}')
+            raise SavedError(f'{scores.words} must be ids (N, H, W), got shape {shapes.as_text(shape)}')
         yield 'first', 0, (squeezed[0], squeezed[1])
         return
     if scores.dtype.kind != 'f' or len(shape) != 4:
         raise SavedError(
             f'{scores.words} must be floating point (N, C, H, W) or (N, H, W, C), or class ids (N, H, W), got '
-            f'{scores.dtype} of shape {shapes.text(shape)}'
+            f'{scores.dtype} of shape {shapes.as_text(shape)}'
         )
     layouts = [LAYOUTS[said]] if said else list(shapes.LAYOUTS)
     if labels is not None and not said:
@@ -151,8 +151,8 @@ def _likeliest(
         pairs = [pair for pair in pairs if all(c < min(space) for _, c, space in pair)] or pairs
     if len(pairs) > 1:
         raise SavedError(
-            f'channels may be first or last in {paths[0]} {shapes.text(scores[0].shape)} and {paths[1]} '
-            f'{shapes.text(scores[1].shape)}, --layout NCHW or NHWC says it (--layout-b for the second)'
+            f'channels may be first or last in {paths[0]} {shapes.as_text(scores[0].shape)} and {paths[1]} '
+            f'{shapes.as_text(scores[1].shape)}, --layout NCHW or NHWC says it (--layout-b for the second)'
         )
     return pairs[0]
 
@@ -160,11 +160,11 @@ def _likeliest(
 def _labels(path: str, arrays: dict[str, Array]) -> Array | None:
     if not set(LABELS) & set(arrays):
         return None
-    found = chosen(path, arrays, LABELS, 'labels')
+    found = choose_array(path, arrays, LABELS, 'labels')
     plain = len([size for size in found.shape[1:] if size != 1]) <= 2 and len(found.shape) in (3, 4)
     if found.dtype.kind not in 'iub' or not plain:
         raise SavedError(
-            f'{found.words} must be class ids (N, H, W), got {found.dtype} of shape {shapes.text(found.shape)}'
+            f'{found.words} must be class ids (N, H, W), got {found.dtype} of shape {shapes.as_text(found.shape)}'
         )
     return found
 
@@ -172,7 +172,7 @@ def _labels(path: str, arrays: dict[str, Array]) -> Array | None:
 def _names(arrays: dict[str, Array], count: int) -> list[str] | None:
     if 'names' not in arrays:
         return None
-    found = texts_in(arrays['names'])
+    found = read_texts(arrays['names'])
     if len(found) != count:
         raise SavedError(f'{arrays["names"].words} has {len(found)} entries for {count} images')
     return found
