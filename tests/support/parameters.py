@@ -87,14 +87,14 @@ def off_default(field):
 
 
 @st.composite
-def specs(draw, name, **given):
-    """Specs of a loss or metric: any of its parameters off their defaults. given: parameters that are as they are."""
+def specs(draw, name, off=None, **given):
+    """Specs of a loss or metric: any of its parameters off their defaults, ``off`` for sure. given: as they are."""
     cls = EVERY[name]
     parameters = cls.parameters()
     needed = [k for k, field in parameters.items() if field.default is REQUIRED]
     optional = [k for k in parameters if k not in needed and k not in given]
     coins = random.Random(draw(st.integers(0, 2**64 - 1)))  # whose tosses hypothesis does not make alike
-    chosen = [k for k in optional if coins.random() < 0.5]
+    chosen = [k for k in optional if coins.random() < 0.5 or k == off]
     values = {k: draw(values_of(parameters[k].metadata['allowed'])) for k in needed if k not in given}
     values |= {k: draw(off_default(parameters[k])) for k in chosen}
     if values.get('binary'):
