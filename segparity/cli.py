@@ -88,7 +88,7 @@ def build_parser() -> Parser:
     command.add_argument('--json', action='store_true', help='the only form there is')
     command.set_defaults(run=_spec)
 
-    from segparity.parity.check_options import add_check_arguments
+    from segparity.check_options import add_check_arguments
 
     command = commands.add_parser('check', help='values and gradients of every installed implementation side by side')
     add_check_arguments(command)

@@ -3,7 +3,6 @@
 import argparse
 
 from segparity.arguments import integer, positive_integer
-from segparity.parity.layout import LAYOUTS
 
 
 def add_check_arguments(command: argparse.ArgumentParser) -> None:
@@ -30,7 +29,7 @@ def add_check_arguments(command: argparse.ArgumentParser) -> None:
         help='arrays pred or logits (N, C, *space), target or labels, and if you like weight and ignore_index, '
         'in place of the built-in cases',
     )
-    data.add_argument('--layout', choices=sorted(LAYOUTS), help='where the channels are, if the shapes do not tell')
+    data.add_argument('--layout', choices=('NCHW', 'NHWC'), help='where the channels are, if the shapes do not tell')
     data.add_argument('--probabilities', action='store_true', help='pred holds probabilities, not logits')
     data.add_argument('--ignore-index', type=integer, metavar='ID', help='the label that counts nowhere')
     other = command.add_argument_group('another implementation')
@@ -52,5 +51,5 @@ def add_check_arguments(command: argparse.ArgumentParser) -> None:
     )
     models.add_argument('--model-b', metavar='B.npz', help='those of another one on the same images')
     models.add_argument(
-        '--layout-b', choices=sorted(LAYOUTS), help='of the second file, where it is not that of --layout'
+        '--layout-b', choices=('NCHW', 'NHWC'), help='of the second file, where it is not that of --layout'
     )
