@@ -1,7 +1,7 @@
 """Expressions of a source, evaluated without running it."""
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from segparity.migrate.items import Place, Unread
@@ -260,7 +260,12 @@ class Expressions:
         except FAULTS as error:
             said = ' '.join(str(error).split())[:100]
             return self.unread(node, f'Python would stop here with {type(error).__name__}: {said}')
-        return Table(made.items(), self.place(node)) if isinstance(made, dict) else made
+        if not isinstance(made, dict):
+            return made
+        table = Table(place=self.place(node))
+        for side in (a, b):
+            table.take(side, self.place(node))
+        return table
 
     def symbolic(self, node: ast.AST, name: str, values: tuple[Any, ...]) -> Called:
         """An operator of which a side is a call or a reference, kept as the call of that operator."""
@@ -273,10 +278,15 @@ class Expressions:
             return value
         if isinstance(value, SYMBOLIC):
             return self.symbolic(node, operators.UNARY[type(node.op)].__name__, (value,))
+        if isinstance(node.op, ast.Not):
+            verdict = self.truth(value)
+            return self.unread(node, 'which keys it has is not known') if verdict is None else not verdict
         return operators.UNARY[type(node.op)](value)
 
     def truth(self, value: Any) -> bool | None:
         """Whether a value is true; None where it is not known."""
+        if isinstance(value, Table) and not value.whole:
+            return True if any(not isinstance(part, Unread) for part in value.values()) else None
         return bool(value) if is_plain(value) else True if isinstance(value, (Function, Class)) else None
 
     def of_BoolOp(self, node: ast.BoolOp) -> Any:
@@ -529,11 +539,11 @@ class Expressions:
             table.update(more)
 
     def spoilt(self, node: ast.Call, func: ast.Attribute, value: Any, reason: str) -> Unread:
-        """A method that may change its value was not evaluated: the name that holds the value is no longer known."""
+        """A method that may change its value was not evaluated: the value is no longer known, wherever it is held."""
         unread = self.unread(node, reason)
         if isinstance(value, (dict, list, set)):
-            self.forget(func.value, unread)
+            self.forget([value], unread)
         return unread
 
-    def forget(self, node: ast.expr, unread: Unread) -> None:
+    def forget(self, values: Iterable[Any], unread: Unread) -> None:
         raise NotImplementedError

@@ -9,8 +9,9 @@ from typing import Any
 from segparity.migrate.items import Unread
 from segparity.migrate.reading import operators
 from segparity.migrate.reading.expressions import FAULTS, UNKNOWN, Expressions, Spent
+from segparity.migrate.reading.state import State, reachable, spoil
 from segparity.migrate.reading.values import Class, Function, Reference, Scope, Table, is_plain
-from segparity.migrate.reading.weight import TooMuch, clone, common
+from segparity.migrate.reading.weight import TooMuch
 
 ENDS_OF_LOOPS = frozenset({'break', 'continue'})
 Signal = str | None  # 'break', 'continue', 'return', 'raise': how a block ended before its last statement
@@ -136,18 +137,21 @@ class Statements(Expressions):
         owner, index = self.evaluate(target.value), self.evaluate(target.slice)
         if isinstance(owner, (dict, list)) and isinstance(index, (*UNKNOWN, slice)):
             reason = index.reason if isinstance(index, Unread) else 'which of its items was changed is not known'
-            self.forget(target.value, self.unread(target, reason))
+            self.forget([owner], self.unread(target, reason))
         elif isinstance(owner, dict):
             self.weighed(index)
             operators.bounded(len(owner) + 1, owner, self.limits)
-            if isinstance(owner, Table):
-                owner.put(index, value, self.place(target))
-            else:
-                owner[index] = value
+            self.put_key(owner, index, value, target)
         elif isinstance(owner, list):
             owner[index] = value
         elif is_plain(owner):
             raise TypeError('this has no items that can be changed')
+
+    def put_key(self, owner: dict[Any, Any], key: Any, value: Any, node: ast.AST) -> None:
+        if isinstance(owner, Table):
+            owner.put(key, value, self.place(node))
+        else:
+            owner[key] = value
 
     def put_attribute(self, target: ast.Attribute, value: Any) -> None:
         """``a.b = value``; attributes of a class of the source are kept."""
@@ -159,48 +163,38 @@ class Statements(Expressions):
         for target in node.targets:
             if isinstance(target, ast.Name):
                 self.scope.pop(target.id, None)
+            elif isinstance(target, ast.Attribute):
+                self.delete_attribute(target)
             elif isinstance(target, ast.Subscript):
                 owner, index = self.evaluate(target.value), self.evaluate(target.slice)
                 if isinstance(owner, (dict, list)) and isinstance(index, UNKNOWN):
-                    self.forget(target.value, self.unread(target, 'which of its items was deleted is not known'))
+                    self.forget([owner], self.unread(target, 'which of its items was deleted is not known'))
                 elif isinstance(owner, (dict, list)):
                     self.weighed(index)
                     del owner[index]
         return None
 
-    def forget(self, node: ast.expr, unread: Unread) -> None:
-        """The value of an expression is no longer known: as an item of a collection, or the name at its root.
+    def delete_attribute(self, target: ast.Attribute) -> None:
+        owner = self.evaluate(target.value)
+        if isinstance(owner, Class):
+            owner.scope.pop(target.attr, None)
 
-        What is in it is forgotten as well, as it may have other names.
-        """
-        value = self.evaluate(node)
-        if isinstance(value, dict):
-            for key in value:
-                value[key] = unread
-        elif isinstance(value, list):
-            value[:] = [unread] * len(value)
-        while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
-            if isinstance(node, ast.Subscript):
-                owner, index = self.evaluate(node.value), self.evaluate(node.slice)
-                if isinstance(owner, dict) and isinstance(index, (str, int)):
-                    owner[index] = unread
-                    return
-                if isinstance(owner, list) and isinstance(index, int):
-                    owner[index] = unread
-                    return
-            node = node.func if isinstance(node, ast.Call) else node.value
-        if isinstance(node, ast.Name):
-            self.scope.bind(node.id, unread, unread.place)
+    def forget(self, values: Iterable[Any], unread: Unread) -> None:
+        """Collections, and those in them, are no longer known: whatever holds one of them holds ``unread``."""
+        found = reachable((value for value in values if isinstance(value, (dict, list, set, tuple))), self.charge)
+        if found:
+            spoil(found, self.chain(), unread, self.charge)
 
     def forget_bound(self, body: Iterable[ast.stmt], unread: Unread) -> None:
-        """Every name that statements bind, or change by a method or an item, is no longer known."""
+        """What statements bind, or change by a method or an item, is no longer known."""
         body = list(body)
-        bound = stored(body)
+        changed = []
         for name in changed_names(body):
             holder = self.scope.holder(name)
-            if holder is not None and isinstance(holder[name], (dict, list, set)):
-                bound.add(name)
-        for name in bound:
+            if holder is not None:
+                changed.append(holder[name])
+        self.forget(changed, unread)
+        for name in stored(body):
             self.scope.bind(name, unread, unread.place)
 
     # Conditions and loops
@@ -220,20 +214,20 @@ class Statements(Expressions):
         return self.either(node, reason, lambda: self.block(node.body), lambda: self.block(node.orelse))
 
     def either(self, node: ast.AST, reason: str, one: Callable[[], Signal], other: Callable[[], Signal]) -> Signal:
-        """Follows both ways, each on a copy of what is known; afterwards only what both have in common is known."""
+        """Follows both ways from the same state; afterwards only what both leave in common is known."""
         self.charge(20)
-        before = self.copied_scopes()
+        before = State(self.chain(), self.charge)
         first = one()
-        after = self.copied_scopes()
-        self.restore(before)
+        after = before.after()
+        before.restore()
         second = other()
         self.frame.unsure.update(signal for signal in (first, second) if signal and signal != 'raise')
         if first is not None and second is None:
             return None  # the way that ended early does not go on: what follows sees the other
         if second is not None and first is None:
-            self.restore(after)
+            after.restore()
             return None
-        self.merge(after, self.unread(node, reason))
+        before.merge(after, self.unread(node, reason))
         return first if second in (first, 'raise') else second
 
     def chain(self) -> list[Scope]:
@@ -245,38 +239,6 @@ class Statements(Expressions):
                 scopes[id(scope)] = scope
                 scope = scope.parent
         return list(scopes.values())
-
-    def copied_scopes(self) -> list[dict[str, Any]]:
-        """What every name is, copied; the steps that it costs are charged."""
-        memo: dict[int, Any] = {}
-        copied = []
-        for scope in self.chain():
-            self.charge(len(scope) // 4 + 1)
-            for name, value in list(scope.items()):
-                try:
-                    self.weighed(value)
-                except TooMuch as error:
-                    scope[name] = Unread(str(error), scope.places[name])
-            copied.append({name: clone(value, memo) for name, value in scope.items()})
-        return copied
-
-    def restore(self, copied: list[dict[str, Any]]) -> None:
-        for scope, values in zip(self.chain(), copied):
-            for name in [name for name in scope if name not in values]:
-                dict.pop(scope, name)
-            scope.update(values)
-
-    def merge(self, copied: list[dict[str, Any]], unread: Unread) -> None:
-        for scope, values in zip(self.chain(), copied):
-            for name in {**scope, **values}:
-                if name not in scope or name not in values:
-                    scope.bind(name, unread, unread.place)
-                    continue
-                try:
-                    self.weighed(scope[name], values[name])
-                    scope[name] = common(scope[name], values[name], unread)
-                except TooMuch:
-                    scope[name] = unread
 
     def do_For(self, node: ast.For) -> Signal:
         value = self.evaluate(node.iter)
@@ -458,6 +420,8 @@ def changed_names(body: Iterable[ast.stmt]) -> set[str]:
             changed = node.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             changed = node.func.value
+        elif isinstance(node, ast.AugAssign):
+            changed = node.target
         while isinstance(changed, (ast.Subscript, ast.Attribute)):
             changed = changed.value
         if isinstance(changed, ast.Name):
