@@ -3,21 +3,23 @@
 import ast
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segparity.migrate.items import Place, Unread
 from segparity.migrate.reading import data_configs, folders, placeholders
 from segparity.migrate.reading.evaluator import Evaluator
 from segparity.migrate.reading.expressions import Spent
-from segparity.migrate.reading.merging import DELETE, as_read, merge
+from segparity.migrate.reading.merging import DELETE, as_read, hooked, merge
 from segparity.migrate.reading.text import decode, plain_lines, read_bytes
-from segparity.migrate.reading.values import Class, Function, Limits, Reference, Table
+from segparity.migrate.reading.values import Called, Class, Function, Limits, Reference, Table
 from segparity.migrate.reading.weight import TooMuch
 
 LIMITS = Limits(steps=200_000, file_bytes=2_000_000)
 FILES, DEPTH, BYTES = 80, 15, 4_000_000
 BASE = '_base_'
+CHANGE_ANYTHING = ('globals', 'locals', 'vars', 'exec', 'eval', 'setattr')
+HARMLESS = ('print', 'repr', 'isinstance', 'type', 'hasattr', 'id', 'pprint.pprint', 'json.dumps', 'warnings.warn')
 
 
 class ConfigEvaluator(Evaluator):
@@ -102,7 +104,7 @@ class ConfigEvaluator(Evaluator):
         self.weighed(value, args[0])
         if args[0].get(DELETE) is True:
             value.clear()
-        self.take_all(value, as_read(merge(args[0], value)))
+        self.take_all(value, as_read(merge(args[0], value, refuses=False)))
         return None
 
     def take_all(self, table: Table, merged: Table) -> None:
@@ -135,10 +137,29 @@ class ConfigEvaluator(Evaluator):
                 if value is not table[key]:
                     self.take(table[key], value, node)
             else:
-                table.put(key, as_read(value), known.get(key, self.place(node)))
+                table.put(key, hooked(value), known.get(key, self.place(node)))
 
-    def put_key(self, table: Table, key: Any, value: Any, node: ast.AST) -> None:
-        table.put(key, value if isinstance(value, Table) and value.attributes else as_read(value), self.place(node))
+    def put_key(self, owner: dict[Any, Any], key: Any, value: Any, node: ast.AST) -> None:
+        super().put_key(owner, key, hooked(value) if isinstance(owner, Table) and owner.attributes else value, node)
+
+    def delete_attribute(self, target: ast.Attribute) -> None:
+        owner = self.evaluate(target.value)
+        if isinstance(owner, Table) and owner.attributes:
+            del owner[target.attr]
+        else:
+            super().delete_attribute(target)
+
+    def heard(self, called: Called, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        values = (*args, *(kwargs or {}).values())
+        if called.name in CHANGE_ANYTHING:
+            self.reader.unread.append(
+                Unread('it may change every name of the configuration', called.place, called.text)
+            )
+        elif called.target is None and called.name not in HARMLESS and any(isinstance(part, dict) for part in values):
+            self.reader.unread.append(
+                Unread('the call may change the dicts that it is given', called.place, called.text)
+            )
+        return super().heard(called, args, kwargs)
 
     def of_Constant(self, node: ast.Constant) -> Any:
         if isinstance(node.value, str):
@@ -159,15 +180,25 @@ class Chain:
 
     def __init__(self, path: str, more: Sequence[str] = ()) -> None:
         self.project = folders.project_of(path)
-        package = folders.installed_mmseg()
+        self.package = folders.installed_mmseg()
         self.own_package = os.path.join(self.project, 'mmseg')
-        self.installed = [folder for folder in (package, package and folders.configs_of(package)) if folder]
-        self.allowed = [self.project, *self.installed, *(os.path.realpath(folder) for folder in more)]
+        configs = [folder for folder in map(folders.configs_of, self.packages[:-1]) if folder]
+        own = folders.configs_of(self.own_package)
+        if own and folders.within(own, [self.project]):
+            configs.append(own)
+        imported = [os.path.join(self.package, 'configs')] if self.package else []
+        self.configs = configs[0] if configs else None
+        self.allowed = [self.project, *configs, *imported, *(os.path.realpath(folder) for folder in more)]
         self.files: list[str] = []
         self.unread: list[Unread] = []
         self.remarks: list[str] = []
         self.steps = LIMITS.steps
         self.bytes = self.tried = 0
+
+    @property
+    def packages(self) -> list[str]:
+        """The packages mmseg whose configurations may be named: the installed one, and that of the project."""
+        return [folder for folder in (self.package, self.own_package) if folder]
 
     def read(self, path: str) -> Table:
         """The configuration of the file that the user names; ValueError or OSError where it cannot be read at all."""
@@ -205,6 +236,8 @@ class Chain:
         evaluator = ConfigEvaluator(text, shown, self, path, stack, limits)
         named = evaluator.named_bases()
         base = None if named is None else self.bases(named, Place(shown), path, shown, stack)
+        evaluator.scope.bind('__name__', 'config', Place(shown))
+        evaluator.scope.bind('__file__', path, Place(shown))
         if base is not None:
             evaluator.scope.bind(BASE, base, Place(shown))
         evaluator.deadline = min(evaluator.deadline, evaluator.steps + max(self.steps, 1))
@@ -258,17 +291,15 @@ class Chain:
             return Unread(
                 f'it stands on {value}, and of other packages only the configs of mmseg are read', place, value
             )
-        configs = [folder for folder in map(folders.configs_of, (*self.installed[:1], self.own_package)) if folder]
-        if not configs:
+        if self.configs is None:
             return Unread(f'it stands on {value}, and mmseg is not installed here', place, value)
-        return self.file(os.path.join(configs[0], name), f'mmseg::{os.path.normpath(name)}', place, stack, value)
+        return self.file(os.path.join(self.configs, name), f'mmseg::{os.path.normpath(name)}', place, stack, value)
 
     def shown(self, target: str, otherwise: str) -> str:
         """What a base is called in places: by the user's path, or by its name in mmseg."""
-        for package in self.installed[:1]:
-            configs = folders.configs_of(package)
-            if configs and folders.within(target, [configs]) and not folders.within(target, [self.project]):
-                return f'mmseg::{os.path.relpath(os.path.realpath(target), configs)}'
+        configs = self.configs
+        if configs and folders.within(target, [configs]) and not folders.within(target, [self.project]):
+            return f'mmseg::{os.path.relpath(os.path.realpath(target), configs)}'
         return os.path.normpath(otherwise)
 
     def file(self, target: str, shown: str, place: Place, stack: tuple[str, ...], text: str) -> Table | Unread:
@@ -300,8 +331,7 @@ class Chain:
             target = os.path.join(os.path.dirname(path), *up, *parts) + '.py'
             name = self.shown(target, os.path.join(os.path.dirname(shown), *up, *parts) + '.py')
         elif parts[0] == 'mmseg' and len(parts) > 1:
-            packages = [*self.installed[:1], self.own_package]
-            targets = [os.path.join(package, *parts[1:]) + '.py' for package in packages]
+            targets = [os.path.join(package, *parts[1:]) + '.py' for package in self.packages]
             target = next((path for path in targets if os.path.isfile(path)), targets[0])
             name = '/'.join(parts) + '.py'
         else:

@@ -2,7 +2,7 @@
 
 A configuration may name files of its project, of the installed MMSegmentation and of folders that the user names. Its
 project is the nearest folder above it that holds .git, setup.py, setup.cfg, pyproject.toml or a folder configs; without
-one the nearest that holds a folder _base_; without that its own. Links are followed before a file is judged.
+one the nearest that holds a folder _base_; without that its own. Links are followed before a file is judged, except by the name of the configuration itself.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 def project_of(path: str) -> str:
     """The folder of the project in which a file stands; the root of the file system is none."""
-    own = os.path.dirname(os.path.realpath(path))
+    own = os.path.realpath(os.path.dirname(os.path.abspath(path)))
     above = list(_upwards(own))
     for marks in (MARKS, ('_base_',)):
         for folder in above:

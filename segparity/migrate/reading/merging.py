@@ -5,15 +5,16 @@ from typing import Any
 from segparity.migrate.items import Unread
 from segparity.migrate.reading.operators import bounded
 from segparity.migrate.reading.values import LIMITS, Table, is_plain
-from segparity.migrate.reading.weight import TooMuch, clone, weigh
+from segparity.migrate.reading.weight import TooMuch, weigh
 
 DELETE = '_delete_'
 
 
-def merge(child: Table, base: Table, depth: int = 0) -> Table:
+def merge(child: Table, base: Table, depth: int = 0, *, refuses: bool = True) -> Table:
     """The keys of ``child`` over those of ``base``, dicts in each other; ``_delete_`` drops what the base has.
 
-    Where MMEngine would refuse, and where it is not known what it does, the value is ``Unread``.
+    Where MMEngine would refuse, and where it is not known what it does, the value is ``Unread``. refuses: whether it refuses
+    a dict over what is none, as it does for files and not for ``ConfigDict.merge``.
     """
     if depth > 40:
         raise TooMuch('dicts are nested too deeply')
@@ -23,12 +24,12 @@ def merge(child: Table, base: Table, depth: int = 0) -> Table:
         if key == DELETE:
             continue
         place = child.places.get(key, child.place)
-        merged.put(key, over(key, value, merged, place, depth), place)
+        merged.put(key, over(key, value, merged, place, depth, refuses), place)
     bounded(len(merged), merged, LIMITS)
     return merged
 
 
-def over(key: Any, value: Any, base: Table, place: Any, depth: int) -> Any:
+def over(key: Any, value: Any, base: Table, place: Any, depth: int, refuses: bool) -> Any:
     """What a key of a child makes of the base's."""
     if not isinstance(value, dict):
         return value
@@ -43,10 +44,12 @@ def over(key: Any, value: Any, base: Table, place: Any, depth: int) -> Any:
     before = base[key]
     if isinstance(before, Unread):
         return opened(without_delete(table), before)
+    if not isinstance(before, dict) and not refuses:
+        return without_delete(table)
     if not isinstance(before, dict):
         kind = type(before).__name__ if is_plain(before) else 'class'
         return Unread(f'MMEngine refuses it: {key} is a dict here and a {kind} in its base', place, str(key)[:60])
-    return merge(table, before if isinstance(before, Table) else Table(before.items()), depth + 1)
+    return merge(table, before if isinstance(before, Table) else Table(before.items()), depth + 1, refuses=refuses)
 
 
 def opened(table: Table, rest: Unread | None, depth: int = 0) -> Table:
@@ -68,18 +71,27 @@ def without_delete(table: Table) -> Table:
 
 
 def as_read(value: Any) -> Any:
-    """A copy of a value of a base as MMEngine hands it on: the keys of its dicts are attributes too."""
+    """A copy of a value of a base as MMEngine hands it on: its dicts have attributes, and none is in two places."""
     weigh(value, LIMITS.weight)
-    copied = clone(value)
-    waiting, met = [copied], set()
-    while waiting:
-        value = waiting.pop()
-        if id(value) in met:
-            continue
-        met.add(id(value))
-        if isinstance(value, Table):
-            value.attributes = True
-            waiting.extend(value.values())
-        elif isinstance(value, (list, tuple)):
-            waiting.extend(value)
-    return copied
+    return _unshared(value, keep=False)
+
+
+def hooked(value: Any) -> Any:
+    """A value as a dict with attributes takes it: dicts that have none are copied, the others kept."""
+    weigh(value, LIMITS.weight)
+    return _unshared(value, keep=True)
+
+
+def _unshared(value: Any, keep: bool) -> Any:
+    if isinstance(value, dict):
+        if keep and isinstance(value, Table) and value.attributes:
+            return value
+        made = value.like(()) if isinstance(value, Table) else Table()
+        made.attributes = True
+        for key, part in value.items():
+            made[key] = _unshared(part, keep)
+        return made
+    if isinstance(value, (list, tuple)):
+        parts = [_unshared(part, keep) for part in value]
+        return parts if isinstance(value, list) else tuple(parts)
+    return value

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segparity.migrate.items import Context, Place, Source, Unread
+from segparity.migrate.reading import folders as folders_of
 from segparity.migrate.reading import mmseg_facts
 from segparity.migrate.reading.config_chain import Chain
 from segparity.migrate.reading.mmseg_data import Evaluators, data_of, metric_context, reduces_zero_label
@@ -88,7 +89,7 @@ def is_old(config: Table) -> bool | None:
 def version_of(config: Table, chain: Chain, remarks: list[str]) -> str | None:
     """The version of MMSegmentation that a configuration is for: that of its project, else what its keys and losses show.
 
-    '0.x' and '1.0' stand for all of theirs; None where the readings of later ones have to be told apart.
+    '0.x' stands for all of it, '1.0' for all before 1.1, whose DiceLoss has other arguments; None where the readings of later ones have to be told apart.
     """
     old = is_old(config)
     written = project_version(chain)
@@ -105,7 +106,7 @@ def version_of(config: Table, chain: Chain, remarks: list[str]) -> str | None:
     arguments: set[str] = set()
     for table in tables_of_type(config.get('model'), 'DiceLoss'):
         arguments.update(key for key in table if isinstance(key, str))
-    if old is False and arguments & {'smooth', 'exponent'} and not arguments & {'eps', 'naive_dice', 'activate'}:
+    if arguments & {'smooth', 'exponent'} and not arguments & {'eps', 'naive_dice', 'activate'}:
         return '1.0'
     return None
 
@@ -129,9 +130,8 @@ def tables_of_type(value: Any, name: str) -> list[Table]:
 def project_version(chain: Chain) -> str | None:
     """``__version__`` of the package mmseg in the project, or around the configurations of an installed one."""
     packages = [chain.own_package]
-    for folder in chain.installed[:1]:
-        if os.path.commonpath((chain.project, folder)) == folder:
-            packages.append(folder)
+    if chain.package and folders_of.within(chain.project, [chain.package]):
+        packages.append(chain.package)
     for package in packages:
         path = os.path.join(package, 'version.py')
         if not os.path.isfile(path) or os.path.islink(path):

@@ -62,8 +62,9 @@ class Heads:
         if refused:
             self.outputs.append(Output(name, [], context, place, refused))
             return
-        if kind in mmseg_facts.REMARKS and not (kind == 'EncHead' and table.get('use_se_loss') is False):
-            self.remarks.append(f'{place}: {mmseg_facts.REMARKS[kind]}')
+        if kind in mmseg_facts.REMARKS:
+            if kind != 'EncHead' or table.get('use_se_loss') is not False:
+                self.remarks.append(f'{place}: {mmseg_facts.REMARKS[kind]}')
         elif kind is not None and kind not in mmseg_facts.SUMMING_HEADS:
             self.remarks.append(
                 f'{place}: {kind} is a head of the project itself; its losses are read as a sum over loss_decode, as '
@@ -79,7 +80,8 @@ class Heads:
             unread = kind if isinstance(kind, Unread) else Unread('it has no type', place, shorten(written(table)))
             self.unread.append(named(f'{name}.type', unread, place))
             return None
-        return found[1].rpartition('.')[2]
+        name = found[1].rpartition('.')[2]
+        return name if name in mmseg_facts.REFUSED else found[1]
 
     def refused(self, kind: str | None, table: Table) -> str:
         if kind in mmseg_facts.REFUSED:

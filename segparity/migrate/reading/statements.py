@@ -140,14 +140,17 @@ class Statements(Expressions):
         elif isinstance(owner, dict):
             self.weighed(index)
             operators.bounded(len(owner) + 1, owner, self.limits)
-            if isinstance(owner, Table):
-                owner.put(index, value, self.place(target))
-            else:
-                owner[index] = value
+            self.put_key(owner, index, value, target)
         elif isinstance(owner, list):
             owner[index] = value
         elif is_plain(owner):
             raise TypeError('this has no items that can be changed')
+
+    def put_key(self, owner: dict[Any, Any], key: Any, value: Any, node: ast.AST) -> None:
+        if isinstance(owner, Table):
+            owner.put(key, value, self.place(node))
+        else:
+            owner[key] = value
 
     def put_attribute(self, target: ast.Attribute, value: Any) -> None:
         """``a.b = value``; attributes of a class of the source are kept."""
@@ -159,6 +162,8 @@ class Statements(Expressions):
         for target in node.targets:
             if isinstance(target, ast.Name):
                 self.scope.pop(target.id, None)
+            elif isinstance(target, ast.Attribute):
+                self.delete_attribute(target)
             elif isinstance(target, ast.Subscript):
                 owner, index = self.evaluate(target.value), self.evaluate(target.slice)
                 if isinstance(owner, (dict, list)) and isinstance(index, UNKNOWN):
@@ -167,6 +172,11 @@ class Statements(Expressions):
                     self.weighed(index)
                     del owner[index]
         return None
+
+    def delete_attribute(self, target: ast.Attribute) -> None:
+        owner = self.evaluate(target.value)
+        if isinstance(owner, Class):
+            owner.scope.pop(target.attr, None)
 
     def forget(self, node: ast.expr, unread: Unread) -> None:
         """The value of an expression is no longer known: as an item of a collection, or the name at its root.
