@@ -170,7 +170,7 @@ def mutate_zip(chance: random.Random, files: dict[str, bytes], others: list[str]
     elif kind == 1:
         members.pop(chance.choice(list(members)))
     elif kind == 2 and chance.random() < 0.02:
-        members['config.json'] = b' ' * (40 << 20)
+        members['config.json'] = b' ' * (17 << 20)
     elif kind == 3 and chance.random() < 0.1:
         members['config.json'] = chance.choice(
             (b'[' * 100_000, b'{"a":' * 50_000, b'[' + b'[],' * 300_000 + b'0]', b'"' + b'\\\\' * 500_000 + b'"')

@@ -1,5 +1,6 @@
 """What is read of 38 Keras and PyTorch sources, written after the forms of real ones; each expectation by reading the source."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from segparity.migrate.items import Item, Unread
 from segparity.migrate.moving import notes_for
 from segparity.migrate.reading import read_source
+from segparity.migrate.reading.own_losses import expanded
 
 CORPUS = Path(__file__).parent / 'corpus' / 'keras'
 SM, KUC = 'segmentation_models', 'keras_unet_collection'
@@ -186,6 +188,25 @@ def test_own_losses_say_what_they_add_up():
     assert summed(item) == ([(1.0, 'keras', 'categorical_crossentropy', None), (0.1, 'keras', 'dice', None)], 0)
     (item,) = read_source(CORPUS / 'torch_module.py').outputs[0].losses
     assert summed(item) == ([(1.0, 'smp', 'DiceLoss', None), (0.3, 'smp', 'SoftBCEWithLogitsLoss', None)], 0)
+
+
+def parts(name, output=0):
+    (item,) = read_source(CORPUS / name).outputs[output].losses
+    found, constant = expanded(dataclasses.replace(item, weight=2.0))
+    return [(part.weight, part.name) for part in found], constant
+
+
+def test_sums_are_taken_apart_as_far_as_their_parts_have_names():
+    assert parts('bce_dice.py') == ([(1.0, 'binary_crossentropy'), (2.0, 'dice_loss')], 0)
+    assert parts('partial_and_lambda.py', 1) == ([(2.0, 'categorical_crossentropy'), (0.2, 'dice')], 0)
+    assert parts('torch_module.py') == ([(2.0, 'DiceLoss'), (0.6, 'SoftBCEWithLogitsLoss')], 0)
+    assert parts('own_dice.py') == ([(2.0, 'dice_coef_loss')], 0)
+    assert parts('unet_bce.py') == ([(2.0, 'binary_crossentropy')], 0)
+    bce = Item('keras', 'binary_crossentropy', weight=0.5)
+    inner = Item('own', 'half', {'terms': [bce], 'constant': 3.0}, weight=4.0)
+    outer = Item('own', 'all', {'terms': [inner, bce], 'constant': 1.0}, weight=2.0)
+    found, constant = expanded(outer)  # 2 (4 (0.5 bce + 3) + 0.5 bce + 1)
+    assert ([part.weight for part in found], constant) == ([4.0, 1.0], 26.0)
 
 
 def test_own_losses_carry_their_source():

@@ -186,3 +186,31 @@ def side_of(value: Any, pair: tuple[Any, Any], shaping: bool = True) -> str:
         else:
             return ''
     return ''
+
+
+def expanded(item: Item) -> tuple[list[Item], Any]:
+    """What an item adds up, with its weight on each part, and the constant that comes to it.
+
+    An own loss is taken apart where at least one part has a name in a library; a part that has none stays as it is, so that
+    ``1 - dice_coef`` is one loss. An item that is no sum is its only part. A weight, or the constant, may be ``Unread``.
+    """
+    terms = item.arguments.get('terms') if item.library == 'own' else None
+    if not terms or not _has_names(item):
+        return [item], 0.0
+    parts: list[Item] = []
+    constant: Any = times(item.arguments.get('constant', 0.0), item.weight)
+    for term in terms:
+        inner, more = expanded(dataclasses.replace(term, weight=times(term.weight, item.weight)))
+        parts.extend(inner)
+        constant = plus(constant, more)
+    return parts, constant
+
+
+def plus(a: Any, b: Any) -> Any:
+    """The sum of two numbers, either of which may be ``Unread``."""
+    return next((part for part in (a, b) if isinstance(part, Unread)), None) or a + b
+
+
+def _has_names(item: Item) -> bool:
+    terms = item.arguments.get('terms') if item.library == 'own' else None
+    return item.library != 'own' or any(_has_names(term) for term in terms or ())
