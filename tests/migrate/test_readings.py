@@ -194,7 +194,7 @@ class TestUnknown:
         [
             ('mmseg', 'DiceLos', 'did you mean DiceLoss?'),
             ('own', 'dice_coef_loss', 'defined by the project itself'),
-            ('kornia', 'DiceLoss', 'kornia has no entries'),
+            ('paddleseg', 'DiceLoss', 'paddleseg has no entries'),
         ],
     )
     def test_a_sentence(self, library, name, word):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from segparity.migrate.items import Context, Item, Reading
-from segparity.migrate.measure import Ask, measured, row_of
+from segparity.migrate.measure import Ask, measure_on_probes, row_of
 from segparity.migrate.peers import migrate_item
-from segparity.migrate.peers.recorded import called
+from segparity.migrate.peers.recorded import call_text
 from segparity.migrate.running import installed_version
 from shared_spec.registry import unknown_name
 from shared_spec.spec import LossSpec, MetricSpec, Spec
@@ -59,7 +59,7 @@ def compare_with_peer(spec: Spec, library: str, ask: Ask | None = None) -> list[
         raise unknown_name('library', library, list(LIBRARIES))
     if installed_version(library) is None:
         raise RuntimeError(f'{LIBRARIES[library]} is not installed here, so nothing can be compared with it')
-    found = [row for item in candidates(spec, library) if (row := compared(spec, library, item, ask))]
+    found = [row for item in candidates(spec, library) if (row := compare_candidate(spec, library, item, ask))]
     if found:
         return [min(found, key=lambda row: math.inf if row.value is None else row.value)]
     parts = getattr(spec, 'parts', ())
@@ -68,7 +68,7 @@ def compare_with_peer(spec: Spec, library: str, ask: Ask | None = None) -> list[
     return [PeerRow(type(spec).__name__, '', None, None, f'{LIBRARIES[library]} has nothing that is near')]
 
 
-def compared(spec: Spec, library: str, found: Found, ask: Ask | None = None) -> PeerRow | None:
+def compare_candidate(spec: Spec, library: str, found: Found, ask: Ask | None = None) -> PeerRow | None:
     """The row of one candidate; None where it could not be asked."""
     name, arguments, facts = found
     item = Item(library, name, arguments)
@@ -87,11 +87,11 @@ def compared(spec: Spec, library: str, found: Found, ask: Ask | None = None) -> 
     asked = dataclasses.replace(theirs, spec=ours, offset=0.0)
     if isinstance(spec, MetricSpec):
         asked = dataclasses.replace(asked, results=[n for n in theirs.results if n in spec.names()])
-    result = measured(item, asked, context, ask)
+    result = measure_on_probes(item, asked, context, ask)
     if result is None or result.value is None:
         return None
     told = filter(None, (*reasons(ours, theirs), outside))
-    return PeerRow(type(spec).__name__, called(name, arguments), result.value, result.gradient, '; '.join(told))
+    return PeerRow(type(spec).__name__, call_text(name, arguments), result.value, result.gradient, '; '.join(told))
 
 
 def runs(item: Item, reading: Reading) -> bool:
@@ -212,7 +212,7 @@ def mmseg_tversky(spec: Any) -> Iterator[Found]:
     arguments = dict(alpha=share, beta=1 - share, smooth=spec.smooth, loss_weight=spec.loss_weight,
                      ignore_index=255 if spec.ignore_index is None else spec.ignore_index)  # fmt: skip
     if arguments['alpha'] + arguments['beta'] == 1:
-        yield 'TverskyLoss', {**arguments, **given(class_weight=weights_of(spec))}, facts_of(spec)
+        yield 'TverskyLoss', {**arguments, **without_none(class_weight=weights_of(spec))}, facts_of(spec)
 
 
 def mmseg_lovasz(spec: Any) -> Iterator[Found]:
@@ -222,7 +222,7 @@ def mmseg_lovasz(spec: Any) -> Iterator[Found]:
     if not hinge:
         arguments['classes'] = 'present' if spec.classes == 'auto' else 'all' if spec.classes == 'all' else spec.classes
         arguments['classes'] = list(arguments['classes']) if isinstance(spec.classes, tuple) else arguments['classes']
-        arguments |= given(class_weight=weights_of(spec))
+        arguments |= without_none(class_weight=weights_of(spec))
     yield 'LovaszLoss', arguments, facts_of(spec)
 
 
@@ -232,7 +232,7 @@ def mmseg_jaccard(spec: Any) -> Iterator[Found]:
         yield from mmseg_tversky(spec)
 
 
-def given(**arguments: Any) -> dict[str, Any]:
+def without_none(**arguments: Any) -> dict[str, Any]:
     """Those that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}
 
@@ -259,7 +259,7 @@ def keras_cross_entropy(spec: Any) -> Iterator[Found]:
     elif smoothing:
         yield 'CategoricalCrossentropy', shared, facts_of(spec, 'one_hot', output)
     else:
-        arguments = dict(from_logits=logits, **given(ignore_class=spec.ignore_index))
+        arguments = dict(from_logits=logits, **without_none(ignore_class=spec.ignore_index))
         yield 'SparseCategoricalCrossentropy', arguments, facts_of(spec, 'ids', output)
 
 
@@ -281,7 +281,9 @@ def keras_overlap(spec: Any) -> Iterator[Found]:
 
 def keras_metric(spec: Any) -> Iterator[Found]:
     if 'D' in spec.levels and 'mIoU' in spec.metrics:
-        arguments = dict(num_classes=spec.num_classes, sparse_y_pred=False, **given(ignore_class=spec.ignore_index))
+        arguments = dict(
+            num_classes=spec.num_classes, sparse_y_pred=False, **without_none(ignore_class=spec.ignore_index)
+        )
         facts = dict(num_classes=spec.num_classes, channels=spec.num_classes, activation='softmax')
         yield 'MeanIoU', arguments, facts
 
@@ -304,16 +306,18 @@ def monai_background(spec: Any) -> dict[str, Any]:
 def monai_dice(spec: Any) -> Iterator[Found]:
     arguments = monai_activation(spec) | monai_background(spec)
     arguments |= dict(batch=not per_image(spec), smooth_nr=2 * spec.smooth, smooth_dr=2 * spec.smooth)
-    arguments |= given(ignore_index=spec.ignore_index, squared_pred=True if getattr(spec, 'norm', 1) == 2 else None)
-    arguments |= given(jaccard=True if 'Jaccard' in type(spec).__name__ else None)
+    arguments |= without_none(
+        ignore_index=spec.ignore_index, squared_pred=True if getattr(spec, 'norm', 1) == 2 else None
+    )
+    arguments |= without_none(jaccard=True if 'Jaccard' in type(spec).__name__ else None)
     weights = weights_of(spec)
-    arguments |= given(weight=weights[1:] if weights and 'include_background' in arguments else weights)
+    arguments |= without_none(weight=weights[1:] if weights and 'include_background' in arguments else weights)
     yield 'DiceLoss', arguments, facts_of(spec)
 
 
 def monai_tversky(spec: Any) -> Iterator[Found]:
     alpha, beta = overlap_of(spec)
-    arguments = monai_activation(spec) | monai_background(spec) | given(ignore_index=spec.ignore_index)
+    arguments = monai_activation(spec) | monai_background(spec) | without_none(ignore_index=spec.ignore_index)
     arguments |= dict(alpha=alpha, beta=beta, batch=not per_image(spec), smooth_nr=spec.smooth, smooth_dr=spec.smooth)
     yield 'TverskyLoss', arguments, facts_of(spec)
 
@@ -353,7 +357,7 @@ def monai_sum(spec: Any) -> Iterator[Found]:
                 lambda_ce=spec.loss_weight * spec.shares[entropy[0]] * other.loss_weight,
             )
             smoothing = {'label_smoothing': other.label_smoothing} if other.label_smoothing else {}
-            yield 'DiceCELoss', {**left, **factors, **smoothing, **given(weight=weights_of(other))}, facts
+            yield 'DiceCELoss', {**left, **factors, **smoothing, **without_none(weight=weights_of(other))}, facts
 
 
 def monai_metric(spec: Any) -> Iterator[Found]:
@@ -362,7 +366,7 @@ def monai_metric(spec: Any) -> Iterator[Found]:
     reduction = {} if level == 'I' else dict(reduction='mean_batch')
     arguments = {
         **reduction,
-        **given(ignore_index=spec.ignore_index),
+        **without_none(ignore_index=spec.ignore_index),
         **(dict(include_background=False) if spec.binary else {}),
     }
     if level and 'mDice' in spec.metrics:
@@ -382,10 +386,10 @@ def smp_overlap(spec: Any) -> Iterator[Found]:
     labels = 'one_hot' if mode['mode'] == 'multilabel' else 'ids'
     arguments = dict(mode, smooth=spec.smooth, from_logits=spec.from_logits)
     if labels == 'ids':
-        arguments |= given(ignore_index=spec.ignore_index)
+        arguments |= without_none(ignore_index=spec.ignore_index)
     if mode['mode'] != 'binary':
         chosen = list(spec.classes) if isinstance(spec.classes, tuple) else None
-        arguments |= given(class_weights=weights_of(spec), classes=chosen)
+        arguments |= without_none(class_weights=weights_of(spec), classes=chosen)
     facts = facts_of(spec, labels)
     if 'Jaccard' in kind or 'Dice' in kind:
         log = dict(log_loss=True) if getattr(spec, 'log_loss', False) else {}
@@ -398,7 +402,7 @@ def smp_overlap(spec: Any) -> Iterator[Found]:
 
 def smp_cross_entropy(spec: Any) -> Iterator[Found]:
     if sigmoid(spec):
-        arguments = {'ignore_index': None} | given(smooth_factor=spec.label_smoothing / 2 or None)
+        arguments = {'ignore_index': None} | without_none(smooth_factor=spec.label_smoothing / 2 or None)
         yield 'SoftBCEWithLogitsLoss', arguments, facts_of(spec, 'one_hot')
     else:
         yield (
@@ -412,7 +416,9 @@ def smp_lovasz(spec: Any) -> Iterator[Found]:
     hinge = type(spec).__name__ == 'LovaszHingeLoss'
     if hinge or not sigmoid(spec):
         arguments = dict(
-            mode='binary' if hinge else 'multiclass', per_image=spec.per_image, **given(ignore_index=spec.ignore_index)
+            mode='binary' if hinge else 'multiclass',
+            per_image=spec.per_image,
+            **without_none(ignore_index=spec.ignore_index),
         )
         yield 'LovaszLoss', arguments, facts_of(spec)
 
