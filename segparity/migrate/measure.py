@@ -52,11 +52,11 @@ def measure(item: Item, reading: Reading, context: Context) -> float | None:
 
     Imports the peer (Keras in a process of its own). In units of max(1, |value|).
     """
-    found = measured(item, reading, context)
+    found = measure_on_probes(item, reading, context)
     return found.value if found else None
 
 
-def measured(item: Item, reading: Reading, context: Context, ask: Ask | None = None) -> Measured | None:
+def measure_on_probes(item: Item, reading: Reading, context: Context, ask: Ask | None = None) -> Measured | None:
     """As ``measure``, with gradients; ask: how Keras is called, a worker's ``call``. None where nothing can run."""
     row = row_of(item, reading)
     if row is None or reading.spec is None:
@@ -133,7 +133,7 @@ def activation_of(reading: Reading, context: Context) -> str | None:
     return 'sigmoid' if context.channels == 1 or first.activation == 'sigmoid' else 'softmax'
 
 
-def activated(logits: np.ndarray, activation: str | None) -> np.ndarray:
+def activate(logits: np.ndarray, activation: str | None) -> np.ndarray:
     if activation is None:
         return logits
     if activation == 'sigmoid':
@@ -142,7 +142,9 @@ def activated(logits: np.ndarray, activation: str | None) -> np.ndarray:
     return np.asarray(e / e.sum(1, keepdims=True))
 
 
-def slopes(function: Callable[[np.ndarray], float], z: np.ndarray, directions: np.ndarray) -> np.ndarray:
+def directional_derivatives(
+    function: Callable[[np.ndarray], float], z: np.ndarray, directions: np.ndarray
+) -> np.ndarray:
     """Derivatives of ``function`` at z along directions (K, *z.shape), by eighth-order central differences."""
     return np.array([
         sum(w * (function(z + k * STEP * d) - function(z - k * STEP * d)) for k, w in STENCIL.items()) / STEP
@@ -162,13 +164,13 @@ def compare_loss(
         facts = {name: value for name, value in dataclasses.asdict(context).items() if value is not None}
 
         def peer(z: np.ndarray) -> float:
-            return float(formula(activated(z, activation), probe.target, item.arguments, facts))
+            return float(formula(activate(z, activation), probe.target, item.arguments, facts))
 
         value = peer(probe.logits)
-        theirs = slopes(peer, probe.logits, directions)
+        theirs = directional_derivatives(peer, probe.logits, directions)
     else:
         if row.library == 'keras':
-            assert ask is not None  # noqa: S101  ``measured`` has started a worker
+            assert ask is not None  # noqa: S101  ``measure_on_probes`` has started a worker
             value, arrays = ask(
                 'segparity.migrate.running_keras:loss', dict(logits=probe.logits, target=probe.target),
                 name=item.name, arguments=dict(item.arguments), activation=activation,
@@ -177,14 +179,14 @@ def compare_loss(
         else:
             value, gradient = loss_of_torch(item, context, probe.logits, probe.target, activation)
         theirs = (directions * gradient).reshape(DIRECTIONS, -1).sum(1)
-    pred = activated(probe.logits, activation)
+    pred = activate(probe.logits, activation)
     target = probe.target[:, 0] if context.channels == 1 and probe.target.ndim == 4 else probe.target
     ours = spec.reference(pred, target)
     near = spec.reference_near(pred, target)
     error = value_error(value - reading.offset, ours)
     if near is None or not math.isfinite(value):
         return error, None
-    mine = slopes(lambda z: near(activated(z, activation)), probe.logits, directions)
+    mine = directional_derivatives(lambda z: near(activate(z, activation)), probe.logits, directions)
     return error, float(np.abs(theirs - mine).max() / max(np.abs(mine).max(), SMALLEST_GRADIENT))
 
 
@@ -201,9 +203,9 @@ def compare_metric(
         ids = ids.argmax(1) if channels > 1 else ids[:, 0].astype(np.int64)
     found = spec.reference(pred, ids)
     if formula:
-        theirs = [formula(activated(probe.logits, activation), probe.target, item.arguments, {})]
+        theirs = [formula(activate(probe.logits, activation), probe.target, item.arguments, {})]
     elif row.library == 'keras':
-        assert ask is not None  # noqa: S101  ``measured`` has started a worker
+        assert ask is not None  # noqa: S101  ``measure_on_probes`` has started a worker
         value, _ = ask(
             'segparity.migrate.running_keras:metric', dict(logits=probe.logits, target=probe.target),
             name=item.name, arguments=dict(item.arguments), activation=activation,
@@ -251,12 +253,12 @@ def item_of(row: Row, example: Example) -> Item:
 
 def reading_of(row: Row, example: Example) -> Reading:
     """The row's own reading of an example, whatever other versions say."""
-    from segparity.migrate.peers import read
+    from segparity.migrate.peers import read_item
 
-    return read(row, item_of(row, example), context_of(row, example), example.compat)
+    return read_item(row, item_of(row, example), context_of(row, example), example.compat)
 
 
-def examples() -> Iterator[tuple[Row, Example]]:
+def all_examples() -> Iterator[tuple[Row, Example]]:
     """Every example of the table."""
     for library in sorted(ROWS):
         for row in ROWS[library]:
@@ -271,27 +273,27 @@ def record(row: Row, example: Example, found: Measured | None, reading: Reading)
         verdict=reading.verdict,
         how=how,
         version=found.version if found and how == 'run' else '',
-        value=rounded(found.value) if found else None,
-        gradient=rounded(found.gradient) if found else None,
+        value=round_figure(found.value) if found else None,
+        gradient=round_figure(found.gradient) if found else None,
         refused=dict(found.refused) if found else {},
     )
 
 
-def rounded(x: float | None) -> float | None:
+def round_figure(x: float | None) -> float | None:
     """Three digits; below 1e-13 nothing but rounding, which differs from machine to machine: 0."""
     if x is None:
         return None
     return 0.0 if x < 1e-13 else float(f'{x:.3g}') if math.isfinite(x) else x
 
 
-def table(ask: Ask | None = None) -> dict[str, dict[str, Any]]:
+def measure_table(ask: Ask | None = None) -> dict[str, dict[str, Any]]:
     """Every record, by its key. Raises RuntimeError where a peer that rows run is not installed."""
     found: dict[str, dict[str, Any]] = {}
-    for row, example in examples():
+    for row, example in all_examples():
         reading = reading_of(row, example)
         result = None
         if example.how != 'none':
-            result = measured(item_of(row, example), reading, context_of(row, example), ask)
+            result = measure_on_probes(item_of(row, example), reading, context_of(row, example), ask)
             if result is None:
                 raise RuntimeError(f'{key_of(row, example)}: {row.library} is not installed here in this version')
         found[key_of(row, example)] = record(row, example, result, reading)
@@ -299,7 +301,7 @@ def table(ask: Ask | None = None) -> dict[str, dict[str, Any]]:
 
 
 if __name__ == '__main__':
-    json.dump(table(), sys.stdout, indent=1, sort_keys=True)
+    json.dump(measure_table(), sys.stdout, indent=1, sort_keys=True)
     print()
 
-__all__ = ['Measured', 'measure', 'measured', 'migrate_item']
+__all__ = ['Measured', 'measure', 'measure_on_probes', 'migrate_item']

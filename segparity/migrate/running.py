@@ -19,6 +19,7 @@ PACKAGES = {
     'keras': ('keras', 'keras'),
     'smp': ('segmentation_models_pytorch', 'segmentation-models-pytorch'),
     'monai': ('monai', 'monai'),
+    'kornia': ('kornia', 'kornia'),
     'torch': ('torch', 'torch'),
     'torchmetrics': ('torchmetrics', 'torchmetrics'),
 }
@@ -50,10 +51,17 @@ def module_of(library: str, path: str) -> Any:
     return importlib.import_module(f'{package}.{path}' if path else package)
 
 
-PATHS = {'mmseg': 'models.losses', 'smp': 'losses', 'monai': 'losses', 'torch': 'nn', 'torchmetrics': 'segmentation'}
+PATHS = {
+    'mmseg': 'models.losses',
+    'smp': 'losses',
+    'monai': 'losses',
+    'kornia': 'losses',
+    'torch': 'nn',
+    'torchmetrics': 'segmentation',
+}
 
 
-def built(item: Item) -> Any:
+def build(item: Item) -> Any:
     """The peer's own object of an item; functions of PyTorch and MONAI by the class that they belong to."""
     module = module_of(item.library, PATHS[item.library])
     if item.library == 'monai' and not hasattr(module, item.name):
@@ -99,7 +107,9 @@ def _loss_of_torch(
     }
     if item.library == 'monai' and item.name == 'GeneralizedWassersteinDiceLoss':
         tensors['dist_matrix'] = np.array(item.arguments['dist_matrix'])
-    loss = built(Item(item.library, item.name, tensors))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of constructors, about what the table says
+        loss = build(Item(item.library, item.name, tensors))
     z = torch.tensor(logits, dtype=dtype, requires_grad=True)
     pred = {None: lambda x: x, 'softmax': lambda x: x.softmax(1), 'sigmoid': lambda x: x.sigmoid()}[activation](z)
     if item.name == 'NLLLoss':
@@ -150,7 +160,7 @@ def metric_of_torch(
     ids, labels = torch.tensor(pred), torch.tensor(target)
     if item.library == 'mmseg':
         return mmseg_results(item, ids, labels, classes, results)
-    metric = built(item)
+    metric = build(item)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         for k in range(len(ids)):  # image by image, as evaluation goes

@@ -6,14 +6,14 @@ import pytest
 
 from segparity.migrate import measure
 from segparity.migrate.items import Context, Item
-from segparity.migrate.measure import Measured, context_of, holds, item_of, measured, reading_of
+from segparity.migrate.measure import Measured, context_of, holds, item_of, measure_on_probes, reading_of
 from segparity.migrate.peers import migrate_item
 from segparity.migrate.peers.recorded import key_of, records
 from segparity.migrate.running import installed_version
 from shared_spec import LOSSES
 from tests.support.frameworks import need, worker_of
 
-EXAMPLES = [(row, example) for row, example in measure.examples() if example.how != 'none']
+EXAMPLES = [(row, example) for row, example in measure.all_examples() if example.how != 'none']
 DIGITS = 0.01  # of a recorded difference that is more than rounding
 
 
@@ -46,7 +46,7 @@ def asked(row, example):
 def test_row(row, example):
     """A peer differs from ours by what the verdict says, no more and no less, and by what was recorded."""
     reading = reading_of(row, example)
-    found = measured(item_of(row, example), reading, context_of(row, example), asked(row, example))
+    found = measure_on_probes(item_of(row, example), reading, context_of(row, example), asked(row, example))
     assert found is not None, f'{row.library} {installed_version(row.library)} is not a version of this row'
     assert holds(reading.verdict, found, row.kind == 'metric'), (reading.verdict, found)
     kept = records()[key_of(row, example)]
@@ -62,20 +62,20 @@ def test_row(row, example):
 
 
 def test_every_example_is_recorded_and_nothing_else():
-    keys = [key_of(row, example) for row, example in measure.examples()]
+    keys = [key_of(row, example) for row, example in measure.all_examples()]
     assert len(keys) == len(set(keys))
     assert set(keys) == set(records())
 
 
 def test_verdicts_without_a_figure_claim_no_equality():
-    for row, example in measure.examples():
+    for row, example in measure.all_examples():
         if example.how == 'none':
             assert reading_of(row, example).verdict in ('none', 'not yet', 'nearest'), key_of(row, example)
 
 
 def test_differences_are_sentences():
     """Each reading that is not equal says why, in one line that ends without a full stop."""
-    for row, example in measure.examples():
+    for row, example in measure.all_examples():
         reading = reading_of(row, example)
         if reading.verdict not in ('exact', 'float32'):
             assert reading.differences or reading.bug, key_of(row, example)
@@ -115,9 +115,9 @@ class TestHolds:
         pytest.importorskip('torch')
         item, context = Item('torch', 'CrossEntropyLoss', {'weight': [0.5, 1.75, 1.0]}), Context(channels=3)
         (reading,) = migrate_item(item, context).readings
-        assert holds(reading.verdict, measured(item, reading, context))
+        assert holds(reading.verdict, measure_on_probes(item, reading, context))
         wrong = LOSSES['WeightedCrossEntropyLoss'](class_weight=[1.75, 0.5, 1.0])
-        assert not holds('float32', measured(item, measure.dataclasses.replace(reading, spec=wrong), context))
+        assert not holds('float32', measure_on_probes(item, measure.dataclasses.replace(reading, spec=wrong), context))
 
 
 def test_measure_is_none_where_the_peer_is_not_here(monkeypatch):

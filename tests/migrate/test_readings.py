@@ -93,8 +93,8 @@ class TestArguments:
         assert reading.spec == only('mmseg', 'TverskyLoss').spec
 
     def test_a_position_too_many(self):
-        reading = only('smp', 'MCCLoss', {'0': 1e-5, '1': 2})
-        assert any('positional argument 2' in sentence for sentence in reading.differences)
+        reading = only('mmseg', 'BoundaryLoss', {'0': 1.0, '1': 'loss_b', '2': 2})
+        assert any('positional argument 3' in sentence for sentence in reading.differences)
 
     def test_what_was_not_read_is_named_and_the_rest_is_read(self):
         reading = only('mmseg', 'TverskyLoss', {'smooth': HIDDEN, 'loss_weight': 2.0})
@@ -194,7 +194,7 @@ class TestUnknown:
         [
             ('mmseg', 'DiceLos', 'did you mean DiceLoss?'),
             ('own', 'dice_coef_loss', 'defined by the project itself'),
-            ('kornia', 'DiceLoss', 'kornia has no entries'),
+            ('paddleseg', 'DiceLoss', 'paddleseg has no entries'),
         ],
     )
     def test_a_sentence(self, library, name, word):

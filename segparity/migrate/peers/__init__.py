@@ -14,6 +14,7 @@ from segparity.migrate.items import Context, Item, Migrated, Reading
 from segparity.migrate.peers import (  # noqa: F401  each fills the table
     keras,
     keras_metrics,
+    kornia,
     mmseg,
     mmseg_metrics,
     monai,
@@ -44,18 +45,18 @@ def migrate_item(item: Item, context: Context | None = None, compat: bool = Fals
         return Migrated(item, [ours.reading(item, context)], context)
     rows = rows_of(item.library, item.name)
     if not rows:
-        return Migrated(item, [Reading('none', None, differences=[unknown(item)])], context)
+        return Migrated(item, [Reading('none', None, differences=[unknown_sentence(item)])], context)
     version = context.version if item.library in HOSTED[context.world] else None
     chosen = rows
     if version is not None:
         chosen = [row for row in rows if version in row.versions] or rows  # between two that are known: both
     elif fitting := [row for row in rows if row.accepts(item.arguments)]:
         chosen = fitting  # the arguments tell
-    readings = [read(row, item, context, compat) for row in chosen]
-    return Migrated(item, merged(readings, whole=len(chosen) == len(rows)), context)
+    readings = [read_item(row, item, context, compat) for row in chosen]
+    return Migrated(item, merge_equal(readings, whole=len(chosen) == len(rows)), context)
 
 
-def unknown(item: Item) -> str:
+def unknown_sentence(item: Item) -> str:
     """The sentence of an item that the table does not have."""
     if item.library == 'own':
         return f'{item.name} is defined by the project itself; segparity recognise compares such a function with ours'
@@ -66,7 +67,7 @@ def unknown(item: Item) -> str:
     return f'{item.library} {item.name} is not in the table of peers' + (f'; did you mean {hint}?' if hint else '')
 
 
-def read(row: Row, item: Item, context: Context, compat: bool) -> Reading:
+def read_item(row: Row, item: Item, context: Context, compat: bool) -> Reading:
     """A row's reading of an item, with its versions and the recorded difference."""
     call = Call(item, row.signature, context, compat)
     try:
@@ -85,7 +86,7 @@ def read(row: Row, item: Item, context: Context, compat: bool) -> Reading:
     return dataclasses.replace(found, measured=measured_difference(row, item, context, compat, found))
 
 
-def merged(readings: Sequence[Reading], whole: bool) -> list[Reading]:
+def merge_equal(readings: Sequence[Reading], whole: bool) -> list[Reading]:
     """Equal readings as one; 'any' version where all are equal and ``whole`` says that no version is left out."""
     found: list[Reading] = []
     for reading in readings:

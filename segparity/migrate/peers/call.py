@@ -122,5 +122,5 @@ class Call:
         return Reading(verdict, spec, offset=offset, differences=told, bug=bug, results=tuple(results))
 
     def none(self, *differences: str, bug: str = '') -> Reading:
-        """A reading without equivalent."""
-        return self.reading('none', None, *differences, bug=bug)
+        """A reading without equivalent, whatever the arguments are."""
+        return Reading('none', None, differences=differences, bug=bug)

@@ -20,7 +20,7 @@ CLIPPED = 'it clips probabilities to [1e-7, 1 - 1e-7], ours from below alone: 1e
 EPSILON = '1e-7 stands in its denominator alone: an empty mask that is predicted as exactly nothing costs it 1, ours 0'
 
 
-def reduced(call: Call) -> list[str]:
+def reduction_sentences(call: Call) -> list[str]:
     """A sentence where the reduction is no mean."""
     value = call['reduction']
     return [] if value in MEANS else [f'reduction {value!r} is no mean over pixels, which ours is']
@@ -36,7 +36,7 @@ def logits_taken(call: Call) -> tuple[bool, str]:
 
 def cross_entropy_reading(call: Call, *told: str, activation: str = 'softmax', **parameters: Any) -> Reading:
     from_logits, bug = logits_taken(call)
-    told = (*reduced(call), *told)
+    told = (*reduction_sentences(call), *told)
     if 'from_logits' in call.given and from_logits and call.context.activation in ('softmax', 'sigmoid'):
         bug = f'from_logits=True on the output of a {call.context.activation}: it is applied twice'
     verdict: Verdict = 'nearest' if told or bug else 'float32'
@@ -126,7 +126,7 @@ def overlap(call: Call, name: str, **parameters: Any) -> Reading:
     from_logits, bug = logits_taken(call)
     if granularity is None:
         return call.none(*pooled)
-    told = reduced(call)
+    told = reduction_sentences(call)
     if call.context.labels == 'ids' and not call.one and call.channels:
         bug = bug or f'labels as ids beside {call.channels} channels broadcast, and the value means nothing'
     verdict: Verdict = 'not yet' if pooled else 'nearest' if told or bug else 'float32'
@@ -207,7 +207,7 @@ def binary_focal(call: Call) -> Reading:
     if 'alpha' in call.given and not call.truth('apply_class_balancing'):
         bug = bug or 'alpha has no effect without apply_class_balancing=True'
     return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *reduced(call), bug=bug, activation='sigmoid',
+        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *reduction_sentences(call), bug=bug, activation='sigmoid',
         from_logits=from_logits, label_smoothing=call.number('label_smoothing', 0.0),
     )  # fmt: skip
 
@@ -224,7 +224,7 @@ def categorical_focal(call: Call) -> Reading:
     weight = float(alpha) if isinstance(alpha, (int, float)) else 1.0
     weights = [float(a) for a in alpha] if isinstance(alpha, (list, tuple)) else None
     return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *reduced(call), bug=bug, from_logits=from_logits,
+        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *reduction_sentences(call), bug=bug, from_logits=from_logits,
         label_smoothing=call.number('label_smoothing', 0.0), loss_weight=weight, class_weight=weights,
     )  # fmt: skip
 
@@ -240,7 +240,7 @@ def kl_divergence(call: Call) -> Reading:
         'WeightedCrossEntropyLoss',
         'it is less than cross-entropy by the entropy of the labels, which trains nothing: the same gradient; labels are '
         'floored at 1e-7, which moves one-hot ones by about 1e-6',
-        *reduced(call),
+        *reduction_sentences(call),
         bug=bug,
         activation='softmax',
         from_logits=from_logits,

@@ -22,7 +22,7 @@ def classes_of(call: Call) -> int | None:
     return 2 if known == 1 else known
 
 
-def counted(
+def score_reading(
     call: Call,
     verdict: Verdict,
     results: Sequence[str],
@@ -42,7 +42,7 @@ def counted(
 
 
 def accuracy(call: Call, bug: str = '', *told: str) -> Reading:
-    return counted(
+    return score_reading(
         call,
         'nearest' if bug or told else 'float32',
         ['aAcc'],
@@ -126,7 +126,7 @@ def iou(call: Call, chosen: Sequence[int] | None, sparse_pred: bool) -> Reading:
     if call['axis'] not in (-1, 3, None):
         told.append(f'axis {call["axis"]!r}: its result() raises unless the classes are last')
     label = call['ignore_class']
-    return counted(
+    return score_reading(
         call, 'nearest' if told or bug else 'float32', ['mIoUD'], *told, EPSILON, OUTSIDE, bug=bug, binary=binary,
         ignore_index=label,
     )  # fmt: skip
@@ -204,7 +204,7 @@ def cross_class(name: str, aliases: tuple[str, ...], ours: str) -> None:
             )
         if call.context.activation == 'logits':
             told.append('it compares logits with 0.5, ours with 0')
-        return counted(
+        return score_reading(
             call, 'nearest' if told else 'float32', [f'{ours}D'], *told, EPSILON, 'nothing to score is 0, in ours NaN',
             binary=classes_of(call) == 2,
         )  # fmt: skip

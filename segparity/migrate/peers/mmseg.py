@@ -25,7 +25,7 @@ OLD_DICE = Versions('up to 1.0', before='1.1')
 NEW_DICE = Versions('from 1.1', since='1.1')
 
 
-def ignored(call: Call) -> int:
+def ignored_label(call: Call) -> int:
     """The label that the head ignores."""
     return IGNORED if call.context.ignore_index is None else call.context.ignore_index
 
@@ -36,7 +36,7 @@ def is_class(call: Call, label: int | None) -> bool:
     return label is not None and classes is not None and 0 <= label < classes
 
 
-def reduction(call: Call, *means: str) -> list[str]:
+def reduction_sentences(call: Call, *means: str) -> list[str]:
     """A sentence where the reduction is not one of ``means``."""
     value = call['reduction']
     return [] if value in (None, 'mean', *means) else [SUMMED.format(value)]
@@ -64,8 +64,8 @@ def cross_entropy(call: Call, joins: bool) -> Reading:
     if call.truth('use_sigmoid'):
         return binary_cross_entropy(call)
     weights = call.weights('class_weight', call.channels)
-    label, valid_alone = ignored(call), call.truth('avg_non_ignore')
-    told, later, bug = reduction(call), [], ''
+    label, valid_alone = ignored_label(call), call.truth('avg_non_ignore')
+    told, later, bug = reduction_sentences(call), [], ''
     if weights is None:
         if not valid_alone:
             later.append(ALL_PIXELS)
@@ -93,7 +93,7 @@ def cross_entropy(call: Call, joins: bool) -> Reading:
 
 
 def binary_cross_entropy(call: Call) -> Reading:
-    told, later = reduction(call), []
+    told, later = reduction_sentences(call), []
     if not call.truth('avg_non_ignore'):
         later.append(ALL_PIXELS)
     weights, ours = call['class_weight'], None
@@ -116,7 +116,7 @@ def binary_cross_entropy(call: Call) -> Reading:
         *later,
         activation='sigmoid',
         loss_weight=call.number('loss_weight', 1.0),
-        ignore_index=ignored(call),
+        ignore_index=ignored_label(call),
         class_weight=ours,
     )
 
@@ -161,7 +161,7 @@ def cross_entropy_from_1_2(call: Call) -> Reading:
 def dice_up_to_1_0(call: Call) -> Reading:
     if call.one:
         return call.none(SOFTMAX_OF_ONE, bug='one channel goes through a softmax')
-    told, label, norm = reduction(call), call['ignore_index'], call.number('exponent', 2)
+    told, label, norm = reduction_sentences(call), call['ignore_index'], call.number('exponent', 2)
     if norm not in (1, 2):
         told.append(f'exponent {norm:g} has no counterpart: ours has norm 1 or 2')
         norm = 2
@@ -204,7 +204,7 @@ UNMASKED = 'pixels with the ignored label keep their place in its denominators, 
     Example(dict(use_sigmoid=False, naive_dice=True, ignore_index=0), dict(channels=2, ignore_index=0), compat=True),
 ))  # fmt: skip
 def dice_from_1_1(call: Call) -> Reading:
-    told, label, naive = reduction(call), call['ignore_index'], call.truth('naive_dice')
+    told, label, naive = reduction_sentences(call), call['ignore_index'], call.truth('naive_dice')
     sigmoid, eps = call.truth('use_sigmoid', default=True), call.number('eps', 1e-3)
     parameters: dict[str, Any] = dict(
         norm=1 if naive else 2,
@@ -213,7 +213,7 @@ def dice_from_1_1(call: Call) -> Reading:
         loss_weight=call.number('loss_weight', 1.0),
         activation='sigmoid' if sigmoid or call.one else 'softmax',
         from_logits=call.truth('activate', default=True),
-        ignore_index=ignored(call),
+        ignore_index=ignored_label(call),
         classes='all',
     )
     if not naive and eps:
@@ -260,7 +260,7 @@ def lovasz(call: Call) -> Reading:
     elif how != 'none' and not per_image:
         bug = "its constructor raises: per_image=False needs reduction='none', which is not its default"
     parameters: dict[str, Any] = dict(
-        per_image=per_image, loss_weight=call.number('loss_weight', 1.0), ignore_index=ignored(call)
+        per_image=per_image, loss_weight=call.number('loss_weight', 1.0), ignore_index=ignored_label(call)
     )
     verdict: Verdict = 'nearest' if told or bug else 'float32'
     if per_image:
@@ -337,11 +337,11 @@ def focal(call: Call) -> Reading:
         'WeightedCrossEntropyLoss',
         f'a focal loss (gamma {gamma:g}, alpha {alpha!r}) weighs sigmoid cross-entropy by (1 - p)^gamma; the nearest is '
         'that cross-entropy without the weight',
-        *reduction(call),
+        *reduction_sentences(call),
         bug='on a CPU it raises for labels that are ids (1.2.2)',
         activation='sigmoid',
         loss_weight=call.number('loss_weight', 1.0),
-        ignore_index=ignored(call),
+        ignore_index=ignored_label(call),
         class_weight=call.weights('class_weight', call.channels),
     )
 

@@ -24,7 +24,7 @@ SOFTMAX_OF_ONE = 'softmax=True is left out for one channel: it takes the logit f
 FOCAL = 'a focal loss weighs cross-entropy by (1 - p)^gamma; the nearest is the cross-entropy without that weight'
 
 
-def activated(call: Call) -> tuple[dict[str, Any], str, list[str]]:
+def activation_of(call: Call) -> tuple[dict[str, Any], str, list[str]]:
     """(our activation and from_logits, bug, differences) of how the input becomes probabilities."""
     sigmoid, softmax = call.truth('sigmoid'), call.truth('softmax')
     if call['other_act'] is not None:
@@ -42,7 +42,7 @@ def activated(call: Call) -> tuple[dict[str, Any], str, list[str]]:
     return dict(from_logits=False, activation=ours), '', []
 
 
-def foreground(call: Call) -> tuple[Any, list[str]]:
+def classes_of(call: Call) -> tuple[Any, list[str]]:
     """(classes, differences) of include_background."""
     if call.truth('include_background', default=True) or call.one:
         return 'all', []
@@ -51,7 +51,7 @@ def foreground(call: Call) -> tuple[Any, list[str]]:
     return list(range(1, call.channels)), []
 
 
-def smoothed(call: Call, share: float) -> tuple[float, list[str]]:
+def smooth_of(call: Call, share: float) -> tuple[float, list[str]]:
     """(smooth of ours, differences); share: of theirs in ours."""
     above, below = call.number('smooth_nr', 1e-5), call.number('smooth_dr', 1e-5)
     if above == below:
@@ -59,12 +59,12 @@ def smoothed(call: Call, share: float) -> tuple[float, list[str]]:
     return above * share, [f'smooth_nr {above:g} and smooth_dr {below:g} differ; ours has one smooth for both']
 
 
-def reduced(call: Call) -> list[str]:
+def reduction_sentences(call: Call) -> list[str]:
     value = getattr(call['reduction'], 'value', call['reduction'])
     return [] if value in (None, 'mean') else [f'reduction {value!r} is no mean, which ours is']
 
 
-def weighted(call: Call, classes: Any) -> tuple[list[float] | None, float]:
+def weights_of(call: Call, classes: Any) -> tuple[list[float] | None, float]:
     """(class_weight, loss_weight) of ``weight``, which leaves the background out where the loss does."""
     if call.one:
         return None, 1.0
@@ -79,14 +79,14 @@ def weighted(call: Call, classes: Any) -> tuple[list[float] | None, float]:
 
 def dice_reading(call: Call, weights: list[float] | str | None = 'own') -> Reading:
     """The Dice or Jaccard part of a call. weights: those of ``weight`` itself, or given by a compound."""
-    act, bug, told = activated(call)
-    classes, missing = foreground(call)
+    act, bug, told = activation_of(call)
+    classes, missing = classes_of(call)
     told += missing
     soft = 'soft_label' in call.values and call.truth('soft_label')
     squared, jaccard = call.truth('squared_pred'), call.truth('jaccard')
-    smooth, unequal = smoothed(call, 0.5)
-    told += [*unequal, *reduced(call)]
-    class_weight, factor = weighted(call, classes) if weights == 'own' else (weights, 1.0)
+    smooth, unequal = smooth_of(call, 0.5)
+    told += [*unequal, *reduction_sentences(call)]
+    class_weight, factor = weights_of(call, classes) if weights == 'own' else (weights, 1.0)
     if soft or squared:  # its squared form is the one of norms, which is right for soft labels
         name = 'JaccardMetricLoss' if jaccard else 'DiceSemimetricLoss'
     else:
@@ -147,10 +147,10 @@ TVERSKY = dict(
     Example(dict(softmax=True, soft_label=True, alpha=0.3, beta=0.7), dict(channels=3, labels='soft')),
 ))  # fmt: skip
 def tversky(call: Call) -> Reading:
-    act, bug, told = activated(call)
-    classes, missing = foreground(call)
-    smooth, unequal = smoothed(call, 1.0)
-    told += [*missing, *unequal, *reduced(call)]
+    act, bug, told = activation_of(call)
+    classes, missing = classes_of(call)
+    smooth, unequal = smooth_of(call, 1.0)
+    told += [*missing, *unequal, *reduction_sentences(call)]
     return call.reading(
         'nearest' if told or bug else 'exact',
         'CompatibleTverskyLoss' if call.truth('soft_label') else 'SoftTverskyLoss',
@@ -165,11 +165,11 @@ UNSCALED = (
 )
 
 
-def generalized(call: Call) -> Reading:
-    act, bug, told = activated(call)
-    classes, missing = foreground(call)
+def generalized_reading(call: Call) -> Reading:
+    act, bug, told = activation_of(call)
+    classes, missing = classes_of(call)
     above, below = call.number('smooth_nr', 1e-5), call.number('smooth_dr', 1e-5)
-    told += missing + reduced(call)
+    told += missing + reduction_sentences(call)
     if above or below:
         told.append(UNSCALED)
     weighting = str(getattr(call['w_type'], 'value', call['w_type'])).lower()
@@ -190,7 +190,7 @@ def generalized(call: Call) -> Reading:
     Example(SOFT_MAX, MANY),
 ))  # fmt: skip
 def generalized_dice(call: Call) -> Reading:
-    return generalized(call)
+    return generalized_reading(call)
 
 
 def sum_of(call: Call, dice_part: Reading, other: dict[str, Any], factors: tuple[float, float], *told: str,
@@ -260,16 +260,16 @@ def dice_focal(call: Call) -> Reading:
 def generalized_dice_focal(call: Call) -> Reading:
     factors = call.number('lambda_gdl', 1.0), call.number('lambda_focal', 1.0)
     told = (FOCAL, 'its focal part takes a sigmoid of each class')
-    return sum_of(call, generalized(call), dict(activation='sigmoid'), factors, *told, verdict='not yet')
+    return sum_of(call, generalized_reading(call), dict(activation='sigmoid'), factors, *told, verdict='not yet')
 
 
 WASSERSTEIN = dict(dist_matrix=REQUIRED, weighting_mode='default', reduction='mean', smooth_nr=1e-5, smooth_dr=1e-5)
 DISTANCES = [[0.0, 1.0, 0.5], [1.0, 0.0, 0.75], [0.5, 0.75, 0.0]]
 
 
-def wasserstein(call: Call, *told: str, bug: str = '') -> Reading:
-    smooth, unequal = smoothed(call, 1.0)
-    told = (*told, *unequal, *reduced(call))
+def wasserstein_reading(call: Call, *told: str, bug: str = '') -> Reading:
+    smooth, unequal = smooth_of(call, 1.0)
+    told = (*told, *unequal, *reduction_sentences(call))
     matrix, mode = call['dist_matrix'], str(call['weighting_mode']).lower()
     if not isinstance(matrix, (list, tuple)):
         return call.none('its dist_matrix does not show: give distance_matrix of GeneralizedWassersteinDiceLoss')
@@ -284,7 +284,9 @@ def wasserstein(call: Call, *told: str, bug: str = '') -> Reading:
     Example(dict(dist_matrix=DISTANCES), MANY, 'none'),
 ))  # fmt: skip
 def wasserstein_up_to_1_5(call: Call) -> Reading:
-    return wasserstein(call, bug='it adds up pairs of images where a batch has more than one; equal for one image')
+    return wasserstein_reading(
+        call, bug='it adds up pairs of images where a batch has more than one; equal for one image'
+    )
 
 
 @row('monai', 'GeneralizedWassersteinDiceLoss', WASSERSTEIN, versions=Versions('from 1.6', since='1.6'),
@@ -293,7 +295,7 @@ def wasserstein_up_to_1_5(call: Call) -> Reading:
     Example(dict(dist_matrix=DISTANCES, weighting_mode='GDL', smooth_nr=1.0, smooth_dr=1.0), MANY),
 ))  # fmt: skip
 def wasserstein_from_1_6(call: Call) -> Reading:
-    return wasserstein(call)
+    return wasserstein_reading(call)
 
 
 @row('monai', 'FocalLoss', dict(
@@ -309,7 +311,7 @@ def focal(call: Call) -> Reading:
     bug = ''
     if call['ignore_index'] is not None and not call.one:
         bug = 'with ignore_index it divides by pixels, without it by pixels and classes: as many times larger (1.6.1)'
-    told = [FOCAL, *reduced(call)]
+    told = [FOCAL, *reduction_sentences(call)]
     if softmax:
         told.append('it divides by the number of classes too, which loss_weight says here')
     return call.reading(
@@ -328,7 +330,7 @@ def unified_focal(call: Call) -> Reading:
     if call.channels not in (None, 2):
         return call.none(f'it takes two classes, and there are {call.channels}')
     logits = call.context.activation == 'logits'
-    told = reduced(call)
+    told = reduction_sentences(call)
     bug = 'it takes logits for probabilities, though its documentation speaks of a sigmoid' if logits else ''
     weight = call.number('weight', 0.5)
     whole = 1 - weight / 2  # its cross-entropy is a mean over both classes, ours a sum: half the share, and a factor
@@ -348,7 +350,6 @@ def later(name: str, signature: dict[str, Any], sentence: str) -> None:
 def nothing(name: str, sentence: str) -> None:
     @row('monai', name, {}, examples=(Example({}, MANY, 'none'),))
     def read(call: Call) -> Reading:
-        call.differences.clear()  # whatever its arguments are
         return call.none(sentence)
 
 

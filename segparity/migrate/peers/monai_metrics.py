@@ -123,5 +123,4 @@ for _name, _sentence in (
 
     @row('monai', _name, {}, kind='metric', examples=(Example({}, MANY, 'none'),))
     def read(call: Call, sentence: str = _sentence) -> Reading:
-        call.differences.clear()  # whatever its arguments are
         return call.none(sentence)

@@ -6,8 +6,8 @@ from typing import Any
 
 from segparity.catalogue import markdown
 from segparity.migrate.items import WORDS, Context, Item, Reading, World
-from segparity.migrate.peers import read
-from segparity.migrate.peers.recorded import called, key_of, records, said_of
+from segparity.migrate.peers import read_item
+from segparity.migrate.peers.recorded import call_text, context_text, key_of, records
 from segparity.migrate.peers.rows import ROWS, Example, Row
 from shared_spec.spec import Spec
 
@@ -17,6 +17,7 @@ TITLES = {
     'segmentation_models': 'segmentation_models (Keras)',
     'smp': 'segmentation_models_pytorch',
     'monai': 'MONAI',
+    'kornia': 'Kornia',
     'torch': 'PyTorch',
     'torchmetrics': 'torchmetrics',
 }
@@ -66,26 +67,26 @@ def table(library: str) -> Iterator[str]:
     nothing: dict[tuple[str, ...], list[str]] = {}
     for row in ROWS[library]:
         for example in row.examples:
-            found = reading(row, example)
+            found = reading_of(row, example)
             if found.spec is None and not example.arguments:
-                nothing.setdefault((WORDS[found.verdict], *said(found)), []).append(f'`{row.name}`')
+                nothing.setdefault((WORDS[found.verdict], *sentences_of(found)), []).append(f'`{row.name}`')
             else:
                 yield line(row, example, found)
     for (verdict, *sentences), names in nothing.items():
         yield f'| {", ".join(names)} | | {verdict} | | {"; ".join(sentences)} |'
 
 
-def reading(row: Row, example: Example) -> Reading:
+def reading_of(row: Row, example: Example) -> Reading:
     world: World = 'keras' if row.library in ('keras', 'segmentation_models') else 'mmseg'
     item = Item(row.library, row.name, dict(example.arguments))
-    return read(row, item, Context(world, **example.context), example.compat)
+    return read_item(row, item, Context(world, **example.context), example.compat)
 
 
 def line(row: Row, example: Example, found: Reading) -> str:
     record = records().get(key_of(row, example), {})
-    name = f'`{called(row.name, example.arguments)}`'
+    name = f'`{call_text(row.name, example.arguments)}`'
     facts = [] if row.versions.text == 'any' else [row.versions.text]
-    facts += [said_of(example.context)] if example.context else []
+    facts += [context_text(example.context)] if example.context else []
     facts += ['`--compat`'] if example.compat else []
     first = f'{name}<br>{", ".join(facts)}' if facts else name
     ours = f'`{brief(found.spec)}`' if found.spec else ''
@@ -99,10 +100,10 @@ def line(row: Row, example: Example, found: Reading) -> str:
             f', {figure(record["gradient"])}' if record['gradient'] is not None else ''
         )
         figures += '<br>formula' if record['how'] == 'formula' else ''
-    return f'| {first} | {ours} | {WORDS[found.verdict]} | {figures} | {"; ".join(said(found))} |'
+    return f'| {first} | {ours} | {WORDS[found.verdict]} | {figures} | {"; ".join(sentences_of(found))} |'
 
 
-def said(found: Reading) -> list[str]:
+def sentences_of(found: Reading) -> list[str]:
     """The sentences of a reading, its bug last."""
     bug = [f'**bug**: {markdown(found.bug)}'] if found.bug else []
     return [markdown(sentence) for sentence in found.differences] + bug
@@ -123,12 +124,12 @@ def brief(spec: Spec | None) -> str:
         return ''
     off = {}
     for field in dataclasses.fields(spec):
-        value = spec.thawed(field.name)
+        value = spec.builtin_value(field.name)
         if field.default is dataclasses.MISSING or getattr(spec, field.name) != field.metadata['allowed'].freeze(
             field.default
         ):
             off[field.name] = round(value, 6) if isinstance(value, float) else value
-    return called(type(spec).__name__, off)
+    return call_text(type(spec).__name__, off)
 
 
 if __name__ == '__main__':

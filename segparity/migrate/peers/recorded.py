@@ -12,21 +12,21 @@ from segparity.migrate.peers.rows import Example, Row
 FILE = 'measured.json'
 
 
-def written(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as a call would have it; an item in an item by its name."""
     if isinstance(value, Item):
-        return called(value.name, value.arguments)
+        return call_text(value.name, value.arguments)
     if isinstance(value, (list, tuple)):
-        return '[' + ', '.join(written(part) for part in value) + ']'
+        return '[' + ', '.join(value_text(part) for part in value) + ']'
     return repr(value)
 
 
-def called(name: str, arguments: Mapping[str, Any]) -> str:
+def call_text(name: str, arguments: Mapping[str, Any]) -> str:
     """``name(argument=value, ...)`` in one line."""
-    return f'{name}({", ".join(f"{key}={written(value)}" for key, value in arguments.items())})'
+    return f'{name}({", ".join(f"{key}={value_text(value)}" for key, value in arguments.items())})'
 
 
-def said_of(context: Mapping[str, Any]) -> str:
+def context_text(context: Mapping[str, Any]) -> str:
     """What a context says, in few words: '3 channels, ignored label 255'."""
     words = []
     for name, value in context.items():
@@ -43,7 +43,7 @@ def said_of(context: Mapping[str, Any]) -> str:
 
 def key_of(row: Row, example: Example) -> str:
     """How a record is found: library, versions, call, context."""
-    parts = [row.library, row.versions.text, called(row.name, example.arguments), said_of(example.context)]
+    parts = [row.library, row.versions.text, call_text(row.name, example.arguments), context_text(example.context)]
     return ' | '.join([*parts, '--compat'] if example.compat else parts)
 
 

@@ -9,7 +9,7 @@ MANY = dict(channels=3)
 WEIGHTS = [0.5, 1.75, 1.0]
 
 
-def reduced(call: Call) -> list[str]:
+def reduction_sentences(call: Call) -> list[str]:
     if call['reduction'] == 'mean' and call['size_average'] is not False and call['reduce'] is not False:
         return []
     return [f'reduction {call["reduction"]!r} is no mean, which ours is']
@@ -27,7 +27,7 @@ def reduced(call: Call) -> list[str]:
 def cross_entropy(call: Call) -> Reading:
     if call.one:
         return call.none('a softmax of one channel is 1 everywhere', bug='one channel goes through a softmax')
-    told = reduced(call)
+    told = reduction_sentences(call)
     label = None if call.context.labels in ('soft', 'one_hot') else call['ignore_index']
     return call.reading(
         'nearest' if told else 'exact', 'WeightedCrossEntropyLoss', *told, ignore_index=label,
@@ -41,7 +41,7 @@ def cross_entropy(call: Call) -> Reading:
     Example(dict(weight=WEIGHTS), MANY),
 ))  # fmt: skip
 def nll(call: Call) -> Reading:
-    told = reduced(call)
+    told = reduction_sentences(call)
     note = 'it takes log-probabilities, which ours may be given as logits: their softmax is themselves'
     return call.reading(
         'nearest' if told else 'exact', 'WeightedCrossEntropyLoss', *told, note, ignore_index=call['ignore_index'],
@@ -50,7 +50,7 @@ def nll(call: Call) -> Reading:
 
 
 def binary(call: Call, from_logits: bool, verdict: Verdict, *notes: str) -> Reading:
-    told = reduced(call)
+    told = reduction_sentences(call)
     for name in ('weight', 'pos_weight'):
         if name in call.values and call.values[name] is not None:
             told.append(f'{name} has no counterpart here: ours of one channel takes [background, foreground]')
@@ -102,7 +102,6 @@ for _name in (
 
     @row('torch', _name, {}, examples=(Example({}, MANY, 'none'),))
     def distance(call: Call) -> Reading:
-        call.differences.clear()  # whatever its arguments are
         return call.none('it is a distance of numbers; none of ours is one')
 
 

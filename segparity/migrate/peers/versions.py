@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 
-def parsed(version: str) -> tuple[int, ...]:
+def parse_version(version: str) -> tuple[int, ...]:
     """The numbers at the start of a version: '1.2.2' -> (1, 2, 2), 'v1.0.0rc1' -> (1, 0, 0); () where there is none."""
     found = re.match(r'v?(\d+(?:\.\d+)*)', version.strip())
     return tuple(int(part) for part in found.group(1).split('.')) if found else ()
@@ -19,10 +19,10 @@ class Versions:
     before: str | None = None
 
     def __contains__(self, version: str) -> bool:
-        numbers = parsed(version)
-        if self.since is not None and numbers < parsed(self.since):
+        numbers = parse_version(version)
+        if self.since is not None and numbers < parse_version(self.since):
             return False
-        return self.before is None or numbers < parsed(self.before)
+        return self.before is None or numbers < parse_version(self.before)
 
 
 ANY = Versions()
