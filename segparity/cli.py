@@ -123,7 +123,9 @@ def build_parser() -> Parser:
 
     from segparity.migrate import command as migrate
 
-    command = commands.add_parser('migrate', help='losses and metrics of a config or script as code for the other world')
+    command = commands.add_parser(
+        'migrate', help='losses and metrics of a config or script as code for the other world'
+    )
     migrate.add_arguments(command)
     command.set_defaults(run=migrate.migrate)
     command = commands.add_parser('recognise', help='which loss of ours a function of yours is, or how it differs')

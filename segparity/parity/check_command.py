@@ -14,6 +14,7 @@ from rich.table import Table
 from segparity.as_json import print_json
 from segparity.parity import Row, check_parity
 from segparity.parity.against.command import against
+from segparity.parity.against.libraries import LIBRARIES, against_library
 from segparity.parity.cases import Case
 from segparity.parity.configurations import read_configurations, shared
 from segparity.parity.data import read_case
@@ -63,6 +64,12 @@ def check(options: argparse.Namespace, console: Console) -> int:
     configs, case = given(options, remarks.append)
     if options.against:
         specs = compared(options, configs, case)
+        if options.against in LIBRARIES:
+            if case is not None or options.channels:
+                raise ValueError(
+                    f'--against {options.against} compares on pictures of its own: leave out --data and --channels'
+                )
+            return against_library(options.against, specs, console, options.json)
         return against(options.against, specs, case, options.channels, console, options.json, remarks)
     if options.channels:
         raise ValueError('--channels is of the built-in cases of --against, which is not given')

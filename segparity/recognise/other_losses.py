@@ -65,14 +65,19 @@ def fitted(
     convention = group.convention
     spec_class = LOSSES[name]
     hinge = name == 'LovaszHingeLoss'
-    if ('one' if convention.channels == 1 else 'many') not in spec_class.channels or (hinge and convention.takes != 'logits'):
+    if ('one' if convention.channels == 1 else 'many') not in spec_class.channels or (
+        hinge and convention.takes != 'logits'
+    ):
         return None
     base = dict(given) if hinge else {**given, 'from_logits': False}
     if convention.channels > 1 and convention.takes == 'logits' and convention.activation == 'sigmoid':
         base['activation'] = 'sigmoid'
 
     def spec_of(theta: np.ndarray) -> LossSpec:
-        read = [float(np.exp(np.clip(t, -35, 10))) if how == LOG else float(np.clip(t, 0, 1)) for t, (how, _) in zip(theta, free.values())]
+        read = [
+            float(np.exp(np.clip(t, -35, 10))) if how == LOG else float(np.clip(t, 0, 1))
+            for t, (how, _) in zip(theta, free.values())
+        ]
         return spec_class(**base, **{k: simple(v, 1e-6) for k, v in zip(free, read)})
 
     def columns(thetas: np.ndarray) -> np.ndarray:

@@ -30,7 +30,12 @@ def of_answer(answer: Answer) -> list[str]:
     if answer.spec is not None:
         if answer.equals:
             said.append(f'  - the same on these labels: {", ".join(short(s) for s in answer.equals)}')
-        said += ['  MMSegmentation:', *_indented(mmseg_line(answer.spec)), '  Keras:', *_indented(keras_line(answer.spec, answer))]
+        said += [
+            '  MMSegmentation:',
+            *_indented(mmseg_line(answer.spec)),
+            '  Keras:',
+            *_indented(keras_line(answer.spec, answer)),
+        ]
     return said
 
 

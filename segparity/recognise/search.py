@@ -46,7 +46,14 @@ def columns(sums: Sums, regions: tuple[Region, ...], ce: CrossEntropy | None, th
     return [*found, ce.columns(sums, parts[-1])] if ce is not None else found
 
 
-def fit(sums: Sums, values: np.ndarray, regions: tuple[Region, ...], ce: CrossEntropy | None = None, starts: list[list[float]] | None = None, best: int = 2) -> Fit:
+def fit(
+    sums: Sums,
+    values: np.ndarray,
+    regions: tuple[Region, ...],
+    ce: CrossEntropy | None = None,
+    starts: list[list[float]] | None = None,
+    best: int = 2,
+) -> Fit:
     """The best fit of one form; the weights that are nothing are 0."""
     if starts is None:
         lists = [[s for s in region.starts if len(regions) == 1 or _usual(s)] for region in regions]
@@ -101,7 +108,9 @@ def exact(sums: Sums, values: np.ndarray, which: str) -> Iterator[Fit]:
     which: 'simple': one score or cross-entropy, or the error of pixels; 'thorough': powers, logarithms and sums of two;
     'brief': the commonest of these; 'hard': scores of thresholded predictions.
     """
-    for some, ce in {'simple': _simple, 'thorough': _thorough, 'brief': _brief, 'hard': _hard}[which](sums.prob.shape[2]):
+    for some, ce in {'simple': _simple, 'thorough': _thorough, 'brief': _brief, 'hard': _hard}[which](
+        sums.prob.shape[2]
+    ):
         found = fit(sums, values, some, ce)
         if found.error < ENOUGH and sensible(found):
             yield found
