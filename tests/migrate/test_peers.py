@@ -138,3 +138,25 @@ def test_no_measure_without_something_near():
     item = Item('mmseg', 'SiLogLoss')
     (reading,) = migrate_item(item, Context()).readings
     assert measure.measure(item, reading, Context()) is None
+
+
+class TestRecorded:
+    """What a reading says without running anything."""
+
+    HEAD = Context('mmseg', '1.2.2', channels=3, ignore_index=255)
+
+    def test_the_same_call(self):
+        (reading,) = migrate_item(
+            Item('mmseg', 'CrossEntropyLoss', {'reduction': 'sum', 'avg_non_ignore': True}), self.HEAD
+        ).readings
+        key = "mmseg | 1.2.2 | CrossEntropyLoss(reduction='sum', avg_non_ignore=True) | ignored label 255, 3 channels"
+        assert reading.measured == records()[key]['value'] == 59
+
+    def test_another_call_has_the_largest_of_its_verdict(self):
+        (reading,) = migrate_item(Item('mmseg', 'CrossEntropyLoss', {'loss_weight': 0.3}), self.HEAD).readings
+        mine = [r for key, r in records().items() if key.startswith('mmseg | 1.2.2 | CrossEntropyLoss')]
+        assert reading.verdict == 'not yet'
+        assert reading.measured == max(r['value'] for r in mine if r['verdict'] == 'not yet')
+
+    def test_none_without_a_spec(self):
+        assert migrate_item(Item('mmseg', 'SiLogLoss'), self.HEAD).readings[0].measured is None
