@@ -1,1 +1,1 @@
-"""``segparity migrate``: losses and metrics of one world, read from a source that is never executed, written for the other."""
+"""Reads what a user has, an MMSegmentation config or a Keras source, and writes it for the other world."""
