@@ -6,6 +6,7 @@ evaluator may be Unread, in whole or in part, and has to be the same as Python's
 
 import itertools
 import random
+import re
 import warnings
 
 import pytest
@@ -19,6 +20,37 @@ NAMES = (*NUMBERS, *LISTS, *TABLES)
 KEYS = "'k'", "'m'", "'n'"
 
 
+NUMBER = (
+    '(<N> + <N>)', '(<N> if <C> else <N>)', '(<N> or <N>)', 'len(<S>)', 'len(<T>)', '(<T> == <T>)', '(<S> == <S>)',
+    '(<N> in <S>)', 'g(<N>)', '(not <S>)',
+)  # fmt: skip
+SEQUENCE = (
+    '[<A>, <A>]', '[*<S>, <A>]', '(<l> + [<A>])', '[[e, <A>] for e in <S> if <C>]', 'list(<T>.values())', '<S>[:2]',
+    '(<S> if <C> else <S>)', 'f(<S>)', 'copy.deepcopy(<l>)', 'list(reversed(<S>))',
+)  # fmt: skip
+TABLE = (
+    "{'k': <A>, 'm': <A>}", 'dict(k=<A>, n=<A>)', '{**<T>, <k>: <A>}', '(<T> | <T>)', '(<T> if <C> else <T>)',
+    '{key: <A> for key in <T>}', 'w(<T>, <A>)', 'copy.copy(<t>)',
+)  # fmt: skip
+SIMPLE = (
+    '<n> = <N>', '<n> += <N>', '<l> = <S>', '<l> += <S>[:2]', '<l> = <l> + [<A>]', '<l>.append(<A>)', '<l>.append(<t>)',
+    '<l>.extend(<S>[:2])', '<l>.insert(0, <A>)', 'b, l = l, <S>', '<t> = <T>', '<t>[<k>] = <A>', '<t>[<k>] = <l>',
+    '<t>.setdefault("x", []).append(<A>)', '<t>.setdefault("y", {})[<k>] = <A>', '<t>.update(<T>)', '<t>.update(k=<A>)',
+    '<t> |= <T>', '<t>.pop(<k>, None)', 'w(<t>, <A>)', 'c, d = d, <T>',
+)  # fmt: skip
+CONDITION = 'u(0)', 'u(1)', 'not u(0)', '<n> == 1', 'True', '<l>', 'a > h'
+FORMS = {
+    'N': (NUMBER, (*NUMBERS, '1', '2', '-3', 'True')),
+    'S': (SEQUENCE, (*LISTS, '[]', '[1, 2]')),
+    'T': (TABLE, (*TABLES, '{}', "{'k': 1}")),
+    'C': (CONDITION, CONDITION),
+    'n': (NUMBERS, NUMBERS),
+    'l': (LISTS, LISTS),
+    't': (TABLES, TABLES),
+    'k': (KEYS, KEYS),
+}
+
+
 class Writer:
     """Writes programs in which numbers, lists and dicts keep to their names, so that most of them run to their end."""
 
@@ -29,97 +61,29 @@ class Writer:
     def one(self, *words):
         return self.random.choice(words)
 
-    def number(self, depth=0):
-        if depth > 2 or self.random.random() < 0.3:
-            return self.one(*NUMBERS, '1', '2', '-3', 'True')
-        return self.one(
-            f'({self.number(depth + 1)} + {self.number(depth + 1)})',
-            f'({self.number(depth + 1)} if {self.condition()} else {self.number(depth + 1)})',
-            f'({self.number(depth + 1)} or {self.number(depth + 1)})',
-            f'len({self.sequence(depth + 1)})',
-            f'len({self.table(depth + 1)})',
-            f'({self.table(depth + 1)} == {self.table(depth + 1)})',
-            f'({self.sequence(depth + 1)} == {self.sequence(depth + 1)})',
-            f'({self.number(depth + 1)} in {self.sequence(depth + 1)})',
-            f'g({self.number(depth + 1)})',
-            f'(not {self.sequence(depth + 1)})',
-        )
+    def filled(self, form, depth=0):
+        """The form with something of each kind where its letter stands."""
 
-    def anything(self, depth=0):
-        return self.one(self.number, self.sequence, self.table)(depth + 1)
+        def fill(match):
+            letter = self.one(*'NST') if match[1] == 'A' else match[1]
+            forms, atoms = FORMS[letter]
+            return self.filled(self.one(*(atoms if depth > 2 or self.random.random() < 0.3 else forms)), depth + 1)
 
-    def sequence(self, depth=0):
-        if depth > 2 or self.random.random() < 0.3:
-            return self.one(*LISTS, '[]', '[1, 2]')
-        return self.one(
-            f'[{self.anything(depth)}, {self.anything(depth)}]',
-            f'[*{self.sequence(depth + 1)}, {self.anything(depth)}]',
-            f'({self.one(*LISTS)} + [{self.anything(depth)}])',
-            f'[[e, {self.anything(depth)}] for e in {self.sequence(depth + 1)} if {self.condition()}]',
-            f'list({self.table(depth + 1)}.values())',
-            f'{self.sequence(depth + 1)}[:2]',
-            f'({self.sequence(depth + 1)} if {self.condition()} else {self.sequence(depth + 1)})',
-            f'f({self.sequence(depth + 1)})',
-            f'copy.deepcopy({self.one(*LISTS)})',
-            f'list(reversed({self.sequence(depth + 1)}))',
-        )
-
-    def table(self, depth=0):
-        if depth > 2 or self.random.random() < 0.3:
-            return self.one(*TABLES, '{}', "{'k': 1}")
-        return self.one(
-            f"{{'k': {self.anything(depth)}, 'm': {self.anything(depth)}}}",
-            f'dict(k={self.anything(depth)}, n={self.anything(depth)})',
-            f'{{**{self.table(depth + 1)}, {self.one(*KEYS)}: {self.anything(depth)}}}',
-            f'({self.table(depth + 1)} | {self.table(depth + 1)})',
-            f'({self.table(depth + 1)} if {self.condition()} else {self.table(depth + 1)})',
-            f'{{key: {self.anything(depth)} for key in {self.table(depth + 1)}}}',
-            f'h({self.table(depth + 1)}, {self.anything(depth)})',
-            f'copy.copy({self.one(*TABLES)})',
-        ).replace('h(', 'w(')
-
-    def condition(self):
-        return self.one('u(0)', 'u(1)', 'not u(0)', f'{self.one(*NUMBERS)} == 1', 'True', self.one(*LISTS), 'a > h')
+        return re.sub('<([NSTACnltk])>', fill, form)
 
     def block(self, depth, inside):
         lines = [self.statement(depth + 1, inside) for _ in range(self.random.randint(1, 3))]
         return '\n'.join('    ' + line for line in '\n'.join(lines).split('\n'))
 
     def simple(self, inside):
-        sequence, table = self.one(*LISTS), self.one(*TABLES)
-        return self.one(
-            f'{self.one(*NUMBERS)} = {self.number()}',
-            f'{self.one(*NUMBERS)} += {self.number()}',
-            f'{sequence} = {self.sequence()}',
-            f'{sequence} += {self.sequence()}[:2]',
-            f'{sequence} = {sequence} + [{self.anything()}]',
-            f'{sequence}.append({self.anything()})',
-            f'{sequence}.append({table})',
-            f'{sequence}.extend({self.sequence()}[:2])',
-            f'{sequence}.insert(0, {self.anything()})',
-            f'{sequence}[:1]',
-            f'b, l = l, {self.sequence()}',
-            f'{table} = {self.table()}',
-            f'{table}[{self.one(*KEYS)}] = {self.anything()}',
-            f'{table}[{self.one(*KEYS)}] = {sequence}',
-            f'{table}.setdefault("x", []).append({self.anything()})',
-            f'{table}.setdefault("y", {{}})[{self.one(*KEYS)}] = {self.anything()}',
-            f'{table}.update({self.table()})',
-            f'{table}.update(k={self.anything()})',
-            f'{table} |= {self.table()}',
-            f'{table}.pop({self.one(*KEYS)}, None)',
-            f'w({table}, {self.anything()})',
-            f'c, d = d, {self.table()}',
-            *inside,
-            *inside,
-        )
+        return self.filled(self.one(*SIMPLE, *inside, *inside))
 
     def statement(self, depth=0, inside=()):
         if depth > 2 or self.random.random() < 0.65:
             return self.simple(inside)
         kind = self.random.random()
         if kind < 0.55:
-            text = f'if {self.condition()}:\n{self.block(depth, inside)}'
+            text = f'if {self.filled("<C>")}:\n{self.block(depth, inside)}'
             return text + (f'\nelse:\n{self.block(depth, inside)}' if self.random.random() < 0.6 else '')
         over = self.one('us(0)', 'us(1)', '[1, 2]', "['k', 'm']", f'list({self.one(*LISTS)})[:2]', 'range(2)')
         body = self.block(depth, (*inside, 'break', 'continue'))
@@ -131,7 +95,7 @@ class Writer:
         return f'{name} = us(0)\nwhile {name}:\n    {name} = {name}[1:]\n{body}'
 
     def program(self):
-        inner = self.block(1, ('return b', f'return {self.sequence()}'))
+        inner = self.block(1, ('return b', 'return <S>'))
         functions = f"def f(b, a=2, l=[], c={{}}):\n    h, d = 1, {{'k': 2}}\n{inner}\n    return b\n"
         functions += 'def g(x):\n    if u(1):\n        return x\n    return 5\n'
         functions += (
@@ -143,21 +107,24 @@ class Writer:
         )
 
 
-def fits(got, want):
+def fits(got, want, met=None):
     """Whether what the evaluator says is so in a run."""
-    if isinstance(got, (Unread, Called)):
+    met = set() if met is None else met
+    if isinstance(got, (Unread, Called)) or (id(got), id(want)) in met:
         return True
     if isinstance(got, (Function, Reference)) or callable(want):
         return callable(want)
     if type(got) is not type(want) and not (isinstance(got, dict) and isinstance(want, dict)):
         return False
+    if isinstance(got, (dict, list, tuple)):
+        met.add((id(got), id(want)))
     if isinstance(got, dict):
         unsure = {key for key, value in got.items() if isinstance(value, Unread) and got.unsure}
         return got.keys() - unsure <= want.keys() <= got.keys() and all(
-            fits(value, want[key]) for key, value in got.items() if key in want
+            fits(value, want[key], met) for key, value in got.items() if key in want
         )
     if isinstance(got, (list, tuple)):
-        return len(got) == len(want) and all(map(fits, got, want))
+        return len(got) == len(want) and all(fits(a, b, met) for a, b in zip(got, want))
     return got == want
 
 
@@ -178,7 +145,7 @@ def runs(text):
                 continue
 
 
-@pytest.mark.parametrize('count', [40, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('count', [150, pytest.param(500, marks=pytest.mark.slow)])
 def test_what_is_said_is_so_in_every_run(count):
     checked = known = 0
     for seed in range(count):

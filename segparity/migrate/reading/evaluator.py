@@ -14,7 +14,7 @@ from segparity.migrate.reading.expressions import Spent
 from segparity.migrate.reading.state import State
 from segparity.migrate.reading.statements import Frame, Statements
 from segparity.migrate.reading.text import Lines, parse, plain_lines
-from segparity.migrate.reading.values import LIMITS, Called, Function, Limits, Scope
+from segparity.migrate.reading.values import LIMITS, Called, Function, Limits, Maybe, Scope, maybe
 from segparity.migrate.reading.weight import TooMuch, clone, weigh
 
 Hearer = Callable[[Called, Scope], Any]
@@ -22,6 +22,9 @@ Hearer = Callable[[Called, Scope], Any]
 
 class Evaluator(Statements):
     """Follows one source.
+
+    What is said is so in every way in which the source can run, but for two: a handler of ``try`` is taken to be idle, and a
+    list that an expression under way holds (``b + [f(b)]``) keeps its length while an unknown branch of ``f`` changes it.
 
     text, file: the source, and what its places are called. on_call: is told every call that is not evaluated, in the order
     in which the source would make it, with the scope in which it stands; what it returns is ignored. scope: names that are
@@ -92,6 +95,9 @@ class Evaluator(Statements):
         """What a function of the source returns for these arguments, its body followed; Unread where it is not known."""
         node = function.node
         given = [*args, *(kwargs or {}).values()]
+        for value in given:
+            if isinstance(value, Maybe):
+                self.forget([value], value)
         if self.calls >= self.limits.calls:
             return self.not_followed(node, given, 'functions call each other too deeply')
         if isinstance(node, ast.AsyncFunctionDef) or getattr(node, 'decorator_list', None):
@@ -110,7 +116,7 @@ class Evaluator(Statements):
             except TooMuch as error:
                 return self.not_followed(node, given, str(error))
             if signal == 'raise' or 'return' in frame.unsure:
-                return self.unread(node, f'what {function.name} returns is not known')
+                return maybe(self.unread(node, f'what {function.name} returns is not known'), *given, frame.value)
             return frame.value if signal == 'return' else None
 
     def not_followed(self, node: ast.AST, given: Sequence[Any], reason: str) -> Unread:

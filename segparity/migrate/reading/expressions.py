@@ -15,10 +15,12 @@ from segparity.migrate.reading.values import (
     Class,
     Function,
     Limits,
+    Maybe,
     Reference,
     Scope,
     Table,
     is_plain,
+    maybe,
 )
 from segparity.migrate.reading.weight import TooMuch, clone, plain_throughout, weigh
 
@@ -295,7 +297,11 @@ class Expressions:
             value = self.evaluate(part)
             verdict = self.truth(value)
             if verdict is None:
-                return value if isinstance(value, Unread) else self.unread(node, 'a part of it is not known')
+                unread = value if isinstance(value, Unread) else self.unread(node, 'a part of it is not known')
+                values: list[Any] = [value]
+                for later in node.values[node.values.index(part) + 1 :]:  # which may be evaluated, or not
+                    self.either_value(unread, later, None, values)
+                return maybe(unread, *values)
             if verdict is isinstance(node.op, ast.Or):
                 break
         return value
@@ -303,11 +309,17 @@ class Expressions:
     def of_IfExp(self, node: ast.IfExp) -> Any:
         verdict = self.truth(self.evaluate(node.test))
         if verdict is None:
-            first, second = self.evaluate(node.body), self.evaluate(node.orelse)
-            if isinstance(first, SCALARS) and type(first) is type(second) and first == second:
+            unread = self.unread(node, f'its condition `{self.lines.of(node.test, 60)}` is not known')
+            values: list[Any] = []
+            self.either_value(unread, node.body, node.orelse, values)
+            first, second = values
+            if first is second or (isinstance(first, SCALARS) and type(first) is type(second) and first == second):
                 return first
-            return self.unread(node, f'its condition `{self.lines.of(node.test, 60)}` is not known')
+            return maybe(unread, first, second)
         return self.evaluate(node.body if verdict else node.orelse)
+
+    def either_value(self, unread: Unread, one: ast.expr, other: ast.expr | None, values: list[Any]) -> None:
+        raise NotImplementedError
 
     def of_Compare(self, node: ast.Compare) -> Any:
         left = self.evaluate(node.left)
@@ -398,6 +410,8 @@ class Expressions:
         receiver: Any = None
         if isinstance(node.func, ast.Attribute):
             receiver = self.evaluate(node.func.value)
+            if isinstance(receiver, Maybe):
+                self.forget([receiver], receiver)
             if is_plain(receiver):
                 return self.of_method(node, node.func, receiver)
         function = self.function_called(node.func, receiver)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from segparity.migrate.items import Unread
-from segparity.migrate.reading.values import SCALARS, Class, Function, Reference, Scope, Table
+from segparity.migrate.reading.values import SCALARS, Class, Function, Maybe, Reference, Scope, Table, maybe
 from segparity.migrate.reading.weight import TooMuch, parts
 
 COLLECTIONS = (dict, list, set)
@@ -23,6 +23,8 @@ def reachable(values: Iterable[Any], charge: Callable[[int], None]) -> dict[int,
         value = waiting.pop()
         if isinstance(value, (Class, Function)):
             waiting.append(value.scope)
+        elif isinstance(value, Maybe):
+            waiting.extend(value.of)
         elif isinstance(value, (*COLLECTIONS, tuple)) and id(value) not in met:
             met.add(id(value))
             charge(1 + len(value) // 8)
@@ -81,7 +83,11 @@ class State:
 
     def common(self, one: Any, other: Any, unread: Unread, depth: int) -> Any:
         """What two values of one name have in common."""
-        if one is other or (isinstance(one, Unread) and isinstance(other, Unread)):
+        made = self.shared(one, other, unread, depth)
+        return maybe(unread, one, other) if made is unread else made
+
+    def shared(self, one: Any, other: Any, unread: Unread, depth: int) -> Any:
+        if one is other:
             return one
         if depth > DEEPEST or type(one) is not type(other):
             return unread

@@ -10,7 +10,7 @@ from segparity.migrate.items import Unread
 from segparity.migrate.reading import operators
 from segparity.migrate.reading.expressions import FAULTS, UNKNOWN, Expressions, Spent
 from segparity.migrate.reading.state import State, reachable, spoil
-from segparity.migrate.reading.values import Class, Function, Reference, Scope, Table, is_plain
+from segparity.migrate.reading.values import Class, Function, Maybe, Reference, Scope, Table, is_plain, maybe
 from segparity.migrate.reading.weight import TooMuch
 
 ENDS_OF_LOOPS = frozenset({'break', 'continue'})
@@ -99,6 +99,8 @@ class Statements(Expressions):
         elif isinstance(before, dict) and isinstance(node.op, ast.BitOr) and isinstance(more, dict):
             self.take(before, more, node)
         else:
+            if isinstance(before, Maybe) or (isinstance(before, (dict, list)) and not is_plain(more)):
+                self.forget([before], self.unread(node, 'what is added to it is not known'))
             self.unpack(target, self.combine(node, before, more))
         return None
 
@@ -144,6 +146,8 @@ class Statements(Expressions):
             self.put_key(owner, index, value, target)
         elif isinstance(owner, list):
             owner[index] = value
+        elif isinstance(owner, Maybe):
+            self.forget([owner], owner)
         elif is_plain(owner):
             raise TypeError('this has no items that can be changed')
 
@@ -167,7 +171,9 @@ class Statements(Expressions):
                 self.delete_attribute(target)
             elif isinstance(target, ast.Subscript):
                 owner, index = self.evaluate(target.value), self.evaluate(target.slice)
-                if isinstance(owner, (dict, list)) and isinstance(index, UNKNOWN):
+                if isinstance(owner, Maybe):
+                    self.forget([owner], owner)
+                elif isinstance(owner, (dict, list)) and isinstance(index, UNKNOWN):
                     self.forget([owner], self.unread(target, 'which of its items was deleted is not known'))
                 elif isinstance(owner, (dict, list)):
                     self.weighed(index)
@@ -181,7 +187,9 @@ class Statements(Expressions):
 
     def forget(self, values: Iterable[Any], unread: Unread) -> None:
         """Collections, and those in them, are no longer known: whatever holds one of them holds ``unread``."""
-        found = reachable((value for value in values if isinstance(value, (dict, list, set, tuple))), self.charge)
+        found = reachable(
+            (value for value in values if isinstance(value, (dict, list, set, tuple, Maybe))), self.charge
+        )
         if found:
             spoil(found, self.chain(), unread, self.charge)
 
@@ -195,7 +203,9 @@ class Statements(Expressions):
                 changed.append(holder[name])
         self.forget(changed, unread)
         for name in stored(body):
-            self.scope.bind(name, unread, unread.place)
+            holder = self.scope.holder(name)
+            before = None if holder is None else holder[name]
+            self.scope.bind(name, maybe(unread, before), unread.place)
 
     # Conditions and loops
 
@@ -230,6 +240,20 @@ class Statements(Expressions):
         before.merge(after, self.unread(node, reason))
         return first if second in (first, 'raise') else second
 
+    def either_value(self, unread: Unread, one: ast.expr, other: ast.expr | None, values: list[Any]) -> None:
+        """The values of two expressions of which one is evaluated, or of one that may be evaluated."""
+        if not any(
+            isinstance(part, (ast.Call, ast.NamedExpr)) for way in (one, other) if way for part in ast.walk(way)
+        ):
+            values += [self.evaluate(way) for way in (one, other) if way]
+            return
+
+        def way(node: ast.expr | None) -> None:
+            if node is not None:
+                values.append(self.evaluate(node))
+
+        self.either(one, unread.reason, lambda: way(one), lambda: way(other))
+
     def chain(self) -> list[Scope]:
         """Every scope that what is followed may change."""
         scopes: dict[int, Scope] = {}
@@ -250,6 +274,7 @@ class Statements(Expressions):
             return self.unknown_loop(node, f'the loop has {len(items):,} turns')
         outer = self.frame.unsure & ENDS_OF_LOOPS
         self.frame.unsure -= ENDS_OF_LOOPS
+        left: Signal = None
         with self.allowance(node):
             for item in items:
                 self.unpack(node.target, item)
@@ -259,11 +284,11 @@ class Statements(Expressions):
                 if signal in ('return', 'raise'):
                     return signal
             else:
-                self.block(node.orelse)
+                left = self.block(node.orelse)
         if self.frame.unsure & ENDS_OF_LOOPS:
             self.forget_bound([node], self.unread(node, 'where the loop ends is not known'))
-        self.frame.unsure -= ENDS_OF_LOOPS - outer
-        return None
+        self.frame.unsure = (self.frame.unsure - ENDS_OF_LOOPS) | outer
+        return left
 
     def do_AsyncFor(self, node: ast.AsyncFor) -> Signal:
         return self.unknown_loop(node, 'the loop waits')
@@ -284,13 +309,16 @@ class Statements(Expressions):
             self.forget_bound(node.body, unread)
             if self.block(node.body) == 'return':
                 self.frame.unsure.add('return')
-            self.block(node.orelse)
+            left = self.block(node.orelse)
+            if left is not None and left != 'raise':
+                after.add(left)
             return None
 
+        after: set[str] = set()
         outer = self.frame.unsure & ENDS_OF_LOOPS
         self.either(node, reason, body, lambda: None)
         self.forget_bound([node], unread)
-        self.frame.unsure -= ENDS_OF_LOOPS - outer
+        self.frame.unsure = (self.frame.unsure - ENDS_OF_LOOPS) | outer | after
         return None
 
     # Blocks

@@ -155,6 +155,24 @@ class Called:
         return f'<{self.text}>'
 
 
+@dataclasses.dataclass(frozen=True)
+class Maybe(Unread):
+    """A value that may be one of several collections, which it changes where it is changed."""
+
+    of: tuple[Any, ...] = dataclasses.field(default=(), compare=False, repr=False)
+
+
+def maybe(unread: Unread, *values: Any) -> Unread:
+    """``unread``, which knows the collections among the values that it may be."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, Maybe):
+            found += value.of
+        elif isinstance(value, (dict, list, set, tuple)):
+            found.append(value)
+    return Maybe(unread.reason, unread.place, unread.text, tuple(found[:20])) if found else unread
+
+
 class Scope(dict[str, Any]):
     """Names and their values. parent: the scope around it. places: where each name was bound last.
 
