@@ -30,7 +30,7 @@ def content(path: AnyPath, most: int) -> bytes:
 def regular(path: AnyPath) -> BinaryIO:
     """A regular file, opened for reading; a pipe is not waited for."""
     try:
-        file = open(path, 'rb', opener=_without_waiting)
+        file = open(path, 'rb', opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     except IsADirectoryError:
         raise Told(f'{path} is a folder, {_instead(Path(path))}') from None
     except OSError as error:
