@@ -162,6 +162,21 @@ def test_the_last_layer(tmp_path, layers, last, activation, channels):
     assert (context.activation, context.channels) == (activation, channels)
 
 
+@pytest.mark.parametrize(
+    ('activation', 'expected'),
+    [('softmax', 'softmax'), (None, 'logits'), (function('sigmoid'), 'sigmoid'), (loss('Softmax', 'keras.layers'), 'softmax')],
+)  # fmt: skip
+def test_a_model_of_one_class(tmp_path, activation, expected):
+    model = {
+        'module': 'keras_hub.src.models.deeplab_v3.deeplab_v3_segmenter',
+        'class_name': 'DeepLabV3ImageSegmenter',
+        'config': {'backbone': {'class_name': 'DeepLabV3Backbone', 'config': {}}, 'num_classes': 21, 'activation': activation},
+        'compile_config': {'loss': 'sparse_categorical_crossentropy'},
+    }  # fmt: skip
+    (output,) = read_source(keras_file(tmp_path / 'a.keras', model)).outputs
+    assert (output.context.activation, output.context.channels, output.context.labels) == (expected, 21, 'ids')
+
+
 def test_a_model_of_keras_2(tmp_path):
     model = {
         'class_name': 'Functional',

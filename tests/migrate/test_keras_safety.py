@@ -118,13 +118,13 @@ def test_a_script_that_is_too_large_is_refused(tmp_path):
 
 def test_a_notebook_with_many_cells_ends_soon(tmp_path):
     cells = ','.join(
-        '{"cell_type": "code", "source": "for i in range(60):\\n x = [i for j in range(60)]"}' for _ in range(3000)
+        '{"cell_type": "code", "source": "for i in range(60):\\n x = [i for j in range(60)]"}' for _ in range(1000)
     )
     (tmp_path / 'a.ipynb').write_text(f'{{"cells": [{cells}], "nbformat": 4}}')
     start = time.process_time()
     source = read_source(tmp_path / 'a.ipynb')
     assert time.process_time() - start < 8
-    assert any('takes too long' in unread.reason for unread in source.unread)
+    assert sum('takes too long' in unread.reason for unread in source.unread) == 1
 
 
 def test_damaged_sources_in_great_number(tmp_path):

@@ -1,6 +1,7 @@
 """Which reader a source gets: by its content and its suffix."""
 
 import json
+import os
 
 import pytest
 
@@ -54,6 +55,19 @@ def test_what_is_no_source(tmp_path, name, data, said):
     with pytest.raises(ValueError) as error:
         read_source(tmp_path / name)
     assert said in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='the system has no named pipes')
+@pytest.mark.parametrize('name', ['a.py', 'a.keras', 'a.json', 'a.ipynb'])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match='is no regular file'):
+        read_source(tmp_path / name)
+
+
+def test_a_name_that_is_none():
+    with pytest.raises(ValueError, match='is no name of a file'):
+        read_source('a\0.py')
 
 
 def test_a_compile_config_as_users_write_it(tmp_path):

@@ -30,19 +30,21 @@ def content(path: AnyPath, most: int) -> bytes:
 def regular(path: AnyPath) -> BinaryIO:
     """A regular file, opened for reading; a pipe is not waited for."""
     try:
-        found = os.stat(path)
+        file = open(path, 'rb', opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+    except IsADirectoryError:
+        raise Told(f'{path} is a folder, {_instead(Path(path))}') from None
     except OSError as error:
         raise Told(f'{path} cannot be read: {error.strerror}') from None
     except ValueError:
         raise Told(f'{str(path)!r} is no name of a file') from None
-    if stat.S_ISDIR(found.st_mode):
-        raise Told(f'{path} is a folder, {_instead(Path(path))}')
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
         raise Told(f'{path} is no regular file, expected a configuration, a script, a notebook or a model')
-    try:
-        return open(path, 'rb')
-    except OSError as error:
-        raise Told(f'{path} cannot be read: {error.strerror}') from None
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, 'O_NONBLOCK', 0))
 
 
 def _instead(path: Path) -> str:

@@ -67,7 +67,7 @@ def _of_known_model(model: Any) -> dict[str, Head]:
     config = _config(model)
     classes, activation = config.get('num_classes'), config.get('activation')
     if isinstance(classes, int) and not isinstance(classes, bool) and classes > 0:
-        return {'': Head(FUNCTIONS.get(activation) if 'activation' in config and _plain(activation) else None, classes)}
+        return {'': Head(_named(activation) if 'activation' in config else None, classes)}
     return {}
 
 
@@ -130,11 +130,15 @@ def _activation(kind: Any, config: Mapping[str, Any]) -> str | None:
         return function if kind == 'TFOpLambda' and function in {'softmax', 'sigmoid'} else None
     if 'activation' not in config:
         return ''
-    given = config['activation']
+    return _named(config['activation'])
+
+
+def _named(given: Any) -> str | None:
+    """An activation, as a name, a serialised function or layer, as a context names it, or by its own name."""
     if isinstance(given, dict):
         given = given.get('config') if given.get('class_name') == 'function' else given.get('class_name')
         given = given.lower() if isinstance(given, str) else 'unknown'
-    return FUNCTIONS.get(given, given if isinstance(given, str) else None) if _plain(given) else None
+    return FUNCTIONS.get(given, given) if _plain(given) else None
 
 
 def _channels(kind: Any, config: Mapping[str, Any]) -> int | None:

@@ -19,6 +19,7 @@ from segparity.migrate.reading.values import Called, Class, Function, Limits, Sc
 
 LIMITS = Limits(turns=64)  # a loop of more turns is followed once: it is over images or epochs
 FILES, MODULE = 12, 1 << 19  # modules of the project that are read, and their size
+HEARD = 20_000  # calls that are kept
 MOST = 3_000  # calls that are kept for the notes
 OPERATORS = {ast.Div: '/', ast.Mult: '*', ast.Sub: '-', ast.Mod: '%'}
 
@@ -38,6 +39,9 @@ class Budget:
     def __init__(self) -> None:
         self.spent = 0
         self.most = LIMITS.steps
+
+    def is_spent(self) -> bool:
+        return self.spent > self.most
 
     def refill(self) -> None:
         self.most = self.spent + LIMITS.steps
@@ -81,7 +85,8 @@ class Script:
             evaluator = Follower(text, file, self.budget, on_call=self.hear, scope=self.scope, limits=LIMITS)
             self.items.evaluators[file] = evaluator
             self.evaluators.append(evaluator)
-            self.follow(evaluator, lambda evaluator: evaluator.run())
+            if not self.follow(evaluator, lambda evaluator: evaluator.run()):
+                break  # what follows is not read, which has been said
         self.items.stars = tuple(self.scope.stars)
         self.modules = Modules(folder, self) if folder else None
         if self.modules is not None:
@@ -89,26 +94,34 @@ class Script:
         self.sure = False
         self.budget.refill()
         for evaluator in self.evaluators:
-            self.follow(evaluator, lambda evaluator: evaluator.follow_functions())
+            if not self.follow(evaluator, lambda evaluator: evaluator.follow_functions()):
+                break
         self.sure = True
+        if len(self.heard) >= HEARD:
+            place = self.heard[-1].called.place
+            self.unread.append(Unread(f'it makes more than {HEARD:,} calls: those after this one', place))
         self.budget.refill()  # for what items ask afterwards
         self.unread.extend(self.scope.unread)
 
-    def follow(self, evaluator: 'Follower', what: Callable[['Follower'], Any]) -> None:
-        """Follows a part; where that takes too long, what was heard until then counts."""
+    def follow(self, evaluator: 'Follower', what: Callable[['Follower'], Any]) -> bool:
+        """Follows a part; where that takes too long, what was heard until then counts. Whether there are steps left."""
+        ended = True
         try:
             what(evaluator)
         except (Spent, RecursionError, ValueError):
-            self.unread.append(
-                Unread('it takes too long, or is nested too deeply, to be followed to its end', Place(evaluator.file))
-            )
+            ended = False
         evaluator.scope = self.scope
         evaluator.depth = evaluator.calls = 0
+        left = not self.budget.is_spent()
+        if not (ended and left):
+            reason = 'it takes too long, or is nested too deeply, to be followed to the end'
+            self.unread.append(Unread(reason, Place(evaluator.file)))
+        return left
 
     def hear(self, called: Called, scope: Scope) -> None:
         if not self.items.listening:
             return
-        if len(self.heard) < 20_000:
+        if len(self.heard) < HEARD:
             self.heard.append(Heard(called, self.sure))
         function: Any = self.items.target(called) if called.on is not None else called.target
         if isinstance(function, Class) and self.holds(function.node):
