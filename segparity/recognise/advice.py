@@ -53,10 +53,21 @@ def wrong(caller: Caller, answers: list['Answer'], name: str, function: Any) -> 
     found = [*of_numbers(answers), *of_order(best, function)]
     flat = no_gradient(caller, convention)
     if flat:
-        found.insert(0, 'No gradient reaches the prediction (it is rounded, compared or an argmax is taken): training learns nothing from it.')
+        found.insert(
+            0,
+            'No gradient reaches the prediction (it is rounded, compared or an argmax is taken): training learns nothing from it.',
+        )
     if best.sign < 0 and looks_like_a_loss(name, function):
-        found.insert(0, 'It is a score returned as a loss: a perfect prediction has the largest value, so that training goes the wrong way. Return 1 - score.')
-    elif best.verdict == 'different' and not flat and looks_like_a_loss(name, function) and better_is_larger(caller, convention):
+        found.insert(
+            0,
+            'It is a score returned as a loss: a perfect prediction has the largest value, so that training goes the wrong way. Return 1 - score.',
+        )
+    elif (
+        best.verdict == 'different'
+        and not flat
+        and looks_like_a_loss(name, function)
+        and better_is_larger(caller, convention)
+    ):
         found.insert(0, 'A better prediction has a larger value: as a loss it trains the wrong way.')
     if not flat:
         found += of_extremes(caller, convention)
@@ -76,25 +87,40 @@ def of_numbers(answers: list['Answer']) -> list[str]:
     for answer, fit in fits:
         for region, theta in zip(fit.regions, fit.parts()):
             upper, lower = np.exp(np.clip(theta[:2], -200, 30))
-            if answer is best and abs(upper / lower - 2) < 1e-4 and upper > 1e-9 and abs(theta[2] - 0.5) + abs(theta[3] - 0.5) < 1e-4:
+            if (
+                answer is best
+                and abs(upper / lower - 2) < 1e-4
+                and upper > 1e-9
+                and abs(theta[2] - 0.5) + abs(theta[3] - 0.5) < 1e-4
+            ):
                 found.append(
                     f'2 * (n + {2 * lower:g}) / (d + {2 * lower:g}) counts the smoothing twice above the line: a perfect prediction of few '
                     f'pixels scores more than 1. (2 * n + {2 * lower:g}) / (d + {2 * lower:g}) is meant.'
                 )
             elif answer is best and upper > 1.0001 * lower and upper > 1e-9:
-                found.append('The smoothing above the line is larger than the one below: a perfect prediction scores more than 1.')
-            if region.cells.startswith('pooled') and answer.channels > 1 and answer is best:
                 found.append(
-                    FLATTENED
+                    'The smoothing above the line is larger than the one below: a perfect prediction scores more than 1.'
                 )
+            if region.cells.startswith('pooled') and answer.channels > 1 and answer is best:
+                found.append(FLATTENED)
             if region.means and answer is best and upper > 1e-12:
-                found.append('It divides means, not sums: the smoothing then weighs as many pixels as the picture has, and training at another size is another loss.')
+                found.append(
+                    'It divides means, not sums: the smoothing then weighs as many pixels as the picture has, and training at another size is another loss.'
+                )
             if region.cells == 'pixels' and answer is best:
-                found.append('Its sum runs over the channel axis alone (axis=-1): a ratio in each pixel, which knows no regions. Sum over the axes of the picture.')
+                found.append(
+                    'Its sum runs over the channel axis alone (axis=-1): a ratio in each pixel, which knows no regions. Sum over the axes of the picture.'
+                )
             if region.pred == 'logits' and answer is best:
-                found.append('It takes logits for probabilities: its score is computed from the prediction as it is, its cross-entropy from the sigmoid of it.')
+                found.append(
+                    'It takes logits for probabilities: its score is computed from the prediction as it is, its cross-entropy from the sigmoid of it.'
+                )
         if answer is best and fit.ce is not None and fit.ce.twice:
-            found.append('The activation stands twice: its cross-entropy takes logits, and what it gets are probabilities.' if not fit.regions else 'It takes logits for probabilities: its cross-entropy applies the activation (from_logits), its score does not.')
+            found.append(
+                'The activation stands twice: its cross-entropy takes logits, and what it gets are probabilities.'
+                if not fit.regions
+                else 'It takes logits for probabilities: its cross-entropy applies the activation (from_logits), its score does not.'
+            )
     return list(dict.fromkeys(found))
 
 
@@ -106,7 +132,9 @@ def of_order(best: 'Answer', function: Any) -> list[str]:
         return []
     first = best.group.convention.labels_first
     if named is not None and named != first:
-        return ['Its arguments are named the other way round: what it treats as the prediction is named like labels, so that labels get the gradient.']
+        return [
+            'Its arguments are named the other way round: what it treats as the prediction is named like labels, so that labels get the gradient.'
+        ]
     if not first and (tensors.of_keras(function) or best.group.convention.kind == 'tensorflow'):
         return ['It takes the prediction first; Keras hands over the labels first, which would then get the gradient.']
     return []
@@ -156,14 +184,18 @@ def of_extremes(caller: Caller, convention: Convention) -> list[str]:
     }
     bad: dict[str, list[str]] = {}
     for words, (prob, target) in cases.items():
-        pred = prob if convention.takes == 'probabilities' else (2 * prob - 1) * (60.0 if c == 1 or convention.activation == 'sigmoid' else 200.0)
+        pred = (
+            prob
+            if convention.takes == 'probabilities'
+            else (2 * prob - 1) * (60.0 if c == 1 or convention.activation == 'sigmoid' else 200.0)
+        )
         labels = convention.target(Probe(prob, target))
         try:
             value = caller.value(convention, convention.arrange(pred), labels)
             slope = caller.gradient(convention, convention.arrange(pred), labels)
         except TooSlow:
             raise
-        except Exception:
+        except Exception:  # noqa: S112  # what it cannot be called with says nothing of what it returns
             continue
         if not np.isfinite(value):
             bad.setdefault('Its value is NaN or infinite ', []).append(words)
@@ -184,7 +216,9 @@ def of_soft_labels(caller: Caller, best: 'Answer') -> list[str]:
         at = caller.on(convention, Probe(y, y))
         gains.append((at - caller.on(convention, Probe(sharper, y))) / max(abs(at), 1e-12))
     if min(gains) > 1e-6:
-        return ['with soft labels (smoothed, averaged) it is not lowest where the prediction equals the label: it rewards overconfidence']
+        return [
+            'with soft labels (smoothed, averaged) it is not lowest where the prediction equals the label: it rewards overconfidence'
+        ]
     return []
 
 

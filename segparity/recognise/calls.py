@@ -80,7 +80,11 @@ class Convention:
 
     def words(self) -> dict[str, str]:
         """The convention as facts to print."""
-        labels = {'maps': 'one map per class, like the prediction', 'ids': 'class ids', 'ids_axis': 'class ids with a channel axis'}
+        labels = {
+            'maps': 'one map per class, like the prediction',
+            'ids': 'class ids',
+            'ids_axis': 'class ids with a channel axis',
+        }
         if self.channels == 1:
             labels['maps'] = 'a map of 0 and 1, like the prediction'
         of = 'the sigmoid is' if self.activation == 'sigmoid' or self.channels == 1 else 'the softmax is'
@@ -112,7 +116,8 @@ class Caller:
             if convention.kind in ('numpy', 'torch') and not self.mutates:
                 before = self._pred(convention, pred), self._labels(convention, target)
                 self.mutates = not all(
-                    np.array_equal(tensors.array(a), tensors.array(b), equal_nan=True) for a, b in zip((given, labels), before)
+                    np.array_equal(tensors.array(a), tensors.array(b), equal_nan=True)
+                    for a, b in zip((given, labels), before)
                 )
             return float(np.mean(found))
 
@@ -123,7 +128,9 @@ class Caller:
         """In the shape of ``pred``; None where the framework has no gradients."""
         with self._quiet():
             labels = self._labels(convention, target)
-            return tensors.gradient(convention.kind, lambda x: self._call(convention, x, labels), pred, convention.dtype)
+            return tensors.gradient(
+                convention.kind, lambda x: self._call(convention, x, labels), pred, convention.dtype
+            )
 
     def _pred(self, convention: Convention, pred: np.ndarray) -> Any:
         return tensors.tensor(convention.kind, pred, convention.dtype)
@@ -153,7 +160,12 @@ class Caller:
         self.calls += 1
         start, said = time.perf_counter(), io.StringIO()
         try:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings(), np.errstate(all='ignore'):
+            with (
+                contextlib.redirect_stdout(said),
+                contextlib.redirect_stderr(said),
+                warnings.catch_warnings(),
+                np.errstate(all='ignore'),
+            ):
                 warnings.simplefilter('ignore')
                 yield
         except SystemExit as error:
@@ -170,17 +182,27 @@ def order_of_names(function: Any) -> bool | None:
         return None
 
     def looks(name: str, words: Iterable[str]) -> bool:
-        return any(word in name for word in words) or (name in ('y', 't') and words is LABELS) or (name in ('x', 'p', 'logits') and words is PREDICTIONS)
+        return (
+            any(word in name for word in words)
+            or (name in ('y', 't') and words is LABELS)
+            or (name in ('x', 'p', 'logits') and words is PREDICTIONS)
+        )
 
     first, second = names
-    if (looks(first, LABELS) and not looks(first, PREDICTIONS)) or (looks(second, PREDICTIONS) and not looks(second, LABELS)):
+    if (looks(first, LABELS) and not looks(first, PREDICTIONS)) or (
+        looks(second, PREDICTIONS) and not looks(second, LABELS)
+    ):
         return True
-    if (looks(first, PREDICTIONS) and not looks(first, LABELS)) or (looks(second, LABELS) and not looks(second, PREDICTIONS)):
+    if (looks(first, PREDICTIONS) and not looks(first, LABELS)) or (
+        looks(second, LABELS) and not looks(second, PREDICTIONS)
+    ):
         return False
     return None
 
 
-def candidates(function: Any, channels: int, kind: str, dtype: str = 'float64', device: str = 'cpu') -> list[Convention]:
+def candidates(
+    function: Any, channels: int, kind: str, dtype: str = 'float64', device: str = 'cpu'
+) -> list[Convention]:
     """Every convention worth a call, the likeliest first."""
     named = order_of_names(function)
     keras = tensors.of_keras(function) or kind == 'tensorflow'
@@ -191,7 +213,11 @@ def candidates(function: Any, channels: int, kind: str, dtype: str = 'float64', 
     else:
         layouts = ['last', 'first', 'none', 'flat'] if keras or kind == 'numpy' else ['first', 'none', 'last', 'flat']
     guess = [p.name.lower() for p in parameters(function)][:2]
-    takes = ['logits', 'probabilities'] if any('logit' in g for g in guess) or kind == 'torch' else ['probabilities', 'logits']
+    takes = (
+        ['logits', 'probabilities']
+        if any('logit' in g for g in guess) or kind == 'torch'
+        else ['probabilities', 'logits']
+    )
     found = []
     for labels_first in orders:
         for form in ('maps', 'ids', 'ids_axis'):
@@ -203,7 +229,9 @@ def candidates(function: Any, channels: int, kind: str, dtype: str = 'float64', 
                         if form == 'ids_axis' and not many:
                             continue  # what 'ids' is for one channel
                         found.append(
-                            Convention(kind, bool(labels_first), layout, form, what, activation, channels, dtype, device)
+                            Convention(
+                                kind, bool(labels_first), layout, form, what, activation, channels, dtype, device
+                            )
                         )
     return found
 
@@ -221,9 +249,7 @@ class Group:
         return self.conventions[0]
 
 
-def groups(
-    caller: Caller, found: Iterable[Convention], scouts: list[Probe], errors: dict[str, str]
-) -> list[Group]:
+def groups(caller: Caller, found: Iterable[Convention], scouts: list[Probe], errors: dict[str, str]) -> list[Group]:
     """The conventions that work, those of equal numbers together; what the others raise is added to ``errors``,
     error -> the first convention."""
     grouped: list[Group] = []

@@ -16,7 +16,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         'target', nargs='+', help='MODULE:FUNCTION or FILE.py:FUNCTION; the module is run, the function called'
     )
-    command.add_argument('--classes', type=positive, help='channels of the prediction; both one and three when not given')
+    command.add_argument(
+        '--classes', type=positive, help='channels of the prediction; both one and three when not given'
+    )
     command.add_argument('--seconds', type=positive, default=60, help='what the calls of a function may take, 60')
     command.add_argument('--json', action='store_true', help='print JSON')
 

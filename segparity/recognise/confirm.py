@@ -50,7 +50,9 @@ def values_of(spec: LossSpec, convention: Convention, probes: list[Probe]) -> np
     return np.array([spec.reference(pred, target) for pred, target in zip(preds, labels)])
 
 
-def difference(caller: Caller, convention: Convention, spec: LossSpec, sign: float, offset: float, seed: int = 7) -> Difference:
+def difference(
+    caller: Caller, convention: Convention, spec: LossSpec, sign: float, offset: float, seed: int = 7
+) -> Difference:
     """The largest difference of ``function`` and ``sign * spec + offset``."""
     hard = fresh(convention.channels, seed)
     found = np.array([caller.on(convention, p) for p in hard])
@@ -70,7 +72,9 @@ def difference(caller: Caller, convention: Convention, spec: LossSpec, sign: flo
     return result
 
 
-def gradient_difference(caller: Caller, convention: Convention, spec: LossSpec, sign: float, seed: int = 11) -> float | None:
+def gradient_difference(
+    caller: Caller, convention: Convention, spec: LossSpec, sign: float, seed: int = 11
+) -> float | None:
     """The largest difference of the gradients that reach the logits, relative to ours; None without gradients."""
     worst = None
     for probe in fresh(convention.channels, seed, count=2):

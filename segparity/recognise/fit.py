@@ -36,7 +36,9 @@ def residuals(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.where(wrong[:, None], 1e3, rest)
 
 
-def solve(columns: Columns, values: np.ndarray, starts: list[list[float]], enough: float = 1e-9, best: int = 2) -> Solution:
+def solve(
+    columns: Columns, values: np.ndarray, starts: list[list[float]], enough: float = 1e-9, best: int = 2
+) -> Solution:
     """The best fit of ``values`` (K,) by the columns, of the ``best`` of several starts; stops below ``enough``."""
     scale = float(np.abs(values).max()) or 1.0
     scaled = values / scale
@@ -74,7 +76,12 @@ def descend(residual: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, ste
         jacobian = (residual(theta + STEP * eye) - rest).T / STEP
         normal, slope = jacobian.T @ jacobian, jacobian.T @ rest
         bound = np.diag(np.diag(normal) + 1e-14)
-        trials = np.stack([np.linalg.lstsq(normal + factor * d * bound, -slope, rcond=None)[0] for d in (0.01 * dampings if cost < 1e-4 else dampings)])
+        trials = np.stack(
+            [
+                np.linalg.lstsq(normal + factor * d * bound, -slope, rcond=None)[0]
+                for d in (0.01 * dampings if cost < 1e-4 else dampings)
+            ]
+        )
         trials = theta + np.clip(trials, -3, 3)
         tried = residual(trials)
         costs = np.square(tried).sum(1)

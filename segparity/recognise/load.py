@@ -77,7 +77,11 @@ def _file(path: str) -> ModuleType:
 
 def _others(owner: Any, name: str) -> str:
     """The nearest names, or those that there are."""
-    known = [k for k, v in vars(owner).items() if not k.startswith('_') and callable(v)] if hasattr(owner, '__dict__') else []
+    known = (
+        [k for k, v in vars(owner).items() if not k.startswith('_') and callable(v)]
+        if hasattr(owner, '__dict__')
+        else []
+    )
     hint = nearest(name, known)
     own = [k for k in known if getattr(getattr(owner, k), '__module__', None) == getattr(owner, '__name__', '')]
     if hint:
@@ -118,7 +122,9 @@ def function_of(found: Any) -> tuple[Any, str]:
         if callable(made):
             return made, f'{name}()'
     if needed == 1:
-        raise TypeError(f'{name} takes one argument, a loss takes two; of a function that makes losses name what it made')
+        raise TypeError(
+            f'{name} takes one argument, a loss takes two; of a function that makes losses name what it made'
+        )
     if needed is not None and needed > 2:
         raise TypeError(f'{name} needs {needed} arguments, a loss takes labels and prediction: bind the others first')
     return found, ''

@@ -33,8 +33,12 @@ def nearest(caller: Caller, group: Group, sums: Sums) -> Near | None:
         found += _measured(caller, group, [cross], solution.weights)
         for cells in ('D', 'I'):
             for name, alpha in SCORES.items():
-                found += _measured(caller, group, *_score(LOSSES[name](**given), alpha, Region(cells=cells), sums, values, None, cross))
-                found += _measured(caller, group, *_score(LOSSES[name](**given), alpha, Region(cells=cells), sums, values, loss, cross))
+                found += _measured(
+                    caller, group, *_score(LOSSES[name](**given), alpha, Region(cells=cells), sums, values, None, cross)
+                )
+                found += _measured(
+                    caller, group, *_score(LOSSES[name](**given), alpha, Region(cells=cells), sums, values, loss, cross)
+                )
     return min(found, key=lambda f: f[4].typical, default=None)
 
 
@@ -45,7 +49,13 @@ def _together(ce: CrossEntropy, sums: Sums) -> np.ndarray:
 
 
 def _score(
-    base: LossSpec, alpha: float, region: Region, sums: Sums, values: np.ndarray, loss: np.ndarray | None, cross: LossSpec
+    base: LossSpec,
+    alpha: float,
+    region: Region,
+    sums: Sums,
+    values: np.ndarray,
+    loss: np.ndarray | None,
+    cross: LossSpec,
 ) -> tuple[list[LossSpec], np.ndarray]:
     """(the specs of a score, and of a cross-entropy beside it; their weights and a constant), its smooth fitted."""
 

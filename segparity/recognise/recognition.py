@@ -21,7 +21,7 @@ from segparity.recognise.translate import Match, match
 from shared_spec import LossSpec
 
 MORE_CHANNELS = 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 19, 21, 150
-PATIENCE = 10  # seconds of computing, for the search
+PATIENCE = 8  # seconds of computing, for the search
 EQUAL, ON_HARD, FLATTENED, DIFFERENT = 'equal', 'equal on hard labels', 'equal on flattened classes', 'different'
 
 
@@ -92,7 +92,13 @@ def recognise(function: Any, classes: int | None = None, seconds: float = 60.0, 
     answers: list[Answer] = []
     remarks: list[str] = []
     if not deterministic(caller, tasks[0]):
-        return Recognition(name, framework(called, kind), [], ['it gives different numbers for the same input'], ['It is random: nothing can be compared. Switch off what draws random numbers.'])
+        return Recognition(
+            name,
+            framework(called, kind),
+            [],
+            ['it gives different numbers for the same input'],
+            ['It is random: nothing can be compared. Switch off what draws random numbers.'],
+        )
     try:
         answers = answers_of_all(caller, tasks, remarks)
     except TooSlow:
@@ -148,7 +154,10 @@ def conventions(caller: Caller, classes: int | None, name: str) -> tuple[str, li
                     break
         if used or found:
             return kind, used or found
-    told = '; '.join(f'{error} (with {way})' for error, way in list(errors.items())[:4]) or 'it gives no finite number for ordinary labels and probabilities'
+    told = (
+        '; '.join(f'{error} (with {way})' for error, way in list(errors.items())[:4])
+        or 'it gives no finite number for ordinary labels and probabilities'
+    )
     raise TypeError(f'{name}: no way to call it with labels and a prediction works ({told})')
 
 
@@ -187,6 +196,7 @@ def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str])
         if any(s.answer is not None for s in searches):
             break
     if not any(s.answer is not None and s.answer.equal for s in searches):
+        until = time.process_time() + PATIENCE / 2
         for search in searches:
             search.others(until)
     if not any(s.answer is not None and s.answer.rank <= 2 for s in searches):
@@ -265,7 +275,9 @@ def simple_forms(search: Search) -> Callable[[Group], Iterator[Fit]]:
 
 
 def thorough_forms(search: Search, brief: bool) -> Callable[[Group], Iterator[Fit]]:
-    return lambda g: iter(()) if search.stepwise[id(g)] else exact(search.sums, finite(g), 'brief' if brief else 'thorough')
+    return lambda g: (
+        iter(()) if search.stepwise[id(g)] else exact(search.sums, finite(g), 'brief' if brief else 'thorough')
+    )
 
 
 def stepwise(caller: Caller, group: Group) -> bool:
@@ -273,7 +285,9 @@ def stepwise(caller: Caller, group: Group) -> bool:
     for probe in scouts(group.convention.channels)[:2]:
         moved = 1e-5 * np.random.default_rng(1).normal(size=probe.prob.shape)
         moved -= moved.mean(1, keepdims=True) if probe.channels > 1 else 0.0
-        if caller.on(group.convention, Probe(probe.prob + moved * 0.1, probe.target)) != caller.on(group.convention, probe):
+        if caller.on(group.convention, Probe(probe.prob + moved * 0.1, probe.target)) != caller.on(
+            group.convention, probe
+        ):
             return False
     return True
 
@@ -286,7 +300,9 @@ def evaluated(caller: Caller, group: Group, sums: Sums) -> bool:
         raise
     except Exception:
         return False
-    return bool(np.isfinite(group.values).all()) and float(np.ptp(group.values)) > 1e-9 * float(np.abs(group.values).max())
+    return bool(np.isfinite(group.values).all()) and float(np.ptp(group.values)) > 1e-9 * float(
+        np.abs(group.values).max()
+    )
 
 
 def finite(group: Group) -> np.ndarray:
@@ -331,10 +347,23 @@ def judged(caller: Caller, group: Group, found: Match, fit: Fit) -> Answer:
     apart = [difference(caller, convention, spec, found.sign, found.offset) for spec in found.specs]
     if not apart:
         return Answer(convention.channels, group, DIFFERENT, None, reasons=found.reasons, fit=fit)
-    order = sorted(range(len(apart)), key=lambda k: (not apart[k].equal, apart[k].soft is not None and not apart[k].equal_on_soft))
+    order = sorted(
+        range(len(apart)), key=lambda k: (not apart[k].equal, apart[k].soft is not None and not apart[k].equal_on_soft)
+    )
     best = order[0]
     spec, result = found.specs[best], apart[best]
-    answer = Answer(convention.channels, group, DIFFERENT, spec, found.sign, found.offset, result, list(found.reasons), list(found.notes), fit=fit)
+    answer = Answer(
+        convention.channels,
+        group,
+        DIFFERENT,
+        spec,
+        found.sign,
+        found.offset,
+        result,
+        list(found.reasons),
+        list(found.notes),
+        fit=fit,
+    )
     if result.equal:
         answer.reasons = []
         result.gradient = gradient_difference(caller, convention, spec, found.sign)
@@ -345,7 +374,11 @@ def judged(caller: Caller, group: Group, found: Match, fit: Fit) -> Answer:
         else:
             answer.verdict = ON_HARD
         if answer.equal:
-            answer.equals = [found.specs[k] for k in order[1:] if apart[k].equal and (apart[k].soft is None or apart[k].equal_on_soft) == (answer.verdict == EQUAL)]
+            answer.equals = [
+                found.specs[k]
+                for k in order[1:]
+                if apart[k].equal and (apart[k].soft is None or apart[k].equal_on_soft) == (answer.verdict == EQUAL)
+            ]
     elif any(r.startswith('it adds up all classes') for r in found.reasons) and len(found.reasons) == 1:
         answer.verdict = FLATTENED
     return answer

@@ -1,6 +1,7 @@
 """A recognition as text and as JSON."""
 
 import dataclasses
+import math
 import pprint
 from typing import Any
 
@@ -30,7 +31,12 @@ def of_answer(answer: Answer) -> list[str]:
     if answer.spec is not None:
         if answer.equals:
             said.append(f'  - the same on these labels: {", ".join(short(s) for s in answer.equals)}')
-        said += ['  MMSegmentation:', *_indented(mmseg_line(answer.spec)), '  Keras:', *_indented(keras_line(answer.spec, answer))]
+        said += [
+            '  MMSegmentation:',
+            *_indented(mmseg_line(answer.spec)),
+            '  Keras:',
+            *_indented(keras_line(answer.spec, answer)),
+        ]
     return said
 
 
@@ -166,4 +172,4 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None or value in (float('inf'),) or value != value else float(value)
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from segparity.recognise.fit import solve, weights_of
-from segparity.recognise.probes import Probe
 from segparity.recognise.forms import CrossEntropy, Region
+from segparity.recognise.probes import Probe
 from segparity.recognise.simple import simple
 from segparity.recognise.sums import Sums
 
@@ -46,7 +46,14 @@ def columns(sums: Sums, regions: tuple[Region, ...], ce: CrossEntropy | None, th
     return [*found, ce.columns(sums, parts[-1])] if ce is not None else found
 
 
-def fit(sums: Sums, values: np.ndarray, regions: tuple[Region, ...], ce: CrossEntropy | None = None, starts: list[list[float]] | None = None, best: int = 2) -> Fit:
+def fit(
+    sums: Sums,
+    values: np.ndarray,
+    regions: tuple[Region, ...],
+    ce: CrossEntropy | None = None,
+    starts: list[list[float]] | None = None,
+    best: int = 2,
+) -> Fit:
     """The best fit of one form; the weights that are nothing are 0."""
     if starts is None:
         lists = [[s for s in region.starts if len(regions) == 1 or _usual(s)] for region in regions]
@@ -101,7 +108,9 @@ def exact(sums: Sums, values: np.ndarray, which: str) -> Iterator[Fit]:
     which: 'simple': one score or cross-entropy, or the error of pixels; 'thorough': powers, logarithms and sums of two;
     'brief': the commonest of these; 'hard': scores of thresholded predictions.
     """
-    for some, ce in {'simple': _simple, 'thorough': _thorough, 'brief': _brief, 'hard': _hard}[which](sums.prob.shape[2]):
+    for some, ce in {'simple': _simple, 'thorough': _thorough, 'brief': _brief, 'hard': _hard}[which](
+        sums.prob.shape[2]
+    ):
         found = fit(sums, values, some, ce)
         if found.error < ENOUGH and sensible(found):
             yield found
@@ -109,7 +118,7 @@ def exact(sums: Sums, values: np.ndarray, which: str) -> Iterator[Fit]:
 
 def sensible(found: Fit) -> bool:
     """Whether the parameters are of a size that means something."""
-    for region, theta in zip(found.regions, found.parts()):
+    for theta in found.parts()[: len(found.regions)]:
         power = theta[4] if len(theta) > 4 else 1.0
         if not (0.05 < power < 20 and -1e-6 < theta[2] < 100 and -1e-6 < theta[3] < 100):
             return False
@@ -227,6 +236,6 @@ def _simplified(found: Fit, sums: Sums, values: np.ndarray, one: bool) -> Fit:
     with np.errstate(all='ignore'):
         parts = [part[0] for part in columns(sums, found.regions, found.ce, theta[None])]
     scale = float(np.abs(values).max()) or 1.0
-    weights, rest = weights_of(np.concatenate(parts, 1), values / scale)
+    weights, left = weights_of(np.concatenate(parts, 1), values / scale)
     pieces = np.split(weights * scale, np.cumsum([p.shape[1] for p in parts]))
-    return Fit(found.regions, found.ce, theta, pieces[:-1], float(pieces[-1][0]), float(np.abs(rest).max()))
+    return Fit(found.regions, found.ce, theta, pieces[:-1], float(pieces[-1][0]), float(np.abs(left).max()))

@@ -58,9 +58,17 @@ class Sums:
     def _cells(self, norm: int, kind: str, means: bool, pred: str) -> Cells:
         y, v = self.target, self.valid[:, :, None]
         p = self.of_pred(pred)
-        sums = [v * p * y, v * np.abs(p) ** norm if norm > 1 else v * p, v * y**norm, v * (y > 0.01), v * np.ones_like(y)]
+        sums = [
+            v * p * y,
+            v * np.abs(p) ** norm if norm > 1 else v * p,
+            v * y**norm,
+            v * (y > 0.01),
+            v * np.ones_like(y),
+        ]
         if kind == 'pixels':
-            tp, sp, sy, present, size = (s.sum(2, keepdims=True).transpose(0, 1, 3, 2).reshape(len(y), -1, 1) for s in sums)
+            tp, sp, sy, present, size = (
+                s.sum(2, keepdims=True).transpose(0, 1, 3, 2).reshape(len(y), -1, 1) for s in sums
+            )
         else:
             tp, sp, sy, present, size = (s.sum(3) for s in sums)
             if kind in ('D', 'pooled D'):

@@ -37,7 +37,7 @@ def _plain(function: Any) -> Any:
         return _plain(inner)
     if hasattr(function, '__globals__'):
         return function
-    return getattr(getattr(type(function), '__call__', None), '__wrapped__', type(function).__call__)
+    return type(function).__call__
 
 
 def of_keras(function: Any) -> bool:
@@ -45,7 +45,11 @@ def of_keras(function: Any) -> bool:
     if 'keras' not in sys.modules:
         return False
     scope = getattr(_plain(function), '__globals__', {})
-    names = [getattr(v, '__name__', '') or getattr(v, '__module__', '') or '' for v in list(scope.values()) if callable(v) or _is_module(v)]
+    names = [
+        getattr(v, '__name__', '') or getattr(v, '__module__', '') or ''
+        for v in list(scope.values())
+        if callable(v) or _is_module(v)
+    ]
     return any(str(n).split('.')[0] == 'keras' for n in names) or any(
         base.__module__.split('.')[0] == 'keras' for base in type(function).__mro__
     )

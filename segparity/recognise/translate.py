@@ -51,14 +51,20 @@ def match(fit: Fit, c: int, activation: str) -> Match:
     if fit.ce is not None and weights[-1].any():
         parts.append(of_entropy(fit.ce, thetas[-1], weights[-1], c, given))
     offset = simple(offset, 2e-5) if abs(offset) > 1e-6 * scale_of(fit) else 0.0
-    found = Match(summed(parts), sign, offset, [r for p in parts for r in p.reasons], [n for p in parts for n in p.notes], fit)
+    found = Match(
+        summed(parts), sign, offset, [r for p in parts for r in p.reasons], [n for p in parts for n in p.notes], fit
+    )
     if c > 1 and fit.ce is not None and not fit.ce.error:
         if activation == 'softmax' and fit.ce.binary:
             found.reasons.append('it takes binary cross-entropies of the softmax, ours of the sigmoid')
         elif activation == 'sigmoid' and not fit.ce.binary:
-            found.reasons.append('it takes the logarithm of the sigmoid of the true class alone; the other channels learn nothing')
+            found.reasons.append(
+                'it takes the logarithm of the sigmoid of the true class alone; the other channels learn nothing'
+            )
         elif fit.ce.binary:
-            found.notes.append('in MMSegmentation the cross-entropy reads sigmoids of the logits, each channel by itself')
+            found.notes.append(
+                'in MMSegmentation the cross-entropy reads sigmoids of the logits, each channel by itself'
+            )
     if any((w < 0).any() for w in weights):
         found.reasons.append('its parts have weights of different signs')
     if not parts:
@@ -117,7 +123,9 @@ def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: d
     if upper == 0 and 0 < lower < 1e-3:
         smooth = 0.0
         if region.counting == 'all':
-            notes.append('where a class has neither label nor prediction it costs 1, ours 0: epsilon stands in the denominator alone')
+            notes.append(
+                'where a class has neither label nor prediction it costs 1, ours 0: epsilon stands in the denominator alone'
+            )
     elif abs(upper - lower) > 1e-4 * max(upper, lower):
         reasons.append(f'its smooth differs above ({upper:g} pixels) and below ({lower:g}) the line')
     params['smooth'] = smooth
@@ -128,7 +136,9 @@ def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: d
     return Part(weight, variants(region, params, alpha, beta, power, reasons, notes), reasons, notes)
 
 
-def weigh(params: dict[str, Any], region: Region, w: np.ndarray, c: int, notes: list[str]) -> tuple[dict[str, Any], float]:
+def weigh(
+    params: dict[str, Any], region: Region, w: np.ndarray, c: int, notes: list[str]
+) -> tuple[dict[str, Any], float]:
     """The parameters with ``classes`` or ``class_weight`` of the weights, and the factor that is left."""
     w = np.maximum(w, 0)
     params = dict(params)
@@ -147,7 +157,15 @@ def weigh(params: dict[str, Any], region: Region, w: np.ndarray, c: int, notes: 
     return params, 1.0
 
 
-def variants(region: Region, params: dict[str, Any], alpha: float, beta: float, power: float, reasons: list[str], notes: list[str]) -> list[LossSpec]:
+def variants(
+    region: Region,
+    params: dict[str, Any],
+    alpha: float,
+    beta: float,
+    power: float,
+    reasons: list[str],
+    notes: list[str],
+) -> list[LossSpec]:
     """The specs of a score, which differ on soft labels at most."""
     kind = 'Dice' if alpha == beta == 0.5 else 'Jaccard' if alpha == beta == 1 else 'Tversky'
     metric = {'Dice': 'DiceSemimetricLoss', 'Jaccard': 'JaccardMetricLoss', 'Tversky': 'CompatibleTverskyLoss'}[kind]
@@ -178,17 +196,22 @@ def variants(region: Region, params: dict[str, Any], alpha: float, beta: float, 
 
 def of_entropy(ce: CrossEntropy, theta: np.ndarray, w: np.ndarray, c: int, given: dict[str, Any]) -> Part:
     """The cross-entropy's part."""
-    reasons, notes = [], []
+    reasons: list[str] = []
+    notes: list[str] = []
     name = LOSSES['WeightedCrossEntropyLoss']
     given = dict(given)
     if ce.binary and c > 1:
         given['activation'] = 'sigmoid'
     if ce.error:
-        what = {'squared': 'the squared error', 'absolute': 'the absolute error', 'hard': 'the share of wrong pixels'}[ce.error]
+        what = {'squared': 'the squared error', 'absolute': 'the absolute error', 'hard': 'the share of wrong pixels'}[
+            ce.error
+        ]
         reasons.append(f'it is {what} of probabilities, pixel by pixel; no loss of ours is that')
         return Part(float(w.mean()), [name(**given)], reasons, notes)
     if ce.reduce != 'mean':
-        reasons.append('its cross-entropy is a sum over pixels, ours a mean: its weight grows with the size of the picture')
+        reasons.append(
+            'its cross-entropy is a sum over pixels, ours a mean: its weight grows with the size of the picture'
+        )
     if ce.focal:
         reasons.append(f'its cross-entropy is focal, times (1 - p)^{theta[0]:g}; no loss of ours is that yet')
     if ce.twice:
@@ -210,7 +233,9 @@ def of_entropy(ce: CrossEntropy, theta: np.ndarray, w: np.ndarray, c: int, given
         negative = blocks[1]
         if c == 1 and abs(positive[0] - negative[0]) > 2e-5 * w.max():
             pair = [simple(float(x / (1 - smoothing))) for x in (negative[0], positive[0])]
-            notes.append('on class ids, which MMSegmentation hands over, ours divides by the weights of the pixels that count')
+            notes.append(
+                'on class ids, which MMSegmentation hands over, ours divides by the weights of the pixels that count'
+            )
             return Part(1.0, [name(**given, class_weight=pair, label_smoothing=smoothing)], reasons, notes)
         if np.abs(positive - negative).max() > 2e-5 * w.max():
             reasons.append('it weighs the presence and the absence of a class differently, channel by channel')
@@ -219,6 +244,8 @@ def of_entropy(ce: CrossEntropy, theta: np.ndarray, w: np.ndarray, c: int, given
     if np.ptp(positive) <= 2e-5 * np.abs(positive).max():
         return Part(simple(float(positive.mean())), [name(**given, label_smoothing=smoothing)], reasons, notes)
     if not ce.binary:
-        notes.append('on class ids, which MMSegmentation hands over, ours divides by the weights of the pixels that count')
+        notes.append(
+            'on class ids, which MMSegmentation hands over, ours divides by the weights of the pixels that count'
+        )
     weights = [max(simple(float(x)), 0.0) for x in positive]
     return Part(1.0, [name(**given, class_weight=weights, label_smoothing=smoothing)], reasons, notes)

@@ -50,7 +50,9 @@ def test_equal_to_one_of_ours(name):
     assert found['equal'] and best['verdict'] == 'equal' and found['framework'] == 'Keras on PyTorch', found['lines']
     assert best['sign'] == sign and best['offset'] == pytest.approx(offset, abs=1e-5)
     got = best['keras']
-    assert set(got) == set(config) and all(got[k] == pytest.approx(v) if isinstance(v, float) else got[k] == v for k, v in config.items()), got
+    assert set(got) == set(config) and all(
+        got[k] == pytest.approx(v) if isinstance(v, float) else got[k] == v for k, v in config.items()
+    ), got
     first = 'prediction, labels' if name == 'unnamed' else 'labels, prediction'
     assert best['called']['arguments'].startswith(first)
 

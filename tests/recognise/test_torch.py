@@ -164,7 +164,9 @@ def test_the_lines_to_copy_are_the_function(capsys):
 
 
 def test_modules_of_the_current_folder_are_found(tmp_path):
-    (tmp_path / 'mine.py').write_text('def loss(y_true, y_pred):\n    return 1 - (y_true * y_pred).sum() / (y_true.sum() + y_pred.sum()) * 2\n')
+    (tmp_path / 'mine.py').write_text(
+        'def loss(y_true, y_pred):\n    return 1 - (y_true * y_pred).sum() / (y_true.sum() + y_pred.sum()) * 2\n'
+    )
     done = subprocess.run(
         [sys.executable, '-c', 'import sys; from segparity.cli import main; sys.exit(main(["recognise", "mine:loss"]))'],
         cwd=tmp_path, capture_output=True, text=True, timeout=120,
