@@ -52,7 +52,7 @@ def fit(
     regions: tuple[Region, ...],
     ce: CrossEntropy | None = None,
     starts: list[list[float]] | None = None,
-    best: int = 2,
+    best: int = 3,
 ) -> Fit:
     """The best fit of one form; the weights that are nothing are 0."""
     if starts is None:
@@ -61,7 +61,19 @@ def fit(
         starts = [[]]
         for some in lists:
             starts = [[*a, *b] for a in starts for b in some]
-    solution = solve(lambda t: np.concatenate(columns(sums, regions, ce, t), 2), values, starts, best=best)
+
+    def all_columns(theta: np.ndarray) -> np.ndarray:
+        return np.concatenate(columns(sums, regions, ce, theta), 2)
+
+    solution = None
+    if len(regions) == 1:  # with one smooth above and below the line, which is the rule and found more surely
+        one = [[start[0], *start[2:]] for start in starts if start[0] == start[1]]
+        if one:
+            solution = solve(lambda t: all_columns(np.concatenate([t[:, :1], t], 1)), values, one, best=best)
+            solution = solution._replace(theta=np.concatenate([solution.theta[:1], solution.theta]))
+    if solution is None or solution.error > ENOUGH:
+        freely = solve(all_columns, values, starts, best=best)
+        solution = freely if solution is None or freely.error < solution.error else solution
     sizes = np.cumsum([part.shape[2] for part in columns(sums, regions, ce, solution.theta[None])])
     weights = np.split(solution.weights, sizes)
     return Fit(regions, ce, solution.theta, weights[:-1], float(solution.weights[-1]), solution.error)
@@ -69,7 +81,7 @@ def fit(
 
 def _usual(start: list[float]) -> bool:
     """The starts of a part of a sum, where every pair is tried: smooth 1/2 of Dice and of Jaccard."""
-    return start[0] == start[1] and start[0] > -5 and start[2] == start[3]
+    return start[0] == start[1] and start[0] > -16 and start[2] == start[3]
 
 
 def regions(c: int, transforms: Iterable[str] = ('linear',), pred: str = 'prob') -> Iterator[Region]:
