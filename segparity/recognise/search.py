@@ -109,7 +109,6 @@ def entropies(c: int) -> Iterator[CrossEntropy]:
         yield CrossEntropy(binary=False, smoothing=smoothing, normalised=True)
     for binary in (False, True) if c > 1 else (True,):
         yield CrossEntropy(binary=binary, focal=True)
-        yield CrossEntropy(binary=binary, twice=True)
     for error in ('squared', 'absolute'):
         yield CrossEntropy(binary=False, error=error)
 

@@ -69,7 +69,7 @@ def test_class_ids_and_logits():
 
 
 def test_an_epsilon_below_the_line_is_said():
-    assert any('it costs 1, ours 0' in note for note in recognised('built_in', 1)['answers'][0]['notes'])
+    assert any('its value is 1, with ours 0' in note for note in recognised('built_in', 1)['answers'][0]['notes'])
 
 
 DIFFERENT = {  # name: (channels, part of a reason, part of what is likely wrong)
