@@ -14,20 +14,20 @@ import sys
 import tempfile
 import time
 
-from benchmarks import area, machine, page, results
+from benchmarks import area, bench_page, machine, results
 from benchmarks.areas import AREAS
 
 
 def main(arguments=None):
-    options = parsed(arguments)
+    options = parse_arguments(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     raw = options.out / 'bench.json'
     if options.redraw:
         if not raw.exists():
             raise SystemExit(f'benchmarks: --redraw needs {raw}, which python -m benchmarks writes')
-        page.write(json.loads(raw.read_text()), options.out)
+        bench_page.write(json.loads(raw.read_text()), options.out)
         return 0
-    facts = machine.description(area.checked(options.threads), len(area.usable_cores()))
+    facts = machine.description(area.thread_count(options.threads), len(area.usable_cores()))
     found = dict(machine=facts, options=command(options), areas={}, failed={})
     took = {}
     for name in options.areas:
@@ -36,21 +36,21 @@ def main(arguments=None):
             label = ' '.join([run.module, *run.arguments, *run.environment.values()])
             area.say(f'\n=== {name}: {label}')
             try:
-                sections += measured(run, options)
+                sections += measure_run(run, options)
             except RuntimeError as error:
                 area.say(str(error))
                 found['failed'][label] = str(error)
-        found['areas'][name] = results.merged(sections)
+        found['areas'][name] = results.merge(sections)
         took[name] = (time.perf_counter() - start) / 60
         each = ', '.join(f'{name} {minutes:.1f}' for name, minutes in took.items())
         found['machine']['took'] = f'{sum(took.values()):.0f} minutes ({each})'
         raw.write_text(json.dumps(found))
-        page.write(found, options.out)
+        bench_page.write(found, options.out)
     area.say(f'\n{options.out / "bench.md"}')
     return 1 if found['failed'] else 0
 
 
-def measured(run, options):
+def measure_run(run, options):
     """The sections of one run; RuntimeError where it does not come to its end."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / 'sections.json'
@@ -67,7 +67,7 @@ def measured(run, options):
         return json.loads(file.read_text())
 
 
-def parsed(arguments):
+def parse_arguments(arguments):
     parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__.split('\n\n')[0])
     parser.add_argument('--areas', nargs='+', choices=AREAS, default=list(AREAS), metavar='AREA', help=', '.join(AREAS))
     parser.add_argument(

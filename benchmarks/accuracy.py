@@ -6,7 +6,7 @@ largest error of the gradient over its largest entry. Ours in float64 is the pla
 
 from benchmarks import area, results
 from benchmarks.batches import batch
-from benchmarks.contenders import build, built
+from benchmarks.contenders import build, build_all
 
 SHAPES = ((2, 19, 512, 1024),)
 QUICK = ((2, 3, 32, 32),)
@@ -24,8 +24,8 @@ def errors(names, shape, labels, dtype):
     """Name -> [error of the value, error of the gradient], and who was left out."""
     logits, target = batch(shape, labels, dtype)
     few = [x[:1, ..., :16, :16].detach().contiguous() for x in (logits, target)]
-    losses, left_out = built(names, few[0].requires_grad_(), few[1])
-    exact, without = built(losses, few[0].detach().double().requires_grad_(), few[1])
+    losses, left_out = build_all(names, few[0].requires_grad_(), few[1])
+    exact, without = build_all(losses, few[0].detach().double().requires_grad_(), few[1])
     found = {}
     for name in exact:
         area.say(f'{shape} {labels} {dtype} {name}')

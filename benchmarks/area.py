@@ -36,13 +36,13 @@ def run(measure, options):
 
 def confine(threads):
     """This process and those it starts use so many cores, whatever the framework; before a framework is imported."""
-    threads = checked(threads)
+    threads = thread_count(threads)
     use(usable_cores()[:threads])
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'TF_NUM_INTRAOP_THREADS'):
         os.environ[name] = str(threads)
 
 
-def checked(threads):
+def thread_count(threads):
     """How many cores --threads names; all that are at hand where it names none."""
     most = len(usable_cores())
     if threads is not None and not 1 <= threads <= most:

@@ -15,7 +15,7 @@ def build(name, labels='hard', **more):
     return CONTENDERS[name](labels, **more)
 
 
-def built(names, logits, target):
+def build_all(names, logits, target):
     """Name -> function, and name -> reason of those left out: missing, made for other labels, or failing on these."""
     labels = 'soft' if target.is_floating_point() else 'hard'
     found, left_out = {}, {}
@@ -40,7 +40,7 @@ def step(loss, logits, target):
     loss(logits, target).backward()
 
 
-def ours(name, labels, mode='auto', **parameters):
+def build_ours(name, labels, mode='auto', **parameters):
     import mmseg_plugin  # noqa: F401  first: it makes mmseg importable beside mmcv-lite
 
     # isort: split
@@ -76,7 +76,7 @@ def wasserstein(package, labels):
         size = logits.shape[1]
         if size not in losses:
             matrix = 1.0 - np.eye(size)
-            losses[size] = peer(matrix) if peer else ours(name, labels, distance_matrix=matrix.tolist())
+            losses[size] = peer(matrix) if peer else build_ours(name, labels, distance_matrix=matrix.tolist())
         return losses[size](logits, (target * (target != IGNORED))[:, None] if peer else target)
 
     return call
@@ -127,7 +127,7 @@ def cross_entropy(labels):
     return lambda logits, target: functional.cross_entropy(logits, target, **more)
 
 
-def hard(peer, name, labels, **parameters):
+def with_ignored_label(peer, name, labels, **parameters):
     """A peer's loss with the label that it ignores: with hard labels only."""
     if labels != 'hard':
         raise LeftOut('nothing is ignored in soft labels')
@@ -143,23 +143,23 @@ OURS = (
     'UnifiedFocalLoss', 'WeightedCrossEntropyLoss',
 )  # fmt: skip
 CONTENDERS = {
-    **{name: partial(ours, name) for name in OURS},
-    'JaccardMetricLoss, I + C': partial(ours, 'JaccardMetricLoss', **I_AND_C),
-    'JaccardMetricLoss (plain)': partial(ours, 'JaccardMetricLoss', mode='plain'),
-    'SoftDiceLoss, norm=2': partial(ours, 'SoftDiceLoss', norm=2),
+    **{name: partial(build_ours, name) for name in OURS},
+    'JaccardMetricLoss, I + C': partial(build_ours, 'JaccardMetricLoss', **I_AND_C),
+    'JaccardMetricLoss (plain)': partial(build_ours, 'JaccardMetricLoss', mode='plain'),
+    'SoftDiceLoss, norm=2': partial(build_ours, 'SoftDiceLoss', norm=2),
     'GeneralizedWassersteinDiceLoss': partial(wasserstein, 'segparity'),
-    "LovaszSoftmaxLoss, classes='all'": partial(ours, 'LovaszSoftmaxLoss', classes='all'),
-    'LovaszSoftmaxLoss, per image': partial(ours, 'LovaszSoftmaxLoss', per_image=True),
-    'LovaszHingeLoss': partial(ours, 'LovaszHingeLoss', per_image=False),
-    'LovaszHingeLoss, per image': partial(ours, 'LovaszHingeLoss', per_image=True),
+    "LovaszSoftmaxLoss, classes='all'": partial(build_ours, 'LovaszSoftmaxLoss', classes='all'),
+    'LovaszSoftmaxLoss, per image': partial(build_ours, 'LovaszSoftmaxLoss', per_image=True),
+    'LovaszHingeLoss': partial(build_ours, 'LovaszHingeLoss', per_image=False),
+    'LovaszHingeLoss, per image': partial(build_ours, 'LovaszHingeLoss', per_image=True),
     'MONAI DiceLoss': partial(monai, 'DiceLoss'),
     'MONAI DiceLoss, jaccard': partial(monai, 'DiceLoss', jaccard=True),
-    'MONAI DiceLoss, ignore_index': partial(hard, monai, 'DiceLoss'),
+    'MONAI DiceLoss, ignore_index': partial(with_ignored_label, monai, 'DiceLoss'),
     'MONAI GeneralizedDiceLoss': partial(monai, 'GeneralizedDiceLoss'),
     'MONAI TverskyLoss': partial(monai, 'TverskyLoss'),
     'MONAI GeneralizedWassersteinDiceLoss': partial(wasserstein, 'MONAI'),
     'SMP JaccardLoss': partial(smp, 'JaccardLoss'),
-    'SMP JaccardLoss, ignore_index': partial(hard, smp, 'JaccardLoss'),
+    'SMP JaccardLoss, ignore_index': partial(with_ignored_label, smp, 'JaccardLoss'),
     'SMP DiceLoss': partial(smp, 'DiceLoss'),
     'SMP TverskyLoss': partial(smp, 'TverskyLoss'),
     'SMP LovaszLoss': partial(smp, 'LovaszLoss'),

@@ -14,9 +14,9 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 from benchmarks import area, results
 from benchmarks.batches import BLOCK, IGNORED
-from benchmarks.memory import free_unused, in_fresh_process, peak_bytes
+from benchmarks.memory import free_unused, peak_bytes, run_in_fresh_process
 from benchmarks.overlap import unit_bytes
-from benchmarks.timing import interleaved
+from benchmarks.timing import time_in_turns
 from shared_spec import LOSSES
 
 BACKENDS = ('tensorflow', 'jax', 'torch')
@@ -99,7 +99,7 @@ def stepper(loss, eager):
     return step
 
 
-def timed(names, shape=SHAPE, rounds=5, eager=False):
+def time_contenders(names, shape=SHAPE, rounds=5, eager=False):
     """Name -> seconds of each round, on the backend of this process."""
     from keras import ops
 
@@ -111,10 +111,10 @@ def timed(names, shape=SHAPE, rounds=5, eager=False):
             data[kind] = ops.convert_to_tensor(logits), ops.convert_to_tensor(labels)
         step = stepper(build(name), eager)
         calls[name] = lambda step=step, z=data[kind][0], y=data[kind][1]: step(y, z)
-    return interleaved(calls, rounds)
+    return time_in_turns(calls, rounds)
 
 
-def prepared(name, shape=SHAPE, eager=False):
+def prepare_step(name, shape=SHAPE, eager=False):
     """A step for ``peak_bytes``, compiled."""
     from keras import ops
 
@@ -133,10 +133,10 @@ def measure(options):
         os.environ['KERAS_BACKEND'] = backend  # of the processes that follow
         how = f'{backend}, {"eager" if options.eager or backend == "torch" else "compiled"}'
         area.say(how)
-        seconds = in_fresh_process(timed, names, shape, options.rounds, options.eager)
+        seconds = run_in_fresh_process(time_contenders, names, shape, options.rounds, options.eager)
         weighed = [name for name in names if name in (options.weigh or names) and name != 'LovaszHingeLoss']
         weighed = weighed[:1] if options.quick else weighed
-        peaks = {name: peak_bytes(prepared, name, shape, options.eager, fork=False) for name in weighed}
+        peaks = {name: peak_bytes(prepare_step, name, shape, options.eager, fork=False) for name in weighed}
         peaks = {name: peak for name, peak in peaks.items() if peak is not None}
         cases[f'{how}, {shape}'] = results.case(seconds, peaks, unit_bytes(shape))
     yield results.comparison('Keras losses, a training step', cases, REFERENCE)

@@ -12,7 +12,7 @@ os.environ.setdefault('KERAS_BACKEND', 'tensorflow')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 from benchmarks import area, results
-from benchmarks.timing import interleaved
+from benchmarks.timing import time_in_turns
 
 BACKEND = os.environ['KERAS_BACKEND']
 SHAPES = ((19, 2, 512, 1024), (150, 2, 512, 512))
@@ -22,7 +22,7 @@ SOFTMAX = 'softmax and its sum'
 THREE = 'mAcc', 'mIoU', 'mDice'
 
 
-def compiled(function, stateless=None, state=None):
+def compile_step(function, stateless=None, state=None):
     """A function of tensors that runs as in a step and waits for its end."""
     if BACKEND == 'jax':
         import jax
@@ -57,7 +57,7 @@ def updates(classes, n, height, width):
     labels = np.kron(rng.integers(0, classes, (n, height // 32, width // 32)), np.ones((32, 32), 'int32'))
     logits = rng.normal(size=(*labels.shape, classes)) + 3 * (labels[..., None] == np.arange(classes))
     labels, logits = ops.convert_to_tensor(labels.astype('int32')), ops.convert_to_tensor(logits.astype('float32'))
-    softmax = compiled(lambda z: ops.sum(ops.softmax(z), axis=(1, 2)))
+    softmax = compile_step(lambda z: ops.sum(ops.softmax(z), axis=(1, 2)))
     found = {SOFTMAX: lambda: softmax(logits)}
     for metric in (
         metrics.MeanIoU(classes, from_logits=True),
@@ -73,7 +73,7 @@ def updates(classes, n, height, width):
             metric.update_state(y, z)
             return ops.convert_to_tensor(metric.variables[-1].value)
 
-        call = compiled(update, metric.stateless_update_state, [v.value for v in metric.variables])
+        call = compile_step(update, metric.stateless_update_state, [v.value for v in metric.variables])
         found[metric.name] = lambda call=call: call(labels, logits)
     return found
 
@@ -100,7 +100,7 @@ def readings(classes):
             metric._table.rows.assign(table)
             metric._table.seen.assign(IMAGES)
             metric._table.with_pixels.assign(IMAGES)
-        found[name] = compiled(metric.result, metric.stateless_result, [v.value for v in metric.variables])
+        found[name] = compile_step(metric.result, metric.stateless_result, [v.value for v in metric.variables])
     found['SegmentationReport.worst_results on the host'] = metric.worst_results
     return found
 
@@ -115,7 +115,7 @@ def measure(options):
         for shape in shapes:
             area.say(f'{BACKEND} {title} {shape}')
             name = f'{BACKEND}, {shape[0]} classes' + (f', {shape[1]} x {shape[2]} x {shape[3]}' if reference else '')
-            cases[name] = results.case(interleaved(make(shape), options.rounds))
+            cases[name] = results.case(time_in_turns(make(shape), options.rounds))
         yield results.comparison(f'Keras metrics, {title}', cases, reference)
 
 

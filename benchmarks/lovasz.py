@@ -10,7 +10,7 @@ import json
 
 from benchmarks import area, results
 from benchmarks.memory import peak_bytes
-from benchmarks.overlap import compared, prepared, unit_bytes
+from benchmarks.overlap import compare, prepare_step, unit_bytes
 
 OURS, ALL = 'segparity', "segparity, classes='all'"
 SOFTMAX = {
@@ -45,8 +45,8 @@ def measure(options):
         cases = {}
         for setting, (names, shape, margin) in settings.items():
             if setting.startswith('hinge') == hinge:
-                column = compared(names.values(), shape, margin=margin, rounds=options.rounds)
-                cases[f'{setting}, {shape}'] = results.renamed(column, {name: key for key, name in names.items()})
+                column = compare(names.values(), shape, margin=margin, rounds=options.rounds)
+                cases[f'{setting}, {shape}'] = results.rename(column, {name: key for key, name in names.items()})
         if cases:
             yield results.comparison(title, cases, OURS)
 
@@ -54,7 +54,7 @@ def measure(options):
 def memory(setting, name):
     """The peak of a setting's loss in units of the logits."""
     _, shape, margin = SETTINGS[setting]
-    return peak_bytes(prepared, name, shape, 'hard', 'float32', margin) / unit_bytes(shape)
+    return peak_bytes(prepare_step, name, shape, 'hard', 'float32', margin) / unit_bytes(shape)
 
 
 def main():

@@ -18,10 +18,10 @@ def peak_bytes(prepare, *arguments, fork=True):
     before, on small inputs. fork: the process is forked from one that has imported PyTorch and done nothing else;
     otherwise it starts from nothing, which frameworks with threads of their own need.
     """
-    return in_fresh_process(_measure, prepare, arguments, fork=fork)
+    return run_in_fresh_process(_measure, prepare, arguments, fork=fork)
 
 
-def in_fresh_process(function, *arguments, fork=False):
+def run_in_fresh_process(function, *arguments, fork=False):
     """What a function, importable by name, returns in a process of its own."""
     context = multiprocessing.get_context('forkserver' if fork else 'spawn')
     if fork:

@@ -15,9 +15,9 @@ os.environ.setdefault('KERAS_BACKEND', 'tensorflow')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 from benchmarks import area, results
-from benchmarks.memory import in_fresh_process, kilobytes
+from benchmarks.memory import kilobytes, run_in_fresh_process
 from benchmarks.peers import LeftOut, load
-from benchmarks.timing import interleaved
+from benchmarks.timing import time_in_turns
 
 SHAPES, QUICK = ((19, 512, 1024), (150, 512, 512)), ((3, 32, 32),)
 IMAGES, CLASSES, QUICK_IMAGES = 5000, 171, 20
@@ -151,17 +151,17 @@ def measure(options):
     for classes, height, width in QUICK if options.quick else SHAPES:
         found, left_out = contenders(classes, *images(classes, height, width), options.jdt)
         cases[f'{classes} classes, {height} x {width}'] = results.case(
-            interleaved(found, options.rounds), left_out=left_out
+            time_in_turns(found, options.rounds), left_out=left_out
         )
     yield results.comparison('Metrics, one image at a time', cases, 'mmseg IoUMetric')
     if sys.platform == 'linux':
         count = QUICK_IMAGES if options.quick else IMAGES
         rows = []
         for kind in ('FineGrained', 'Calibration', 'BoundaryIoU', 'SurfaceDistance'):
-            kept, all_, seconds = in_fresh_process(memory, kind, count)
+            kept, all_, seconds = run_in_fresh_process(memory, kind, count)
             rows.append([kind, f'{kept:.0f}', f'{all_:.0f}', f'{seconds:.2f}'])
         head = ['state', 'rows kept, MB', 'with all results, MB', 'results, s']
-        yield results.plain(f'Memory of the metrics: {count} images of {CLASSES} classes', head, rows)
+        yield results.ready_table(f'Memory of the metrics: {count} images of {CLASSES} classes', head, rows)
 
 
 def main():

@@ -45,7 +45,7 @@ class Coverage:
         self.file, self.ask, self.measured = file, ask, {}
         self.known = json.loads(file.read_text()) if file.exists() else {}
 
-    def of(self, framework):
+    def tests_of(self, framework):
         """id -> (seconds, path -> lines) of all tests of a framework."""
         if framework not in self.measured:
             files = self.known.setdefault(framework, {})
@@ -53,14 +53,14 @@ class Coverage:
                 digest = hashlib.sha1(pathlib.Path(path).read_bytes()).hexdigest()
                 if files.get(path, {}).get('hash') != digest:
                     print(f'which lines {path} executes, {framework}', flush=True)
-                    files[path] = dict(hash=digest, tests=measured(self.ask, framework, path))
+                    files[path] = dict(hash=digest, tests=measure_file(self.ask, framework, path))
                     self.file.write_text(json.dumps(self.known))
             self.measured[framework] = {test: one for file in files.values() for test, one in file['tests'].items()}
         return self.measured[framework]
 
     def tests(self, mutant, framework):
         """Test id -> seconds of the tests that execute the mutant, or that execute its file if none is known to."""
-        tests = self.of(framework if framework in TESTS else 'keras_torch')
+        tests = self.tests_of(framework if framework in TESTS else 'keras_torch')
         touching = {test: one for test, one in tests.items() if mutant.path in one[1]}
         if not mutant.executed:  # what runs at import was not measured for each test
             found = touching | {test: one for test, one in tests.items() if test.startswith(DECLARATIONS)}
@@ -77,7 +77,7 @@ def test_files(patterns):
         yield from (path.as_posix() for path in sorted(pattern.glob('test_*.py')) or [pattern])
 
 
-def measured(ask, framework, path):
+def measure_file(ask, framework, path):
     """id -> (seconds, path -> lines) of the tests of one file that pass."""
     answer = ask(framework, files=[path], measure=MEASURED)
     return {

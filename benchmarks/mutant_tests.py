@@ -80,7 +80,7 @@ def serve(framework):
     assert not {name.partition('.')[0] for name in sys.modules} & set(OURS)  # or mistakes were not seen
     gc.freeze()  # or every fork would copy what it looks at
     for line in sys.stdin:
-        answers.write(json.dumps(in_a_fork(framework, json.loads(line))) + '\n')
+        answers.write(json.dumps(run_in_fork(framework, json.loads(line))) + '\n')
         answers.flush()
 
 
@@ -95,7 +95,7 @@ def import_mmseg():
         del sys.modules[name]
 
 
-def in_a_fork(framework, request):
+def run_in_fork(framework, request):
     """What the tests of ``request`` say: {failed: first test that failed or None, seconds, ..., ended: where it stopped answering}."""
     answer, log = Path(request['out']), Path(request['out']).with_suffix('.log')
     answer.unlink(missing_ok=True)

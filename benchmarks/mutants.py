@@ -44,10 +44,10 @@ FIRST = 25  # tests that run before the others are collected
 
 
 def main(arguments=None):
-    options = parsed(arguments)
+    options = parse_arguments(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     chosen = sample(options.files, options.seed, options.count)
-    reasons = equivalent()
+    reasons = read_equivalent()
     results = {} if not (options.out / 'results.jsonl').exists() else read(options.out / 'results.jsonl')
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix='mutants-') as folder:
@@ -67,7 +67,7 @@ def main(arguments=None):
     print('\n'.join(summary(chosen, results, reasons)))
 
 
-def parsed(arguments):
+def parse_arguments(arguments):
     parser = argparse.ArgumentParser(prog='python -m benchmarks.mutants', description=__doc__.split('\n\n')[0])
     parser.add_argument('--seed', type=int, default=0, help='of the choice of mutants (0)')
     parser.add_argument('--count', type=int, default=300, help='how many mutants (300)')
@@ -101,11 +101,11 @@ def sample(files, seed, count):
 def some(path, each, count, seed):
     """Those of one file, which do not change when another file does."""
     rng, source = random.Random(f'{seed} {path}'), pathlib.Path(path).read_bytes()
-    shuffled = (mutant for mutant in rng.sample(each, len(each)) if compiles(mutant.applied(source)))
+    shuffled = (mutant for mutant in rng.sample(each, len(each)) if compiles(mutant.apply_to(source)))
     return list(itertools.islice(shuffled, count))
 
 
-def equivalent():
+def read_equivalent():
     """Key -> reason of the mutants that are no mistakes; a line with the key, an indented one with the reason."""
     lines = [line for line in EQUIVALENT.read_text().splitlines() if line.strip() and not line.startswith('#')]
     return {key: reason.strip() for key, reason in zip(lines[::2], lines[1::2])}
@@ -140,7 +140,7 @@ class Runner:
         server = self.servers.setdefault(framework, Server(framework, self.tree))
         found = server.run(out=self.answer, **request)
         if ended := found.get('ended'):
-            found = dict(server.run(out=self.answer, **without(request, [ended])), ended=ended)
+            found = dict(server.run(out=self.answer, **exclude_tests(request, [ended])), ended=ended)
         return found
 
     def result(self, mutant):
@@ -150,9 +150,9 @@ class Runner:
         """
         path, start, ran, unfinished, found, ended = self.tree / mutant.path, time.monotonic(), 0, False, {}, None
         source = path.read_bytes()
-        path.write_bytes(mutant.applied(source))
+        path.write_bytes(mutant.apply_to(source))
         try:
-            for found in itertools.chain(self.of_line(mutant), () if self.quick else self.of_name(mutant)):
+            for found in itertools.chain(self.tests_of_line(mutant), () if self.quick else self.tests_of_name(mutant)):
                 ran, unfinished = ran + len(found['seconds']), unfinished or found['unfinished']
                 ended = ended or found.get('ended')
                 if found['failed']:
@@ -163,7 +163,7 @@ class Runner:
         undecided = None if found.get('failed') else ended
         return dict(failed=found.get('failed'), took=took, tests=ran, unfinished=unfinished, undecided=undecided)
 
-    def of_line(self, mutant):
+    def tests_of_line(self, mutant):
         """What the tests say that are known to execute the mutant, one framework after the other, some of them first."""
         real = mutant.path in ('segparity/parity/frameworks.py', 'segparity/parity/worker.py')
         for framework in frameworks_of(mutant.path):
@@ -174,7 +174,7 @@ class Runner:
                 more = dict(tests=part, seconds=seconds, limit=LIMIT, real=real)
                 yield self.confirmed(mutant, framework, files=files, **more, **self.shared(mutant))
 
-    def of_name(self, mutant):
+    def tests_of_name(self, mutant):
         """What the tests say that were not measured: of the file's losses (of any, if it has none), and processes."""
         words = [node.name for node in ast.parse((self.tree / mutant.path).read_text()).body if hasattr(node, 'bases')]
         words = [word for word in words if word.endswith('Loss')] or ['']
@@ -188,10 +188,10 @@ class Runner:
 
     def confirmed(self, mutant, framework, **request):
         """``ask``, again without the test that failed if it does without the mutant too; measured ones do not."""
-        request = without(request, [test for name, test in self.broken if name == framework])
+        request = exclude_tests(request, [test for name, test in self.broken if name == framework])
         found = self.ask(framework, **request)
         test = (found['failed'] or '').partition(': ')[0]
-        if '::' not in test or (framework in TESTS and test in self.coverage.of(framework)):
+        if '::' not in test or (framework in TESTS and test in self.coverage.tests_of(framework)):
             return found
         if (framework, test) not in self.sound:
             path = self.tree / mutant.path
@@ -210,7 +210,7 @@ class Runner:
         return {} if mutant.path.startswith('shared_spec') else dict(references=str(self.references))
 
 
-def without(request, tests):
+def exclude_tests(request, tests):
     """The request, in which those tests do not run."""
     if 'tests' in request:
         return request | dict(tests=[test for test in request['tests'] if test not in tests])

@@ -44,7 +44,7 @@ class Mutant:
     before: str  # the line, or the lines, of ``old``, without indentation
     executed: bool
 
-    def applied(self, source):
+    def apply_to(self, source):
         """source (bytes) with the mistake."""
         stop = self.start + len(self.old.encode())
         return source[: self.start] + self.new.encode() + source[stop:]
@@ -52,10 +52,10 @@ class Mutant:
     @property
     def key(self):
         """What names it as long as its line stays: file, function, the line, which piece becomes what."""
-        return f'{self.path} {self.where}: {self.before} [{self.kind}: {shown(self.old)} -> {shown(self.new)}]'
+        return f'{self.path} {self.where}: {self.before} [{self.kind}: {one_line(self.old)} -> {one_line(self.new)}]'
 
 
-def shown(text):
+def one_line(text):
     return ' '.join(text.split()) or 'nothing'
 
 
@@ -100,7 +100,7 @@ class Places(ast.NodeVisitor):
         old = self.source[start:stop].decode()
         first = self.source.count(b'\n', 0, start)
         last = self.source.count(b'\n', 0, max(stop - 1, start))
-        before = shown(self.source[self.starts[first] : self.starts[last + 1]].decode())
+        before = one_line(self.source[self.starts[first] : self.starts[last + 1]].decode())
         head = self.statement
         stop_line = head.body[0].lineno - 1 if getattr(head, 'body', None) else head.end_lineno
         lines = tuple(range(head.lineno, max(stop_line, head.lineno) + 1))

@@ -8,9 +8,9 @@ missing. --all: every region loss of ours, and what a peer has of the same kind,
 
 from benchmarks import area, results
 from benchmarks.batches import batch
-from benchmarks.contenders import OURS, build, built, step
+from benchmarks.contenders import OURS, build, build_all, step
 from benchmarks.memory import peak_bytes
-from benchmarks.timing import interleaved
+from benchmarks.timing import time_in_turns
 
 SHAPES = ((2, 19, 512, 1024), (4, 150, 256, 256), (8, 2, 512, 512), (2, 4, 128, 128))
 QUICK = ((2, 19, 32, 64), (2, 3, 32, 32))
@@ -27,15 +27,15 @@ CATALOGUE = (
 REFERENCE = 'MONAI DiceLoss'
 
 
-def timed(names, shape, labels='hard', dtype='float32', margin=None, rounds=7):
+def time_contenders(names, shape, labels='hard', dtype='float32', margin=None, rounds=7):
     """Name -> seconds of each round, and name -> reason of those left out."""
     logits, target = batch(shape, labels, dtype, margin)
-    losses, left_out = built(names, *small(shape, labels, dtype))
+    losses, left_out = build_all(names, *small(shape, labels, dtype))
     calls = {name: lambda loss=loss: step(loss, logits, target) for name, loss in losses.items()}
-    return interleaved(calls, rounds), left_out
+    return time_in_turns(calls, rounds), left_out
 
 
-def prepared(name, shape, labels='hard', dtype='float32', margin=None):
+def prepare_step(name, shape, labels='hard', dtype='float32', margin=None):
     """A step for ``peak_bytes``."""
     loss = build(name, labels)
     step(loss, *small(shape, labels, dtype))
@@ -48,11 +48,11 @@ def small(shape, labels, dtype):
     return batch((1, shape[1], *(16,) * (len(shape) - 2)), labels, dtype)
 
 
-def compared(names, shape, labels='hard', dtype='float32', margin=None, rounds=7):
+def compare(names, shape, labels='hard', dtype='float32', margin=None, rounds=7):
     """The case of one shape: times and peaks."""
     area.say(f'{shape} {labels} {dtype}')
-    seconds, left_out = timed(names, shape, labels, dtype, margin, rounds)
-    peaks = {name: peak_bytes(prepared, name, shape, labels, dtype, margin) for name in seconds}
+    seconds, left_out = time_contenders(names, shape, labels, dtype, margin, rounds)
+    peaks = {name: peak_bytes(prepare_step, name, shape, labels, dtype, margin) for name in seconds}
     peaks = {name: peak for name, peak in peaks.items() if peak is not None}
     return results.case(seconds, peaks, unit_bytes(shape, dtype), left_out)
 
@@ -72,7 +72,7 @@ def measure(options):
         raise SystemExit(f'benchmarks: --shapes must be from 0 to {len(shapes) - 1}, got {options.shapes}')
     shapes = shapes[:1] if options.all else [shapes[k] for k in options.shapes or range(len(shapes))]
     names = CATALOGUE if options.all else NAMES
-    cases = {str(shape): compared(names, shape, labels, options.dtype, None, options.rounds) for shape in shapes}
+    cases = {str(shape): compare(names, shape, labels, options.dtype, None, options.rounds) for shape in shapes}
     title = 'Every region loss' if options.all else 'Region losses'
     yield results.comparison(f'{title}, {labels} labels, {options.dtype}', cases, REFERENCE)
 

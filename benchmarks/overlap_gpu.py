@@ -197,7 +197,7 @@ def check(shape, inputs):
     given = [logits.detach()[:1].flatten(2), ids[:1].flatten(1), ids[:1].flatten(1) != IGNORED]
     exact, call = [given[0].double(), *given[1:]], ('softmax', 'product')
     grads = torch.randn(3, 1, shape[1], device=DEVICE, dtype=torch.float64)
-    want, slope = t.plain_forward(*exact, *call), t.plain_backward(*exact, grads, *call)
+    want, slope = t.unfused_forward(*exact, *call), t.unfused_backward(*exact, grads, *call)
     got, gradient = t.forward(*given, *call), t.backward(*given, grads, *call)
     value = ((got - want).abs().max() / want.abs().max()).item()
     error = ((gradient.double() - slope).abs().max() / slope.abs().max()).item()
@@ -279,7 +279,7 @@ def main():
 
     if not options.dry and not torch.cuda.is_available():
         raise SystemExit('overlap_gpu: needs a CUDA device; --dry runs it on a CPU')
-    if not triton_launch.available(torch.empty(1, device=DEVICE)):
+    if not triton_launch.is_available(torch.empty(1, device=DEVICE)):
         raise SystemExit('overlap_gpu: needs Triton')
     (sweep if options.sweep else tables)(DRY if options.dry else CASES)
 

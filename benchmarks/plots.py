@@ -119,7 +119,7 @@ def names_of(section):
     """As the table has them."""
     if section['kind'] == 'accuracy':
         return list(dict.fromkeys(name for column in section['errors'].values() for name in column))
-    return tables.ordered(section)
+    return tables.sort_names(section)
 
 
 def panels(sections):

@@ -32,14 +32,14 @@ LOSSES = {
 def measure(options):
     area.use(options.cores)
     counts = PROCESSES[:2] if options.quick else PROCESSES
-    found = [launched(count, options) for count in counts]
+    found = [launch(count, options) for count in counts]
     seconds = {name: [column[name] for column in found] for name in found[0]}
     cores = len(options.cores)
     note = f'On {cores} cores: more processes than that share them.' if cores < max(counts) else ''
     yield results.scaling('Cost against processes', 'processes', counts, seconds, note, slope=False)
 
 
-def launched(count, options):
+def launch(count, options):
     """Name -> seconds of each round, from ``count`` processes."""
     area.say(f'processes: {count}')
     with tempfile.TemporaryDirectory() as folder:

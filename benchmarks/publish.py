@@ -7,7 +7,7 @@ import argparse
 import json
 import pathlib
 
-from benchmarks import page
+from benchmarks import bench_page
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BEGIN, END = '<!-- measured: python -m benchmarks.publish writes from here -->', '<!-- to here -->'
@@ -26,7 +26,7 @@ def publish(folder, docs):
     images.mkdir(exist_ok=True)
     for old in images.glob('*.png'):
         old.unlink()
-    body = page.markdown(json.loads(raw.read_text()), images, 'images/').split('\n', 2)[2]
+    body = bench_page.markdown(json.loads(raw.read_text()), images, 'images/').split('\n', 2)[2]
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
     file.write_text(f'{before}{BEGIN}\n\n{body.strip()}\n\n{after}', encoding='utf-8')
 

@@ -11,13 +11,13 @@ def case(seconds, peaks=None, unit_bytes=None, left_out=None):
     return dict(seconds=seconds, peaks=peaks or {}, unit_bytes=unit_bytes, left_out=left_out or {})
 
 
-def renamed(column, names):
+def rename(column, names):
     """A case whose contenders have other names."""
     parts = {part: {names[name]: x for name, x in column[part].items()} for part in ('seconds', 'peaks', 'left_out')}
     return column | parts
 
 
-def merged(sections):
+def merge(sections):
     """Sections of one title, measured in several processes, as one."""
     found = {}
     for section in sections:
@@ -40,7 +40,7 @@ def accuracy(title, errors, note='', left_out=None):
     return dict(kind='accuracy', title=title, errors=errors, note=note, left_out=left_out or {})
 
 
-def plain(title, head, rows, note=''):
+def ready_table(title, head, rows, note=''):
     """A table as it is."""
     return dict(kind='plain', title=title, head=head, rows=rows, note=note)
 

@@ -5,7 +5,7 @@ three largest sizes: 1 where the cost is proportional, less where what every cal
 """
 
 from benchmarks import area, results
-from benchmarks.overlap import compared, timed
+from benchmarks.overlap import compare, time_contenders
 
 NAMES = (
     'JaccardMetricLoss', 'JaccardMetricLoss (plain)', 'SoftDiceLoss', 'WeightedCrossEntropyLoss',
@@ -24,7 +24,7 @@ def along(title, axis, points, shape_of, rounds):
     columns, left_out = [], {}
     for point in points:
         area.say(f'{axis}: {point}')
-        seconds, missing = timed(NAMES, shape_of(point), rounds=rounds)
+        seconds, missing = time_contenders(NAMES, shape_of(point), rounds=rounds)
         columns.append(seconds)
         left_out |= missing
     names = [name for name in NAMES if any(name in column for column in columns)]
@@ -47,7 +47,7 @@ def measure(options):
     yield along(
         f'Cost against the batch, (N, 19, {side}, {side})', 'images', batch, lambda n: (n, 19, side, side), rounds
     )
-    cases = {str(s): compared(VOLUMES, s, rounds=rounds) for s in ((1, 4, *volume), (2, 4, *volume))}
+    cases = {str(s): compare(VOLUMES, s, rounds=rounds) for s in ((1, 4, *volume), (2, 4, *volume))}
     yield results.comparison('Volumes of 4 classes', cases, 'MONAI DiceLoss')
 
 

@@ -21,7 +21,7 @@ def table(head, rows):
 def comparison(section):
     """A row for each contender, fastest first; a cell is ms (ratio; memory)."""
     cases = section['cases']
-    names = ordered(section)
+    names = sort_names(section)
     rows = [[name, *(cell(column, name, section['reference']) for column in cases.values())] for name in names]
     return table([legend(section), *cases], rows)
 
@@ -50,7 +50,7 @@ def cell(case, name, reference):
     return text + (f' ({"; ".join(inner)})' if inner else '')
 
 
-def ordered(section):
+def sort_names(section):
     """Names from the fastest to the slowest in the first case that has them."""
     found = []
     for case in section['cases'].values():
@@ -97,7 +97,7 @@ def accuracy(section):
     return table(['error of the value; of the gradient', *cases], rows)
 
 
-def plain(section):
+def ready_table(section):
     return table(section['head'], section['rows'])
 
 
@@ -122,4 +122,4 @@ def short(number):
     return f'{number:.1f}' if number >= 10 else f'{number:.2f}'
 
 
-DRAWN = {'comparison': comparison, 'scaling': scaling, 'accuracy': accuracy, 'plain': plain, 'text': text}
+DRAWN = {'comparison': comparison, 'scaling': scaling, 'accuracy': accuracy, 'plain': ready_table, 'text': text}

@@ -98,12 +98,18 @@ def table(areas):
         value = target.measured(column) if column else None
         if value is not None:
             rows.append(
-                [f'{target.section}, {target.case}', target.text, asked(target), number(value), verdict(target, value)]
+                [
+                    f'{target.section}, {target.case}',
+                    target.text,
+                    target_text(target),
+                    number(value),
+                    verdict(target, value),
+                ]
             )
     return tables.table(['where', 'what', 'asked', 'measured', ''], rows) if rows else ''
 
 
-def asked(target):
+def target_text(target):
     return f'at {"least" if target.at_least else "most"} {number(target.limit)}'
 
 

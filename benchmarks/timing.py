@@ -15,7 +15,7 @@ def seconds(call, repeats=1):
     return (time.perf_counter() - start) / repeats
 
 
-def interleaved(contenders, rounds, patience=PATIENCE):
+def time_in_turns(contenders, rounds, patience=PATIENCE):
     """Name -> seconds of one call in each round; contenders: name -> function without arguments.
 
     A round times every contender once and begins with another one each time. Before the first, each is called twice,

@@ -78,7 +78,7 @@ def keras_steps(names, quick, eager):
     from keras import ops
 
     from benchmarks.keras_losses import QUICK, batch, stepper
-    from benchmarks.keras_metrics import compiled
+    from benchmarks.keras_metrics import compile_step
     from keras_plugin import losses, metrics
 
     shape = QUICK if quick else KERAS_SHAPE
@@ -102,7 +102,7 @@ def keras_steps(names, quick, eager):
             metric.update_state(y, z)
             return ops.convert_to_tensor(metric.variables[-1].value)
 
-        call = compiled(update, metric.stateless_update_state, [v.value for v in metric.variables])
+        call = compile_step(update, metric.stateless_update_state, [v.value for v in metric.variables])
         found[METRIC] = lambda: call(ids, logits)
     return found
 
@@ -160,7 +160,7 @@ class Served:
 def measure(options):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        for place, source in (('before', archived(options.commit)), ('now', working_tree())):
+        for place, source in (('before', archive_commit(options.commit)), ('now', working_tree())):
             (folder / place).mkdir()
             subprocess.run(['tar', '-x', '-C', str(folder / place)], input=source, check=True)
         for world in options.worlds:
@@ -176,14 +176,14 @@ def measure(options):
             before.close()
             now.close()
             head = ['step', f'{options.commit}, ms', 'working tree, ms', 'ratio']
-            yield results.plain(f'{world}: {options.commit} and the working tree', head, rows)
+            yield results.ready_table(f'{world}: {options.commit} and the working tree', head, rows)
 
 
 def row(name, before, now):
     return [name, f'{1e3 * min(before):.1f}', f'{1e3 * min(now):.1f}', f'{timing.ratio(now, before):.2f}']
 
 
-def archived(commit):
+def archive_commit(commit):
     done = subprocess.run(['git', 'archive', commit, *PACKAGES], cwd=ROOT, capture_output=True)
     if done.returncode:
         raise SystemExit(f'benchmarks: git archive {commit}: {done.stderr.decode().strip()}')

@@ -20,18 +20,18 @@ def largest(x: Tensor, axis: int | tuple[int, ...], keepdims: bool = False, leas
     return ops.max(x, axis=axis, keepdims=keepdims, initial=least)
 
 
-def floor(x: Tensor, low: float) -> Tensor:
+def at_least(x: Tensor, low: float) -> Tensor:
     """max(x, low) that stays in x's own dtype (``ops.maximum`` rounds float64 to float32 on the PyTorch backend)."""
     return ops.where(x <= low, low * ops.ones_like(x), x)
 
 
 def clip(x: Tensor, low: float, high: float) -> Tensor:
     """x between two numbers, in x's own dtype, with zero gradient outside."""
-    x = floor(x, low)
+    x = at_least(x, low)
     return ops.where(x >= high, high * ops.ones_like(x), x)
 
 
-def part(weight: float, x: Tensor) -> Tensor:
+def scale_part(weight: float, x: Tensor) -> Tensor:
     """weight * x for a number; 0 leaves x out, infinite or not, which another part tells of NaN."""
     return weight * x if weight > 0 else 0
 
@@ -47,7 +47,7 @@ def minimum(p: Tensor, y: Tensor) -> Tensor:
     return ops.where(p < y, p, ops.where(p > y, y, (p + y) / 2))
 
 
-def running_sum(x: Tensor) -> Tensor:
+def cumulative_sum(x: Tensor) -> Tensor:
     """Sums along axis 1 up to each entry, in x's own dtype (``ops.cumsum`` rounds float64 on the PyTorch backend)."""
     return x.cumsum(1) if backend.backend() == 'torch' else ops.cumsum(x, axis=1)
 
@@ -57,12 +57,12 @@ def log1m_exp(x: Tensor) -> Tensor:
     return ops.log1p(-ops.exp(x))
 
 
-def accumulator(x: Tensor) -> str:
+def accumulator_dtype(x: Tensor) -> str:
     """The dtype in which statistics are added: TensorFlow's own float32 sums are too coarse (1e-5 on a large image)."""
     return 'float64' if backend.backend() == 'tensorflow' else backend.standardize_dtype(x.dtype)
 
 
-def widest(x: Tensor) -> str:
+def widest_dtype(x: Tensor) -> str:
     """The dtype for sums of unlike terms: float64 where the backend has it (JAX without x64, Apple's GPUs have not)."""
     if backend.backend() == 'jax':
         import jax

@@ -40,7 +40,7 @@ def sum_over_replicas(parts: dict[str, Tensor], sync: bool) -> dict[str, Tensor]
     return pieces
 
 
-def all_replicas(rows: Sequence[Tensor], sync: bool) -> tuple[Sequence[Tensor], Callable[[Tensor], Tensor]]:
+def gather_replicas(rows: Sequence[Tensor], sync: bool) -> tuple[Sequence[Tensor], Callable[[Tensor], Tensor]]:
     """(rows, own): each of ``rows`` (K, P) with the pixels of all replicas, and what cuts this replica's out again.
 
     Without a gradient: what is gathered orders and counts.

@@ -9,10 +9,10 @@ from keras import backend, ops
 from keras_plugin.arithmetic import largest, ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.inputs import Batch
-from keras_plugin.typing import SyncedCells, Tensor
+from keras_plugin.typing import SyncedCellParameters, Tensor
 from shared_spec import shapes
 from shared_spec.granularity import as_weights
-from shared_spec.typing import OfCells
+from shared_spec.typing import CellParameters
 
 
 class CellSums(NamedTuple):
@@ -25,10 +25,10 @@ class CellSums(NamedTuple):
     size: Tensor | None = None
 
 
-def counted(spec: OfCells, batch: Batch, size: Tensor | None = None) -> Tensor:
+def counted_cells(spec: CellParameters, batch: Batch, size: Tensor | None = None) -> Tensor:
     """(N, C) which cells count; size: that of ``CellSums``."""
     c = batch.channels
-    chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
+    chosen = shapes.channel_indices(type(spec).__name__, spec.classes, c)
     classes = spec.classes
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
@@ -40,7 +40,7 @@ def counted(spec: OfCells, batch: Batch, size: Tensor | None = None) -> Tensor:
 
 
 def mean_over_cells(
-    spec: SyncedCells,
+    spec: SyncedCellParameters,
     batch: Batch,
     cells: CellSums,
     cell_loss: Callable[..., Tensor],
@@ -56,7 +56,7 @@ def mean_over_cells(
 
 
 def parts_of_mean(
-    spec: OfCells,
+    spec: CellParameters,
     batch: Batch,
     cells: CellSums,
     cell_loss: Callable[..., Tensor],
@@ -66,7 +66,7 @@ def parts_of_mean(
     c = batch.channels
     dtype = backend.standardize_dtype(cells.sums[0].dtype)
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
-    count = ops.cast(counted(spec, batch, cells.size), dtype)
+    count = ops.cast(counted_cells(spec, batch, cells.size), dtype)
     class_weight = ops.convert_to_tensor(class_weight or [1.0] * c, dtype=dtype)
     image_weight = ops.cast(batch.image_weight, dtype)
     levels = as_weights(spec.granularity)
@@ -94,7 +94,7 @@ def image_sums(batch: Batch, loss: Tensor) -> Tensor:
 
 
 def mean_of_sums(
-    spec: OfCells,
+    spec: CellParameters,
     parts: Mapping[str, Tensor],
     cell_loss: Callable[..., Tensor],
     class_weight: Sequence[float] | None = None,

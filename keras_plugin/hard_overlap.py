@@ -14,7 +14,7 @@ from keras import backend, distribution, ops
 
 from keras_plugin.inputs import Batch
 from keras_plugin.typing import Tensor
-from keras_plugin.values import outside, spoiled
+from keras_plugin.values import is_outside, nan_where
 
 FIRST_ORDER = (
     'the gradient of overlap statistics of class ids cannot be differentiated again on PyTorch: '
@@ -36,13 +36,13 @@ def hard_overlap(batch: Batch, split_ties: bool = False) -> Tensor | None:
     is_own = batch.labels[..., None] == classes
     known = batch.labelled
     own = ops.where(known, batch.labels, ops.zeros_like(batch.labels))
-    left_out = ops.logical_or(is_own, ops.logical_not(batch.counts)[..., None])
+    left_out = ops.logical_or(is_own, ops.logical_not(batch.counted_pixels)[..., None])
 
     def statistics(given: Tensor, w: Tensor) -> tuple[Tensor, Callable[..., tuple[Tensor, Tensor]]]:
         prob = ops.softmax(given, axis=-1) if batch.logits else given
         wrong, right = prob, at_own(prob, own)
         if batch.unpredicted is not None and not batch.logits:  # in arrays that are made anyway
-            wrong, right = spoiled(wrong, outside(wrong)), spoiled(right, outside(right))
+            wrong, right = nan_where(wrong, is_outside(wrong)), nan_where(right, is_outside(right))
         wrong = ops.where(left_out, zero, wrong)
         right = ops.where(known, right, zero)
         missed = ops.where(known, ops.sum(wrong, axis=-1) if batch.logits else 1 - right, zero)
@@ -75,7 +75,7 @@ def hard_overlap(batch: Batch, split_ties: bool = False) -> Tensor | None:
     sums = ops.custom_gradient(statistics)(batch.given, batch.labels_weight)
     if batch.unpredicted is not None:
         nothing = ops.any(ops.isnan(sums), axis=(0, 2))
-        sums = sums * spoiled(ops.ones_like(sums[0, :, :1]), nothing[:, None])  # in every class what is in one
+        sums = sums * nan_where(ops.ones_like(sums[0, :, :1]), nothing[:, None])  # in every class what is in one
     return sums
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras import backend, ops
 
 from keras_plugin import values
-from keras_plugin.arithmetic import accumulator, floor, largest, log1m_exp
+from keras_plugin.arithmetic import accumulator_dtype, at_least, largest, log1m_exp
 from keras_plugin.typing import Tensor
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
@@ -78,10 +78,10 @@ class Batch:
     @made_once
     def weight(self) -> Tensor:
         """(N, P) ``labels_weight``, NaN where ``unpredicted``."""
-        return values.spoiled(self.labels_weight, self.unpredicted)
+        return values.nan_where(self.labels_weight, self.unpredicted)
 
     @made_once
-    def counts(self) -> Tensor:
+    def counted_pixels(self) -> Tensor:
         """(N, P) which pixels are not absent."""
         return self.labels_weight != 0  # NaN counts
 
@@ -95,15 +95,15 @@ class Batch:
         """(N, P, C) what was given, 0 where a pixel is absent, NaN in value and gradient where ``weight`` is."""
         given = self.given
         if self.doubted:  # so that the gradient is NaN there, whatever of the target and the formula is 0
-            given = given * values.spoiled(ops.ones_like(self.weight), ops.isnan(self.weight))[..., None]
-        return only(self.counts, given)
+            given = given * values.nan_where(ops.ones_like(self.weight), ops.isnan(self.weight))[..., None]
+        return keep_pixels(self.counted_pixels, given)
 
     @made_once
     def target(self) -> Tensor:
         """(N, P, C) labels in the batch's dtype, one-hot from class ids; 0 where a pixel is not ``labelled``."""
         y = self.labels
         if len(y.shape) != 2:
-            return only(self.labelled, y)
+            return keep_pixels(self.labelled, y)
         y = ops.where(self.labelled, y, -1 * ops.ones_like(y))
         return ops.cast(y[..., None] == ops.arange(self.channels, dtype=y.dtype), self.dtype)
 
@@ -115,7 +115,7 @@ class Batch:
         return ops.softmax(self.pred, axis=-1) if self.softmax else ops.sigmoid(self.pred)
 
     @property
-    def nothing(self) -> Tensor:
+    def zero_loss(self) -> Tensor:
         """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is wrong: what a loss is whose factor is 0.
 
         By a factor that is not seen to be 0, by which optimizers of graphs would drop NaN.
@@ -134,8 +134,8 @@ class Batch:
             if self.softmax:
                 return ops.log_softmax(self.pred, axis=-1), None
             return -ops.softplus(-self.pred), -ops.softplus(self.pred)
-        log_p = ops.log(floor(self.pred, FLOOR))
-        return log_p, None if self.softmax else ops.log(floor(1 - self.pred, FLOOR))
+        log_p = ops.log(at_least(self.pred, FLOOR))
+        return log_p, None if self.softmax else ops.log(at_least(1 - self.pred, FLOOR))
 
     @property
     def prob_both(self) -> tuple[Tensor, Tensor]:
@@ -154,7 +154,7 @@ class Batch:
         if not self.logits:
             if log_p.shape[-1] == 2:
                 return log_p, ops.flip(log_p, axis=-1)
-            return log_p, ops.log(floor(1 - self.pred, FLOOR))
+            return log_p, ops.log(at_least(1 - self.pred, FLOOR))
         zero = ops.zeros_like(log_p)
         classes = ops.arange(log_p.shape[-1], dtype='int32')
         top = ops.cast(ops.argmax(log_p, axis=-1), 'int32')[..., None] == classes
@@ -170,7 +170,7 @@ class Batch:
 
         Else the pixel's weight is NaN, or the log of its class, of which the share is not 0.
         """
-        if values.seen_finite(log):
+        if values.is_seen_finite(log):
             return share * log
         nothing = share == 0
         if self.softmax and not self.hard:
@@ -180,7 +180,7 @@ class Batch:
     @made_once
     def has_pixel(self) -> Tensor:
         """(N,) whether an image has any pixel that counts."""
-        return ops.any(self.counts, axis=1)
+        return ops.any(self.counted_pixels, axis=1)
 
     def present(self, threshold: float, size: Tensor | None = None) -> Tensor:
         """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1.
@@ -189,11 +189,11 @@ class Batch:
         size (N, C): for class ids the weight of a class's pixels, where it is known already.
         """
         if size is not None:
-            return values.negated(size <= 0)
+            return values.negate(size <= 0)
         nowhere = ops.isnan(self.weight)
-        if self.softmax and self.logits and self.unpredicted is None and not values.seen_finite(self.given):
-            spoiled = ops.isnan(self.prob[..., 0])  # a softmax is NaN in all classes or in none
-            nowhere = ops.logical_or(nowhere, spoiled)
+        if self.softmax and self.logits and self.unpredicted is None and not values.is_seen_finite(self.given):
+            is_nan = ops.isnan(self.prob[..., 0])  # a softmax is NaN in all classes or in none
+            nowhere = ops.logical_or(nowhere, is_nan)
         nowhere = ops.any(nowhere, axis=1)
         if self.unseen:
             nowhere = ops.logical_or(nowhere, ops.isnan(ops.sum(self.target, axis=(1, 2))))
@@ -215,19 +215,19 @@ class Batch:
         return ops.reshape(x, (ops.shape(x)[0], rows, self.chunk, *x.shape[2:]))
 
     def sum(self, x: Tensor) -> Tensor:
-        """(N, C) sum over pixels of weight * x; short sums are added in ``accumulator``, so small classes survive."""
+        """(N, C) sum over pixels of weight * x; short sums are added in ``accumulator_dtype``, so small classes survive."""
         return self.add(ops.sum(self.chunks(x * self.weight[..., None]), axis=2))
 
     def add(self, x: Tensor) -> Tensor:
-        """Sums along axis 1, added in ``accumulator``; NaN in all classes of an image where it is in one of ``unseen``."""
-        x = ops.sum(ops.cast(x, accumulator(x)), axis=1)
+        """Sums along axis 1, added in ``accumulator_dtype``; NaN in all classes of an image where it is in one of ``unseen``."""
+        x = ops.sum(ops.cast(x, accumulator_dtype(x)), axis=1)
         if self.unseen:
             wrong = ops.any(ops.isnan(x), axis=-1, keepdims=True)
             x = x * ops.where(wrong, np.nan * ops.ones_like(x), ops.ones_like(x))
         return x
 
 
-def only(pixels: Tensor, x: Tensor) -> Tensor:
+def keep_pixels(pixels: Tensor, x: Tensor) -> Tensor:
     """x (N, P, C) with 0 at other ``pixels`` (N, P)."""
     return ops.where(pixels[..., None], x, ops.zeros_like(x))
 
@@ -282,7 +282,7 @@ def prepare(
     wrong, unpredicted, unseen = values.wrong_pixels(
         owner, labels, given, weights, spec.from_logits, softmax, spec.one_label and not one_map, spec.of_overlap
     )
-    weight = values.spoiled(weight, wrong)
+    weight = values.nan_where(weight, wrong)
     if c == 1:
         hard, labels = not is_float, ops.cast(labels, dtype)[..., None]
     elif one_map:
@@ -290,7 +290,7 @@ def prepare(
     else:
         hard, labels = 'soft' not in spec.labels, ops.cast(labels, dtype)  # one-hot integers
         if unseen:
-            labels = values.spoiled(labels, values.outside(labels))
+            labels = values.nan_where(labels, values.is_outside(labels))
     line = ops.shape(pred)[-2]
     doubted = wrong is not None or unpredicted is not None
     return Batch(

@@ -11,7 +11,7 @@ from keras_plugin.typing import Tensor
 
 def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|: ``CellSums``."""
-    cells = of_class_ids(batch) if norm == 1 else None
+    cells = hard_cell_sums(batch) if norm == 1 else None
     if cells is not None:
         return cells
     p, y = batch.prob, batch.target
@@ -21,7 +21,7 @@ def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
 
 def exact_overlap(batch: Batch) -> CellSums:
     """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
-    cells = of_class_ids(batch)
+    cells = hard_cell_sums(batch)
     if cells is not None:
         return cells
     (p, q), y = batch.prob_both, batch.target
@@ -30,7 +30,7 @@ def exact_overlap(batch: Batch) -> CellSums:
 
 def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; at p = y the gradient splits evenly."""
-    cells = of_class_ids(batch, split_ties=True) if norm == 1 else None
+    cells = hard_cell_sums(batch, split_ties=True) if norm == 1 else None
     if cells is not None:
         return cells
     p, y = batch.prob, batch.target
@@ -44,7 +44,7 @@ def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
     return CellSums((batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both)))
 
 
-def of_class_ids(batch: Batch, **options: bool) -> CellSums | None:
+def hard_cell_sums(batch: Batch, **options: bool) -> CellSums | None:
     """The ``CellSums``, all flavours in one, without a one-hot array; None where labels or classes do not allow it."""
     sums = hard_overlap(batch, **options)
     if sums is None:

@@ -47,7 +47,7 @@ class Ranks:
     def gather(
         self, rows: Sequence[torch.Tensor]
     ) -> tuple[Sequence[torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]:
-        """See ``distributed.all_replicas``; the rows end in pixels of weight 0 for ranks with fewer than the largest."""
+        """See ``distributed.gather_replicas``; the rows end in pixels of weight 0 for ranks with fewer than the largest."""
         rank, world, pixels = distributed.get_rank(), distributed.get_world_size(), rows[0].shape[1]
         sizes = torch.eye(world, dtype=torch.long, device=rows[0].device)[rank] * pixels
         distributed.all_reduce(sizes)

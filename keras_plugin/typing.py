@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import keras
 
-from shared_spec.typing import OfCells
+from shared_spec.typing import CellParameters
 
 Tensor = (
     Any  # of whichever backend Keras runs on: tf.Tensor, jax.Array or torch.Tensor, traced or not; they share no type
@@ -22,11 +22,11 @@ class Partners(Protocol):
         ...
 
     def gather(self, rows: Sequence[Tensor]) -> tuple[Sequence[Tensor], Callable[[Tensor], Tensor]]:
-        """See ``distributed.all_replicas``."""
+        """See ``distributed.gather_replicas``."""
         ...
 
 
-class SyncedCells(OfCells, Protocol):
+class SyncedCellParameters(CellParameters, Protocol):
     """What the mean over cells reads of a spec."""
 
     @property

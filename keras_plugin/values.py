@@ -24,7 +24,7 @@ COMPILED = (
 )
 
 
-def largest_integer() -> str:
+def widest_integer_dtype() -> str:
     """The dtype of integers that no label wraps in, where the backend has it (JAX without x64 has not)."""
     if backend.backend() != 'jax':
         return 'int64'
@@ -42,10 +42,10 @@ def to_tensor(x: Any) -> Tensor:
     if not isinstance(x, np.ndarray):
         return ops.convert_to_tensor(x)
     if x.dtype.kind in 'iu' and x.dtype.itemsize == 8:
-        dtype = largest_integer()
+        dtype = widest_integer_dtype()
         lowest = np.iinfo(dtype).min if x.dtype.kind == 'i' else 0
         x = np.clip(x, lowest, np.iinfo(dtype).max).astype(dtype)
-    elif x.dtype == np.float64 and largest_integer() == 'int32':
+    elif x.dtype == np.float64 and widest_integer_dtype() == 'int32':
         x = x.astype(np.float32)
     return ops.convert_to_tensor(x, dtype=backend.standardize_dtype(x.dtype))
 
@@ -59,7 +59,7 @@ def as_numbers(labels: Tensor) -> Tensor:
         dtype == 'bool'
     ):  # no cast: on TensorFlow a bool of the byte 255, which Pillow's 1-bit pictures have, becomes 255
         return ops.where(labels, *(ops.convert_to_tensor(x, dtype='int32') for x in (1, 0)))
-    return ops.cast(labels, largest_integer() if dtype in ('int64', 'uint32', 'uint64') else 'int32')
+    return ops.cast(labels, widest_integer_dtype() if dtype in ('int64', 'uint32', 'uint64') else 'int32')
 
 
 def is_float(x: Tensor) -> bool:
@@ -74,40 +74,40 @@ def equals(labels: Tensor, ignored: int) -> Tensor:
     return labels == (ignored + half) % (2 * half) - half  # as the labels' own cast would wrap it
 
 
-def no_ids(labels: Tensor, num_classes: int) -> Tensor:
+def is_no_class(labels: Tensor, num_classes: int) -> Tensor:
     """Which labels are no class ids."""
     wrong = ops.logical_or(labels < 0, labels >= num_classes)
     return ops.logical_or(wrong, labels != ops.floor(labels)) if is_float(labels) else wrong  # NaN is not itself
 
 
-def outside(x: Tensor) -> Tensor:
+def is_outside(x: Tensor) -> Tensor:
     """Which numbers are not in [0, 1], floats by more than rounding; NaN is not either."""
     if is_float(x):
-        return negated(ops.abs(x - 0.5) <= 0.5 + TOLERANCE)
+        return negate(ops.abs(x - 0.5) <= 0.5 + TOLERANCE)
     return ops.logical_or(x < 0, x > 1)
 
 
-def negated(x: Tensor) -> Tensor:
+def negate(x: Tensor) -> Tensor:
     """Where x is False. For TensorFlow's graph optimizer ``not a < b`` is ``a >= b``, which of NaN is not true."""
     return ops.where(x, False, True)
 
 
-def no_weights(weight: Tensor) -> Tensor:
-    return negated(ops.logical_and(weight >= 0, weight < np.inf))
+def is_no_weight(weight: Tensor) -> Tensor:
+    return negate(ops.logical_and(weight >= 0, weight < np.inf))
 
 
-def beyond(x: Tensor) -> Tensor | None:
-    """(N, P) which pixels have a number of x (N, P, C) ``outside`` [0, 1]; None where it is seen that none has."""
+def pixels_outside(x: Tensor) -> Tensor | None:
+    """(N, P) which pixels have a number of x (N, P, C) ``is_outside`` [0, 1]; None where it is seen that none has."""
     if not is_float(x):
-        return ops.any(outside(x), axis=-1)
-    if seen_finite(x) and (0 in x.shape or (bool(ops.min(x) >= 0) and bool(ops.max(x) <= 1))):
+        return ops.any(is_outside(x), axis=-1)
+    if is_seen_finite(x) and (0 in x.shape or (bool(ops.min(x) >= 0) and bool(ops.max(x) <= 1))):
         return None
     return ops.logical_not(ops.all(ops.abs(x - 0.5) <= 0.5 + TOLERANCE, axis=-1))  # XLA's maxima would drop NaN
 
 
-def no_numbers(logits: Tensor, softmax: bool) -> Tensor | None:
+def pixels_without_number(logits: Tensor, softmax: bool) -> Tensor | None:
     """(N, P) which pixels have a logit of NaN or +inf, or for softmax only -inf; None where it is seen that none has."""
-    if seen_finite(logits):
+    if is_seen_finite(logits):
         return None
     numbers = ops.all(logits < np.inf, axis=-1)
     return ops.logical_not(ops.logical_and(numbers, ops.any(logits > -np.inf, axis=-1)) if softmax else numbers)
@@ -134,45 +134,45 @@ def wrong_pixels(
     classes, counts = given.shape[-1], weights[0] != 0
     found = []
     for weight in weights[1:] and weights:
-        wrong = look(functools.partial(values.check_weights, owner), no_weights(weight), weight)
+        wrong = look(functools.partial(values.check_weights, owner), is_no_weight(weight), weight)
         found.append(wrong if wrong is None or len(wrong.shape) == 2 else wrong[:, None])
     maps = (
         sums_tell
         and len(labels.shape) == 3
         and not one_label
         and is_float(labels)
-        and not visible(labels)
+        and not can_look(labels)
         and not DEBUG
     )
     check: Any  # None where nothing is looked at
     if maps:
         wrong = check = None
     elif len(labels.shape) == 3:
-        wrong, check = beyond(labels), functools.partial(check_maps, owner)
+        wrong, check = pixels_outside(labels), functools.partial(check_maps, owner)
         if one_label:
             wrong = ops.logical_or(wrong, ops.sum(labels, axis=-1) != 1)
             check = functools.partial(check_one_label, owner)
     elif classes == 1:
-        wrong, check = outside(labels), functools.partial(values.check_one_channel, owner)
+        wrong, check = is_outside(labels), functools.partial(values.check_one_channel, owner)
     else:
-        wrong, check = no_ids(labels, classes), functools.partial(check_ids, owner, classes)
-    found.append(look(check, both(counts, wrong), labels, counts))
+        wrong, check = is_no_class(labels, classes), functools.partial(check_ids, owner, classes)
+    found.append(look(check, and_where_counted(counts, wrong), labels, counts))
     found = [wrong for wrong in found if wrong is not None]
     unpredicted = None
     if not logits:
-        unpredicted = both(counts, beyond(given))
+        unpredicted = and_where_counted(counts, pixels_outside(given))
         unpredicted = look(functools.partial(check_prediction, owner), unpredicted, given, counts)
     elif not softmax or (backend.backend() == 'tensorflow' and not maps):  # whose softmax may spare classes
-        unpredicted = both(counts, no_numbers(given, softmax))
+        unpredicted = and_where_counted(counts, pixels_without_number(given, softmax))
     return functools.reduce(ops.logical_or, found) if found else None, unpredicted, maps
 
 
-def spoiled(x: Tensor, wrong: Tensor | None) -> Tensor:
+def nan_where(x: Tensor, wrong: Tensor | None) -> Tensor:
     """x with NaN where something is ``wrong``, if anything may be."""
     return x if wrong is None else ops.where(wrong, np.nan * ops.ones_like(x), x)
 
 
-def both(counts: Tensor, wrong: Tensor | None) -> Tensor | None:
+def and_where_counted(counts: Tensor, wrong: Tensor | None) -> Tensor | None:
     return None if wrong is None else ops.logical_and(counts, wrong)
 
 
@@ -204,21 +204,21 @@ def look(check: Callable[..., None], wrong: Tensor | None, *tensors: Tensor) -> 
     """
     if wrong is None:
         return None
-    if all(visible(x) for x in (wrong, *tensors)):
+    if all(can_look(x) for x in (wrong, *tensors)):
         if not bool(ops.any(wrong)):
             return None
         check(*(np.asarray(ops.convert_to_numpy(x)) for x in tensors))
     elif DEBUG:
-        look_in_the_step(check, tensors)
+        check_in_step(check, tensors)
     return wrong
 
 
-def seen_finite(x: Tensor) -> bool:
+def is_seen_finite(x: Tensor) -> bool:
     """Whether it is seen that every number of x is finite; one sum costs less than what a loss does about those."""
-    return visible(x) and bool(ops.isfinite(ops.sum(ops.stop_gradient(x))))
+    return can_look(x) and bool(ops.isfinite(ops.sum(ops.stop_gradient(x))))
 
 
-def visible(x: Tensor) -> bool:
+def can_look(x: Tensor) -> bool:
     """Whether a tensor's values can be seen now, without waiting for a device (or with, under SEGPARITY_DEBUG=1)."""
     if backend.backend() == 'tensorflow':
         import tensorflow as tf
@@ -237,7 +237,7 @@ def visible(x: Tensor) -> bool:
     return x.device.type == 'cpu' or (DEBUG and x.device.type != 'meta')
 
 
-def look_in_the_step(check: Callable[..., None], tensors: Sequence[Tensor]) -> None:
+def check_in_step(check: Callable[..., None], tensors: Sequence[Tensor]) -> None:
     """Makes the compiled step call ``check`` by itself."""
     if backend.backend() == 'jax':
         import jax

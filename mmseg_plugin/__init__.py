@@ -16,7 +16,7 @@ if importlib.util.find_spec('torch') is None:
 from mmseg_plugin import compat, host, losses, metrics, soft_labels
 from mmseg_plugin.own_configs import bases
 
-host.join()
+host.register_in_mmseg()
 
 
 def __getattr__(name: str) -> ModuleType:

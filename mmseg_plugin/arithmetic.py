@@ -12,7 +12,7 @@ def ratio(top: Tensor, bottom: Tensor, empty: float = 1.0) -> Tensor:
     return torch.where(some, top / torch.where(some, bottom, 1), empty)
 
 
-def times(weight: float, x: Tensor) -> Tensor:
+def multiply(weight: float, x: Tensor) -> Tensor:
     """weight * x for a number, without an operation where it is 1."""
     return x if weight == 1 else weight * x
 
@@ -24,7 +24,7 @@ def times_log(share: Tensor, log: Tensor) -> Tensor:
     return torch.where(log.isneginf() & (share == 0), 0, share * log)
 
 
-def part(weight: float, x: Tensor) -> Tensor | int:
+def scale_part(weight: float, x: Tensor) -> Tensor | int:
     """weight * x for a number; 0 leaves x out, infinite or not, which another part tells of NaN."""
     return weight * x if weight > 0 else 0
 
@@ -40,6 +40,6 @@ def log1m_exp(x: Tensor) -> Tensor:
     return torch.log1p(-x.exp())
 
 
-def accumulator(x: Tensor) -> torch.dtype:
+def accumulator_dtype(x: Tensor) -> torch.dtype:
     """The dtype in which statistics are added and compared: float64 where the device has it."""
     return x.dtype if x.device.type == 'mps' else torch.float64

@@ -32,7 +32,7 @@ class _SumOverRanks(torch.autograd.Function):
         return grad * distributed.get_world_size()
 
 
-def place(sync: bool) -> tuple[int, int]:
+def rank_and_size(sync: bool) -> tuple[int, int]:
     """(rank, number of ranks) of this process among those that train together; (0, 1) for one, or without ``sync``."""
     if sync and distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
@@ -41,7 +41,7 @@ def place(sync: bool) -> tuple[int, int]:
 
 def sum_over_ranks(parts: dict[str, Tensor], sync: bool) -> dict[str, Tensor]:
     """``parts`` (name -> tensor) added over the ranks in one all-reduce of one vector; unchanged for one process."""
-    if place(sync)[1] == 1:
+    if rank_and_size(sync)[1] == 1:
         return parts
     vector = _SumOverRanks.apply(torch.cat([x.reshape(-1) for x in parts.values()]))
     pieces = vector.split([x.numel() for x in parts.values()])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from mmseg_plugin.arithmetic import ratio, times
+from mmseg_plugin.arithmetic import multiply, ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
 from shared_spec import shapes
@@ -17,7 +17,7 @@ from shared_spec.granularity import as_weights
 
 if TYPE_CHECKING:
 
-    class OfCells(Protocol):
+    class CellParameters(Protocol):
         """What the means over cells read of a spec."""
 
         @property
@@ -43,15 +43,15 @@ class CellSums(NamedTuple):
     size: Tensor | None = None
 
     @classmethod
-    def of(cls, *sums: Tensor, size: Tensor | None = None) -> CellSums:
+    def stack(cls, *sums: Tensor, size: Tensor | None = None) -> CellSums:
         """From K tensors (N, C)."""
         return cls(torch.stack(sums), size)
 
 
-def counted(spec: OfCells, batch: Batch, size: Tensor | None = None) -> Tensor:
+def counted_cells(spec: CellParameters, batch: Batch, size: Tensor | None = None) -> Tensor:
     """(N, C) which cells count; size: that of ``CellSums``."""
     n, c = len(batch.image_weight), batch.channels
-    chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
+    chosen = shapes.channel_indices(type(spec).__name__, spec.classes, c)
     classes = spec.classes
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
@@ -62,7 +62,7 @@ def counted(spec: OfCells, batch: Batch, size: Tensor | None = None) -> Tensor:
 
 
 def mean_over_cells(
-    spec: OfCells,
+    spec: CellParameters,
     batch: Batch,
     cells: CellSums,
     cell_loss: Callable[..., Tensor],
@@ -78,7 +78,7 @@ def mean_over_cells(
 
 
 def parts_of_mean(
-    spec: OfCells,
+    spec: CellParameters,
     batch: Batch,
     cells: CellSums,
     cell_loss: Callable[..., Tensor],
@@ -87,7 +87,7 @@ def parts_of_mean(
     """What ranks add up for the mean over cells: name -> tensor."""
     c = batch.channels
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
-    counts = counted(spec, batch, cells.size)
+    counts = counted_cells(spec, batch, cells.size)
     levels = as_weights(spec.granularity)
     parts = {}
     if 'D' in levels:
@@ -114,7 +114,7 @@ def image_sums(batch: Batch, loss: Tensor) -> Tensor:
 
 
 def mean_of_sums(
-    spec: OfCells,
+    spec: CellParameters,
     parts: dict[str, Tensor],
     cell_loss: Callable[..., Tensor],
     class_weight: Sequence[float] | None = None,
@@ -133,7 +133,7 @@ def mean_of_sums(
         loss, weight = parts['C']
         means['C'] = mean_where(weight != 0, ratio(loss, weight, 0.0))
     return functools.reduce(
-        torch.add, [times(share, means[level]) for level, share in as_weights(spec.granularity).items()]
+        torch.add, [multiply(share, means[level]) for level, share in as_weights(spec.granularity).items()]
     )
 
 

@@ -15,7 +15,7 @@ from mmseg_plugin.registry import LOSSES
 reason: Exception | None = None  # why the registries have nothing of ours: an exception
 
 
-def join() -> None:
+def register_in_mmseg() -> None:
     """Repairs MMSegmentation and registers the losses and evaluators in it; keeps the reason where that fails."""
     global reason
     try:
@@ -27,7 +27,7 @@ def join() -> None:
         importlib.import_module('mmseg_plugin.evaluation')
     except Exception as error:  # whatever an installation of theirs raises
         reason = error
-        if not missing(error) and 'mmengine' in sys.modules:
+        if not is_missing(error) and 'mmengine' in sys.modules:
             warnings.warn(f'mmseg_plugin: nothing is registered in MMSegmentation, {told(error)}', stacklevel=3)
 
 
@@ -35,12 +35,12 @@ def require() -> None:
     """ImportError, with the reason, where the registries have nothing of ours."""
     if reason is None:
         return
-    if missing(reason):
+    if is_missing(reason):
         raise ImportError(str(reason), name=reason.name) from None
     raise ImportError(f'mmseg_plugin: MMSegmentation cannot be used, {told(reason)}') from reason
 
 
-def missing(error: BaseException) -> TypeGuard[compat.MissingHost]:
+def is_missing(error: BaseException) -> TypeGuard[compat.MissingHost]:
     """Whether a package is not installed, rather than broken."""
     return isinstance(error, compat.MissingHost)
 

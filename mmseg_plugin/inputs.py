@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmseg_plugin import values
-from mmseg_plugin.arithmetic import accumulator, log1m_exp
+from mmseg_plugin.arithmetic import accumulator_dtype, log1m_exp
 from mmseg_plugin.values import NARROW, can_look, is_compiling
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
@@ -81,8 +81,10 @@ class Batch:
         if self.labels.dim() == 3:
             values.check_labels(self.owner, self.labels, self.pixel_weight, self.channels)
         if not values.check_prediction(self.owner, self.given, self.pixel_weight, self.activation):
-            self.pixel_weight = values.with_faults(self.given, self.labels, self.pixel_weight, self.activation)
-            self.given = values.not_a_number_at_faults(self.given, self.pixel_weight)
+            self.pixel_weight = values.nan_weights_at_faults(
+                self.given, self.labels, self.pixel_weight, self.activation
+            )
+            self.given = values.nan_at_faults(self.given, self.pixel_weight)
 
     @made_once
     def weight(self) -> Tensor:
@@ -90,7 +92,9 @@ class Batch:
         self.look()
         n, _, p = self.given.shape
         if not self.visible:
-            return values.with_faults(self.given, self.labels, self.pixel_weight, self.activation).to(self.dtype)
+            return values.nan_weights_at_faults(self.given, self.labels, self.pixel_weight, self.activation).to(
+                self.dtype
+            )
         return self.image_weight.new_ones(n, p) if self.pixel_weight is None else self.pixel_weight.to(self.dtype)
 
     @made_once
@@ -99,7 +103,7 @@ class Batch:
         self.look()
         given = self.given.to(self.dtype)
         if not self.visible:
-            given = values.not_a_number_at_faults(given, self.weight)
+            given = values.nan_at_faults(given, self.weight)
         return self.without_absent(given)
 
     @made_once
@@ -123,7 +127,7 @@ class Batch:
         return self.pred.softmax(1) if self.softmax else self.pred.sigmoid()
 
     @property
-    def nothing(self) -> Tensor:
+    def zero_loss(self) -> Tensor:
         """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is NaN: what a loss is whose factor is 0."""
         return (0 * self.prob).sum(1)
 
@@ -177,8 +181,8 @@ class Batch:
         """(N,) sum over pixels of weight."""
         w = self.pixel_weight
         if w is None:
-            return torch.full_like(self.image_weight, self.given.shape[2], dtype=accumulator(self.image_weight))
-        return w.sum(1, dtype=accumulator(self.image_weight))
+            return torch.full_like(self.image_weight, self.given.shape[2], dtype=accumulator_dtype(self.image_weight))
+        return w.sum(1, dtype=accumulator_dtype(self.image_weight))
 
     def present(self, threshold: float, size: Tensor | None = None) -> Tensor:
         """(N, C) whether the largest target among the pixels that count exceeds ``threshold`` < 1.
@@ -199,7 +203,7 @@ class Batch:
         """(N, C) sum over pixels of weight * x; short float32 sums are added in float64, so small classes survive."""
         x = x * self.weight[:, None]
         x = x.unflatten(2, (-1, self.space[-1])).sum(3) if x.shape[2] else x
-        return x.to(accumulator(x)).sum(2)
+        return x.to(accumulator_dtype(x)).sum(2)
 
 
 def prepare(
@@ -223,7 +227,7 @@ def prepare(
     if not is_float and labels.dtype not in LABEL_DTYPES:
         labels = labels.long()
     if labels.dim() == 2:
-        hard, labels = c > 1 or not is_float, labels if is_float else narrow(labels)
+        hard, labels = c > 1 or not is_float, labels if is_float else narrow_ids(labels)
         pixel_weight = valid_pixels(labels, ignored)
     else:
         hard, pixel_weight = 'soft' not in spec.labels, None  # hard: one-hot integers
@@ -240,11 +244,11 @@ def prepare(
     elif labels.dim() == 2:
         if visible:  # of few bytes; what has a map for each class is looked at with the predictions
             values.check_labels(owner, labels, pixel_weight, c)
-        labels = values.whole_ids(labels) if is_float else labels
+        labels = values.ids_from_floats(labels) if is_float else labels
     elif spec.one_label:
         if visible:
             values.check_labels(owner, labels, pixel_weight, c)
-        labels = values.of_one_label(owner, labels, pixel_weight, visible)
+        labels = values.check_one_label(owner, labels, pixel_weight, visible)
     return Batch(owner, pred.flatten(2), labels, pixel_weight, image_weight, hard, softmax, activation, space, visible)
 
 
@@ -252,7 +256,7 @@ def weigh(
     owner: str, weight: Tensor, kind: str, valid: Tensor | None, image_weight: Tensor, pixels: int, visible: bool
 ) -> tuple[Tensor, Tensor]:
     """(N,) the weight of each image and (N, P) of each pixel, 0 where it is not ``valid``; NaN or refused if it is none."""
-    look = values.check_weights if visible else values.sound_weights
+    look = values.check_weights if visible else values.nan_wrong_weights
     if kind == 'image':
         image_weight = weight = look(owner, weight)
         weight = weight[:, None].expand(len(weight), pixels)
@@ -262,7 +266,7 @@ def weigh(
     return image_weight, weight if kind == 'image' else look(owner, weight)
 
 
-def narrow(labels: Tensor) -> Tensor:
+def narrow_ids(labels: Tensor) -> Tensor:
     """Class ids in one or two bytes where a CPU can take them so, on which passes are many times faster; else as they are."""
     if labels.dtype == torch.bool:
         return labels.byte()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg_plugin.when_made import when_made
+from mmseg_plugin.late_patch import patch_when_defined
 
 SEGMENTORS = 'mmseg.models.segmentors'
 
@@ -20,7 +20,7 @@ def merge_probabilities_once() -> bool:
         return False
     from mmengine.model import BaseTTAModel
 
-    when_made(BaseTTAModel, f'{SEGMENTORS}.seg_tta', 'SegTTAModel', mend)
+    patch_when_defined(BaseTTAModel, f'{SEGMENTORS}.seg_tta', 'SegTTAModel', mend)
     return True
 
 
@@ -37,12 +37,14 @@ def mend(cls: Any) -> None:
     def merge_preds(self: Any, data_samples_list: Sequence[Sequence[Any]]) -> list[Any]:
         if self.module.out_channels > 1:
             return merge(self, data_samples_list)
-        return [merged(data_samples, self.module.decode_head.threshold) for data_samples in data_samples_list]
+        return [
+            merge_predictions(data_samples, self.module.decode_head.threshold) for data_samples in data_samples_list
+        ]
 
     cls.merge_preds = merge_preds
 
 
-def merged(data_samples: Sequence[Any], threshold: float) -> Any:
+def merge_predictions(data_samples: Sequence[Any], threshold: float) -> Any:
     """The last sample with the prediction of all, labels and path of the first: what ``merge_preds`` hands on."""
     from mmengine.structures import PixelData
 

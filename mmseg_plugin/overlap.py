@@ -11,26 +11,26 @@ from mmseg_plugin.kernels.overlap.fused import fused_overlap
 
 def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|: ``CellSums``."""
-    cells = fused(batch, {1: 'product', 2: 'squared'}.get(norm))
+    cells = fused_cell_sums(batch, {1: 'product', 2: 'squared'}.get(norm))
     if cells is not None:
         return cells
     p, y = batch.prob, batch.target
     both = p * y  # subtracted before the sum, so that few wrong pixels among many survive in float32
-    return CellSums.of(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
+    return CellSums.stack(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
 def exact_overlap(batch: Batch) -> CellSums:
     """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
-    cells = fused(batch, 'exact')
+    cells = fused_cell_sums(batch, 'exact')
     if cells is not None:
         return cells
     (p, q), y = batch.prob_both, batch.target
-    return CellSums.of(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
+    return CellSums.stack(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
 
 
 def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; at p = y the gradient splits evenly."""
-    cells = fused(batch, {1: 'metric', 2: 'squared'}.get(norm))
+    cells = fused_cell_sums(batch, {1: 'metric', 2: 'squared'}.get(norm))
     if cells is not None:
         return cells
     p, y = batch.prob, batch.target
@@ -40,19 +40,19 @@ def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
         both = p * y
     else:
         both = (p**norm + y**norm - (p - y).abs() ** norm) / 2
-    return CellSums.of(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
+    return CellSums.stack(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
 def squared_errors(batch: Batch) -> CellSums:
     """Sums of (p - y)^2 y, (p - y)^2 (1 - y), y."""
-    cells = fused(batch, 'errors')
+    cells = fused_cell_sums(batch, 'errors')
     if cells is not None:
         return cells
     y, error = batch.target, (batch.target - batch.prob) ** 2
-    return CellSums.of(batch.sum(error * y), batch.sum(error * (1 - y)), batch.sum(y))
+    return CellSums.stack(batch.sum(error * y), batch.sum(error * (1 - y)), batch.sum(y))
 
 
-def fused(batch: Batch, flavour: str | None) -> CellSums | None:
+def fused_cell_sums(batch: Batch, flavour: str | None) -> CellSums | None:
     """The ``CellSums`` of the fused operator, or None where it does not run or has no such flavour."""
     if flavour is None:
         return None
@@ -62,8 +62,8 @@ def fused(batch: Batch, flavour: str | None) -> CellSums | None:
     if statistics is None:
         return None
     if not batch.visible:
-        spoiled = statistics.detach().isnan().any(2).any(0)[:, None]
-        statistics = statistics * torch.where(spoiled, torch.nan, 1.0)  # NaN of one class shows in all
+        has_nan = statistics.detach().isnan().any(2).any(0)[:, None]
+        statistics = statistics * torch.where(has_nan, torch.nan, 1.0)  # NaN of one class shows in all
     elif not statistics.detach().sum().isfinite():
         batch.look()  # for it may be refused
     if not batch.hard:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mmseg_plugin.when_made import when_made
+from mmseg_plugin.late_patch import patch_when_defined
 
 
 def draw_on_any_layout() -> bool:
@@ -14,7 +14,7 @@ def draw_on_any_layout() -> bool:
     """
     from mmengine.visualization import Visualizer
 
-    when_made(Visualizer, 'mmseg.visualization.local_visualizer', 'SegLocalVisualizer', mend)
+    patch_when_defined(Visualizer, 'mmseg.visualization.local_visualizer', 'SegLocalVisualizer', mend)
     return True
 
 

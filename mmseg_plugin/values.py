@@ -27,12 +27,12 @@ def can_look(*tensors: Tensor | None) -> bool:
     return DEBUG or all(x is None or x.device.type == 'cpu' for x in tensors)
 
 
-def counted(weight: Tensor) -> Tensor:
+def counted_pixels(weight: Tensor) -> Tensor:
     """Which pixels are not absent, uint8 or bool; None where all are. NaN, a weight of what is wrong, counts."""
     return weight if weight is None or weight.dtype == torch.bool else weight != 0
 
 
-def within(x: Tensor, low: float, high: float) -> bool:
+def are_within(x: Tensor, low: float, high: float) -> bool:
     """Whether all numbers lie in [low, high]; NaN does not."""
     if not x.numel():
         return True
@@ -42,12 +42,12 @@ def within(x: Tensor, low: float, high: float) -> bool:
 
 def check_weights(owner: str, weight: Tensor) -> Tensor:
     """The weights; refuses those that are negative, NaN or infinite."""
-    if not within(weight, 0, torch.finfo(weight.dtype).max):
+    if not are_within(weight, 0, torch.finfo(weight.dtype).max):
         values.check_weights(owner, weight.detach().cpu().numpy())
     return weight
 
 
-def sound_weights(owner: str, weight: Tensor) -> Tensor:
+def nan_wrong_weights(owner: str, weight: Tensor) -> Tensor:
     """The weights, NaN for those that ``check_weights`` refuses."""
     return torch.where((weight >= 0) & (weight < torch.inf), weight, torch.nan)
 
@@ -59,11 +59,11 @@ def check_labels(owner: str, labels: Tensor, weight: Tensor | None, num_classes:
         slack = TOLERANCE if labels.is_floating_point() else 0
         limits = (0, num_classes - 1) if ids else (-slack, 1 + slack)
         likely = weight is None or labels.dtype not in NARROW
-        if likely and within(labels, *limits):
+        if likely and are_within(labels, *limits):
             return
-        if weight is not None and within(without_absent(labels, weight), *limits):
+        if weight is not None and are_within(zero_absent(labels, weight), *limits):
             return
-    counts: Any = np.True_ if weight is None else counted(weight).cpu().numpy()
+    counts: Any = np.True_ if weight is None else counted_pixels(weight).cpu().numpy()
     labels = labels.detach().cpu()
     array = (labels.double() if labels.is_floating_point() else labels).numpy()
     if ids:
@@ -74,7 +74,7 @@ def check_labels(owner: str, labels: Tensor, weight: Tensor | None, num_classes:
         values.check_maps(owner, array.swapaxes(0, 1), counts)
 
 
-def of_one_label(owner: str, labels: Tensor, weight: Tensor | None, visible: bool) -> Tensor:
+def check_one_label(owner: str, labels: Tensor, weight: Tensor | None, visible: bool) -> Tensor:
     """One-hot labels (N, C, P), integers, that name one class in each pixel that counts.
 
     Others are refused; where they cannot be seen they become 2 in all classes, which is no label.
@@ -84,18 +84,18 @@ def of_one_label(owner: str, labels: Tensor, weight: Tensor | None, visible: boo
         return torch.where(
             (named == 1)[:, None], labels.to(torch.uint8 if labels.dtype == torch.bool else labels.dtype), 2
         )
-    counts: Any = np.True_ if weight is None else counted(weight).cpu().numpy()
+    counts: Any = np.True_ if weight is None else counted_pixels(weight).cpu().numpy()
     values.check_one_label(owner, labels.cpu().numpy(), counts, axis=1)
     return labels
 
 
-def without_absent(labels: Tensor, weight: Tensor) -> Tensor:
+def zero_absent(labels: Tensor, weight: Tensor) -> Tensor:
     """labels (N, P) or (N, C, P) with 0, which every label may be, at absent pixels."""
-    counts = counted(weight) if labels.dim() == 2 else counted(weight)[:, None]
+    counts = counted_pixels(weight) if labels.dim() == 2 else counted_pixels(weight)[:, None]
     return labels * counts.view(torch.uint8) if labels.dtype in NARROW else torch.where(counts, labels, 0)
 
 
-def whole_ids(labels: Tensor) -> Tensor:
+def ids_from_floats(labels: Tensor) -> Tensor:
     """Class ids from floating point numbers; -1, which is no class, for what is no whole number."""
     return torch.where(labels == labels.floor(), labels, -1).long()
 
@@ -105,7 +105,7 @@ def check_prediction(owner: str, given: Tensor, weight: Tensor | None, activatio
     if is_sound(given, weight, activation):
         return True
     if activation == 'none':
-        counts: Any = np.True_ if weight is None else counted(weight).cpu().numpy()
+        counts: Any = np.True_ if weight is None else counted_pixels(weight).cpu().numpy()
         prob = given.detach().double().movedim(1, 0).cpu().numpy()
         if (values.is_number(prob, softmax=False, axis=0) | ~counts).all():
             values.check_probabilities(owner, prob, counts)
@@ -117,14 +117,14 @@ def is_sound(given: Tensor, weight: Tensor | None, activation: str) -> bool:
     if not given.numel():
         return True
     given = given.detach()
-    likely = within(given, -TOLERANCE, 1 + TOLERANCE) if activation == 'none' else given.amax().item() < torch.inf
+    likely = are_within(given, -TOLERANCE, 1 + TOLERANCE) if activation == 'none' else given.amax().item() < torch.inf
     return likely or not faulty_prediction(given, weight, activation).any().item()
 
 
 def are_sound(labels: Tensor, weight: Tensor | None, num_classes: int) -> bool:
     """Whether no label (N, P) or (N, C, P) is faulty."""
     limits = (0, num_classes - 1) if labels.dim() == 2 else (0, 1)
-    return within(labels, *limits) or not faulty_labels(labels, weight, num_classes).any().item()
+    return are_within(labels, *limits) or not faulty_labels(labels, weight, num_classes).any().item()
 
 
 def faulty_prediction(given: Tensor, weight: Tensor | None, activation: str) -> Tensor:
@@ -134,7 +134,7 @@ def faulty_prediction(given: Tensor, weight: Tensor | None, activation: str) -> 
     else:
         top = given.amax(1)
         wrong = ~(top.isfinite() if activation == 'softmax' else top < torch.inf)
-    return wrong if weight is None else wrong & counted(weight)
+    return wrong if weight is None else wrong & counted_pixels(weight)
 
 
 def faulty_labels(labels: Tensor, weight: Tensor | None, num_classes: int) -> Tensor:
@@ -144,16 +144,16 @@ def faulty_labels(labels: Tensor, weight: Tensor | None, num_classes: int) -> Te
     else:
         slack = TOLERANCE if labels.is_floating_point() else 0
         wrong = ~((labels >= -slack) & (labels <= 1 + slack)).all(1)
-    return wrong if weight is None else wrong & counted(weight)
+    return wrong if weight is None else wrong & counted_pixels(weight)
 
 
-def with_faults(given: Tensor, labels: Tensor, weight: Tensor | None, activation: str) -> Tensor:
+def nan_weights_at_faults(given: Tensor, labels: Tensor, weight: Tensor | None, activation: str) -> Tensor:
     """(N, P) the weights, NaN where a pixel that counts has a label or a prediction that is none. No synchronisation."""
     wrong = faulty_prediction(given, weight, activation) | faulty_labels(labels, weight, given.shape[1])
     dtype = torch.promote_types(given.dtype, torch.float32)
     return torch.where(wrong, torch.nan, torch.ones((), dtype=dtype) if weight is None else weight.to(dtype))
 
 
-def not_a_number_at_faults(given: Tensor, weight: Tensor) -> Tensor:
+def nan_at_faults(given: Tensor, weight: Tensor) -> Tensor:
     """given (N, C, P), NaN where the weight (N, P) is; so is the gradient, whatever is clipped on the way."""
     return given * torch.where(weight.isnan(), torch.nan, 1.0)[:, None].to(given.dtype)

@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         self.error(f'unknown {kind} {word}, {said}')
 
 
-def whole(text: str) -> int:
+def integer(text: str) -> int:
     """'-3' -> -3."""
     try:
         return int(text)
@@ -57,7 +57,7 @@ def whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f'a whole number, got {text!r}') from None
 
 
-def whole_or_none(text: str) -> int | None:
+def integer_or_none(text: str) -> int | None:
     """'255' -> 255, 'none' -> None."""
     if text.lower() == 'none':
         return None
@@ -67,14 +67,14 @@ def whole_or_none(text: str) -> int | None:
         raise argparse.ArgumentTypeError(f'a whole number or none, got {text!r}') from None
 
 
-def positive(text: str) -> int:
+def positive_integer(text: str) -> int:
     """'8' -> 8; 0, a sign and everything else is refused."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f'a positive whole number, got {text!r}')
     return int(text)
 
 
-def number(text: str) -> float:
+def real_number(text: str) -> float:
     """'0.5' -> 0.5."""
     try:
         found = float(text)

@@ -130,14 +130,14 @@ def build_parser() -> Parser:
 
 
 def _list(options: argparse.Namespace, console: Console) -> int:
-    from segparity.pages import overview
+    from segparity.manual import overview
 
     console.print(overview())
     return 0
 
 
 def _show(options: argparse.Namespace, console: Console) -> int:
-    from segparity.pages import page
+    from segparity.manual import page
 
     for part in page(options.name):
         console.print(part, soft_wrap=isinstance(part, Text))  # lines that may be copied are never broken

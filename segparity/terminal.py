@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from shared_spec.visible import visible
+from shared_spec.control_characters import escape_controls
 
 
 class NobodyReads(Exception):
@@ -51,18 +51,18 @@ def standard_error(quiet: bool = False) -> Terminal:
 
 def say(console: Console, text: object) -> None:
     """One line, as it is: never cut, coloured or read as markup."""
-    console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console.print(escape_controls(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def complain(text: object) -> None:
     """One line on the standard error."""
     with contextlib.suppress(OSError, AttributeError, ValueError):
-        print(visible(text), file=sys.stderr, flush=True)
+        print(escape_controls(text), file=sys.stderr, flush=True)
 
 
 def lines(text: object) -> str:
     """Several lines without control characters."""
-    return '\n'.join(map(visible, str(text).split('\n')))
+    return '\n'.join(map(escape_controls, str(text).split('\n')))
 
 
 def let_go() -> None:

@@ -23,10 +23,10 @@ def known_names() -> list[str]:
 
 def classes(spec: SpecClass) -> set[str]:
     """The names of the classes that make up a spec in both worlds."""
-    return {getattr(spec, 'mmseg_type', ''), *built_by(keras_text(spec))} - {''}
+    return {getattr(spec, 'mmseg_type', ''), *classes_built_by(keras_text(spec))} - {''}
 
 
-def built_by(text: str) -> list[str]:
+def classes_built_by(text: str) -> list[str]:
     """The names of the classes of ``keras_plugin`` that lines build."""
     return re.findall(rf'\b(?:{"|".join(KERAS_MODULES)})\.(\w+)\(', text)
 
@@ -55,8 +55,8 @@ def torch_lines(spec: SpecClass) -> str:
 def keras_lines(spec: SpecClass, name: str) -> str:
     """What builds the class ``name``, or every class of the spec where that is none of Keras."""
     text = keras_text(spec)
-    if name != spec.__name__ and name in built_by(text) and len(built_by(text)) > 1:
-        text = '\n'.join(line for line in text.splitlines() if name in built_by(line))
+    if name != spec.__name__ and name in classes_built_by(text) and len(classes_built_by(text)) > 1:
+        text = '\n'.join(line for line in text.splitlines() if name in classes_built_by(line))
     modules = [module for module in KERAS_MODULES if re.search(rf'\b{module}\.', text)]
     arrays = 'import numpy as np\n\n' if 'np.' in text else ''
     return f'{arrays}from keras_plugin import {", ".join(modules)}\n\n{text}'

@@ -17,7 +17,7 @@ class Dialects:
         @classmethod
         def parameters(cls) -> dict[str, dataclasses.Field[Any]]: ...
 
-        def thawed(self, name: str) -> Any: ...
+        def builtin_value(self, name: str) -> Any: ...
 
     def _written(self, world: str) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
         """The parameters that a configuration of ``world`` states: those off their default, and the ``always`` ones."""
@@ -32,7 +32,7 @@ class Dialects:
 
     def to_mmseg(self) -> dict[str, Any]:
         """The MMSegmentation config dict; ``ignore_index`` always written out."""
-        return {'type': type(self).__name__, **{name: self.thawed(name) for name, _ in self._written('mmseg')}}
+        return {'type': type(self).__name__, **{name: self.builtin_value(name) for name, _ in self._written('mmseg')}}
 
     @classmethod
     def keras_names(cls) -> dict[str, str]:
@@ -56,12 +56,12 @@ class Dialects:
             return cls(**{**cls.keras_defaults(), **{names[k]: v for k, v in arguments.items()}})
         except SpecError as error:
             words: dict[str | None, str] = {name: word for word, name in names.items()}
-            raise error.renamed(parameter=words.get(error.parameter, error.parameter)) from None
+            raise error.rename(parameter=words.get(error.parameter, error.parameter)) from None
 
     def to_keras(self) -> dict[str, Any]:
         """The Keras constructor's keyword arguments; ``from_logits`` and ``ignore_class`` always written out."""
-        return {f.metadata['keras_name'] or name: self.thawed(name) for name, f in self._written('keras')}
+        return {f.metadata['keras_name'] or name: self.builtin_value(name) for name, f in self._written('keras')}
 
     def keras_arguments(self) -> dict[str, Any]:
         """Every argument of the Keras constructor, for ``get_config``."""
-        return {f.metadata['keras_name'] or name: self.thawed(name) for name, f in self.parameters().items()}
+        return {f.metadata['keras_name'] or name: self.builtin_value(name) for name, f in self.parameters().items()}

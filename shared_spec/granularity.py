@@ -6,7 +6,7 @@ import numpy as np
 
 from shared_spec import shapes
 from shared_spec.inputs import Batch
-from shared_spec.typing import Granularity, OfCells
+from shared_spec.typing import CellParameters, Granularity
 
 
 def as_weights(granularity: Granularity) -> dict[str, float]:
@@ -14,11 +14,11 @@ def as_weights(granularity: Granularity) -> dict[str, float]:
     return {granularity: 1.0} if isinstance(granularity, str) else dict(granularity)
 
 
-def counted(spec: OfCells, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+def counted_cells(spec: CellParameters, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     """(N, C) which cells count, and (C,) which classes count over the whole batch."""
     n, c = batch.target.shape[:2]
     classes = spec.classes
-    chosen = shapes.chosen(type(spec).__name__, classes, c)
+    chosen = shapes.channel_indices(type(spec).__name__, classes, c)
     if classes == 'auto':
         classes = 'present' if batch.hard else 'all'
     if classes == 'present':
@@ -31,7 +31,7 @@ def counted(spec: OfCells, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_over_cells(
-    spec: OfCells,
+    spec: CellParameters,
     batch: Batch,
     statistics: Sequence[np.ndarray],
     cell_loss: Callable[..., np.ndarray],
@@ -46,7 +46,7 @@ def mean_over_cells(
     n, c = batch.target.shape[:2]
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
     class_weight = np.ones(c) if class_weight is None else np.array(class_weight)
-    cells, classes = counted(spec, batch)
+    cells, classes = counted_cells(spec, batch)
     result = 0.0
     for level, share in as_weights(spec.granularity).items():
         if level == 'D':

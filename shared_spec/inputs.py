@@ -77,7 +77,7 @@ def times_log(share: np.ndarray, log: np.ndarray) -> np.ndarray:
         return np.where(share == 0, 0, share * log)
 
 
-def times(weight: float, x: float) -> float:
+def scale_part(weight: float, x: float) -> float:
     """weight * x, a part of a loss, which a weight of 0 leaves out, infinite or not; NaN stays."""
     return weight * x if weight > 0 or math.isnan(x) else 0.0
 

@@ -97,12 +97,12 @@ OTHER_WORDS: dict[str, Answers] = {
 FILES = ('.npy', '.pkl', '.json', '.yaml', '.yml')
 
 
-def translated(word: str, known: Collection[str]) -> str | None:
+def explain_parameter(word: str, known: Collection[str]) -> str | None:
     """What a parameter of another library is for an owner that takes ``known``, or None."""
     return next((text for needs, text in OTHER_WORDS.get(word, ()) if needs is None or needs in known), None)
 
 
-def of_value(name: str, value: object) -> str | None:
+def explain_value(name: str, value: object) -> str | None:
     """What a value that another library takes is here, or None."""
     if name == 'class_weight' and isinstance(value, str) and value.endswith(FILES):
         return 'give the numbers that the file holds'

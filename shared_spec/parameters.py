@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shared_spec.checks import Check, nearest
-from shared_spec.other_words import of_value, translated
+from shared_spec.other_words import explain_parameter, explain_value
 
 REQUIRED = dataclasses.MISSING
 _SAME = object()
@@ -16,7 +16,7 @@ class SpecError(ValueError):
     """What a spec refuses: whose parameter (``owner``), which (``parameter``), what was ``given``, what is ``allowed``.
 
     Each is an attribute, None where there is none. The sentence is ``owner: parameter rule``, made of them last, so that
-    who knows owner or parameter under another name asks for ``renamed``.
+    who knows owner or parameter under another name asks for ``rename``.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class SpecError(ValueError):
         said = said if parameter is None else f'{parameter} {said}'
         super().__init__(said if owner is None else f'{owner}: {said}')
 
-    def renamed(self, **names: str | None) -> 'SpecError':
+    def rename(self, **names: str | None) -> 'SpecError':
         """The same of another ``owner`` or ``parameter``."""
         kept = {name: getattr(self, name) for name in ('rule', 'owner', 'parameter', 'given', 'allowed', 'hint')}
         return SpecError(**{**kept, **names})
 
 
-def frozen(
+def check_parameter(
     owner: str, name: str, check: Check, value: object, *, allowed: str | None = None, hints: bool = False
 ) -> Any:
     """The canonical value of a parameter, or the SpecError that says what is allowed, and with ``hints`` what may be meant.
@@ -60,7 +60,7 @@ def frozen(
 
 def suggested(name: str, check: Check, value: object) -> str:
     """The end of the sentence that refuses a value: what is meant, where that can be guessed."""
-    meant, near = of_value(name, value), check.hint(value)
+    meant, near = explain_value(name, value), check.hint(value)
     return f'; {meant}' if meant else f', did you mean {near!r}?' if near else ''
 
 
@@ -127,5 +127,7 @@ def accepted(cls: type) -> tuple[list[str], bool, bool]:
 def unknown_parameter(owner: str, name: str, known: Sequence[str]) -> SpecError:
     """The SpecError of a parameter that does not exist; another library's word is translated."""
     hint = nearest(name, known)
-    meant = translated(name, known) or (f'did you mean {hint!r}?' if hint else f'it takes {", ".join(known) or "none"}')
+    meant = explain_parameter(name, known) or (
+        f'did you mean {hint!r}?' if hint else f'it takes {", ".join(known) or "none"}'
+    )
     return SpecError(f'unknown parameter {name!r}, {meant}', owner=owner, given=name, allowed=known)

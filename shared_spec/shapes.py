@@ -1,6 +1,6 @@
 """What the shapes of a loss's inputs mean; the same rules and the same sentences for NumPy, PyTorch and Keras.
 
-Works on plain tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
+Works on tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
@@ -13,7 +13,7 @@ Size = TypeVar('Size')
 LAYOUTS = {'first': '(N, C, *space)', 'last': '(N, *space, C)'}
 
 
-def fits(shape: Shape, wanted: Shape) -> bool:
+def may_be_equal(shape: Shape, wanted: Shape) -> bool:
     """Whether two shapes may be the same: as many axes, and no two known sizes that differ."""
     return len(shape) == len(wanted) and all(a is None or b is None or a == b for a, b in zip(shape, wanted))
 
@@ -29,7 +29,7 @@ def join(n: Size, c: Size, space: Iterable[Size], layout: str) -> tuple[Size, ..
     return (n, c, *space) if layout == 'first' else (n, *space, c)
 
 
-def text(shape: Shape) -> str:
+def as_text(shape: Shape) -> str:
     """A shape as messages have it, such as '(2, ?, 4)' where a size is not known."""
     return '(' + ', '.join('?' if s is None else str(s) for s in shape) + (',)' if len(shape) == 1 else ')')
 
@@ -40,30 +40,30 @@ def check_pred(owner: str, pred_shape: Shape, layout: str, spatial_axes: Collect
     if len(pred_shape) - 2 not in spatial_axes:
         axes = ' or '.join(str(a) for a in spatial_axes)
         raise ValueError(
-            f'{owner}: pred must be {LAYOUTS[layout]} with {axes} spatial axes, got shape {text(pred_shape)}'
+            f'{owner}: pred must be {LAYOUTS[layout]} with {axes} spatial axes, got shape {as_text(pred_shape)}'
         )
     if pred_shape[1 if layout == 'first' else -1] is None:
-        raise ValueError(f'{owner}: pred must have a known number of classes, got shape {text(pred_shape)}')
+        raise ValueError(f'{owner}: pred must have a known number of classes, got shape {as_text(pred_shape)}')
 
 
 def label_kind(owner: str, pred_shape: Shape, target_shape: Shape, layout: str) -> str:
     """'ids' for (N, *space), 'ids1' for the same with a class axis of length 1, 'channels' for one map per class."""
     n, c, space = split(tuple(pred_shape), layout)
     target_shape = tuple(target_shape)
-    if fits(target_shape, (n, *space)):
+    if may_be_equal(target_shape, (n, *space)):
         return 'ids'
-    if fits(target_shape, join(n, 1, space, layout)):
+    if may_be_equal(target_shape, join(n, 1, space, layout)):
         return 'ids1'
-    if fits(target_shape, join(n, c, space, layout)):
+    if may_be_equal(target_shape, join(n, c, space, layout)):
         return 'channels'
-    plain = LAYOUTS[layout].replace(', C', '')
+    label_layout = LAYOUTS[layout].replace(', C', '')
     if len(target_shape) == len(pred_shape):
         wanted, form = join(n, c, space, layout), LAYOUTS[layout]
     else:
-        wanted, form = (n, *space), plain
+        wanted, form = (n, *space), label_layout
     raise ValueError(
-        f'{owner}: target must be {form} = {text(wanted)} to match pred {LAYOUTS[layout]} = {text(pred_shape)}, '
-        f'got {text(target_shape)}'
+        f'{owner}: target must be {form} = {as_text(wanted)} to match pred {LAYOUTS[layout]} = {as_text(pred_shape)}, '
+        f'got {as_text(target_shape)}'
     )
 
 
@@ -71,15 +71,15 @@ def weight_kind(owner: str, pred_shape: Shape, weight_shape: Shape, layout: str)
     """'pixel' for (N, *space), 'pixel1' for the same with a class axis of length 1, 'image' for (N,)."""
     n, _, space = split(tuple(pred_shape), layout)
     weight_shape = tuple(weight_shape)
-    if fits(weight_shape, (n, *space)):
+    if may_be_equal(weight_shape, (n, *space)):
         return 'pixel'
-    if fits(weight_shape, (n,)):
+    if may_be_equal(weight_shape, (n,)):
         return 'image'
-    if fits(weight_shape, join(n, 1, space, layout)):
+    if may_be_equal(weight_shape, join(n, 1, space, layout)):
         return 'pixel1'
     raise ValueError(
-        f'{owner}: weight must be one number per pixel {text((n, *space))} or per image {text((n,))}, '
-        f'got shape {text(weight_shape)}'
+        f'{owner}: weight must be one number per pixel {as_text((n, *space))} or per image {as_text((n,))}, '
+        f'got shape {as_text(weight_shape)}'
     )
 
 
@@ -104,7 +104,7 @@ def check_class_weight(owner: str, class_weight: Sized | None, allowed: Collecti
         raise ValueError(f'{owner}: class_weight must have {need} entries, one for each class, got {len(class_weight)}')
 
 
-def chosen(owner: str, classes: str | Sequence[int], num_classes: int) -> list[int]:
+def channel_indices(owner: str, classes: str | Sequence[int], num_classes: int) -> list[int]:
     """The channels that a list of class ids or a word ('all', 'present', ...: every channel) names.
 
     One channel is the foreground, class 1 of label maps; as a channel it is also 0. Refuses classes that pred lacks.
@@ -123,7 +123,7 @@ def check_hard(
     if 'soft' not in labels and is_float and (kind == 'channels' or num_classes == 1):
         raise ValueError(
             f'{owner}: takes hard labels alone, class ids or a one-hot array of integers, got {dtype} labels of shape '
-            f'{text(shape)}'
+            f'{as_text(shape)}'
         )
 
 

@@ -1,6 +1,6 @@
 """What the soft-label functions take: the same rules and the same sentences for NumPy, PyTorch and Keras.
 
-Works on plain tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
+Works on tuples of integers in which None stands for a size that is not known yet (Keras tracing a graph).
 """
 
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Any
 
 from shared_spec import shapes
 from shared_spec.checks import Integer, Optional, Real
-from shared_spec.parameters import SpecError, frozen
+from shared_spec.parameters import SpecError, check_parameter
 from shared_spec.typing import Shape
 
 KINDS = {
@@ -21,20 +21,20 @@ KINDS = {
 WEIGHTINGS = ('uniform', 'dice')
 
 
-def taken(owner: str, **given: object) -> list[Any]:
+def check_parameters(owner: str, **given: object) -> list[Any]:
     """The canonical values of parameters, in their order; refuses with ValueError."""
     values = []
     for name, value in given.items():
         try:
-            values.append(frozen(owner, name, KINDS[name], value))
+            values.append(check_parameter(owner, name, KINDS[name], value))
         except SpecError as error:
             raise ValueError(str(error)) from None
     return values
 
 
-def checked_window(owner: str, window: int) -> int:
+def check_window(owner: str, window: int) -> int:
     """An odd number of pixels."""
-    (window,) = taken(owner, window=window)
+    (window,) = check_parameters(owner, window=window)
     if window % 2 == 0:
         raise ValueError(f'{owner}: window must be odd, got {window}')
     return window
@@ -54,7 +54,7 @@ def check_labels(owner: str, shape: Shape, are_integers: bool, dtype: object) ->
         raise TypeError(f'{owner}: target must hold integer class ids, got {dtype}')
     if len(shape) not in (2, 3, 4):
         raise ValueError(
-            f'{owner}: target must be (N, *space) with 1, 2 or 3 spatial axes, got shape {shapes.text(shape)}'
+            f'{owner}: target must be (N, *space) with 1, 2 or 3 spatial axes, got shape {shapes.as_text(shape)}'
         )
 
 
@@ -62,10 +62,10 @@ def check_annotators(owner: str, given: Iterable[Shape]) -> None:
     """Refuses the shapes of the annotators' label maps where there is none, or they differ."""
     given = [tuple(shape) for shape in given]
     if not given or len(given[0]) < 2:
-        got = shapes.text((len(given), *(given[0] if given else ())))
+        got = shapes.as_text((len(given), *(given[0] if given else ())))
         raise ValueError(f'{owner}: targets must be (annotators, N, *space) with an annotator, got {got}')
     for shape in given:
-        if not shapes.fits(shape, given[0]):
+        if not shapes.may_be_equal(shape, given[0]):
             raise ValueError(
-                f'{owner}: targets must have one shape, got {shapes.text(given[0])} and {shapes.text(shape)}'
+                f'{owner}: targets must have one shape, got {shapes.as_text(given[0])} and {shapes.as_text(shape)}'
             )

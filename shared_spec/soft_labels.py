@@ -11,7 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shared_spec.soft_label_arguments import check_annotators, check_labels, check_weighting, checked_window, taken
+from shared_spec.soft_label_arguments import (
+    check_annotators,
+    check_labels,
+    check_parameters,
+    check_weighting,
+    check_window,
+)
 from shared_spec.values import check_ids
 
 
@@ -37,7 +43,7 @@ def boundary_label_smoothing(
     border), and no ignored pixel; with window 1 there is none.
     """
     owner = 'boundary_label_smoothing'
-    window = checked_window(owner, window)
+    window = check_window(owner, window)
     hard, valid = _one_hot(owner, target, num_classes, ignore_index)
     target, space = np.asarray(target), valid.shape[1:]
     boundary, clean = np.zeros_like(valid), valid.copy()
@@ -87,7 +93,7 @@ def _one_hot(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, C, *space) float64, 0 where ignored, and (N, *space) whether a pixel counts."""
     target = np.asarray(target)
-    num_classes, ignore_index = taken(owner, num_classes=num_classes, ignore_index=ignore_index)
+    num_classes, ignore_index = check_parameters(owner, num_classes=num_classes, ignore_index=ignore_index)
     check_labels(owner, target.shape, target.dtype.kind in 'iub', target.dtype)
     valid = np.ones(target.shape, bool) if ignore_index is None else target != ignore_index
     check_ids(owner, target, valid, num_classes)
@@ -96,5 +102,5 @@ def _one_hot(
 
 
 def _smoothed(owner: str, hard: np.ndarray, epsilon: float, valid: np.ndarray) -> np.ndarray:
-    (epsilon,) = taken(owner, epsilon=epsilon)
+    (epsilon,) = check_parameters(owner, epsilon=epsilon)
     return ((1 - epsilon) * hard + epsilon / hard.shape[1]) * valid[:, None]

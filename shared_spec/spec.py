@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from shared_spec.dialects import Dialects
 from shared_spec.inputs import Batch, prepare
-from shared_spec.parameters import NamedParameters, SpecError, frozen
+from shared_spec.parameters import NamedParameters, SpecError, check_parameter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Spec(Dialects, metaclass=NamedParameters):
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = frozen(
+            value = check_parameter(
                 type(self).__name__, field.name, field.metadata['allowed'], getattr(self, field.name), hints=True
             )
             object.__setattr__(self, field.name, value)
@@ -55,13 +55,13 @@ class Spec(Dialects, metaclass=NamedParameters):
         """Name -> dataclass field, in order of declaration."""
         return {field.name: field for field in dataclasses.fields(cls)}
 
-    def thawed(self, name: str) -> Any:
+    def builtin_value(self, name: str) -> Any:
         """The value of a parameter in plain, JSON-able Python: what ``to_dict`` has of it."""
         return self.parameters()[name].metadata['allowed'].thaw(getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
         """``{'type': name, ...every parameter}`` in plain, JSON-able Python; ``from_dict`` gives back an equal spec."""
-        return {'type': type(self).__name__, **{name: self.thawed(name) for name in self.parameters()}}
+        return {'type': type(self).__name__, **{name: self.builtin_value(name) for name in self.parameters()}}
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Self:
@@ -134,7 +134,7 @@ class LossSpec(Spec):
         """The loss of a ``Batch`` whose values are what they should be."""
         raise NotImplementedError(type(self).__name__)
 
-    def near(
+    def reference_near(
         self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
     ) -> Callable[[np.ndarray], Any] | None:
         """A function that has the reference's gradient at ``pred`` and is smooth around it; None at a kink.

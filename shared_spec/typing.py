@@ -14,7 +14,7 @@ Maps = Sequence[np.ndarray] | np.ndarray  # one map for each image
 Column = np.ndarray | list[str]  # of a table
 
 
-class OfCells(Protocol):
+class CellParameters(Protocol):
     """What ``mean_over_cells`` reads of a spec."""
 
     @property

@@ -8,7 +8,7 @@ import keras
 
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
-from shared_spec.parameters import frozen
+from shared_spec.parameters import check_parameter
 from shared_spec.typing import Shape
 
 # name -> the layer of that name that was made last
@@ -29,7 +29,7 @@ class DegreesOfFreedom(keras.layers.Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype, autocast=False)
         allowed = LOSSES['RobustTLoss'].parameters()['nu'].metadata['allowed']
-        self.nu = frozen('DegreesOfFreedom', 'nu', allowed, nu)
+        self.nu = check_parameter('DegreesOfFreedom', 'nu', allowed, nu)
         self.supports_masking = True
         _newest[self.name] = self
 
@@ -49,6 +49,6 @@ class DegreesOfFreedom(keras.layers.Layer):
         return {**super().get_config(), 'nu': self.nu}
 
 
-def newest(name: str) -> DegreesOfFreedom | None:
+def newest_layer(name: str) -> DegreesOfFreedom | None:
     """The layer of that name that was made last and still lives, or None."""
     return _newest.get(name)

@@ -44,15 +44,15 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         sample_weight per image (N,) or per pixel (N, *space), acting on the pixels. ValueError for shapes, TypeError
         for dtypes. Labels are never cast to the loss's dtype, which would round class ids in half precision.
         """
-        return self.of_call(y_true, y_pred, sample_weight, absent=self.spec.loss_weight == 0)
+        return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.spec.loss_weight == 0)
 
-    def of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
+    def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
         """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
         with keras.name_scope(self.name):
             batch = prepare(self.spec, y_true, y_pred, sample_weight, self.dtype)
             loss = self.compute(batch)
             if absent:
-                loss = ops.reshape(batch.nothing, ops.shape(loss)) if len(loss.shape) else ops.sum(batch.nothing)
+                loss = ops.reshape(batch.zero_loss, ops.shape(loss)) if len(loss.shape) else ops.sum(batch.zero_loss)
             if self.reduction != 'none':
                 loss = loss * ops.where(
                     ops.isnan(loss), np.nan * ops.ones_like(loss), ops.ones_like(loss)
@@ -91,5 +91,5 @@ class PixelLoss(Loss):
 
     def pixel_map(self, batch: Batch, loss: Tensor) -> Tensor:
         """(N, *space) ``loss`` (N, P), weighted."""
-        loss = ops.where(batch.counts, self.spec.loss_weight * batch.weight * loss, ops.zeros_like(loss))
+        loss = ops.where(batch.counted_pixels, self.spec.loss_weight * batch.weight * loss, ops.zeros_like(loss))
         return ops.reshape(loss, (-1, *batch.space)) if None not in batch.space else loss

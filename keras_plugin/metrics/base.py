@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_plugin.metrics.checked import CheckedMetric, on_host
+from keras_plugin.metrics.checked_metric import CheckedMetric, host_value
 from keras_plugin.metrics.counts import pair_counts
 from keras_plugin.metrics.label_maps import LabelMaps
-from keras_plugin.metrics.scores import defined_mean, of_cells, of_images, over_data_set
+from keras_plugin.metrics.scores import cell_scores, data_set_scores, defined_mean, image_means
 from keras_plugin.metrics.state import ImageTable, RunningMean, Totals
 from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import Choice, Integer
 from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
-from shared_spec.parameters import frozen
+from shared_spec.parameters import check_parameter
 
 WORST_EVERY = Choice('step', 'epoch')
 
@@ -49,8 +49,8 @@ class CountedMetric(CheckedMetric):
     ) -> None:
         super().__init__(spec, from_logits, name, dtype)
         owner = type(self).__name__
-        self.max_images = frozen(owner, 'max_images', Integer(1, 500_000), max_images)
-        self.worst_every = frozen(owner, 'worst_every', WORST_EVERY, worst_every)
+        self.max_images = check_parameter(owner, 'max_images', Integer(1, 500_000), max_images)
+        self.worst_every = check_parameter(owner, 'worst_every', WORST_EVERY, worst_every)
         c, m = spec.num_classes, len(spec.metrics)
         self._totals = Totals(self, (c, 3)) if totals else None
         self._image_means = RunningMean(self, 'image', (m,), self.state_dtype) if 'I' in means else None
@@ -69,22 +69,22 @@ class CountedMetric(CheckedMetric):
         if self._totals is not None:
             self._totals.update(counts)
         if self._image_means is not None or self._class_means is not None:
-            cells = of_cells(self.spec, counts, self.state_dtype)
+            cells = cell_scores(self.spec, counts, self.state_dtype)
             if self._image_means is not None:
-                self._image_means.update(*of_images(*cells))
+                self._image_means.update(*image_means(*cells))
             if self._class_means is not None:
                 self._class_means.update(*cells)
         if self._table is not None:
             self._table.update(counts)
 
-    def plain(self, level: str) -> Tensor:
+    def level_means(self, level: str) -> Tensor:
         """(M,) means of the spec's metrics at a level."""
-        return self._image_means.value() if level == 'I' else defined_mean(self.of_classes(level))
+        return self._image_means.value() if level == 'I' else defined_mean(self.class_terms(level))
 
-    def of_classes(self, level: str) -> Tensor:
+    def class_terms(self, level: str) -> Tensor:
         """(M, C) terms of the means at level D or C, NaN where a class does not count."""
         if level == 'D':
-            return over_data_set(self.spec, self._totals.value(self.state_dtype))
+            return data_set_scores(self.spec, self._totals.value(self.state_dtype))
         return self._class_means.value()
 
     @property
@@ -95,13 +95,13 @@ class CountedMetric(CheckedMetric):
     def complaint(self) -> str | None:
         owner, complaint = type(self).__name__, super().complaint()
         if complaint is None and self._table is not None:
-            seen = on_host(self._table.seen)
+            seen = host_value(self._table.seen)
             if seen > self.max_images:
                 return (
                     f'{owner}: max_images must be at least the number of images for worst-case results, '
                     f'got {self.max_images} for {seen}'
                 )
-            if not bool(ops.convert_to_numpy(self._table.whole())):
+            if not bool(ops.convert_to_numpy(self._table.is_complete())):
                 return (
                     f'{owner}: worst-case results need all images in one table, which a strategy of several replicas '
                     f'does not keep; merge state() of one metric for each replica'
@@ -116,7 +116,7 @@ class CountedMetric(CheckedMetric):
         if self._table is None:
             raise ValueError(f'{type(self).__name__}: only a metric with worst-case results (q) keeps a table')
         self.check()
-        seen = on_host(self._table.seen)
+        seen = host_value(self._table.seen)
         if image_ids is not None and len(image_ids) != seen:
             raise ValueError(f'{type(self).__name__}: image_ids must name the {seen} images seen, got {len(image_ids)}')
         state = FineGrainedState(self.spec.num_classes, self.spec.ignore_index)
@@ -129,7 +129,7 @@ class CountedMetric(CheckedMetric):
         found: dict[str, np.ndarray] = {}
         for level, kept in (('D', self._totals), ('C', self._class_means)):
             if kept is not None and level in self.spec.levels:
-                values = np.array(ops.convert_to_numpy(self.of_classes(level)))
+                values = np.array(ops.convert_to_numpy(self.class_terms(level)))
                 found.update((metric[1:] + level, row) for metric, row in zip(self.spec.metrics, values))
         if self._table is not None and 'C' in self.spec.levels:
             found = {**self.state().per_class(self.worst_spec), **found}

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.base import CountedMetric
-from keras_plugin.metrics.checked import spec_of
+from keras_plugin.metrics.checked_metric import spec_of
 from keras_plugin.metrics.counts import pair_counts
 from keras_plugin.metrics.label_maps import LabelMaps
 from keras_plugin.typing import DType, Tensor
@@ -19,7 +19,7 @@ from shared_spec import shapes
 from shared_spec.checks import Choice
 from shared_spec.metrics import boundary
 from shared_spec.metrics.fine_grained import FineGrained
-from shared_spec.parameters import frozen
+from shared_spec.parameters import check_parameter
 
 LEVEL = Choice('D', 'I', 'C')
 OUTSIDE = -1  # beyond the image, or ignored
@@ -48,7 +48,7 @@ class BoundaryIoU(CountedMetric):
         dtype: DType | None = None,
     ) -> None:
         owner = type(self).__name__
-        level = frozen(owner, 'level', LEVEL, level)
+        level = check_parameter(owner, 'level', LEVEL, level)
         common = dict(
             num_classes=num_classes, ignore_class=ignore_class, levels=(level,), present_in=present_in, binary=binary
         )
@@ -69,7 +69,7 @@ class BoundaryIoU(CountedMetric):
         return pair_counts(*boundary_maps(self.boundary, type(self).__name__, maps), self.spec.num_classes)
 
     def result(self) -> Tensor:
-        return self.finished(self.plain(self.boundary.levels[0])[0])
+        return self.finish_result(self.level_means(self.boundary.levels[0])[0])
 
     def per_class(self) -> dict[str, np.ndarray]:
         return {f'Boundary{name}': values for name, values in super().per_class().items()}
@@ -86,11 +86,11 @@ def boundary_maps(spec: boundary.BoundaryIoU, owner: str, maps: LabelMaps) -> tu
     """
     c, space = spec.num_classes, maps.space
     if len(space) not in (2, 3):
-        raise ValueError(f'{owner}: boundaries need 2 or 3 spatial axes, got {shapes.text(space)}')
+        raise ValueError(f'{owner}: boundaries need 2 or 3 spatial axes, got {shapes.as_text(space)}')
     if None in space:
         raise ValueError(
             f'{owner}: the size of the images must be known, for it sets the width of the boundary, '
-            f'got {shapes.text(space)}'
+            f'got {shapes.as_text(space)}'
         )
     width = max(1, round(spec.ratio * math.sqrt(sum(size * size for size in space))))
 

@@ -6,16 +6,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plugin.metrics.calibration_gaps import HALF, carried, class_errors, errors, image_gaps, probabilities
-from keras_plugin.metrics.checked import CheckedMetric, spec_of
+from keras_plugin.metrics.calibration_gaps import HALF, carry_over, class_errors, errors, image_gaps, probabilities
+from keras_plugin.metrics.checked_metric import CheckedMetric, spec_of
 from keras_plugin.metrics.counts import pair_counts
 from keras_plugin.metrics.label_maps import LabelMaps
 from keras_plugin.metrics.state import RunningMean, Totals
-from keras_plugin.metrics.wrong import WrongPixels, counted_pixels
+from keras_plugin.metrics.wrong_pixels import WrongPixels, count_by_kind
 from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import Choice
 from shared_spec.metrics.calibration import Calibration
-from shared_spec.parameters import frozen
+from shared_spec.parameters import check_parameter
 
 LEVEL, METRIC = Choice('D', 'I'), Choice('ECE', 'SCE')
 
@@ -41,12 +41,12 @@ class CalibrationTotals:
     def update(self, maps: LabelMaps, prob: Tensor, counts: Tensor) -> None:
         """Adds a batch: ``LabelMaps``, probabilities (N, *space, C), and their tp, fp, fn."""
         whole, part, strange = image_gaps(self.spec, maps, prob)
-        self.strange.update(self.spec.num_classes, counted_pixels(dict(probabilities=strange)))
+        self.strange.update(self.spec.num_classes, count_by_kind(dict(probabilities=strange)))
         pixels = ops.sum(counts[..., 0] + counts[..., 1], axis=1, keepdims=True)  # all that are predicted
         labelled = ops.concatenate([counts[..., 0] + counts[..., 2], ops.cast(pixels, 'int32')], axis=1)
         if 'D' in self.spec.levels:
             high, low = (ops.cast(ops.sum(x, axis=0), 'int32') for x in (part // HALF, part % HALF))
-            carry, rest = carried(0, high + self.part // HALF, low + self.part % HALF)
+            carry, rest = carry_over(0, high + self.part // HALF, low + self.part % HALF)
             self.part.assign(rest)
             self.whole.update(ops.concatenate([whole, ops.expand_dims(carry, 0)], axis=0))
             self.labelled.update(labelled)
@@ -64,7 +64,7 @@ class CalibrationTotals:
                 found[metric + 'D'] = ops.where(counted, error, float('nan'))
         if 'I' in self.spec.levels:
             found.update(zip((metric + 'I' for metric in self.spec.metrics), ops.unstack(self.means.value())))
-        return [self.strange.spoil(found[name]) for name in self.spec.names()]
+        return [self.strange.nan_if_wrong(found[name]) for name in self.spec.names()]
 
     def per_class(self) -> dict[str, np.ndarray]:
         """'SCED' -> NumPy (C,), the terms of its mean; empty where SCED is no result."""
@@ -75,7 +75,7 @@ class CalibrationTotals:
         return {'SCED': np.array(ops.convert_to_numpy(found))}
 
     def complaint(self) -> str | None:
-        """The sentence about what spoiled the results, or None."""
+        """The sentence about what made the results NaN, or None."""
         return self.strange.complaint(self.spec.num_classes)
 
 
@@ -111,8 +111,8 @@ class CalibrationError(CheckedMetric):
             owner,
             num_classes=num_classes,
             ignore_class=ignore_class,
-            levels=(frozen(owner, 'level', LEVEL, level),),
-            metrics=(frozen(owner, 'metric', METRIC, metric),),
+            levels=(check_parameter(owner, 'level', LEVEL, level),),
+            metrics=(check_parameter(owner, 'metric', METRIC, metric),),
             bins=bins,
             hit=hit,
             binary=binary,
@@ -125,7 +125,7 @@ class CalibrationError(CheckedMetric):
         self._calibration.update(maps, prob, pair_counts(maps.target, maps.pred, self.spec.num_classes))
 
     def result(self) -> Tensor:
-        return self.finished(self._calibration.value()[0])
+        return self.finish_result(self._calibration.value()[0])
 
     def per_class(self) -> dict[str, np.ndarray]:
         self.check()

@@ -12,9 +12,9 @@ import numpy as np
 from keras import backend, ops
 
 from keras_plugin.metrics.label_maps import LabelMaps
-from keras_plugin.metrics.scores import at_least, at_most, mean
+from keras_plugin.metrics.scores import at_least, at_most, mean_of_counted
 from keras_plugin.metrics.segments import segment_sum
-from keras_plugin.metrics.wrong import within
+from keras_plugin.metrics.wrong_pixels import is_probability
 from keras_plugin.typing import Tensor
 from shared_spec import shapes
 from shared_spec.metrics.calibration import Calibration
@@ -29,7 +29,7 @@ def probabilities(owner: str, from_logits: bool, scores: Tensor | None, given: T
     if scores is None:
         raise ValueError(
             f'{owner}: calibration needs scores (N, *space, C), class ids have no confidence, '
-            f'got {backend.standardize_dtype(given.dtype)} {shapes.text(given.shape)}'
+            f'got {backend.standardize_dtype(given.dtype)} {shapes.as_text(given.shape)}'
         )
     if backend.standardize_dtype(scores.dtype) != 'float64':
         scores = ops.cast(scores, 'float32')
@@ -48,7 +48,7 @@ def image_gaps(spec: Calibration, maps: LabelMaps, prob: Tensor) -> tuple[Tensor
     """
     n, p = ops.shape(maps.target)
     prob = ops.reshape(prob, (n, p, prob.shape[-1]))
-    fine, predicted = within(prob), ops.expand_dims(maps.pred < spec.num_classes, 2)
+    fine, predicted = is_probability(prob), ops.expand_dims(maps.pred < spec.num_classes, 2)
     strange = ops.any(predicted & ~fine, axis=2)
     prob = ops.where(predicted & fine, prob, 0.0)  # what does not count has no confidence and, being C, no hit
     right = ops.expand_dims(maps.pred == maps.target, 2)
@@ -87,10 +87,12 @@ def _summed(confidence: Tensor, hit: Tensor, bins: int) -> tuple[Tensor, Tensor]
         return ops.cast(ops.sum(x, axis=1), 'int32')
 
     low_carry, high_carry = low // HALF, high // HALF
-    return carried(total(high_carry), total(low_carry) + total(high - high_carry * HALF), total(low - low_carry * HALF))
+    return carry_over(
+        total(high_carry), total(low_carry) + total(high - high_carry * HALF), total(low - low_carry * HALF)
+    )
 
 
-def carried(whole: Tensor, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
+def carry_over(whole: Tensor, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
     """(whole, part) of whole + high / 2^12 + low / 2^24."""
     high = high + low // HALF
     return whole + high // HALF, high % HALF * HALF + low % HALF
@@ -125,7 +127,7 @@ def errors(
     error, counted, pixels = _of_rows(spec, whole, part, labelled, dtype)
     found = {}
     if 'SCE' in spec.metrics:
-        found['SCE'] = mean(error[..., : counted.shape[-1]], counted), ops.any(counted, axis=-1)
+        found['SCE'] = mean_of_counted(error[..., : counted.shape[-1]], counted), ops.any(counted, axis=-1)
     if 'ECE' in spec.metrics:
         found['ECE'] = error[..., -1], pixels > 0
     return found

@@ -10,10 +10,10 @@ import numpy as np
 
 from keras_plugin.metrics.eager_look import complaint_about
 from keras_plugin.metrics.host_data import check_kind, parts
-from keras_plugin.metrics.wrong import NO_NUMBERS
+from keras_plugin.metrics.wrong_pixels import NO_NUMBERS
 from keras_plugin.typing import Logs
 from shared_spec.checks import Integer
-from shared_spec.parameters import frozen
+from shared_spec.parameters import check_parameter
 
 NAN_LOSS = (
     'NaN in the pictures, labels that are no class, weights or probabilities outside their range, or a training that '
@@ -28,7 +28,7 @@ LOST_LOSSES = (
 
 
 class CheckMetrics(keras.callbacks.Callback):
-    """Stops a training or evaluation whose loss is NaN or whose metrics are spoiled, with the sentence that says why.
+    """Stops a training or evaluation whose loss is NaN or whose metrics are, with the sentence that says why.
 
     After every epoch and evaluation ``check()`` is called on the model's metrics; a loss that became NaN stops the
     training at one of the next batches. A compiled step shows no values, so ``data`` says more: of what ``fit`` takes,
@@ -48,8 +48,8 @@ class CheckMetrics(keras.callbacks.Callback):
         if data is not None:
             check_kind(owner, data)
         self.data = data
-        self.batches = frozen(owner, 'batches', Integer(1), batches)
-        self.batch_size = frozen(owner, 'batch_size', Integer(1), batch_size)
+        self.batches = check_parameter(owner, 'batches', Integer(1), batches)
+        self.batch_size = check_parameter(owner, 'batch_size', Integer(1), batch_size)
         self._in_fit, self._epoch, self._noted = False, 0, None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -84,7 +84,7 @@ class CheckMetrics(keras.callbacks.Callback):
         self.check(logs, ' in the evaluation')
 
     def check(self, logs: Logs | None = None, when: str = '') -> None:
-        """Raises ValueError where a metric is spoiled, or a loss in ``logs`` is NaN."""
+        """Raises ValueError where a metric has met a wrong pixel, or a loss in ``logs`` is NaN."""
         if self._noted is not None or nan_losses(logs):
             self.explain(self._noted or f'{nan_losses(logs)} is NaN{when}')
         for complaint in complaints_of(self.model):
@@ -92,11 +92,11 @@ class CheckMetrics(keras.callbacks.Callback):
 
     def look(self) -> None:
         """Raises ValueError with what is wrong in the first batches of ``data``."""
-        complaint = self.found()
+        complaint = self.find_wrong()
         if complaint:
             raise ValueError(f'{type(self).__name__}: {complaint}')
 
-    def found(self) -> str | None:
+    def find_wrong(self) -> str | None:
         """What is wrong in the first batches of ``data``, or None."""
         if self.data is None:
             return None
@@ -111,7 +111,7 @@ class CheckMetrics(keras.callbacks.Callback):
         self._in_fit, self._noted = False, None
         if hasattr(self.model, 'jax_state_sync'):  # JAX keeps the state of a training for itself
             self.model.jax_state_sync()
-        why = next(iter(complaints_of(self.model)), None) or self.found()
+        why = next(iter(complaints_of(self.model)), None) or self.find_wrong()
         if why is None:
             more = 'CheckMetrics(data=...) looks at the data, ' if self.data is None else ''
             why = NAN_LOSS.format(more=more)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import backend, ops, tree
 
-from keras_plugin.metrics.checked import CheckedMetric
+from keras_plugin.metrics.checked_metric import CheckedMetric
 from keras_plugin.metrics.host_data import as_input, to_numpy
 from keras_plugin.typing import Tensor
 

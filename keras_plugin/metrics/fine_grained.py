@@ -8,13 +8,13 @@ import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.base import CountedMetric
-from keras_plugin.metrics.checked import spec_of
+from keras_plugin.metrics.checked_metric import spec_of
 from keras_plugin.metrics.scores import pixel_accuracy
 from keras_plugin.metrics.state import DECILES
 from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import AnyOf, Choice, Integer, Optional
 from shared_spec.metrics.fine_grained import FineGrained
-from shared_spec.parameters import SpecError, frozen
+from shared_spec.parameters import SpecError, check_parameter
 
 LEVEL = Choice('D', 'I', 'C')
 WORST = Optional(AnyOf(Integer(1, 100), Choice('Q')))
@@ -39,7 +39,7 @@ class PixelAccuracy(CountedMetric):
         super().__init__(spec, from_logits, 1, 'step', name or 'aAcc', dtype, totals=True, means=(), worst=False)
 
     def result(self) -> Tensor:
-        return self.finished(pixel_accuracy(self._totals.value(self.state_dtype)))
+        return self.finish_result(pixel_accuracy(self._totals.value(self.state_dtype)))
 
     def per_class(self) -> dict[str, np.ndarray]:
         return {}  # it is no mean over classes
@@ -72,7 +72,7 @@ class MeanScore(CountedMetric):
         dtype: DType | None = None,
     ) -> None:
         owner = type(self).__name__
-        self.level, self.q = frozen(owner, 'level', LEVEL, level), frozen(owner, 'q', WORST, q)
+        self.level, self.q = check_parameter(owner, 'level', LEVEL, level), check_parameter(owner, 'q', WORST, q)
         if self.level == 'D' and self.q is not None:
             rule = f"has a meaning at level 'I' or 'C', got q={q!r} at level 'D'"
             raise SpecError(rule, owner=owner, parameter='q', given=q)
@@ -104,12 +104,12 @@ class MeanScore(CountedMetric):
     def result(self) -> Tensor:
         if self.worst_at_step:
             q = DECILES if self.q == 'Q' else (self.q,)
-            value = ops.mean(self._table.lowest(self.spec, (self.level,), q, self.state_dtype)[self.level])
+            value = ops.mean(self._table.worst_cases(self.spec, (self.level,), q, self.state_dtype)[self.level])
         elif self.q is not None:
             value = float('nan')
         else:
-            value = self.plain(self.level)[0]
-        return self.finished(value)
+            value = self.level_means(self.level)[0]
+        return self.finish_result(value)
 
     def worst_results(self) -> dict[str, float]:
         if self.q is None:

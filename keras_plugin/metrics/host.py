@@ -7,16 +7,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_plugin.metrics.checked import names_of_classes, spec_of
+from keras_plugin.metrics.checked_metric import names_of_classes, spec_of
 from keras_plugin.metrics.host_data import batches, check_data, image_maps, to_numpy
-from keras_plugin.metrics.wrong import KINDS, sentence
+from keras_plugin.metrics.wrong_pixels import KINDS, sentence
 from keras_plugin.typing import Logs
 from shared_spec.checks import Boolean, Choice, Each, Integer
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, BoundaryState, SurfaceDistance
 from shared_spec.metrics.calibration import Calibration, CalibrationState
 from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
-from shared_spec.parameters import NamedParameters, SpecError, frozen
+from shared_spec.parameters import NamedParameters, SpecError, check_parameter
 from shared_spec.typing import AnyPath
 
 SOME_DISTANCES = Each(
@@ -79,22 +79,22 @@ class HostMetrics(keras.callbacks.Callback, metaclass=NamedParameters):
         owner = type(self).__name__
         check_data(owner, data)
         self.data, self.prefix = data, prefix
-        self.from_logits = frozen(owner, 'from_logits', Boolean(), from_logits)
-        self.every = frozen(owner, 'every', Integer(1), every)
-        self.batch_size = frozen(owner, 'batch_size', Integer(1), batch_size)
-        distances = frozen(owner, 'distances', SOME_DISTANCES, distances)
+        self.from_logits = check_parameter(owner, 'from_logits', Boolean(), from_logits)
+        self.every = check_parameter(owner, 'every', Integer(1), every)
+        self.batch_size = check_parameter(owner, 'batch_size', Integer(1), batch_size)
+        distances = check_parameter(owner, 'distances', SOME_DISTANCES, distances)
         common = dict(num_classes=num_classes, ignore_class=ignore_class, binary=binary)
         present = dict(common, present_in=present_in)
         overlap = dict(present, levels=levels, q=q, metrics=metrics, beta=beta)
         self.overlap = spec_of(FineGrained, owner, **overlap)
         self.boundary, self.calibration = [], None
-        if frozen(owner, 'boundary_iou', Boolean(), boundary_iou):
+        if check_parameter(owner, 'boundary_iou', Boolean(), boundary_iou):
             self.boundary.append(spec_of(BoundaryIoU, owner, **present, levels=levels, ratio=ratio))
         if distances:
             some = self._levels('distances', 'IC')
             arguments = dict(present, levels=some, metrics=distances, spacing=spacing, empty=empty)
             self.boundary.append(spec_of(SurfaceDistance, owner, **arguments))
-        if frozen(owner, 'calibration', Boolean(), calibration):
+        if check_parameter(owner, 'calibration', Boolean(), calibration):
             some = self._levels('calibration', 'DI')
             self.calibration = spec_of(Calibration, owner, **common, levels=some, bins=bins, hit=hit)
         c = self.overlap.num_classes

@@ -8,7 +8,15 @@ import numpy as np
 from keras import backend, ops, tree
 
 from keras_plugin.metrics.label_maps import check_scores, maps_of_ids
-from keras_plugin.metrics.wrong import KINDS, beyond, refused, sentence, weighty, within, wrong_labels
+from keras_plugin.metrics.wrong_pixels import (
+    KINDS,
+    is_out_of_range,
+    is_probability,
+    is_valid_weight,
+    must_raise,
+    sentence,
+    wrong_labels,
+)
 from shared_spec import shapes
 from shared_spec.metrics.fine_grained import FineGrained
 
@@ -102,7 +110,7 @@ def image_maps(
         sound = np.isfinite(top) if given[-1] > 1 else top < np.inf
         wrong['scores'] = ~sound
         if given[-1] == 1 and not from_logits:
-            wrong['probabilities'] = beyond(scores[..., 0])
+            wrong['probabilities'] = is_out_of_range(scores[..., 0])
         prob = np.where(sound[..., None], scores, scores.dtype.type(0))
         ids = prob.argmax(-1) if given[-1] > 1 else (prob[..., 0] > (0.0 if from_logits else 0.5)).astype(np.int64)
         prob = np.moveaxis(_activated(prob) if from_logits else prob, -1, 1)
@@ -120,8 +128,8 @@ def image_maps(
         valid = labelled & (weight > 0)
     seen = {kind: int((valid & wrong[kind]).sum()) if kind in wrong else 0 for kind in KINDS}
     if weight is not None:
-        seen['weights'] = int((labelled & ~weighty(weight)).sum())
-    if refused(seen):
+        seen['weights'] = int((labelled & ~is_valid_weight(weight)).sum())
+    if must_raise(seen):
         raise ValueError(f'{owner}: {sentence(c, seen)}')
     target = np.where(known | ~labelled, target, 0).astype(np.int64)  # under weight 0 it may be anything, NaN too
     images = [
@@ -144,7 +152,7 @@ def _labels(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Labels as ids of the shape (N, *space), where they are classes, and kind -> what is wrong."""
     if kind == 'channels':
-        known: Any = (within(labels) if labels.dtype.kind == 'f' else (labels >= 0) & (labels <= 1)).all(-1)
+        known: Any = (is_probability(labels) if labels.dtype.kind == 'f' else (labels >= 0) & (labels <= 1)).all(-1)
         return labels.argmax(-1), known, dict(maps=~known)
     target, fraction = labels.reshape(shape), None
     known = (target >= 0) & (target < c)

@@ -7,11 +7,17 @@ import numpy as np
 from keras import backend, ops
 
 from keras_plugin.metrics.top_class import top_class
-from keras_plugin.metrics.wrong import beyond, counted_pixels, weighty, within, wrong_labels
+from keras_plugin.metrics.wrong_pixels import (
+    count_by_kind,
+    is_out_of_range,
+    is_probability,
+    is_valid_weight,
+    wrong_labels,
+)
 from keras_plugin.typing import Tensor
-from keras_plugin.values import negated
+from keras_plugin.values import negate
 from shared_spec import shapes
-from shared_spec.metrics.of_images import OfImages
+from shared_spec.metrics.label_map_spec import LabelMapSpec
 from shared_spec.typing import Shape
 
 INT32 = np.iinfo(np.int32)
@@ -29,7 +35,12 @@ class LabelMaps(NamedTuple):
 
 
 def label_maps(
-    spec: OfImages, owner: str, from_logits: bool, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    spec: LabelMapSpec,
+    owner: str,
+    from_logits: bool,
+    y_true: Tensor,
+    y_pred: Tensor,
+    sample_weight: Tensor | None = None,
 ) -> LabelMaps:
     """The maps of a batch; ValueError for shapes that do not belong together.
 
@@ -54,12 +65,12 @@ def label_maps(
         labelled, valid = valid, valid & (weight > 0)
     wrong = {kind: valid & mask for kind, mask in wrong.items()}
     if sample_weight is not None:
-        wrong['weights'] = labelled & ~weighty(weight)
+        wrong['weights'] = labelled & ~is_valid_weight(weight)
 
     target, pred = ops.where(valid, target, c), ops.where(valid, pred, c)
     known_space = tuple(a if b is None else b for a, b in zip(maps[1:-1], y_true.shape[1:]))
     scores = y_pred if backend.is_float_dtype(y_pred.dtype) else None
-    return LabelMaps(target, pred, valid, counted_pixels(wrong), scores, known_space)
+    return LabelMaps(target, pred, valid, count_by_kind(wrong), scores, known_space)
 
 
 def tensor(x: Any) -> Tensor:
@@ -72,14 +83,14 @@ def tensor(x: Any) -> Tensor:
 
 
 def _labels(
-    spec: OfImages, kind: str, y_true: Tensor, shape: tuple[Any, ...]
+    spec: LabelMapSpec, kind: str, y_true: Tensor, shape: tuple[Any, ...]
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """int32 ids of the shape (N, P), C where a label is no class; where they are not ignored; kind -> what is wrong."""
     c, dtype = spec.num_classes, backend.standardize_dtype(y_true.dtype)
     if kind == 'channels':
         target = ops.reshape(ops.cast(ops.argmax(y_true, axis=-1), 'int32'), shape)
         is_float = backend.is_float_dtype(dtype)
-        known = ops.all(within(y_true) if is_float else (y_true >= 0) & (y_true <= 1), axis=-1)
+        known = ops.all(is_probability(y_true) if is_float else (y_true >= 0) & (y_true <= 1), axis=-1)
         known, fraction = ops.reshape(known, shape), None
     else:
         target, fraction = ops.reshape(_comparable(y_true), shape), None
@@ -129,7 +140,7 @@ def check_scores(
         )
     if channels not in (1, c) or (channels == 1 and c != 2):
         wanted = f'{c} channels' + (' (or one, the foreground)' if c == 2 else '')
-        raise ValueError(f'{owner}: {must} {wanted} or integer class ids, got {shapes.text(given)}')
+        raise ValueError(f'{owner}: {must} {wanted} or integer class ids, got {shapes.as_text(given)}')
 
 
 def _predicted(c: int, from_logits: bool, y_pred: Tensor, shape: tuple[Any, ...]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -143,20 +154,20 @@ def _predicted(c: int, from_logits: bool, y_pred: Tensor, shape: tuple[Any, ...]
         return ops.where(sound, pred, c), dict(scores=~sound)
     score = ops.reshape(y_pred, shape)
     sound = score < float('inf')
-    wrong = dict(scores=negated(sound))
+    wrong = dict(scores=negate(sound))
     if not from_logits:
-        wrong['probabilities'] = beyond(score)
+        wrong['probabilities'] = is_out_of_range(score)
     return ops.where(sound, ops.cast(score > (0.0 if from_logits else 0.5), 'int32'), c), wrong
 
 
 def maps_of_ids(owner: str, c: int, given: tuple[int | None, ...], labels: Shape) -> tuple[Any, ...]:
     """The shape (N, *space, C) that class ids of the shape ``given`` stand for; they may have a last axis of length 1."""
-    whole, squeezed = (*given, c), (*given[:-1], c)
+    full_shape, squeezed = (*given, c), (*given[:-1], c)
     if len(given) > 2 and given[-1] == 1 and _matches(owner, squeezed, labels):
-        if len(given) > 3 or not _matches(owner, whole, labels):
-            whole = squeezed
-    shapes.check_pred(owner, whole, 'last')
-    return whole
+        if len(given) > 3 or not _matches(owner, full_shape, labels):
+            full_shape = squeezed
+    shapes.check_pred(owner, full_shape, 'last')
+    return full_shape
 
 
 def _matches(owner: str, maps: Shape, labels: Shape) -> bool:

@@ -11,7 +11,7 @@ from keras import ops
 from keras_plugin.metrics.base import CountedMetric
 from keras_plugin.metrics.calibration import CalibrationTotals
 from keras_plugin.metrics.calibration_gaps import probabilities
-from keras_plugin.metrics.checked import names_of_classes, spec_of
+from keras_plugin.metrics.checked_metric import names_of_classes, spec_of
 from keras_plugin.metrics.label_maps import LabelMaps
 from keras_plugin.metrics.scores import frequency_weighted_iou, pixel_accuracy
 from keras_plugin.metrics.state import DECILES
@@ -19,7 +19,7 @@ from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import Boolean
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.fine_grained import FineGrained
-from shared_spec.parameters import SpecError, frozen
+from shared_spec.parameters import SpecError, check_parameter
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -70,7 +70,7 @@ class SegmentationReport(CountedMetric):
         worst = bool(spec.q and means)
         super().__init__(spec, from_logits, max_images, worst_every, name, dtype, totals=True, means=means, worst=worst)
         self._calibration = None
-        if frozen(owner, 'calibration', Boolean(), calibration):
+        if check_parameter(owner, 'calibration', Boolean(), calibration):
             levels = [level for level in spec.levels if level != 'C']
             if not levels:
                 raise SpecError(f"calibration needs level 'D' or 'I', got levels {list(spec.levels)}", owner=owner)
@@ -116,10 +116,10 @@ class SegmentationReport(CountedMetric):
         worst: dict[str, Tensor] = {}
         if self.worst_at_step:
             levels = [level for level in spec.levels if level != 'D']
-            worst = self._table.lowest(spec, levels, spec.q + DECILES, self.state_dtype)
+            worst = self._table.worst_cases(spec, levels, spec.q + DECILES, self.state_dtype)
         blocks = []  # for each level (M, results), in the order of the names
         for level in spec.levels:
-            blocks.append(ops.expand_dims(self.plain(level), 1))
+            blocks.append(ops.expand_dims(self.level_means(level), 1))
             if level in worst:
                 blocks.append(worst[level][:, : len(spec.q)])
                 blocks.append(ops.mean(worst[level][:, len(spec.q) :], axis=1, keepdims=True))
@@ -129,8 +129,8 @@ class SegmentationReport(CountedMetric):
         ]
         if self._calibration is not None:
             values.append(ops.stack(self._calibration.value()))
-        values.extend(ops.reshape(self.of_classes(level), (-1,)) for level in self.levels_of_classes)
-        return dict(zip(self.names(), ops.unstack(self.finished(ops.concatenate(values)))))
+        values.extend(ops.reshape(self.class_terms(level), (-1,)) for level in self.levels_of_classes)
+        return dict(zip(self.names(), ops.unstack(self.finish_result(ops.concatenate(values)))))
 
     def complaint(self) -> str | None:
         complaint = super().complaint()
@@ -144,8 +144,8 @@ class SegmentationReport(CountedMetric):
     def worst_results(self) -> dict[str, float]:
         if self._table is None:
             return {}
-        plain = dataclasses.replace(self.spec, q=()).names()
-        return {name: v for name, v in self.state().results(self.spec).items() if name not in plain}
+        means = dataclasses.replace(self.spec, q=()).names()
+        return {name: v for name, v in self.state().results(self.spec).items() if name not in means}
 
     def own_config(self) -> dict[str, Any]:
         return {

@@ -15,7 +15,7 @@ GRAIN = 1 << 18  # such scores are summed as whole grains in int32, exactly, and
 LATER = (1 << 31) - 1  # sorts after every score
 
 
-def number(mask: Tensor, axis: int | tuple[int, ...] | None = None) -> Tensor:
+def count_true(mask: Tensor, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """int32: how many are true (JAX with x64 would add int32 up to int64)."""
     return ops.cast(ops.sum(ops.cast(mask, 'int32'), axis=axis), 'int32')
 
@@ -30,9 +30,9 @@ def at_most(x: Tensor, n: int) -> Tensor:
     return ops.where(x > n, n, x)
 
 
-def mean(values: Tensor, counted: Tensor, axis: int = -1) -> Tensor:
+def mean_of_counted(values: Tensor, counted: Tensor, axis: int = -1) -> Tensor:
     """Mean of the counted values along an axis, NaN where none counts."""
-    return ratio(ops.sum(ops.where(counted, values, 0.0), axis=axis), ops.cast(number(counted, axis), values.dtype))
+    return ratio(ops.sum(ops.where(counted, values, 0.0), axis=axis), ops.cast(count_true(counted, axis), values.dtype))
 
 
 def ratio(above: Tensor, below: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def ratio(above: Tensor, below: Tensor) -> Tensor:
     return ops.where(below > 0, above / ops.where(below > 0, below, 1.0), float('nan'))
 
 
-def overlap(spec: FineGrained, tp: Tensor, fp: Tensor, fn: Tensor) -> tuple[Tensor, Tensor]:
+def score_terms(spec: FineGrained, tp: Tensor, fp: Tensor, fn: Tensor) -> tuple[Tensor, Tensor]:
     """(M, ..., C) numerators and denominators of the spec's metrics."""
     b2 = spec.beta**2
     fractions = {
@@ -60,15 +60,15 @@ def foreground(spec: FineGrained) -> Tensor:
     return ids == 1 if spec.binary else ids >= 0
 
 
-def over_data_set(spec: FineGrained, totals: Tensor) -> Tensor:
+def data_set_scores(spec: FineGrained, totals: Tensor) -> Tensor:
     """(M, C) scores of float (C, 3) totals, NaN where a class does not count."""
-    above, below = overlap(spec, *(totals[..., k] for k in range(3)))
+    above, below = score_terms(spec, *(totals[..., k] for k in range(3)))
     return ops.where(foreground(spec), ratio(above, below), float('nan'))
 
 
 def defined_mean(values: Tensor) -> Tensor:
     """Mean along the last axis of what is not NaN."""
-    return mean(values, values == values)  # NaN is not itself
+    return mean_of_counted(values, values == values)  # NaN is not itself
 
 
 def pixel_accuracy(totals: Tensor) -> Tensor:
@@ -84,10 +84,10 @@ def frequency_weighted_iou(totals: Tensor) -> Tensor:
     return ratio(ops.sum((tp + fn) * iou), ops.sum(tp + fn))
 
 
-def of_cells(spec: FineGrained, counts: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
+def cell_scores(spec: FineGrained, counts: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
     """(M, N, C) scores of int32 (N, C, 3) counts, and which of them count."""
     tp, fp, fn = (ops.cast(counts[..., k], dtype) for k in range(3))
-    above, below = overlap(spec, tp, fp, fn)
+    above, below = score_terms(spec, tp, fp, fn)
     scores = above / ops.where(below > 0, below, 1.0)  # a missed object has precision 0
     either = spec.binary or spec.present_in == 'either'
     present = tp + fn + fp > 0 if either else tp + fn > 0
@@ -101,19 +101,19 @@ def of_cells(spec: FineGrained, counts: Tensor, dtype: str) -> tuple[Tensor, Ten
     return scores, ops.logical_and(counted, ops.logical_and(ops.expand_dims(has_pixel, 1), foreground(spec)))
 
 
-def of_images(scores: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+def image_means(scores: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     """(M, N) means over the counted classes of each image, and which images have any."""
-    n = number(counted, -1)
+    n = count_true(counted, -1)
     total = ops.sum(ops.where(counted, scores, 0.0), axis=-1)
     return total / ops.cast(at_least(n, 1), scores.dtype), n > 0
 
 
-def of_lowest(scores: Tensor, counted: Tensor, q: Sequence[int]) -> Tensor:
+def mean_of_lowest(scores: Tensor, counted: Tensor, q: Sequence[int]) -> Tensor:
     """(..., len(q)): for each q the mean of the lowest max(1, q*n // 100) of the n counted scores of the last axis.
 
     NaN where n is 0. Sums of float32 would lose the sixth digit after a thousand images; these do not.
     """
-    n = ops.expand_dims(number(counted, -1), -1)
+    n = ops.expand_dims(count_true(counted, -1), -1)
     ordered = ops.sort(ops.where(counted, ops.cast(ops.round(scores * ONE), 'int32'), LATER), axis=-1)
     grains = ordered // GRAIN
     rest = ops.cast(ordered - grains * GRAIN, scores.dtype) / ONE

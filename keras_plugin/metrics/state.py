@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import keras
 from keras import ops
 
-from keras_plugin.metrics.scores import at_most, mean, number, of_cells, of_images, of_lowest
+from keras_plugin.metrics.scores import at_most, cell_scores, count_true, image_means, mean_of_counted, mean_of_lowest
 from keras_plugin.typing import Tensor
 from shared_spec.metrics.fine_grained import FineGrained
 
@@ -57,7 +57,7 @@ class RunningMean:
         part = new - old
         self.lost.assign(self.lost + ((old - (new - part)) + (batch - part)))
         self.sum.assign(new)
-        self.number.assign(self.number + number(counted, 1))
+        self.number.assign(self.number + count_true(counted, 1))
 
     def value(self) -> Tensor:
         """The means; NaN where nothing was counted."""
@@ -69,7 +69,7 @@ class RunningMean:
 class ImageTable:
     """The int32 counts of every image in order of arrival, up to ``max_images``, for the worst-case results.
 
-    The row after the last takes what does not fit. The table is whole while every image with a pixel has its row:
+    The row after the last takes what does not fit. The table is complete while every image with a pixel has its row:
     beyond ``max_images`` it is not, nor where the replicas of a distribution strategy wrote over each other.
     """
 
@@ -85,27 +85,27 @@ class ImageTable:
         place = at_most(ops.arange(n, dtype='int32') + self.seen, self.max_images)
         self.rows.assign(ops.scatter_update(ops.convert_to_tensor(self.rows.value), ops.expand_dims(place, 1), counts))
         self.seen.assign(self.seen + n)
-        self.with_pixels.assign(self.with_pixels + number(ops.any(counts > 0, axis=(1, 2))))
+        self.with_pixels.assign(self.with_pixels + count_true(ops.any(counts > 0, axis=(1, 2))))
 
     @property
     def filled(self) -> Tensor:
         """int32 (max_images, C, 3)."""
         return self.rows.value[: self.max_images]
 
-    def whole(self) -> Tensor:
+    def is_complete(self) -> Tensor:
         """Whether the worst-case results can be had."""
-        rows = number(ops.any(self.filled > 0, axis=(1, 2)))
+        rows = count_true(ops.any(self.filled > 0, axis=(1, 2)))
         return ops.logical_and(self.seen <= self.max_images, ops.equal(rows, self.with_pixels))
 
-    def lowest(self, spec: FineGrained, levels: Iterable[str], q: Sequence[int], dtype: str) -> dict[str, Tensor]:
+    def worst_cases(self, spec: FineGrained, levels: Iterable[str], q: Sequence[int], dtype: str) -> dict[str, Tensor]:
         """Level -> (M, len(q)) worst-case results; NaN where the table is not whole."""
-        scores, counted = of_cells(spec, self.filled, dtype)
+        scores, counted = cell_scores(spec, self.filled, dtype)
         found = {}
         for level in levels:
             if level == 'I':
-                values = of_lowest(*of_images(scores, counted), q)
+                values = mean_of_lowest(*image_means(scores, counted), q)
             else:
-                values = of_lowest(ops.transpose(scores, (0, 2, 1)), ops.transpose(counted, (0, 2, 1)), q)
-                values = mean(values, values == values, axis=1)
-            found[level] = ops.where(self.whole(), values, float('nan'))
+                values = mean_of_lowest(ops.transpose(scores, (0, 2, 1)), ops.transpose(counted, (0, 2, 1)), q)
+                values = mean_of_counted(values, values == values, axis=1)
+            found[level] = ops.where(self.is_complete(), values, float('nan'))
         return found

@@ -8,9 +8,9 @@ from keras import ops
 from keras_plugin.arithmetic import ratio
 from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class, known_shape
 from keras_plugin.typing import Tensor
-from keras_plugin.values import spoiled
+from keras_plugin.values import nan_where
 from shared_spec import shapes
-from shared_spec.soft_label_arguments import check_annotators, check_weighting, taken
+from shared_spec.soft_label_arguments import check_annotators, check_parameters, check_weighting
 
 
 def average_annotators(
@@ -30,7 +30,7 @@ def average_annotators(
     """
     owner = 'average_annotators'
     check_weighting(owner, weighting, num_classes)
-    num_classes, ignore_class = taken(owner, num_classes=num_classes, ignore_class=ignore_class)
+    num_classes, ignore_class = check_parameters(owner, num_classes=num_classes, ignore_class=ignore_class)
     dtype = float_dtype(owner, dtype)
     maps = one_by_one(owner, targets)
     check_annotators(owner, [known_shape(owner, target) for target in maps])
@@ -40,7 +40,7 @@ def average_annotators(
     weights = dice_weights(ids, valid, wide) if weighting == 'dice' else [1 / len(ids)] * len(ids)
     soft = sum(w * ops.cast(is_class(i, num_classes), wide) for w, i in zip(weights, ids))
     soft = ops.where(valid[..., None], soft, ops.zeros_like(soft))
-    return ops.cast(spoiled(soft, wrong[..., None]), dtype)
+    return ops.cast(nan_where(soft, wrong[..., None]), dtype)
 
 
 def one_by_one(owner: str, targets: Any) -> list[Tensor]:
@@ -50,7 +50,7 @@ def one_by_one(owner: str, targets: Any) -> list[Tensor]:
     targets = ops.convert_to_tensor(targets)
     shape = known_shape(owner, targets)
     if not shape or shape[0] is None:
-        raise ValueError(f'{owner}: targets must have a known number of annotators, got {shapes.text(shape)}')
+        raise ValueError(f'{owner}: targets must have a known number of annotators, got {shapes.as_text(shape)}')
     return [targets[r] for r in range(shape[0])]
 
 

@@ -24,7 +24,7 @@ def class_ids(owner: str, target: Tensor, num_classes: int, ignore_class: int | 
     valid = ops.ones_like(labels, dtype='bool')
     if ignore_class is not None:
         valid = ops.logical_not(values.equals(labels, ignore_class))
-    wrong = ops.logical_and(valid, values.no_ids(labels, num_classes))
+    wrong = ops.logical_and(valid, values.is_no_class(labels, num_classes))
     values.look(functools.partial(values.check_ids, owner, num_classes), wrong, labels, valid)
     return ops.cast(labels, 'int32'), ops.logical_and(valid, ops.logical_not(wrong)), wrong
 

@@ -4,8 +4,8 @@ from keras import ops
 
 from keras_plugin.soft_labels.ids import class_ids, float_dtype, is_class
 from keras_plugin.typing import Tensor
-from keras_plugin.values import spoiled
-from shared_spec.soft_label_arguments import checked_window, taken
+from keras_plugin.values import nan_where
+from shared_spec.soft_label_arguments import check_parameters, check_window
 
 
 def label_smoothing(
@@ -13,7 +13,7 @@ def label_smoothing(
 ) -> Tensor:
     """(1 - epsilon) * one-hot + epsilon / C at every pixel (Szegedy 2016): epsilon goes to all classes, the own too."""
     owner = 'label_smoothing'
-    epsilon, num_classes, ignore_class = taken(
+    epsilon, num_classes, ignore_class = check_parameters(
         owner, epsilon=epsilon, num_classes=num_classes, ignore_class=ignore_class
     )
     dtype = float_dtype(owner, dtype)
@@ -37,8 +37,8 @@ def boundary_label_smoothing(
     pipeline map after ``batch``.
     """
     owner = 'boundary_label_smoothing'
-    window = checked_window(owner, window)
-    epsilon, num_classes, ignore_class = taken(
+    window = check_window(owner, window)
+    epsilon, num_classes, ignore_class = check_parameters(
         owner, epsilon=epsilon, num_classes=num_classes, ignore_class=ignore_class
     )
     dtype = float_dtype(owner, dtype)
@@ -52,7 +52,7 @@ def smoothed(
     """(N, *space, C) one-hot labels, smoothed ``where`` (valid pixels only), 0 where not ``valid`` and NaN if ``wrong``."""
     others = ops.cast(where, dtype) * (epsilon / num_classes)
     own = ops.cast(valid, dtype) - ops.cast(where, dtype) * (epsilon - epsilon / num_classes)
-    own, others = spoiled(own, wrong), spoiled(others, wrong)
+    own, others = nan_where(own, wrong), nan_where(others, wrong)
     return ops.where(is_class(ids, num_classes), own[..., None], others[..., None])
 
 

@@ -16,13 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from mmseg_plugin.evaluation.tables import tables
-from mmseg_plugin.metrics.label_maps import whole
+from mmseg_plugin.metrics.label_maps import to_integers
 from mmseg_plugin.metrics.soundness import check_channels, counts_of, fetch, sentences, unknown_images
-from shared_spec.metrics.of_images import OfImages
+from shared_spec.metrics.label_map_spec import LabelMapSpec
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 from shared_spec.parameters import NamedParameters, SpecError
 
-S = TypeVar('S', bound=OfImages)
+S = TypeVar('S', bound=LabelMapSpec)
 V = TypeVar('V', float, np.ndarray)
 
 
@@ -44,7 +44,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
     """
 
     results: list[Any]
-    _specs: dict[int, Sequence[OfImages]]
+    _specs: dict[int, Sequence[LabelMapSpec]]
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         self._size = sys.maxsize
 
     @abstractmethod
-    def specs_for(self, num_classes: int) -> Sequence[OfImages]:
+    def specs_for(self, num_classes: int) -> Sequence[LabelMapSpec]:
         """The specs of the results, for a number of classes."""
 
     @abstractmethod
@@ -84,7 +84,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         try:
             return kind(**arguments)
         except SpecError as error:
-            raise error.renamed(owner=type(self).__name__) from None
+            raise error.rename(owner=type(self).__name__) from None
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -152,7 +152,7 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         if not sample.get('img_path'):
             raise ValueError(f"{type(self).__name__}: output_dir needs the 'img_path' of every sample, got none")
         shift = 1 if sample.get('reduce_zero_label', False) else 0
-        ids = whole(sample['pred_sem_seg']['data']).cpu().numpy()
+        ids = to_integers(sample['pred_sem_seg']['data']).cpu().numpy()
         ids = ids.reshape(ids.shape[-2:]) + shift
         name = osp.splitext(osp.basename(sample['img_path']))[0] + '.png'
         path = osp.join(self.output_dir, name)  # type: ignore[arg-type]  # process asks whether there is one
@@ -214,9 +214,11 @@ class ImageMetric(BaseMetric, metaclass=NamedABCMeta):
         known = math.nan if any(unknown_images(abouts)) else 1
         for spec in self.specs:
             columns.update(
-                (name, known * shown(spec, name, v)) for name, v in state.per_class(spec).items() if name[-1] in 'DC'
+                (name, known * display_value(spec, name, v))
+                for name, v in state.per_class(spec).items()
+                if name[-1] in 'DC'
             )
-            found.update((name, known * float(shown(spec, name, v))) for name, v in state.results(spec).items())
+            found.update((name, known * float(display_value(spec, name, v))) for name, v in state.results(spec).items())
         owner = type(self).__name__ + (f' ({self.prefix})' if self.prefix else '')
         print_log('\n' + tables(owner, self.specs, found, self.class_names, columns), logger=logger)
         return found | self.aliases(found)
@@ -263,6 +265,6 @@ def identity(sample: Mapping[str, Any]) -> str | None:
     return ' '.join(known) if sample.get('img_path') is not None or sample.get('sample_idx') is not None else None
 
 
-def shown(spec: OfImages, name: str, value: V) -> V:
+def display_value(spec: LabelMapSpec, name: str, value: V) -> V:
     """A fraction in per cent, a distance as it is."""
     return 100 * value if spec.is_fraction(name) else value

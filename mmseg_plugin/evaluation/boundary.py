@@ -6,12 +6,12 @@ from typing import Any
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import ImageMetric
-from mmseg_plugin.metrics.label_maps import whole
+from mmseg_plugin.metrics.label_maps import to_integers
 from shared_spec.checks import Choice, Each
 from shared_spec.metrics.boundary import DISTANCES, BoundaryIoU, BoundaryState, SurfaceDistance
-from shared_spec.metrics.boundary.missed import missed_sentence
-from shared_spec.metrics.of_images import OfImages
-from shared_spec.parameters import SpecError, frozen
+from shared_spec.metrics.boundary.missed_cells import missed_sentence
+from shared_spec.metrics.label_map_spec import LabelMapSpec
+from shared_spec.parameters import SpecError, check_parameter
 
 NAMES = 'BoundaryIoU', *DISTANCES
 SCORES = Each(Choice(*NAMES), f'a list of different names out of {str(NAMES)[1:-1]}', unique=True)
@@ -47,9 +47,9 @@ class BoundaryMetric(ImageMetric):
         per_image_file: str | None = None,
     ) -> None:
         owner = type(self).__name__
-        metrics = frozen(owner, 'metrics', SCORES, metrics, hints=True)
+        metrics = check_parameter(owner, 'metrics', SCORES, metrics, hints=True)
         common: dict[str, Any] = dict(ignore_index=ignore_index, present_in=present_in, binary=binary)
-        self._arguments: dict[type[OfImages], dict[str, Any]] = {}
+        self._arguments: dict[type[LabelMapSpec], dict[str, Any]] = {}
         self._measuring: tuple[Sequence[Any], BoundaryState] | None = None  # the specs, and a state that stays empty
         if 'BoundaryIoU' in metrics:
             self._arguments[BoundaryIoU] = dict(common, levels=levels, ratio=ratio)
@@ -68,7 +68,7 @@ class BoundaryMetric(ImageMetric):
                 rule = f'must have one number for each of the 2 spatial axes, got {len(spec.spacing)}'
                 raise SpecError(rule, owner=owner, parameter='spacing', given=spec.spacing)
 
-    def specs_for(self, num_classes: int) -> list[OfImages]:
+    def specs_for(self, num_classes: int) -> list[LabelMapSpec]:
         return [
             self.specs_of(kind, num_classes=num_classes, **arguments) for kind, arguments in self._arguments.items()
         ]
@@ -81,7 +81,7 @@ class BoundaryMetric(ImageMetric):
         return filter(None, (missed_sentence(state, spec, self.class_names) for spec in specs))
 
     def row(self, sample: Mapping[str, Any]) -> tuple[Any, ...]:
-        pred, target = (whole(ids).cpu().numpy() for ids in self.maps(sample))
+        pred, target = (to_integers(ids).cpu().numpy() for ids in self.maps(sample))
         pred, target = (ids[0] if ids.ndim == 3 and len(ids) == 1 else ids for ids in (pred, target))
         if self._measuring is None or self._measuring[0] is not self.specs:
             self._measuring = self.specs, self.new_state()

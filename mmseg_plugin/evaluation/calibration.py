@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mmseg_plugin.evaluation.base import ImageMetric
 from mmseg_plugin.metrics.calibration import tensor_cells
-from mmseg_plugin.metrics.label_maps import whole
-from mmseg_plugin.metrics.soundness import augmentations, not_ignored, predicted_from
+from mmseg_plugin.metrics.label_maps import to_integers
+from mmseg_plugin.metrics.soundness import augmentations, can_come_from, valid_pixels
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.calibration.state import CalibrationState, check_shape
 
@@ -69,11 +69,11 @@ class CalibrationMetric(ImageMetric):
         owner, (spec,) = type(self).__name__, self.specs
         if 'seg_logits' not in sample:
             raise ValueError(f"{owner}: every data sample must have 'seg_logits', got {sorted(sample)}")
-        logits, target = sample['seg_logits']['data'], whole(sample['gt_sem_seg']['data'])
+        logits, target = sample['seg_logits']['data'], to_integers(sample['gt_sem_seg']['data'])
         target = target.reshape(target.shape[-2:])
         check_shape(tuple(logits.shape), tuple(target.shape), spec.num_classes)
-        pred, valid = sample.get('pred_sem_seg'), not_ignored(target, spec.ignore_index)
-        if pred is not None and not predicted_from(logits, pred['data'], valid):
+        pred, valid = sample.get('pred_sem_seg'), valid_pixels(target, spec.ignore_index)
+        if pred is not None and not can_come_from(logits, pred['data'], valid):
             raise ValueError(f'{owner}: {MERGED}, got a pred_sem_seg that is not predicted from seg_logits')
         prob = probabilities(logits).nan_to_num(posinf=0.0)  # counted as not finite: the results are NaN
         return (tensor_cells(prob, target, spec.num_classes, spec.bins, spec.ignore_index),)

@@ -39,7 +39,7 @@ def matrix(title: str, rows: Collection[str], results: Mapping[str, float]) -> s
 
 def without_level(rows: Collection[str], results: Mapping[str, float]) -> Iterator[str]:
     """One line for the results that have none: aAcc, FWIoU."""
-    found = [f'{name} {shown(value)}' for name, value in results.items() if not level_of(name, rows)]
+    found = [f'{name} {two_decimals(value)}' for name, value in results.items() if not level_of(name, rows)]
     if found:
         yield ', '.join(found)
 
@@ -60,9 +60,9 @@ def titled(title: str, header: Sequence[str], body: Iterable[tuple[str, Iterable
     table = PrettyTable(header, title=title, align='r')
     table.align[header[0]] = 'l'
     for name, values in body:
-        table.add_row([name, *map(shown, values)])
+        table.add_row([name, *map(two_decimals, values)])
     return table.get_string()
 
 
-def shown(value: float | None) -> str:
+def two_decimals(value: float | None) -> str:
     return '' if value is None else f'{value:.2f}'

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mmseg_plugin.arithmetic import ratio, times
+from mmseg_plugin.arithmetic import multiply, ratio
 from mmseg_plugin.granularity import CellSums, mean_over_cells
 from mmseg_plugin.inputs import Batch, prepare
 from mmseg_plugin.values import can_look
@@ -58,9 +58,9 @@ class Loss(nn.Module, metaclass=NamedParameters):
         shapes, TypeError for dtypes. The other arguments are MMSegmentation's; pixel losses use them.
         """
         call = dict(avg_factor=avg_factor, reduction_override=reduction_override, **kwargs)
-        return self.of_call(pred, target, weight, ignore_index, call, absent=self.spec.loss_weight == 0)
+        return self.loss_of_call(pred, target, weight, ignore_index, call, absent=self.spec.loss_weight == 0)
 
-    def of_call(
+    def loss_of_call(
         self,
         pred: Tensor,
         target: Tensor,
@@ -79,7 +79,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
             if absent:
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
-                loss = (batch.nothing.view_as(loss) if loss.dim() else batch.nothing.sum()) + own
+                loss = (batch.zero_loss.view_as(loss) if loss.dim() else batch.zero_loss.sum()) + own
             return loss if loss.dim() else not_a_number_throughout(loss)
 
     def reduction_of_call(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> tuple[Any, ...]:
@@ -120,7 +120,7 @@ class RegionLoss(Loss):
 
     def compute(self, batch: Batch) -> Tensor:
         mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)
-        return times(self.spec.loss_weight, self.after_mean(mean)).to(batch.dtype)
+        return multiply(self.spec.loss_weight, self.after_mean(mean)).to(batch.dtype)
 
     def after_mean(self, mean: Tensor) -> Tensor:
         """What happens to the mean over cells; nothing, for most."""
@@ -158,7 +158,7 @@ class PixelLoss(Loss):
             raise ValueError(f"{self.spec_class.__name__}: avg_factor does not go with reduction 'sum'")
         return reduction, avg_factor
 
-    def divided(self, total: Tensor, avg_factor: float | Tensor, mass: Tensor) -> Tensor:
+    def divide(self, total: Tensor, avg_factor: float | Tensor, mass: Tensor) -> Tensor:
         """total / avg_factor, which may be 0 where no pixel counts."""
         return ratio(total, self.divisor(avg_factor, mass, total), 0.0)
 

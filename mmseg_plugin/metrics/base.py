@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, distributed
 
-from mmseg_plugin.distributed import place
-from mmseg_plugin.metrics.label_maps import is_one_hot, whole, without_channel
+from mmseg_plugin.distributed import rank_and_size
+from mmseg_plugin.metrics.label_maps import drop_channel, is_one_hot, to_integers
 from mmseg_plugin.metrics.soundness import ANY_LOOP, counts_of, fetch, sentences, unknown_images
 from shared_spec.metrics.calibration.state import check_range
 from shared_spec.parameters import NamedParameters
@@ -49,10 +49,10 @@ class Metric(metaclass=NamedParameters):
         raise NotImplementedError(type(self).__name__)
 
     def row(self, pred: Tensor, target: Tensor) -> tuple[Any, ...]:
-        """What the state's ``add`` takes of one image: pred as ``prepared``, target (*space)."""
+        """What the state's ``add`` takes of one image: pred as ``prepare`` gives it, target (*space)."""
         raise NotImplementedError(type(self).__name__)
 
-    def prepared(self, pred: Tensor, target: Tensor) -> Tensor:
+    def prepare(self, pred: Tensor, target: Tensor) -> Tensor:
         """What ``row`` takes of scores (C, *space) or class ids of the target's shape: class ids, where a metric has them."""
         if pred.shape == target.shape:
             return pred
@@ -74,17 +74,17 @@ class Metric(metaclass=NamedParameters):
         the batch is added.
         """
         owner = type(self).__name__
-        pred, target = self.checked(pred, target)
+        pred, target = self.check(pred, target)
         images = identities(owner, images, len(target))
         rows = []
         for scores, labels, image in zip(pred, target, images):
             with in_the_name_of(owner):
-                rows.append((self.about(scores, labels), self.row(self.prepared(scores, labels), labels), image))
+                rows.append((self.about(scores, labels), self.row(self.prepare(scores, labels), labels), image))
         for about, row, image in rows:
             if self.state.add(*row, image):
                 self.abouts.append(about)
 
-    def checked(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def check(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Scores or ids and labels (N, *space), of shapes that belong together."""
         owner = type(self).__name__
         for name, x in (('pred', pred), ('target', target)):
@@ -101,9 +101,9 @@ class Metric(metaclass=NamedParameters):
                 f'{owner}: labels and class ids must be (N, *space) class ids, got one-hot maps '
                 f'{tuple(target.shape)}; argmax(1) makes ids of them'
             )
-        target = without_channel(target, channels)
+        target = drop_channel(target, channels)
         if ids:
-            pred = without_channel(pred, channels)
+            pred = drop_channel(pred, channels)
             wanted = tuple(target.shape)
         else:
             one = pred.dim() > 1 and pred.shape[1] == 1 and pred.dim() == target.dim() + 1
@@ -120,7 +120,7 @@ class Metric(metaclass=NamedParameters):
         if target.dim() > 4:
             raise ValueError(f'{owner}: maps must have 1, 2 or 3 spatial axes, got {target.dim() - 1}')
         with in_the_name_of(owner):
-            return pred, whole(target)
+            return pred, to_integers(target)
 
     def about(self, scores: Tensor, labels: Tensor) -> dict[str, Any]:
         """What can be wrong with an image, as tensors of counts, which wait for no device."""
@@ -155,7 +155,7 @@ class Metric(metaclass=NamedParameters):
         NaN where nothing is defined, and everywhere, with a warning, where the scores of a pixel that counts are no
         numbers or masks of 0 and 255 hide all foreground. A warning too for labels that are no classes.
         """
-        whole_job = self.of_all_ranks()
+        whole_job = self.gather_ranks()
         fetch(whole_job.abouts)
         spec, owner = self.spec, type(self).__name__
         for sentence in sentences(owner, whole_job.abouts, spec.num_classes, spec.ignore_index, ANY_LOOP):
@@ -163,9 +163,9 @@ class Metric(metaclass=NamedParameters):
         known = math.nan if any(unknown_images(whole_job.abouts)) else 1
         return {name: known * value for name, value in whole_job.state.results(spec).items()}
 
-    def of_all_ranks(self) -> Self:
+    def gather_ranks(self) -> Self:
         """A metric of the images of all ranks that train together."""
-        if place(self.sync)[1] == 1:
+        if rank_and_size(self.sync)[1] == 1:
             return self
         fetch(self.abouts)
         parts: list[Any] = [None] * distributed.get_world_size()

@@ -6,21 +6,21 @@ from typing import Any
 from torch import Tensor
 
 from mmseg_plugin.metrics.base import Metric
-from mmseg_plugin.metrics.label_maps import whole
+from mmseg_plugin.metrics.label_maps import to_integers
 from shared_spec.metrics import boundary as specs
 
 
-class OfMasks(Metric):
+class MaskMetric(Metric):
     """What the two share."""
 
     def new_state(self) -> specs.BoundaryState:
         return specs.BoundaryState.for_specs(self.spec)
 
     def row(self, pred: Tensor, target: Tensor) -> tuple[Any, ...]:
-        return self.state.row(whole(pred).cpu().numpy(), target.cpu().numpy())
+        return self.state.row(to_integers(pred).cpu().numpy(), target.cpu().numpy())
 
 
-class BoundaryIoU(OfMasks):
+class BoundaryIoU(MaskMetric):
     """``BoundaryIoUD``, ``BoundaryIoUI``, ``BoundaryIoUC`` as fractions; what they mean: ``segparity show BoundaryIoU``."""
 
     spec_class = specs.BoundaryIoU
@@ -40,7 +40,7 @@ class BoundaryIoU(OfMasks):
         super().__init__(locals())
 
 
-class SurfaceDistance(OfMasks):
+class SurfaceDistance(MaskMetric):
     """``HDI``, ``HD95C``, ``ASSDI``, ... in units of ``spacing``; what they mean: ``segparity show SurfaceDistance``. SciPy."""
 
     spec_class = specs.SurfaceDistance

@@ -46,7 +46,7 @@ class Calibration(Metric):
     def new_state(self) -> CalibrationState:
         return CalibrationState(self.spec.num_classes, self.spec.ignore_index, self.spec.bins)
 
-    def prepared(self, pred: Tensor, target: Tensor) -> Tensor:
+    def prepare(self, pred: Tensor, target: Tensor) -> Tensor:
         prob = in_float32(pred)
         if self.logits:
             prob = prob.softmax(0) if len(prob) > 1 else torch.sigmoid(prob)
@@ -60,11 +60,11 @@ def tensor_cells(prob: Tensor, target: Tensor, num_classes: int, bins: int, igno
     """The table of probabilities (C, H, W) or (1, H, W) and labels (H, W), as ``image_cells`` defines it."""
     prob, target = prob.detach(), target.detach()
     if prob.is_cuda:
-        return on_device(prob, target.to(prob.device), num_classes, bins, ignore_index)
+        return count_on_device(prob, target.to(prob.device), num_classes, bins, ignore_index)
     return image_cells(prob.cpu().numpy(), target.cpu().numpy(), num_classes, bins, ignore_index)
 
 
-def on_device(prob: Tensor, target: Tensor, num_classes: int, bins: int, ignore_index: int | None) -> np.ndarray:
+def count_on_device(prob: Tensor, target: Tensor, num_classes: int, bins: int, ignore_index: int | None) -> np.ndarray:
     """The same, class by class, and one small transfer; integers, so that no order of the additions shows."""
     check_shape(tuple(prob.shape), tuple(target.shape), num_classes)
     channels = num_classes if tuple(prob.shape) == (num_classes, *target.shape) else 1

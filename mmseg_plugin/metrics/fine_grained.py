@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmseg_plugin.metrics.base import Metric
-from mmseg_plugin.metrics.label_maps import whole
+from mmseg_plugin.metrics.label_maps import to_integers
 from shared_spec.metrics.fine_grained import FineGrained as Spec
 from shared_spec.metrics.fine_grained import FineGrainedState
 from shared_spec.metrics.fine_grained.state import image_counts
@@ -47,11 +47,11 @@ class FineGrained(Metric):
 def tensor_counts(pred: Tensor, target: Tensor, num_classes: int, ignore_index: int | None) -> np.ndarray:
     """tp, fp, fn of two id maps of one shape -> NumPy int64 (num_classes, 3), as ``image_counts`` defines them."""
     if pred.device.type == 'cpu':
-        return image_counts(whole(pred).numpy(), whole(target.cpu()).numpy(), num_classes, ignore_index)
-    return on_device(whole(pred), whole(target.to(pred.device)), num_classes, ignore_index)
+        return image_counts(to_integers(pred).numpy(), to_integers(target.cpu()).numpy(), num_classes, ignore_index)
+    return count_on_device(to_integers(pred), to_integers(target.to(pred.device)), num_classes, ignore_index)
 
 
-def on_device(pred: Tensor, target: Tensor, num_classes: int, ignore_index: int | None) -> np.ndarray:
+def count_on_device(pred: Tensor, target: Tensor, num_classes: int, ignore_index: int | None) -> np.ndarray:
     """The same with one pass and one small transfer; the rows after the classes are 'other' and 'ignored'."""
     pred, target = pred.reshape(-1).long(), target.reshape(-1).long()
     row = torch.where((target < 0) | (target >= num_classes), num_classes, target)

@@ -6,7 +6,7 @@ from torch import Tensor
 COMPARED = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
 
 
-def whole(ids: Tensor) -> Tensor:
+def to_integers(ids: Tensor) -> Tensor:
     """Ids as integers that torch can compare: MMSegmentation's one-channel heads threshold into floats.
 
     Bytes of a boolean map that are neither 0 nor 1 are cast, not viewed; ids that are no whole numbers are refused.
@@ -29,6 +29,6 @@ def is_one_hot(x: Tensor, num_classes: int) -> bool:
     return bool(((x >= 0) & (x <= 1)).all() and (x.sum(1) == 1).all())
 
 
-def without_channel(x: Tensor, axes: int) -> Tensor:
+def drop_channel(x: Tensor, axes: int) -> Tensor:
     """x (N, *space) of (N, 1, *space), which has so many axes."""
     return x[:, 0] if x.dim() == axes and x.shape[1] == 1 else x

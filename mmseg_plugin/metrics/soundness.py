@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mmseg_plugin.metrics.label_maps import whole
-from shared_spec.visible import visible
+from mmseg_plugin.metrics.label_maps import to_integers
+from shared_spec.control_characters import escape_controls
 
 
 class Words(NamedTuple):
@@ -26,26 +26,26 @@ ANY_LOOP = Words('the scores', '', 'num_classes is another')
 
 
 def counts_of(sample: Mapping[str, Any], num_classes: int, ignore_index: int | None) -> dict[str, Tensor]:
-    """What can be wrong with a data sample, as tensors of integers: see the functions of these names."""
+    """What can be wrong with a data sample, as tensors of integers: see ``count_not_finite`` and the like."""
     found = {'not_finite': torch.zeros(1, dtype=torch.int64), 'no_class': torch.zeros(2, dtype=torch.int64)}
-    target = whole(sample['gt_sem_seg']['data']) if 'gt_sem_seg' in sample else None
+    target = to_integers(sample['gt_sem_seg']['data']) if 'gt_sem_seg' in sample else None
     if target is not None:
-        found['no_class'] = no_class(target, num_classes, ignore_index)
+        found['no_class'] = count_no_class(target, num_classes, ignore_index)
         if num_classes == 2 and ignore_index == 255:
-            found['foreground'] = foreground(target)
+            found['foreground'] = count_foreground(target)
     if 'seg_logits' in sample:
         logits, pred = sample['seg_logits']['data'], sample.get('pred_sem_seg', {}).get('data')
         if target is None or logits.shape[-2:] == target.shape[-2:]:
-            found['not_finite'] = not_finite(logits, pred, target, ignore_index)
+            found['not_finite'] = count_not_finite(logits, pred, target, ignore_index)
     return found
 
 
-def not_ignored(target: Tensor, ignore_index: int | None) -> Tensor:
+def valid_pixels(target: Tensor, ignore_index: int | None) -> Tensor:
     """bool of target's shape: where a label counts, which without an ``ignore_index`` is everywhere."""
     return torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
 
 
-def not_finite(
+def count_not_finite(
     logits: Tensor, pred: Tensor | None = None, target: Tensor | None = None, ignore_index: int | None = None
 ) -> Tensor:
     """(1,): the pixels, but for ignored ones, whose prediction came of a NaN, of +inf or (softmax) of nothing but -inf.
@@ -62,7 +62,7 @@ def not_finite(
         chosen, pred = chosen_of(logits, pred)
         wrong &= (pred == 0) | ~chosen.isfinite()
     if target is not None:
-        wrong &= not_ignored(target, ignore_index).to(logits.device).reshape(highest.shape)
+        wrong &= valid_pixels(target, ignore_index).to(logits.device).reshape(highest.shape)
     return wrong.sum().reshape(1)
 
 
@@ -72,20 +72,20 @@ def chosen_of(logits: Tensor, pred: Tensor) -> tuple[Tensor, Tensor]:
     return logits.gather(0, pred.clamp(0, len(logits) - 1)[None])[0], pred
 
 
-def no_class(target: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
+def count_no_class(target: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
     """(2,): the pixels whose label is neither a class nor ignored, and the largest such label."""
     target = target.long()
     nothing = torch.zeros(2, dtype=torch.int64, device=target.device)
     if not target.numel() or (target.device.type == 'cpu' and all_classes(target, num_classes)):
         return nothing
-    valid = not_ignored(target, ignore_index)
+    valid = valid_pixels(target, ignore_index)
     if target.device.type == 'cpu' and all_classes(target.where(valid, 0), num_classes):
         return nothing
     strange = ((target < 0) | (target >= num_classes)) & valid
     return torch.stack([strange.sum(), target.masked_fill(~strange, torch.iinfo(torch.int64).min).amax()])
 
 
-def foreground(target: Tensor) -> Tensor:
+def count_foreground(target: Tensor) -> Tensor:
     """(2,): the pixels of 255, which are ignored, and those of class 1 of two; a mask of 0 and 255 has the first alone."""
     return torch.stack([(target == 255).sum(), (target == 1).sum()])
 
@@ -128,8 +128,8 @@ def sentences(
     """What to warn of at the end of an evaluation: a sentence for logits that are not finite, for labels, for masks."""
     hidden = [about for about in abouts if hides_foreground(about)]
     if hidden:
-        yield f'{owner}: {of_masks(hidden, abouts)}'
-    for key, text in (('not_finite', of_logits), ('no_class', of_labels)):
+        yield f'{owner}: {masks_sentence(hidden, abouts)}'
+    for key, text in (('not_finite', logits_sentence), ('no_class', labels_sentence)):
         found = [about for about in abouts if about[key][0]]
         if found:
             where = f'{sum(about[key][0] for about in found)} pixels in {some_of(found, abouts)}'
@@ -139,10 +139,10 @@ def sentences(
 def some_of(found: Sequence[dict[str, Any]], abouts: Sequence[dict[str, Any]]) -> str:
     """'2 of 4 images (such as images/1.jpg)'."""
     example = min(about['image_file'] or '' for about in found)
-    return f'{len(found)} of {len(abouts)} images' + (f' (such as {visible(example)})' if example else '')
+    return f'{len(found)} of {len(abouts)} images' + (f' (such as {escape_controls(example)})' if example else '')
 
 
-def of_masks(hidden: Sequence[dict[str, Any]], abouts: Sequence[dict[str, Any]]) -> str:
+def masks_sentence(hidden: Sequence[dict[str, Any]], abouts: Sequence[dict[str, Any]]) -> str:
     result = ', so no result is known: all of them are NaN' if any(unknown_images(abouts)) else ''
     return (
         f'the labels of {some_of(hidden, abouts)} hold 255, which is ignored, and no 1, so none of their foreground '
@@ -150,11 +150,11 @@ def of_masks(hidden: Sequence[dict[str, Any]], abouts: Sequence[dict[str, Any]])
     )
 
 
-def of_logits(where: str, counts: Sequence[Any], num_classes: int, ignore_index: int | None, words: Words) -> str:
+def logits_sentence(where: str, counts: Sequence[Any], num_classes: int, ignore_index: int | None, words: Words) -> str:
     return f'{words.scores} are NaN or infinite at {where}, so no result is known: all of them are NaN'
 
 
-def of_labels(where: str, counts: Sequence[Any], num_classes: int, ignore_index: int | None, words: Words) -> str:
+def labels_sentence(where: str, counts: Sequence[Any], num_classes: int, ignore_index: int | None, words: Words) -> str:
     largest = max(label for _, label in counts)
     likely = words.classes
     if largest < 0:
@@ -192,7 +192,7 @@ def augmentations(data_batch: Any) -> int:
     return len(first) if nested else 1
 
 
-def predicted_from(logits: Tensor, pred: Tensor, valid: Tensor) -> bool:
+def can_come_from(logits: Tensor, pred: Tensor, valid: Tensor) -> bool:
     """Whether the ids of valid pixels can be predicted from logits (C, H, W): an argmax, in one channel a threshold."""
     if pred.numel() != valid.numel():
         return False

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, spoiled
-from shared_spec.soft_label_arguments import check_annotators, check_weighting, taken
+from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, nan_where
+from shared_spec.soft_label_arguments import check_annotators, check_parameters, check_weighting
 
 
 def average_annotators(
@@ -26,7 +26,7 @@ def average_annotators(
     """
     owner = 'average_annotators'
     check_weighting(owner, weighting, num_classes)
-    num_classes, ignore_index = taken(owner, num_classes=num_classes, ignore_index=ignore_index)
+    num_classes, ignore_index = check_parameters(owner, num_classes=num_classes, ignore_index=ignore_index)
     check_dtype(owner, dtype)
     check_annotators(owner, [getattr(target, 'shape', ()) for target in targets])
     ids, valids, wrongs = zip(*(class_ids(owner, target, num_classes, ignore_index) for target in targets))
@@ -39,7 +39,7 @@ def average_annotators(
     weight = (weight / weight.sum(0)).to(torch.promote_types(dtype, torch.float32))
     weight = weight.view(*weight.shape, *[1] * valid.dim())  # (R, N, 1, ...)
     soft = sum(w * is_class(i, num_classes) for w, i in zip(weight, ids))
-    return spoiled(torch.where(valid[:, None], soft, 0), wrong[:, None]).to(dtype)
+    return nan_where(torch.where(valid[:, None], soft, 0), wrong[:, None]).to(dtype)
 
 
 def dice_weights(ids: tuple[Tensor, ...], valid: Tensor, dtype: torch.dtype) -> Tensor:

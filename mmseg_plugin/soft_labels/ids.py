@@ -17,8 +17,8 @@ def class_ids(owner: str, target: Tensor, num_classes: int, ignore_index: int | 
         raise TypeError(f'{owner}: target must be a tensor, got {type(target).__name__}')
     if target.dim() >= 4 and target.shape[1] == 1:
         target = target[:, 0]
-    whole = not (target.is_floating_point() or target.is_complex())
-    check_labels(owner, tuple(target.shape), whole, target.dtype)
+    are_integers = not (target.is_floating_point() or target.is_complex())
+    check_labels(owner, tuple(target.shape), are_integers, target.dtype)
     ids = target.long()
     valid = torch.ones_like(ids, dtype=torch.bool) if ignore_index is None else ids != ignore_index
     if can_look(ids):
@@ -27,7 +27,7 @@ def class_ids(owner: str, target: Tensor, num_classes: int, ignore_index: int | 
     return ids, valid & ~wrong, wrong
 
 
-def spoiled(soft: Tensor, wrong: Tensor) -> Tensor:
+def nan_where(soft: Tensor, wrong: Tensor) -> Tensor:
     """``soft`` with NaN at ``wrong`` pixels."""
     return torch.where(wrong, torch.nan, soft)
 

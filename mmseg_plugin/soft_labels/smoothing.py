@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, spoiled
-from shared_spec.soft_label_arguments import checked_window, taken
+from mmseg_plugin.soft_labels.ids import check_dtype, class_ids, is_class, nan_where
+from shared_spec.soft_label_arguments import check_parameters, check_window
 
 
 def label_smoothing(
@@ -18,7 +18,7 @@ def label_smoothing(
 ) -> Tensor:
     """(1 - epsilon) * one-hot + epsilon / C at every pixel (Szegedy 2016): epsilon goes to all classes, the own too."""
     owner = 'label_smoothing'
-    epsilon, num_classes, ignore_index = taken(
+    epsilon, num_classes, ignore_index = check_parameters(
         owner, epsilon=epsilon, num_classes=num_classes, ignore_index=ignore_index
     )
     check_dtype(owner, dtype)
@@ -41,8 +41,8 @@ def boundary_label_smoothing(
     border), and no ignored pixel; with window 1 there is none.
     """
     owner = 'boundary_label_smoothing'
-    window = checked_window(owner, window)
-    epsilon, num_classes, ignore_index = taken(
+    window = check_window(owner, window)
+    epsilon, num_classes, ignore_index = check_parameters(
         owner, epsilon=epsilon, num_classes=num_classes, ignore_index=ignore_index
     )
     check_dtype(owner, dtype)
@@ -56,7 +56,7 @@ def smoothed(
     """(N, C, *space) one-hot labels, smoothed ``where`` (valid pixels only), 0 where not ``valid`` and NaN if ``wrong``."""
     others = where.to(dtype) * (epsilon / num_classes)
     own = valid.to(dtype) - where.to(dtype) * (epsilon - epsilon / num_classes)
-    own, others = spoiled(own, wrong), spoiled(others, wrong)
+    own, others = nan_where(own, wrong), nan_where(others, wrong)
     return torch.where(is_class(ids, num_classes), own[:, None], others[:, None])
 
 

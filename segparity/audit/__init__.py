@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from segparity.arguments import number, whole, whole_or_none
+from segparity.arguments import integer, integer_or_none, real_number
 
 NEEDED = ('jinja2', 'matplotlib', 'PIL', 'pandas')
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, default=Path('audit.html'), help='the page [audit.html]')
     parser.add_argument('--names', metavar='A,B', help="the models' names [the files' names]")
     parser.add_argument('--title', default='Segmentation audit', help='heading of the page')
-    parser.add_argument('--q', type=whole, default=5, help='per cent of the worst values that I5 and C5 average [5]')
+    parser.add_argument('--q', type=integer, default=5, help='per cent of the worst values that I5 and C5 average [5]')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the numbers of the page')
     parser.add_argument('--png', type=Path, metavar='DIR', help='also write every figure and panel as PNG')
 
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='which indexed or grey maps hold colours of the palette instead of class ids; colour images always do',
     )
     pictures.add_argument(
-        '--ignore-index', type=whole_or_none, default=255, help="label that counts nowhere, or 'none' [255]"
+        '--ignore-index', type=integer_or_none, default=255, help="label that counts nowhere, or 'none' [255]"
     )
     pictures.add_argument(
         '--reduce-zero-label', action='store_true', help='true label 0 is ignored and the others are one less'
@@ -67,15 +67,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='the same of the predictions: FineGrainedMetric writes them so when the data set has reduce_zero_label',
     )
-    pictures.add_argument('--worst', type=whole, default=4, metavar='N', help='worst images shown of each class [4]')
-    pictures.add_argument('--size', type=whole, default=320, metavar='PX', help='width of a picture [320]')
-    pictures.add_argument('--limit', type=number, default=20, metavar='MB', help='all pictures together [20]')
+    pictures.add_argument('--worst', type=integer, default=4, metavar='N', help='worst images shown of each class [4]')
+    pictures.add_argument('--size', type=integer, default=320, metavar='PX', help='width of a picture [320]')
+    pictures.add_argument('--limit', type=real_number, default=20, metavar='MB', help='all pictures together [20]')
 
     lists = parser.add_argument_group('lists of failures')
-    lists.add_argument('--top', type=whole, default=20, metavar='N', help='rows of every list [20]')
-    lists.add_argument('--agree', type=whole, metavar='K', help='models that must fail together [all]')
+    lists.add_argument('--top', type=integer, default=20, metavar='N', help='rows of every list [20]')
+    lists.add_argument('--agree', type=integer, metavar='K', help='models that must fail together [all]')
     lists.add_argument(
-        '--fail-below', type=number, default=0.1, metavar='IOU', help='an IoU below this always counts as failure [0.1]'
+        '--fail-below',
+        type=real_number,
+        default=0.1,
+        metavar='IOU',
+        help='an IoU below this always counts as failure [0.1]',
     )
 
 

@@ -3,7 +3,7 @@
 The first eight are Okabe and Ito's; further rounds are lighter and darker shades of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -58,8 +58,3 @@ def of_palette(path: Path, palette: Palette, classes: Sequence[str]) -> tuple[np
     return np.array([own[place][:3] for place in order], np.uint8), palette._replace(
         colours=cast(tuple[Colour, ...], coded)
     )
-
-
-def css(colour: Iterable[int]) -> str:
-    """(230, 159, 0) -> '#e69f00'."""
-    return '#{:02x}{:02x}{:02x}'.format(*map(int, colour))

@@ -3,17 +3,19 @@
 import argparse
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from segparity.audit.numbers import as_json
-from segparity.audit.page import page_text
 from segparity.audit.panel_files import panel_png
 from segparity.audit.remarks import remarks
 from segparity.audit.report import Report, make_report
+from segparity.audit.report_page import page_text
 from segparity.audit.several import load_tables
 from segparity.outputs import check_writable, refuse_clashes
+from segparity.pages.shell import encoded
 from segparity.terminal import say
 from shared_spec.files import replacing
 
@@ -31,12 +33,16 @@ def audit(args: argparse.Namespace, console: Console) -> int:
         report = make_report(tables, args, status.update)
         status.update('writing')
         if args.png:
-            write_pictures(args.png, report)
+            for name, png in pictures(report):
+                with replacing(args.png / name) as part:
+                    part.write_bytes(png)
         if args.json:
-            write(args.json, encoded(as_json(report)))
+            with replacing(args.json) as part:
+                part.write_bytes(encoded(as_json(report)))
         said = remarks(report)
         text = encoded(page_text(report, said, command_line(args)))
-        write(args.out, text)
+        with replacing(args.out) as part:
+            part.write_bytes(text)
     for sentence in said:
         say(console, sentence)
     say(console, f'{args.out}: {len(text) / 1e6:.1f} MB')
@@ -67,8 +73,8 @@ def check_outputs(args: argparse.Namespace) -> None:
     if args.png is not None and args.png.exists() and not args.png.is_dir():
         raise NotADirectoryError(f'--png: {args.png} is a file, expected a folder')
     folders = [folder for folder in (args.images, args.targets, *(args.preds or ())) if folder is not None]
-    pictures = (path for folder in folders for path in folder.rglob('*'))
-    refuse_clashes(outputs(args), (*args.table, args.palette, *pictures))
+    read = (path for folder in folders for path in folder.rglob('*'))
+    refuse_clashes(outputs(args), (*args.table, args.palette, *read))
 
 
 def outputs(args: argparse.Namespace) -> dict[str, Path | None]:
@@ -76,33 +82,22 @@ def outputs(args: argparse.Namespace) -> dict[str, Path | None]:
     return {'--out': args.out, '--json': args.json}
 
 
-def write_pictures(folder: Path, report: Report) -> None:
-    """Every figure and panel of the report as PNG below the folder."""
+def pictures(report: Report) -> Iterator[tuple[str, bytes]]:
+    """(file name, PNG) of every figure and panel of the report."""
     drawn = report.figures
     for figure in [*drawn['spread'], *drawn['classes'], drawn['size'], *drawn['sizes'], *drawn['differences']]:
-        write(folder / f'{figure.name}.png', figure.png)
+        yield f'{figure.name}.png', figure.png
     for model, classes in report.album.worst.items():
         for c, rows in classes.items():
             for rank, (_, iou, size, panel) in enumerate(rows, 1):
                 if panel:
-                    name = f'{plain(model)}-{c:03d}-{plain(panel.class_name)}-{rank}.png'
-                    write(folder / 'worst' / name, panel_png(panel, f'{model}, IoU {100 * iou:.1f} %, {size:,} px'))
+                    name = f'{safe_file_name(model)}-{c:03d}-{safe_file_name(panel.class_name)}-{rank}.png'
+                    yield f'worst/{name}', panel_png(panel, f'{model}, IoU {100 * iou:.1f} %, {size:,} px')
     for number, (key, panel) in enumerate(report.album.listed.items(), 1):
-        name = f'{plain(key[0])}-{number:03d}-{plain(panel.class_name)}.png'
-        write(folder / 'failures' / name, panel_png(panel, ''))
+        name = f'{safe_file_name(key[0])}-{number:03d}-{safe_file_name(panel.class_name)}.png'
+        yield f'failures/{name}', panel_png(panel, '')
 
 
-def plain(name: str) -> str:
+def safe_file_name(name: str) -> str:
     """A name that every file system takes."""
     return re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('._')[:60] or '_'
-
-
-def write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    with replacing(path) as part:
-        part.write_bytes(data)
-
-
-def encoded(text: str) -> bytes:
-    """In UTF-8; a name that is none is shown by its bytes."""
-    return text.encode('utf-8', 'backslashreplace')

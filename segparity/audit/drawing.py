@@ -1,12 +1,12 @@
 """Small pictures from arrays: photographs, label maps and error maps, as bytes for the page and for PNG files."""
 
-import base64
 import dataclasses
 import io
 
 import numpy as np
 
 from segparity.audit.window import Window
+from segparity.pages.values import data_uri
 
 RIGHT, HIT, MISSED, ALARM, OTHER, IGNORED = range(6)
 KINDS = {
@@ -33,7 +33,7 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        return f'data:{self.mime};base64,' + base64.b64encode(self.data).decode()
+        return data_uri(self.data, self.mime)
 
 
 def shown_shape(shape: tuple[int, ...], size: int) -> tuple[int, int]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from segparity.audit.figure import HIGH, INK, Drawn, axes_of, dress, finished, legend
+from segparity.audit.figure import Drawn, finished
 from segparity.audit.tables import Table
+from segparity.pages.axes import HIGH, INK, axes_of, dress, legend
 
 LEVELS = {
     'D': ('D: all pixels together', 'o', '#3f8fd2'),

@@ -47,7 +47,7 @@ def numbers(report: Report) -> dict[str, Any]:
         found['bootstrap'] = {'draws': DRAWS, 'seed': SEED, 'interval_per_cent': LEVEL, 'resampled': 'images, paired'}
     if report.failures is not None:
         found['failures'] = failures(report.failures, first.classes)
-    return plain(found)
+    return to_builtin(found)
 
 
 def per_class(classes: Sequence[str], scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -88,12 +88,12 @@ def failures(found: Failures, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def plain(value: Any) -> Any:
+def to_builtin(value: Any) -> Any:
     """NaN and infinity to None, tuples to lists, all the way down."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_builtin(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_builtin(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

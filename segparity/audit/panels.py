@@ -9,13 +9,14 @@ from typing import Any, cast
 import numpy as np
 
 from segparity.audit import drawing
-from segparity.audit.colours import OUTSIDE, css
+from segparity.audit.colours import OUTSIDE
 from segparity.audit.picture_files import PictureFiles
 from segparity.audit.picture_reading import read_labels, read_photo
 from segparity.audit.tables import Table
 from segparity.audit.window import Window, window_of
 from segparity.evaluate.maps import MapError
 from segparity.evaluate.palette import Palette
+from segparity.pages.values import css_colour
 from shared_spec.metrics.fine_grained.state import FP, TP
 
 NAMED = 6  # classes that a panel's legend names
@@ -182,7 +183,7 @@ class Painter:
             counts += np.bincount(ids, minlength=len(self.classes))
         others = [c for c in np.argsort(-counts, kind='stable') if counts[c] and c != class_id]
         named = ([class_id] if counts[class_id] else []) + others
-        return [(self.classes[c], css(self.colours[c])) for c in named[:NAMED]]
+        return [(self.classes[c], css_colour(self.colours[c])) for c in named[:NAMED]]
 
 
 def confusions(kinds: np.ndarray, pred: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> list[str]:

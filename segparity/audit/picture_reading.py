@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segparity.evaluate.maps import MapError, most_probable, opened, reduce_zero_label, sentences, words
+from segparity.evaluate.maps import MapError, most_probable, open_image, reduce_zero_label, sentences, shape_in_words
 from segparity.evaluate.maps import read_labels as read_ids
 from segparity.evaluate.npy import read_npy, read_npz
 from segparity.evaluate.palette import UNKNOWN, Palette
@@ -52,14 +52,14 @@ def in_colours(path: str | Path) -> bool:
     """Whether the file is a colour image."""
     if Path(path).suffix.lower() == '.npy':
         return False
-    with sentences(path), opened(path) as image:
+    with sentences(path), open_image(path) as image:
         return image.mode in ('RGB', 'RGBA')
 
 
 def check_size(path: str | Path, shape: tuple[int, ...], most: float, what: str) -> None:
     """Refuses a picture by its header."""
     if math.prod(shape) > most:
-        raise MapError(f'{path} is {words(shape)}, out of all proportion to {what}')
+        raise MapError(f'{path} is {shape_in_words(shape)}, out of all proportion to {what}')
 
 
 def most_probable_ids(path: str | Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -74,7 +74,7 @@ def _check_probabilities(
     if dtype.kind != 'f' or len(found) not in (2, 3, 4) or 0 in found:
         raise MapError(f'{path} must hold floating-point probabilities (C, H, W) or (C, D, H, W), got {dtype} {found}')
     if shape is not None and shape not in (found, found[1:]):
-        raise MapError(f'sizes differ: {path} is {words(found)}, the ground truth {words(shape)}')
+        raise MapError(f'sizes differ: {path} is {shape_in_words(found)}, the ground truth {shape_in_words(shape)}')
 
 
 def read_photo(path: str | Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -86,7 +86,7 @@ def read_photo(path: str | Path, shape: tuple[int, ...] | None = None) -> np.nda
 
     def check(found: tuple[int, ...], dtype: np.dtype | None = None) -> None:
         channels = found[-1] if len(found) > 2 and found[-1] in (3, 4) else 1
-        check_size(path, found, most * channels, 'the label map' + (f' of {words(shape)}' if shape else ''))
+        check_size(path, found, most * channels, 'the label map' + (f' of {shape_in_words(shape)}' if shape else ''))
 
     with sentences(path):
         if Path(path).suffix.lower() == '.npy':
@@ -111,7 +111,7 @@ def _read_picture(path: str | Path, check: Callable[[tuple[int, ...]], None]) ->
     """An array, and whether its last axis is colour; the pages of a TIFF are a volume."""
     from PIL import ImageSequence
 
-    with opened(path, PHOTOS) as image:
+    with open_image(path, PHOTOS) as image:
         check(image.size[::-1])
         pages = getattr(image, 'n_frames', 1) if image.format == 'TIFF' else 1
         if pages > 1:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared_spec.files import one_sentence
-from shared_spec.metrics.per_image import COUNTS, IDENTITY, TEXTS, changed, check_format, unguarded
+from shared_spec.metrics.per_image import COUNTS, IDENTITY, TEXTS, change_texts, check_format, unguard_text
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,7 +29,7 @@ def read_table(path: str | Path) -> pandas.DataFrame:
                 path, dtype=texts, keep_default_na=False, na_values={name: [''] for name in NUMBERS}
             )
             for name in frame.columns.intersection(TEXTS):
-                frame[name] = changed(frame[name], unguarded)
+                frame[name] = change_texts(frame[name], unguard_text)
         else:
             frame = pandas.read_parquet(path)
     missing = [name for name in (*IDENTITY, *COUNTS) if name not in frame]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from segparity.arguments import positive
+from segparity.arguments import positive_integer
 from segparity.terminal import say
 
 NEEDED = {'sklearn': 'scikit-learn', 'PIL': 'pillow', 'matplotlib': 'matplotlib', 'jinja2': 'jinja2'}
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAMES',
         help='mmseg, keras or mmseg,keras [all installed]',
     )
-    parser.add_argument('--iterations', type=positive, help='training steps of each model, in tens [400]')
+    parser.add_argument('--iterations', type=positive_integer, help='training steps of each model, in tens [400]')
     parser.add_argument('--fresh', action='store_true', help='start over, whatever an earlier run has left')
 
 

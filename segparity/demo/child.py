@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from segparity.demo.settings import DemoError, write_atomically
+from segparity.demo.settings import DemoError
+from shared_spec.files import replacing
 
 
 def end_with_parent() -> None:
@@ -52,7 +53,8 @@ class Progress:
         """``done``: how many steps the resumed state has behind it; what the file says beyond them is dropped."""
         steps, validations = read_progress(path)
         kept = [line for line in steps if line['step'] < done] + [line for line in validations if line['val'] <= done]
-        write_atomically(path, ''.join(json.dumps(line) + '\n' for line in kept))
+        with replacing(path) as part:
+            part.write_text(''.join(json.dumps(line) + '\n' for line in kept))
         self.path, self.mark = Path(path), time.perf_counter()
 
     def restart_clock(self) -> None:

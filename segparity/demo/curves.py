@@ -1,27 +1,22 @@
-"""The page's curves: inline SVG that takes the page's text colour, so that it reads on light and dark."""
+"""The page's curves, as SVG texts."""
 
-import io
-import re
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-matplotlib.use('agg')
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import FuncFormatter
 
-INK = '#010203'  # stands for the page's text colour until the SVG is written
-STYLE = {'mmseg': ('#3f8fd2', '-', 'o'), 'keras': ('#e0860b', '--', 's')}
+from segparity.pages.axes import axes_of, dress, legend
+from segparity.pages.svg import svg_of
+
+STYLE = {'mmseg': dress(0), 'keras': dress(1)}
+RAISED = str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹')
 SMOOTH = 15  # steps that the thick line averages
 
 
 def loss_curves(found: Mapping[str, Any]) -> str:
     """The training loss of every world: each step thin, its running mean thick."""
-    figure, axes = empty('training loss', 'step')
+    figure, axes = axes_of('training loss', 'step')
     for name, world in found.items():
         colour, dash, _ = STYLE[name]
         losses = np.array(world['losses'])
@@ -31,12 +26,13 @@ def loss_curves(found: Mapping[str, Any]) -> str:
         steps = np.arange(len(mean)) + (width - 1) / 2
         axes.plot(steps, mean, color=colour, linestyle=dash, linewidth=2, label=world['title'])
     axes.set_ylim(0)
-    return svg(figure, axes)
+    legend(axes)
+    return svg_of(figure, 'loss', 'training loss')
 
 
 def metric_curves(found: Mapping[str, Any], metric: str = 'mIoUD', title: str = 'validation mIoU, data set (D)') -> str:
     """A validation metric of every world."""
-    figure, axes = empty(title, 'step')
+    figure, axes = axes_of(title, 'step')
     for name, world in found.items():
         colour, dash, marker = STYLE[name]
         steps = [line['val'] for line in world['validations']]
@@ -44,47 +40,23 @@ def metric_curves(found: Mapping[str, Any], metric: str = 'mIoUD', title: str = 
         axes.plot(steps, values, color=colour, linestyle=dash, marker=marker, markersize=5, label=world['title'])
     axes.set_xlim(0)
     axes.set_ylim(0, 1)
-    return svg(figure, axes)
+    legend(axes)
+    return svg_of(figure, metric, title)
 
 
 def drift_curve(found: Mapping[str, Any]) -> str:
     """How far the two losses are apart at every step; exact agreement is drawn at the axis' lower end."""
-    figure, axes = empty('difference of the two losses', 'step')
+    title = 'difference of the two losses'
+    figure, axes = axes_of(title, 'step')
     one, other = (np.array(found[name]['losses']) for name in STYLE)
     count = min(len(one), len(other))
     apart = np.abs(one[:count] - other[:count])
-    axes.semilogy(np.maximum(apart, 1e-8), color='#8a63c9', linewidth=1.2)
+    axes.semilogy(np.maximum(apart, 1e-8), color=dress(2)[0], linewidth=1.2)
     axes.set_ylim(1e-8, 1)
-    return svg(figure, axes, legend=False)
+    axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+    return svg_of(figure, 'difference', title)
 
 
-def empty(title: str, across: str) -> tuple[Figure, Axes]:
-    """Axes without a background, everything in the ink colour."""
-    plt.rcParams.update({'svg.fonttype': 'none', 'svg.hashsalt': title, 'font.size': 11, 'font.family': 'sans-serif'})
-    figure, axes = plt.subplots(figsize=(4.6, 3.0), layout='constrained')
-    figure.patch.set_alpha(0)
-    axes.patch.set_alpha(0)
-    axes.set_title(title, color=INK, fontsize=12, loc='left')
-    axes.set_xlabel(across, color=INK)
-    axes.tick_params(colors=INK)
-    axes.grid(color=INK, alpha=0.15)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ('left', 'bottom'))
-        spine.set_color(INK)
-    return figure, axes
-
-
-def svg(figure: Figure, axes: Axes, legend: bool = True) -> str:
-    """The figure as an ``<svg>`` element without ids that could clash and without metadata."""
-    if legend:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=10)
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
-    figure.savefig(buffer, format='svg', metadata=nothing, transparent=True)
-    plt.close(figure)
-    text = buffer.getvalue()
-    text = text[text.index('<svg') :].replace(INK, 'currentColor')
-    text = re.sub(r'<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
-    text = re.sub(r' id="(figure|axes|patch|line2d|text|matplotlib\.axis|xtick|ytick|legend)_\d+"', '', text)
-    title = axes.get_title(loc='left')
-    return text.replace('<svg ', f'<svg role="img" aria-label="{title}" ', 1)
+def power_of_ten(value: float, _: object) -> str:
+    """0.0001 -> '10⁻⁴'; the house's axes read no mathtext."""
+    return '10' + str(round(np.log10(value))).translate(RAISED)

@@ -23,10 +23,9 @@ from segparity.demo.settings import (
     Settings,
     fingerprint,
     read_json,
-    write_atomically,
     write_json,
 )
-from shared_spec.files import one_sentence
+from shared_spec.files import one_sentence, replacing
 
 SPLITS = ('train', 'val')
 
@@ -84,7 +83,8 @@ def write_data(out: str | Path, settings: Settings) -> bool:
             for folder, content in pair.items():
                 name = f'{folder}/{split}/{number:04d}.png'
                 files[name] = hashlib.sha256(content).hexdigest()
-                write_atomically(part / name, content)
+                with replacing(part / name) as file:
+                    file.write_bytes(content)
             glyphs[f'{split}/{number:04d}'] = scene.glyphs
     write_json(part / 'manifest.json', {'fingerprint': wanted, 'files': files, 'glyphs': glyphs})
     shutil.rmtree(root, ignore_errors=True)

@@ -5,15 +5,14 @@ stages, a decoder that goes back up, each unit a convolution without bias, a bat
 """
 
 import dataclasses
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from segparity.demo.settings import NUM_CLASSES, DemoError, Settings, fingerprint, write_atomically
-from shared_spec.files import one_sentence
+from segparity.demo.settings import NUM_CLASSES, DemoError, Settings, fingerprint
+from shared_spec.files import one_sentence, replacing
 
 STAGES = 4
 NORM_EPSILON, NORM_MOMENTUM = 1e-5, 0.1  # PyTorch's sense of momentum; Keras' is one minus this
@@ -130,10 +129,9 @@ def plan_fingerprint(settings: Settings) -> str:
 
 def write_plan(out: str | Path, settings: Settings) -> None:
     """Write what both worlds start from: weights, batches, learning rates."""
-    buffer = io.BytesIO()
     arrays: dict[str, Any] = {f'weight:{name}': array for name, array in initial_weights(settings).items()}
-    np.savez(buffer, batches=batches(settings), learning_rates=learning_rates(settings), **arrays)
-    write_atomically(Path(out) / PLAN, buffer.getvalue())
+    with replacing(Path(out) / PLAN) as part:
+        np.savez(part, batches=batches(settings), learning_rates=learning_rates(settings), **arrays)
 
 
 @dataclasses.dataclass(frozen=True)

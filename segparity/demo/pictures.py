@@ -1,25 +1,24 @@
 """The pictures of the page: scenes, label maps and mistakes as data URIs, no file beside the page."""
 
-import base64
-
 import numpy as np
 
 from segparity.demo.dataset import colour_table, png
 from segparity.demo.settings import IGNORE, NUM_CLASSES
+from segparity.pages.values import data_uri
 
 SCALE = 3
 WRONG, RIGHT, LEFT_OUT = (240, 100, 20), (46, 52, 64), (150, 155, 165)
 
 
-def data_uri(array: np.ndarray, palette: np.ndarray | None = None) -> str:
+def picture(array: np.ndarray, palette: np.ndarray | None = None) -> str:
     """An image (H, W, 3), or (H, W) with a palette, enlarged with nearest neighbours, as ``data:`` URI."""
     enlarged = array.repeat(SCALE, 0).repeat(SCALE, 1)
-    return 'data:image/png;base64,' + base64.b64encode(png(enlarged, palette)).decode()
+    return data_uri(png(enlarged, palette), 'image/png')
 
 
 def label_picture(labels: np.ndarray) -> str:
     """Class ids (H, W) in the colours of the label maps, as ``data:`` URI."""
-    return data_uri(labels.astype(np.uint8), colour_table())
+    return picture(labels.astype(np.uint8), colour_table())
 
 
 def mistakes_picture(pred: np.ndarray, labels: np.ndarray) -> str:
@@ -27,7 +26,7 @@ def mistakes_picture(pred: np.ndarray, labels: np.ndarray) -> str:
     kinds = np.where(labels == IGNORE, 2, np.where(pred == labels, 0, 1)).astype(np.uint8)
     palette = np.zeros((256, 3), np.uint8)
     palette[:3] = RIGHT, WRONG, LEFT_OUT
-    return data_uri(kinds, palette)
+    return picture(kinds, palette)
 
 
 def image_scores(pred: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -100,15 +100,10 @@ def config_path() -> Path:
     raise DemoError(f'configs/demo/{CONFIG} is missing from this installation')
 
 
-def write_atomically(path: str | Path, data: str | bytes) -> None:
-    """Write text or bytes so that a killed process leaves the old file or the new one, never half of it."""
-    with replacing(path) as part:
-        part.write_bytes(data.encode() if isinstance(data, str) else data)
-
-
 def write_json(path: str | Path, value: Any) -> None:
-    """Indented, and whole or not at all, as ``write_atomically`` writes."""
-    write_atomically(path, json.dumps(value, indent=1))
+    """Indented; a killed process leaves the old file or the new one, never half of it."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(value, indent=1))
 
 
 def read_json(path: str | Path) -> Any:

@@ -32,7 +32,7 @@ OWN = ('data', 'data.part', 'mmseg', 'keras', 'compare', network.PLAN, 'index.ht
 
 def run_demo(args: argparse.Namespace, console: Console) -> int:
     """Run every stage; returns 0, or 1 when the worlds disagree or a full training has not learned."""
-    from segparity.demo.page import write_page
+    from segparity.demo.demo_page import write_page
     from segparity.demo.results import collect
     from segparity.demo.terminal import print_results
 

@@ -38,8 +38,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     found, missing = pairs.find_pairs(options.pred, options.gt, names, options.root)
     settings = settings_of(options, has_probabilities(found, options))
     if missing and not options.skip_bad:
-        raise ValueError(pairs.listed(missing))
-    refuse_clashes(written(options), inputs(options, found))
+        raise ValueError(pairs.missing_sentence(missing))
+    refuse_clashes(output_files(options), inputs(options, found))
     found = pairs.shard(found, *options.shard)
     if not found:
         raise ValueError(f'the shard {options.shard[0]}/{options.shard[1]} has no pair')
@@ -71,12 +71,12 @@ def check_outputs(options: argparse.Namespace) -> None:
     """Refuses what could not be written, before anything is measured."""
     if options.per_image:
         output.check_per_image(options.per_image)
-    check_writable(written(options))
+    check_writable(output_files(options))
     if options.state:
         refuse_other_files(options.state)
 
 
-def written(options: argparse.Namespace) -> dict[str, Path | None]:
+def output_files(options: argparse.Namespace) -> dict[str, Path | None]:
     """Option -> file, of what is written."""
     return {'--state': options.state, '--per-image': options.per_image, '--json': options.json}
 
@@ -129,7 +129,7 @@ def work_through(
     """Adds every pair to the totals, or to the skipped."""
     left = []
     for pair in found:
-        earlier = journal.done(pair) if journal else None
+        earlier = journal.finished_row(pair) if journal else None
         if earlier is None:
             left.append(pair)
         else:

@@ -49,7 +49,7 @@ class Journal:
         size, end, rows = os.fstat(self._file.fileno()).st_size, 0, {}
         for number, (payload, after) in enumerate(records(self._file, size)):
             with one_sentence(foreign):
-                found = unpacked(payload) if number else json.loads(payload)
+                found = unpack(payload) if number else json.loads(payload)
             if number:
                 rows[found[0]] = found[1:]
             elif found != head:
@@ -65,14 +65,14 @@ class Journal:
             self._append(json.dumps(head).encode())
         return rows
 
-    def done(self, pair: Pair) -> dict[str, np.ndarray] | None:
+    def finished_row(self, pair: Pair) -> dict[str, np.ndarray] | None:
         """The row of a pair that an earlier run has done and whose files are as they were, or None."""
         found = self._rows.get(pair.image)
         return found[1] if found and found[0] == stamp_of(pair) else None
 
     def add(self, pair: Pair, stamp: Stamp, row: dict[str, np.ndarray]) -> None:
         """Keeps the row of a pair; ``stamp`` was taken before its files were read."""
-        self._append(packed(pair.image, stamp, row))
+        self._append(pack(pair.image, stamp, row))
 
     def _append(self, payload: bytes) -> None:
         self._file.write(HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload)
@@ -109,7 +109,7 @@ def is_torn_head(stream: BinaryIO) -> bool:
     return MARK.startswith(stream.read(len(MARK))[: len(MARK)])
 
 
-def packed(image: str, stamp: Stamp, row: dict[str, np.ndarray]) -> bytes:
+def pack(image: str, stamp: Stamp, row: dict[str, np.ndarray]) -> bytes:
     stream = io.BytesIO()
     stream.write(json.dumps([image, stamp, list(row)]).encode() + b'\n')
     for array in row.values():
@@ -117,7 +117,7 @@ def packed(image: str, stamp: Stamp, row: dict[str, np.ndarray]) -> bytes:
     return zlib.compress(stream.getvalue(), 1)
 
 
-def unpacked(payload: bytes) -> tuple[str, Stamp, dict[str, np.ndarray]]:
+def unpack(payload: bytes) -> tuple[str, Stamp, dict[str, np.ndarray]]:
     stream = io.BytesIO(zlib.decompress(payload))
     image, stamp, names = json.loads(stream.readline())
     return image, stamp, {name: np.lib.format.read_array(stream, allow_pickle=False) for name in names}

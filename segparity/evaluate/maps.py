@@ -53,7 +53,7 @@ def read_labels(
         if len(found) not in (2, 3):
             raise MapError(f'{path} must be a map (H, W) or (D, H, W), got {found}')
         if shape is not None and found != shape:
-            raise MapError(f'sizes differ: {path} is {words(found)}, the ground truth {words(shape)}')
+            raise MapError(f'sizes differ: {path} is {shape_in_words(found)}, the ground truth {shape_in_words(shape)}')
         if fits is not None:
             fits(found)
 
@@ -73,8 +73,8 @@ def read_probabilities(path: str | Path, shape: tuple[int, ...], num_classes: in
             raise MapError(f'{path} must hold floating-point probabilities, got {dtype}')
         if found != (num_classes, *shape) and not (num_classes == 2 and found in (shape, (1, *shape))):
             raise MapError(
-                f'sizes differ: {path} is {words(found)}, {num_classes} classes and the ground truth '
-                f'{words(shape)} need {words((num_classes, *shape))}'
+                f'sizes differ: {path} is {shape_in_words(found)}, {num_classes} classes and the ground truth '
+                f'{shape_in_words(shape)} need {shape_in_words((num_classes, *shape))}'
             )
 
     with sentences(path):
@@ -119,10 +119,10 @@ def read_image(
     ignore_index: int | None,
     check: Callable[[tuple[int, ...], np.dtype], None],
 ) -> np.ndarray:
-    with opened(path) as image:
+    with open_image(path) as image:
         if image.format == 'PNG':
             image.verify()  # its checksums, which Pillow does not look at when it decodes
-    with opened(path) as image:
+    with open_image(path) as image:
         pages = getattr(image, 'n_frames', 1) if image.format == 'TIFF' else 1
         size = image.size[::-1]
         check((pages, *size) if pages > 1 else size, np.dtype(np.uint8))
@@ -131,7 +131,9 @@ def read_image(
             if pages > 1:
                 image.seek(page)
             if image.size[::-1] != size:
-                raise MapError(f'{path} has pages of different sizes: {words(size)} and {words(image.size[::-1])}')
+                raise MapError(
+                    f'{path} has pages of different sizes: {shape_in_words(size)} and {shape_in_words(image.size[::-1])}'
+                )
             found.append(page_ids(path, image, palette, ignore_index))
     return np.stack(found) if pages > 1 else found[0]
 
@@ -147,7 +149,7 @@ def page_ids(path: str | Path, image: Image.Image, palette: Palette | None, igno
 
 
 @contextlib.contextmanager
-def opened(path: str | Path, formats: tuple[str, ...] = ('PNG', 'TIFF')) -> Iterator[Image.Image]:
+def open_image(path: str | Path, formats: tuple[str, ...] = ('PNG', 'TIFF')) -> Iterator[Image.Image]:
     """Pillow's image of a file of one of these formats, whatever its name says: others may start programs."""
     from PIL import Image, UnidentifiedImageError
 
@@ -206,12 +208,12 @@ def reduce_zero_label(ids: np.ndarray, ignore_index: int | None, zero: int) -> n
 
 def colour_at(path: str | Path, place: tuple[int, ...]) -> list[int]:
     """The colour of a pixel of an RGB-coded map, for a message."""
-    with opened(path) as image:
+    with open_image(path) as image:
         if len(place) == 3:
             image.seek(place[0])
         return list(cast(tuple[int, ...], image.convert('RGB').getpixel((place[-1], place[-2]))))
 
 
-def words(shape: Iterable[int]) -> str:
+def shape_in_words(shape: Iterable[int]) -> str:
     """(480, 640) -> '480x640'."""
     return 'x'.join(map(str, shape))

@@ -11,7 +11,7 @@ KEYS = ('prob', 'probs', 'arr_0')  # where probabilities are looked for in a fil
 READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def declared(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """(shape, dtype) of the array that begins here."""
     version = np.lib.format.read_magic(stream)
     if version not in READ_HEADER:
@@ -23,7 +23,7 @@ def declared(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 def read_npy(path: str | Path, check: Callable[[tuple[int, ...], np.dtype], None]) -> np.ndarray:
     """The array of a .npy file, once ``check(shape, dtype)`` has let it pass."""
     with open(path, 'rb') as stream:
-        check(*declared(stream))
+        check(*read_header(stream))
         stream.seek(0)
         return np.lib.format.read_array(stream, allow_pickle=False)
 
@@ -37,6 +37,6 @@ def read_npz(path: str | Path, check: Callable[[tuple[int, ...], np.dtype], None
             held = ', '.join(name[:-4] for name in names) or 'no array'
             raise ValueError(f'one array, or one of the name {", ".join(KEYS)}, is expected, it holds {held}')
         with archive.open(chosen[0]) as stream:
-            check(*declared(stream))
+            check(*read_header(stream))
         with archive.open(chosen[0]) as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)

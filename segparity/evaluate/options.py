@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segparity.arguments import number, positive, whole_or_none
+from segparity.arguments import integer_or_none, positive_integer, real_number
 
 if TYPE_CHECKING:
     from typing import Any
@@ -37,7 +37,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--classes', metavar='A,B,..|FILE', help='names of the classes, or a file with one on each line')
     group.add_argument(
         '--ignore-index',
-        type=whole_or_none,
+        type=integer_or_none,
         default=BY_DEFAULT,
         metavar='ID',
         help='label that counts nowhere, or none [255]; 255 given says that it is no foreground of two classes',
@@ -75,17 +75,17 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('what is measured')
     group.add_argument('--boundary', action='store_true', help='BoundaryIoU as well')
     group.add_argument(
-        '--ratio', type=number, metavar='R', help="width of the boundary over the image's diagonal [0.02]"
+        '--ratio', type=real_number, metavar='R', help="width of the boundary over the image's diagonal [0.02]"
     )
     group.add_argument('--distances', action='store_true', help='HD, HD95 and ASSD as well')
     group.add_argument('--spacing', type=numbers, metavar='Y,X', help='size of a pixel along each axis [1]')
     group.add_argument('--all', action='store_true', help='--boundary --distances')
-    group.add_argument('--bins', type=positive, metavar='N', help='bins of the calibration errors [10]')
+    group.add_argument('--bins', type=positive_integer, metavar='N', help='bins of the calibration errors [10]')
     group.add_argument('--no-calibration', action='store_true', help='no ECE and SCE of probabilities')
     add_report_arguments(parser)
 
     group = parser.add_argument_group('how it runs')
-    group.add_argument('--workers', type=positive, metavar='N', help='processes [every usable core]')
+    group.add_argument('--workers', type=positive_integer, metavar='N', help='processes [every usable core]')
     group.add_argument('--dask', metavar='ADDRESS', help='send the work to this Dask scheduler (tcp://host:8786)')
     group.add_argument('--skip-bad', action='store_true', help='go on without pairs that cannot be used, and list them')
     group.add_argument('--fresh', action='store_true', help='forget what an unfinished run has done')
@@ -98,7 +98,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--levels', type=words, metavar='D,I,C', help='over the data set, images, classes [D,I,C]')
     group.add_argument('--q', type=percents, metavar='1,5', help='worst-case: the lowest q per cent, or none [1,5]')
     group.add_argument('--metrics', type=words, metavar='mIoU,..', help='[mAcc,mIoU,mDice,mPrecision,mFscore]')
-    group.add_argument('--beta', type=number, help='weight of recall in mFscore [1]')
+    group.add_argument('--beta', type=real_number, help='weight of recall in mFscore [1]')
     group.add_argument(
         '--present-in', choices=('target', 'either'), help='where a class must occur to count in an image [target]'
     )
@@ -133,7 +133,7 @@ def add_merge_arguments(parser: argparse.ArgumentParser) -> None:
 REPORT = ('levels', 'q', 'metrics', 'beta', 'present_in', 'binary', 'empty', 'hit')
 
 
-def reported(options: argparse.Namespace) -> dict[str, Any]:
+def report_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The settings of the report options that were given."""
     return {name: getattr(options, name) for name in REPORT if getattr(options, name) is not None}
 
@@ -142,7 +142,7 @@ def settings_of(options: argparse.Namespace, calibration: bool) -> Settings:
     """The settings that the options of ``evaluate`` describe."""
     from segparity.evaluate.palette import read_palette
     from segparity.evaluate.settings import Settings
-    from segparity.evaluate.wording import in_options
+    from segparity.evaluate.wording import name_options
 
     if options.palette and (options.pred_palette or options.gt_palette):
         raise ValueError('--palette is for both folders: give it alone, or --pred-palette and --gt-palette')
@@ -167,7 +167,7 @@ def settings_of(options: argparse.Namespace, calibration: bool) -> Settings:
     for name, (used, what) in needs.items():
         if getattr(options, name) is not None and not used:
             raise ValueError(f'--{name} is for {what}')
-    with in_options():
+    with name_options():
         return Settings(
             classes=class_names(options, palettes['gt_palette'] or palettes['pred_palette']),
             ignore_index=255 if options.ignore_index is BY_DEFAULT else options.ignore_index,
@@ -180,7 +180,7 @@ def settings_of(options: argparse.Namespace, calibration: bool) -> Settings:
             calibration=calibration,
             **palettes,
             **given,
-            **reported(options),
+            **report_settings(options),
         )
 
 
@@ -204,7 +204,7 @@ def class_names(options: argparse.Namespace, palette: Palette | None) -> tuple[s
 
 
 def class_count(text: str) -> int:
-    if positive(text) > MOST_CLASSES:
+    if positive_integer(text) > MOST_CLASSES:
         raise argparse.ArgumentTypeError(f'at most {MOST_CLASSES} classes, got {text}')
     return int(text)
 

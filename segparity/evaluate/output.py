@@ -21,18 +21,18 @@ def as_json(totals: Totals, skipped: Iterable[tuple[str, str]]) -> str:
         classes=list(totals.settings.classes),
         images_with_class=totals.labelled().tolist(),
         per_class={name: [number(v) for v in values] for name, values in totals.per_class().items()},
-        **missed(totals),
+        **missed_counts(totals),
         settings=totals.settings.to_dict(),
         skipped=[dict(image=image, reason=reason) for image, reason in skipped],
     )
     return json.dumps(found, indent=1, allow_nan=False)
 
 
-def missed(totals: Totals) -> dict[str, dict[str, int]]:
+def missed_counts(totals: Totals) -> dict[str, dict[str, int]]:
     """How many cells (image, class) have an infinite distance, of how many; nothing where none was measured."""
     if 'missed' not in totals.results():
         return {}
-    count, of = totals.state('distances').missed(totals.specs['distances'])
+    count, of = totals.state('distances').missed_counts(totals.specs['distances'])
     return dict(missed=dict(count=int(count.sum()), of=int(of.sum())))
 
 

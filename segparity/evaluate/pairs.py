@@ -27,11 +27,11 @@ class Names(NamedTuple):
     by_name: bool = False
 
 
-PLAIN = Names()
+SAME_NAMES = Names()
 
 
 def find_pairs(
-    pred: str | Path, gt: str | Path, names: Names = PLAIN, root: str | Path | None = None
+    pred: str | Path, gt: str | Path, names: Names = SAME_NAMES, root: str | Path | None = None
 ) -> tuple[list[Pair], list[tuple[str, str]]]:
     """(pairs, missing): the pairs in order of their identity, and (image, reason) where a partner is missing.
 
@@ -191,7 +191,7 @@ def shard(pairs: list[Pair], part: int, parts: int) -> list[Pair]:
     return pairs[part - 1 :: parts]
 
 
-def listed(missing: list[tuple[str, str]]) -> str:
+def missing_sentence(missing: list[tuple[str, str]]) -> str:
     """One sentence that names the first of the images whose partner is missing, and how many there are."""
     named = '; '.join(f'{image!r} {reason}' for image, reason in missing[:SHOWN])
     more = f'; and {len(missing) - SHOWN} more' if len(missing) > SHOWN else ''

@@ -82,7 +82,7 @@ def from_lines(path: Path, text: str) -> Iterator[tuple[str, str, list[int]]]:
             raise ValueError(f'{path}, line {number}: expected {" ".join(columns)} [name], got {line!r}') from None
 
 
-def coded(colours: np.ndarray) -> np.ndarray:
+def encode_colours(colours: np.ndarray) -> np.ndarray:
     """(..., 3) or (..., 4) uint8 -> one int32 for each colour; alpha is not looked at."""
     code = colours[..., 0].astype(np.int32)
     for channel in (1, 2):
@@ -103,4 +103,4 @@ def table(colours: tuple[Colour, ...], ignore_index: int | None) -> np.ndarray:
 
 def to_ids(image: np.ndarray, colours: tuple[Colour, ...], ignore_index: int | None) -> np.ndarray:
     """(H, W, 3 or 4) uint8 -> (H, W) int16 ids, UNKNOWN where the palette lacks the colour."""
-    return table(colours, ignore_index)[coded(image)]
+    return table(colours, ignore_index)[encode_colours(image)]

@@ -117,19 +117,19 @@ class Settings:
         names = {field.name for field in dataclasses.fields(cls)} - {'ignored_by_default'}
         for name in sorted(names ^ found.keys()):
             raise ValueError(f'its settings {"lack" if name in names else "have an unknown"} {name!r}')
-        found = {key: frozen(value) for key, value in found.items()}
+        found = {key: lists_to_tuples(value) for key, value in found.items()}
         for key in ('pred_palette', 'gt_palette'):
             if found[key] is not None:
                 found[key] = Palette(*found[key])
         return cls(**found)
 
-    def counted(self) -> dict[str, Any]:
+    def counting_fields(self) -> dict[str, Any]:
         """The fields that determine what is counted, as a dict."""
         return {key: value for key, value in self.to_dict().items() if key not in REPORTED}
 
     def key(self) -> str:
         """A hash of what is counted and refused: the rows of an earlier run may be used again where it is the same."""
-        found = self.counted() | ({'refused': 'hidden foreground'} if self.refuses_hidden_foreground else {})
+        found = self.counting_fields() | ({'refused': 'hidden foreground'} if self.refuses_hidden_foreground else {})
         return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
     def replace(self, **changes: Any) -> Self:
@@ -139,8 +139,8 @@ class Settings:
 REPORTED = ('levels', 'q', 'metrics', 'beta', 'present_in', 'binary', 'empty', 'hit')
 
 
-def frozen(value: Any) -> Any:
-    return tuple(frozen(v) for v in value) if isinstance(value, list) else value
+def lists_to_tuples(value: Any) -> Any:
+    return tuple(lists_to_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def difference(one: Settings, other: Settings) -> str | None:
@@ -166,10 +166,10 @@ def in_words(key: str, one: Any, other: Any) -> str:
     option = '--' + key.replace('_', '-')
     if isinstance(one, bool):
         return f'{option}: only {"the first" if one else "the second"} has it'
-    return f'{option}: {text(one)} and {text(other)}'
+    return f'{option}: {option_text(one)} and {option_text(other)}'
 
 
-def text(value: object) -> str:
+def option_text(value: object) -> str:
     """A value as it is typed."""
     if isinstance(value, list):
         return ','.join(map(str, value)) or 'none'

@@ -12,11 +12,11 @@ from rich.text import Text
 from segparity.evaluate.totals import Totals
 from segparity.evaluate.wording import masks_of_255
 from segparity.terminal import say
-from shared_spec.metrics.boundary.missed import missed_sentence
+from shared_spec.control_characters import escape_controls
+from shared_spec.metrics.boundary.missed_cells import missed_sentence
 from shared_spec.metrics.levels import level_of
-from shared_spec.visible import visible
 
-PLAIN: dict[str, Any] = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
+BORDERLESS: dict[str, Any] = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
 SHOWN = 10  # how many skipped images are named
 NAME = 24  # how much of a class's name is shown, at most
 # of every class, the most telling first: what the data-set level says, and what shows the objects that it hides
@@ -49,7 +49,7 @@ def print_results(totals: Totals, skipped: Sequence[tuple[str, str]], console: C
         if missed:
             say(console, missed)
     console.print()
-    console.print(classes(totals, console.width))
+    console.print(class_rows(totals, console.width))
     console.print()
     for line in sentences(results, totals):
         say(console, line)
@@ -73,7 +73,7 @@ def scores(results: Mapping[str, float], specs: Mapping[str, Any], width: int) -
     rows = [m for part in ('overlap', 'boundary', 'calibration') if part in specs for m in specs[part].metrics]
     suffixes = list(dict.fromkeys(found[1] for name in results if (found := level_of(name, rows))))
     turned = 14 + 7 * len(suffixes) > width
-    table = Table(title='Results, in per cent', **PLAIN)
+    table = Table(title='Results, in per cent', **BORDERLESS)
     table.add_column('')
     for column in rows if turned else suffixes:
         table.add_column(column, justify='right')
@@ -85,18 +85,18 @@ def scores(results: Mapping[str, float], specs: Mapping[str, Any], width: int) -
 
 def distances(results: Mapping[str, float], spec: Any, missed: bool) -> Table:
     """Distance x level; where objects were missed also the means of the rest."""
-    table, levels = Table(**PLAIN), list(spec.levels)
+    table, levels = Table(**BORDERLESS), list(spec.levels)
     table.add_column('')
     if missed:
         levels += [f'{level}_rest' for level in levels]
     for level in levels:
         table.add_column(level.replace('_', ' '), justify='right')
     for metric in spec.metrics:
-        table.add_row(metric, *(plain(results[metric + level]) for level in levels))
+        table.add_row(metric, *(format_number(results[metric + level]) for level in levels))
     return table
 
 
-def classes(totals: Totals, width: int) -> Table:
+def class_rows(totals: Totals, width: int) -> Table:
     """One row for each class, with the columns that fit."""
     found, columns = totals.per_class(), []
     left = width - min(NAME, max(map(len, totals.settings.classes))) - len('  images  ')
@@ -105,13 +105,13 @@ def classes(totals: Totals, width: int) -> Table:
         if name in found and room <= left:
             columns.append(name)
             left -= room
-    table = Table(title='Classes', **PLAIN)
+    table = Table(title='Classes', **BORDERLESS)
     table.add_column('', no_wrap=True, max_width=NAME)
     for column in ('images', *columns):
         table.add_column(column, justify='right')
-    show = {name: plain if name.startswith('HD') else per_cent for name in columns}
+    show = {name: format_number if name.startswith('HD') else per_cent for name in columns}
     for c, (name, images) in enumerate(zip(totals.settings.classes, totals.labelled())):
-        table.add_row(Text(visible(name)), str(images), *(show[column](found[column][c]) for column in columns))
+        table.add_row(Text(escape_controls(name)), str(images), *(show[column](found[column][c]) for column in columns))
     return table
 
 
@@ -137,5 +137,5 @@ def per_cent(value: float) -> str:
     return '–' if math.isnan(value) else f'{100 * value:.2f}'
 
 
-def plain(value: float) -> str:
+def format_number(value: float) -> str:
     return '–' if math.isnan(value) else 'inf' if np.isinf(value) else f'{value:.2f}'

@@ -17,24 +17,24 @@ OPTIONS = {
 
 
 @contextlib.contextmanager
-def in_options() -> Iterator[None]:
+def name_options() -> Iterator[None]:
     """A parameter that a spec refuses is the option that was typed."""
     try:
         yield
     except SpecError as error:
-        raise ValueError(of_option(str(error))) from None
+        raise ValueError(name_option(str(error))) from None
 
 
-def of_option(sentence: str) -> str:
+def name_option(sentence: str) -> str:
     """'FineGrained: q must be ..., got (0,)' -> '--q must be ..., got 0'."""
     sentence = without_owner(sentence).replace('binary=True needs num_classes=2', '--binary needs two classes')
     name, space, rest = sentence.partition(' ')
     if name in OPTIONS:
-        sentence = OPTIONS[name] + space + re.sub(r'(?<=got )[\[(](.*?),?[\])]', listed, rest)
+        sentence = OPTIONS[name] + space + re.sub(r'(?<=got )[\[(](.*?),?[\])]', join_items, rest)
     return sentence
 
 
-def listed(found: re.Match[str]) -> str:
+def join_items(found: re.Match[str]) -> str:
     return found[1].replace("'", '').replace(', ', ',') or 'nothing'
 
 

@@ -10,7 +10,7 @@ from segparity.evaluate.maps import MapError
 from segparity.evaluate.pairs import PROBABILITIES, Pair
 from segparity.evaluate.palette import UNKNOWN
 from segparity.evaluate.settings import Settings
-from segparity.evaluate.wording import masks_of_255, of_option
+from segparity.evaluate.wording import masks_of_255, name_option
 from shared_spec.metrics.boundary import BoundaryState
 from shared_spec.metrics.calibration.state import image_cells
 from shared_spec.metrics.fine_grained.state import FN, FP, image_counts
@@ -61,7 +61,7 @@ def measure(settings: Settings, specs: Mapping[str, Any], pair: Pair) -> Row:
     try:
         row.update(measure_more(settings, specs, pred, target, prob))
     except ValueError as error:
-        raise MapError(f'{pair.pred}: {of_option(str(error))}') from None
+        raise MapError(f'{pair.pred}: {name_option(str(error))}') from None
     return row
 
 
@@ -85,7 +85,7 @@ def read_prediction(settings: Settings, path: str, target: np.ndarray) -> tuple[
 def refuse_unknown_colour(settings: Settings, path: str, ids: np.ndarray, option: str, advice: str) -> None:
     """A grey as dark as a class id is more likely that id, which no advice to ignore it may hide."""
     if (ids == UNKNOWN).any():
-        place = first(ids == UNKNOWN)
+        place = first_index(ids == UNKNOWN)
         colour = maps.colour_at(path, place)
         if len(set(colour)) == 1 and colour[0] < settings.num_classes:
             advice = f'; maps of class ids, such as {colour[0]}, need no {option}'
@@ -97,7 +97,7 @@ def refuse_hidden_foreground(settings: Settings, path: str, target: np.ndarray) 
     hidden = target == settings.ignore_index
     if hidden.any() and not (target == 1).any():
         raise MapError(
-            f'{path}: the label 255 at {first(hidden)} is ignored and no pixel is 1, so no foreground would count; '
+            f'{path}: the label 255 at {first_index(hidden)} is ignored and no pixel is 1, so no foreground would count; '
             f'{masks_of_255("gt")}; --ignore-index 255 says that 255 is no foreground'
         )
 
@@ -109,7 +109,7 @@ def strangers(settings: Settings, target: np.ndarray) -> np.ndarray:
 
 
 def refuse_label(settings: Settings, path: str, target: np.ndarray, stray: np.ndarray) -> NoReturn:
-    place = first(stray)
+    place = first_index(stray)
     reduced = ' (after --reduce-zero-label)' if settings.reduce_zero_label else ''
     mask = f'; {masks_of_255("gt")}' if settings.num_classes == 2 and target[place] == 255 else ''
     raise MapError(
@@ -125,7 +125,7 @@ def refuse_prediction(settings: Settings, path: str, pred: np.ndarray, target: n
     if settings.ignore_index is not None:
         wrong &= target != settings.ignore_index
     if wrong.any():
-        place = first(wrong)
+        place = first_index(wrong)
         reduced = ' (after --reduce-zero-label-pred)' if settings.reduce_zero_label_pred else ''
         mask = settings.num_classes == 2 and pred[place] == 255
         advice = f'; foreground is 1, so {masks_of_255("pred")}' if mask else ''
@@ -135,7 +135,7 @@ def refuse_prediction(settings: Settings, path: str, pred: np.ndarray, target: n
         )
 
 
-def first(mask: np.ndarray) -> tuple[int, ...]:
+def first_index(mask: np.ndarray) -> tuple[int, ...]:
     """The index of the first true pixel, as a tuple."""
     return tuple(int(i) for i in np.unravel_index(mask.argmax(), mask.shape))
 

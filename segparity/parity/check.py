@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from segparity.parity import cases, replay
-from segparity.parity.frameworks import Worker, WorkerError, installed
-from segparity.parity.large import LARGE
+from segparity.parity.frameworks import Worker, WorkerError, installed_frameworks
+from segparity.parity.large_cases import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
 from segparity.parity.ways import OVERLAP, WAYS, YOURS, large_plan, plan, precisions, replays
@@ -92,7 +92,7 @@ def check_parity(
         for name in given:
             if name not in known:
                 raise unknown_name(what, name, known)
-    frameworks = installed() if frameworks is None else list(frameworks)
+    frameworks = installed_frameworks() if frameworks is None else list(frameworks)
     if not frameworks:
         raise RuntimeError("no framework is installed: pip install 'segparity[torch]' or 'segparity[keras,jax]'")
     losses = [name for name in names if name in LOSSES]

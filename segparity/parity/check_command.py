@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from segparity.parity import Row, check_parity
-from segparity.parity.frameworks import FRAMEWORKS, installed, missing
+from segparity.parity.frameworks import FRAMEWORKS, installed_frameworks, missing_sentence
 from segparity.parity.tolerances import GRADIENT, VALUE
 from shared_spec.registry import unknown_name
 
@@ -43,13 +43,15 @@ def check(names: list[str], frameworks: list[str] | None, ways: list[str] | None
     for framework in frameworks or ():
         if framework not in FRAMEWORKS:
             raise unknown_name('framework', framework, list(FRAMEWORKS))
-        if missing(framework):
-            raise RuntimeError(missing(framework))
-    left_out = [] if frameworks else [missing(framework) for framework in FRAMEWORKS if missing(framework)]
+        if missing_sentence(framework):
+            raise RuntimeError(missing_sentence(framework))
+    left_out = (
+        [] if frameworks else [missing_sentence(framework) for framework in FRAMEWORKS if missing_sentence(framework)]
+    )
     with progress_of(console) as progress:
         rows = check_parity(
             names or None,
-            frameworks=frameworks or installed(),
+            frameworks=frameworks or installed_frameworks(),
             progress=progress,
             ways=ways,
             notes=left_out.append,

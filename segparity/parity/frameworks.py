@@ -35,7 +35,7 @@ FRAMEWORKS: dict[str, dict[str, Any]] = {
 }
 
 
-def missing(framework: str) -> str:
+def missing_sentence(framework: str) -> str:
     """What has to be installed for ``framework``: '' if nothing, else one sentence."""
     about = FRAMEWORKS[framework]
     absent = [name for name in about['needs'] if importlib.util.find_spec(name) is None]
@@ -44,9 +44,9 @@ def missing(framework: str) -> str:
     return f"{framework} needs {', '.join(absent)}: pip install 'segparity[{about['extra']}]'"
 
 
-def installed() -> list[str]:
+def installed_frameworks() -> list[str]:
     """The frameworks that can run here."""
-    return [name for name in FRAMEWORKS if not missing(name)]
+    return [name for name in FRAMEWORKS if not missing_sentence(name)]
 
 
 class WorkerError(RuntimeError):

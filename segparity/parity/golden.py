@@ -66,7 +66,7 @@ def load(folder: str | Path, names: Collection[str] | None = None) -> list[Golde
     return found
 
 
-def close(got: float | np.ndarray, want: float, rtol: float, atol: float) -> bool:
+def is_close(got: float | np.ndarray, want: float, rtol: float, atol: float) -> bool:
     """|got - want| <= atol + rtol * |want|."""
     return bool(np.isfinite(got)) and abs(float(got) - want) <= atol + rtol * abs(want)
 
@@ -83,13 +83,13 @@ def replay(golden: Golden, worker: Worker, dtype: str) -> tuple[bool, float | No
         side(worker.framework) + ':value_and_gradient', arrays, loss=golden.spec.to_dict(), dtype=dtype
     )
     if not golden.ours:
-        agrees = close(got['value'], golden.loss, 1e-4, 0)
+        agrees = is_close(got['value'], golden.loss, 1e-4, 0)
     elif dtype == 'float64':
-        agrees = close(got['value'], golden.loss, golden.rtol, golden.atol)
+        agrees = is_close(got['value'], golden.loss, golden.rtol, golden.atol)
     else:
         rounded = golden.arrays['pred'].astype(np.float32)
         want = golden.spec.reference(rounded, golden.arrays['target'], golden.arrays['weight'])
-        agrees = close(got['value'], want, 1e-6, 1e-6)
+        agrees = is_close(got['value'], want, 1e-6, 1e-6)
     if not (golden.ours and golden.compare_gradient):
         return agrees, None
     error = gradient_error(got['gradient'], golden.gradient)

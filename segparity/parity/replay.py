@@ -62,7 +62,7 @@ def reference(spec: LossSpec, case: Case) -> tuple[float, np.ndarray | None]:
     call: dict[str, Any] = dict(ignore_index=case.call_ignore_index)
     value = spec.reference(case.pred, *inputs, **call)
     pred = np.where(np.isfinite(case.pred), case.pred, 0)  # the same where they are ignored
-    near = spec.near(pred, *inputs, **call) if case.smooth else None
+    near = spec.reference_near(pred, *inputs, **call) if case.smooth else None
     if near is None:
         return value, None
     step = case.step or (2.0**-9 if case.from_logits else 2.0**-12)  # a logarithm of a probability is steeper

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segparity.parity import check_parity
 from segparity.parity import golden as vectors
-from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError, installed
+from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError, installed_frameworks
 from shared_spec import LOSSES, METRICS
 from shared_spec.registry import unknown_name
 
@@ -62,7 +62,7 @@ def golden_table(folder: str | Path, names: Sequence[str] | None) -> str:
     """Golden cases passed of all, value and gradient at their own tolerances, per loss and framework."""
     cases = [c for sub in ('region', 'pixel_boundary') if (Path(folder) / sub / 'index.json').is_file()
              for c in vectors.load(Path(folder) / sub, names)]  # fmt: skip
-    frameworks = installed()
+    frameworks = installed_frameworks()
     passed = {}
     for framework in frameworks:
         dtype = FRAMEWORKS[framework]['precisions'][-1]
@@ -73,7 +73,7 @@ def golden_table(folder: str | Path, names: Sequence[str] | None) -> str:
     for name in names or LOSSES:
         mine = [c for c in cases if type(c.spec).__name__ == name]
         if mine:
-            reference = sum(vectors.close(_reference(c), c.loss, c.rtol, c.atol) == c.ours for c in mine)
+            reference = sum(vectors.is_close(_reference(c), c.loss, c.rtol, c.atol) == c.ours for c in mine)
             counts = [sum(passed[c.id, f] for c in mine) for f in frameworks]
             body.append([name, *(f'{n}/{len(mine)}' for n in (reference, *counts))])
     text = (

@@ -36,9 +36,9 @@ def gradient_error(got: ArrayLike, want: ArrayLike, smallest: float = SMALLEST_G
     got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
     if got.shape != want.shape:
         return math.inf
-    spoiled = np.isnan(want)
-    if spoiled.any():
-        return 0.0 if np.isnan(got[spoiled]).all() and not np.nan_to_num(got).any() else math.inf
+    expected_nan = np.isnan(want)
+    if expected_nan.any():
+        return 0.0 if np.isnan(got[expected_nan]).all() and not np.nan_to_num(got).any() else math.inf
     if not np.isfinite(got).all():
         return math.inf
     with np.errstate(over='ignore'):  # memory that nobody wrote may hold 1e308

@@ -10,20 +10,20 @@ import torch
 
 from mmseg_plugin import host, metrics, overlap, registry
 from mmseg_plugin.kernels.overlap import choice, cpu, fused, triton_launch
-from segparity.parity.large import BLOCK
+from segparity.parity.large_cases import BLOCK
 from segparity.parity.ways import OVERLAP
 from shared_spec import from_dict
 
 
 def hosted() -> bool:
     """Whether MMSegmentation is installed; ImportError where it is and cannot be used."""
-    if host.reason is not None and host.missing(host.reason):
+    if host.reason is not None and host.is_missing(host.reason):
         return False
     host.require()
     return True
 
 
-def built(config: dict[str, Any]) -> Any:
+def build(config: dict[str, Any]) -> Any:
     """The loss of a configuration, as a head builds it where there are heads."""
     if not hosted():
         return registry.build(config)
@@ -58,7 +58,7 @@ def value_and_gradient(
     itself, in several blocks. The answer is None where the loss has nothing to do with a way.
     """
     device = device or ('cuda' if way == 'kernels' and torch.cuda.is_available() else 'cpu')
-    module = built(from_dict(loss).to_mmseg()).to(device)
+    module = build(from_dict(loss).to_mmseg()).to(device)
     pred = torch.tensor(arrays['pred'], dtype=getattr(torch, dtype), device=device, requires_grad=True)
     given = arrays.get('weight')
     weight = None if given is None else torch.tensor(given, device=device)

@@ -8,7 +8,7 @@ case. What else compiles replays few, of one shape, so that each loss compiles o
 
 from segparity.parity import replay
 from segparity.parity.frameworks import FRAMEWORKS
-from segparity.parity.large import LARGE
+from segparity.parity.large_cases import LARGE
 from shared_spec import LOSSES, Example
 
 WAYS = {

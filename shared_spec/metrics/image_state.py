@@ -87,18 +87,18 @@ class ImageState:
             raise ValueError(f'{type(self).__name__}: measures {mine}, asked for results with {asked}')
 
 
-def optional(value: int | None) -> np.ndarray:
+def optional_to_array(value: int | None) -> np.ndarray:
     """None or an integer as an array."""
     return np.array([] if value is None else [value], np.int64)
 
 
-def from_optional(array: ArrayLike) -> int | None:
-    """What ``optional`` was given."""
+def optional_from_array(array: ArrayLike) -> int | None:
+    """What ``optional_to_array`` was given."""
     array = np.asarray(array)
     return int(array[0]) if array.size else None
 
 
-def mean(values: Iterable[float]) -> float:
+def exact_mean(values: Iterable[float]) -> float:
     """Mean of what is defined, rounded once, so that no order can change it; NaN where nothing is defined."""
     defined = [v for v in np.asarray(list(values), np.float64).tolist() if v == v]
     return math.fsum(defined) / len(defined) if defined else math.nan

@@ -33,7 +33,7 @@ def check_predicted(owner: str, pred: np.ndarray, num_classes: int) -> None:
         raise ValueError(f'{owner}: predictions must be class ids below {num_classes}, got {pred[strange][0]}')
 
 
-def that_count(target: np.ndarray, weight: np.ndarray | None, ignore_index: int | None) -> np.ndarray:
+def valid_pixels(target: np.ndarray, weight: np.ndarray | None, ignore_index: int | None) -> np.ndarray:
     """Which pixels count: those whose label is not ``ignore_index`` and whose weight, if given, is above 0."""
     valid = np.ones(target.shape, bool) if weight is None else weight > 0
     return valid if ignore_index is None else valid & (target != ignore_index)

@@ -2,7 +2,7 @@
 
 A spreadsheet takes a cell that begins with =, +, -, @, a tab or a line break for a formula, and names of files and
 classes may: in CSV such a text gets an apostrophe in front, and so does one that has such apostrophes already.
-``unguarded`` takes one off, so every text comes back as it was. Numbers stay as they are.
+``unguard_text`` takes one off, so every text comes back as it was. Numbers stay as they are.
 
 Both plugins write such tables as ``segparity evaluate`` does, so their writer is here, and does without pandas.
 """
@@ -62,8 +62,8 @@ def write_table(path: AnyPath, columns: Mapping[str, Column]) -> None:
     """Writes the columns to a .csv or .parquet file, whole or not at all."""
     check_format('write_table', path)
     is_csv = Path(path).suffix.lower() == '.csv'
-    written, write = (guarded, write_csv) if is_csv else (letters, write_parquet)
-    columns = {name: changed(values, written) if name in TEXTS else values for name, values in columns.items()}
+    written, write = (guard_text, write_csv) if is_csv else (escape_surrogates, write_parquet)
+    columns = {name: change_texts(values, written) if name in TEXTS else values for name, values in columns.items()}
     with replacing(path) as part:
         write(part, columns)
 
@@ -98,23 +98,23 @@ def write_parquet(path: AnyPath, columns: Mapping[str, Column]) -> None:
     pyarrow.parquet.write_table(pyarrow.table(table), path)
 
 
-def changed(texts: Iterable[str], change: Callable[[str], str]) -> list[str]:
+def change_texts(texts: Iterable[str], change: Callable[[str], str]) -> list[str]:
     """``change`` of every text; most come once for each class."""
     found = {text: change(text) for text in set(texts)}
     return [found[text] for text in texts]
 
 
-def letters(text: str) -> str:
+def escape_surrogates(text: str) -> str:
     """A text in letters: Linux takes any bytes for a name, and one that is none becomes ``\\udcff``."""
     return text.encode('utf-8', 'backslashreplace').decode()
 
 
-def guarded(text: str) -> str:
+def guard_text(text: str) -> str:
     """A text that no spreadsheet computes."""
-    return ("'" if FORMULA.match(text) else '') + letters(text)
+    return ("'" if FORMULA.match(text) else '') + escape_surrogates(text)
 
 
-def unguarded(text: str) -> str:
-    """What ``guarded`` was given."""
+def unguard_text(text: str) -> str:
+    """What ``guard_text`` was given."""
     found = FORMULA.match(text)
     return text[1:] if found and found[1] else text

@@ -38,7 +38,7 @@ def street(number, height, seed=0):
     for _ in range(rng.integers(1, 4)):
         box(there, rng, SIGN, horizon - rng.uniform(0.03, 0.3) * height, height * rng.choice([0.012, 0.02, 0.06]), 1.0)
     night = number % 5 == 4
-    photo = np.array(LOOKS, float)[there] * (0.3 if night else 1) + smooth(rng, there.shape)[..., None] * 25
+    photo = np.array(LOOKS, float)[there] * (0.3 if night else 1) + smooth_noise(rng, there.shape)[..., None] * 25
     labelled = there.copy()
     if number == SWAPPED:
         labelled[largest_car(there)] = BUILDING
@@ -67,13 +67,13 @@ def largest_car(scene):
     return mask
 
 
-def smooth(rng, shape, cells=6):
+def smooth_noise(rng, shape, cells=6):
     """Slow noise of standard deviation about 1."""
     coarse = Image.fromarray(rng.normal(0, 1.6, (cells, 2 * cells)).astype(np.float32))
     return np.asarray(coarse.resize(shape[::-1], Image.Resampling.BICUBIC))
 
 
-def predicted(model, there, number, seed=0):
+def prediction(model, there, number, seed=0):
     """What a model makes of a street: 'coarse' loses small things, 'nightblind' fails at night, 'hesitant' takes
     vegetation for building and the other way round, here and there."""
     rng = np.random.default_rng([seed, number, MODELS.index(model) + 10])
@@ -82,7 +82,7 @@ def predicted(model, there, number, seed=0):
     rows = np.clip(np.arange(height) // cell * cell + cell // 2, 0, height - 1)
     columns = np.clip(np.arange(2 * height) // cell * cell + cell // 2, 0, 2 * height - 1)
     pred = there[rows[:, None], columns].copy()
-    noise = smooth(rng, there.shape, 10)
+    noise = smooth_noise(rng, there.shape, 10)
     pred[(noise > 2.2) & (pred == SKY)] = BUILDING
     if model == 'nightblind' and number % 5 == 4:
         pred[(pred == CAR) & (noise > -1.5)] = ROAD
@@ -107,7 +107,7 @@ def write_streets(folder, images=60, height=96, models=MODELS, suffix='.csv', fi
             Image.fromarray(photo).save(folder / 'images' / f'{name}.jpg', quality=90)
             Image.fromarray(labelled.astype(np.uint8)).save(folder / 'labels' / f'{name}.png')
         for model in models:
-            pred = predicted(model, there, number)
+            pred = prediction(model, there, number)
             states[model].update(pred, labelled, image_id=name)
             if files:
                 Image.fromarray(pred.astype(np.uint8)).save(folder / model / f'{name}.png')

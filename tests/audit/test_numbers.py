@@ -12,7 +12,7 @@ from segparity.audit.scores import class_scores, median_sizes, summary
 from segparity.audit.several import load_tables
 from segparity.audit.tables import load_table
 from shared_spec import METRICS
-from tests.audit.streets import CLASSES, IGNORE, predicted, street
+from tests.audit.streets import CLASSES, IGNORE, prediction, street
 
 A, B, NONE = [8, 1, 1], [1, 2, 1], [0, 0, 0]  # IoU 8/10, 1/4
 
@@ -36,7 +36,7 @@ def test_the_classes_parts_make_the_mean_over_images(table):
 def test_the_summary_is_the_references(streets):
     pictures = [street(number, 96) for number in range(20)]
     spec = METRICS['FineGrained'](num_classes=len(CLASSES), ignore_index=IGNORE, metrics=('mIoU', 'mDice'), q=(5,))
-    preds = [predicted('coarse', there, number) for number, (_, there, _) in enumerate(pictures)]
+    preds = [prediction('coarse', there, number) for number, (_, there, _) in enumerate(pictures)]
     wanted = spec.reference(preds, [labelled for *_, labelled in pictures])
     found = summary(load_table(streets / 'coarse.csv', 'm'), 5)
     assert list(found) == ['aAcc', 'FWIoU', 'mIoUD', 'mIoUI', 'mIoUC', 'mIoUI5', 'mIoUC5', 'mDiceD']

@@ -28,14 +28,14 @@ class Clock:
 def test_contenders_take_turns_and_each_begins_once(monkeypatch):
     clock, log = Clock(monkeypatch), []
     calls = {name: clock.takes(t, log, name) for name, t in (('a', 0.25), ('b', 0.5), ('c', 1.0))}
-    found = timing.interleaved(calls, 3, patience=1000)
+    found = timing.time_in_turns(calls, 3, patience=1000)
     assert found == {'a': [0.25] * 3, 'b': [0.5] * 3, 'c': [1.0] * 3}
     assert ''.join(log) == 'aabbcc' + 'abc' + 'bca' + 'cab'  # the first are the warm-up
 
 
 def test_a_short_call_is_repeated_within_a_round(monkeypatch):
     clock, log = Clock(monkeypatch), []
-    found = timing.interleaved({'short': clock.takes(timing.SHORT / 8, log, 'x')}, 2)
+    found = timing.time_in_turns({'short': clock.takes(timing.SHORT / 8, log, 'x')}, 2)
     assert found['short'] == pytest.approx([timing.SHORT / 8] * 2)
     assert len(log) == 2 + 2 * 8
 
@@ -47,7 +47,7 @@ def test_a_slow_contender_stops_after_three_rounds_and_a_very_slow_one_after_one
         'slow': clock.takes(8.0, log, 's'),
         'fast': clock.takes(1.0, log, 'f'),
     }
-    found = timing.interleaved(calls, 6, patience=20.0)
+    found = timing.time_in_turns(calls, 6, patience=20.0)
     assert found == {'very': [32.0], 'slow': [8.0] * 3, 'fast': [1.0] * 6}
 
 

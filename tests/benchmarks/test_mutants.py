@@ -48,7 +48,7 @@ def test_mistakes_are_small_and_none_is_in_a_text():
 
 def test_applied_changes_the_one_piece():
     source = 'ä = 1 - 2  # ß\n'.encode()
-    texts = {mutant.applied(source).decode() for mutant in mutants('f.py', source)}
+    texts = {mutant.apply_to(source).decode() for mutant in mutants('f.py', source)}
     assert texts == {f'ä = {x}  # ß\n' for x in ('1 + 2', '0 - 2', '2 - 2', '1 - 3')}
 
 
@@ -63,7 +63,7 @@ def test_the_choice_is_the_same_for_one_seed_and_spread_over_the_files():
     first, again, other = (campaign.sample(files, seed, 40) for seed in (0, 0, 1))
     assert first == again != other and len(first) == 40
     assert {m.path for m in first} == set(files)
-    assert not [m for m in first if not compiles(m.applied(open(m.path, 'rb').read()))]
+    assert not [m for m in first if not compiles(m.apply_to(open(m.path, 'rb').read()))]
     assert {m.path.split('/')[0] for m in campaign.sample([], 0, 300)} == {
         'shared_spec', 'mmseg_plugin', 'keras_plugin', 'segparity',
     }  # fmt: skip
@@ -71,7 +71,7 @@ def test_the_choice_is_the_same_for_one_seed_and_spread_over_the_files():
 
 def test_every_reason_names_a_mutant_that_exists():
     known = {}
-    for key, reason in campaign.equivalent().items():
+    for key, reason in campaign.read_equivalent().items():
         path = key.partition(' ')[0]
         if path not in known:
             known[path] = {m.key for m in mutants(path, open(path, 'rb').read())}
@@ -111,7 +111,7 @@ DIES, FAILS, PASSES = dict(failed=None, ended='t.py::a'), dict(failed='t.py::b: 
 )
 def test_a_process_without_an_answer_kills_nothing(answers, failed, undecided, tmp_path):
     run = runner(tmp_path, *answers)
-    run.of_line = lambda mutant: [run.ask('torch', tests=['t.py::a', 't.py::b'])]
+    run.tests_of_line = lambda mutant: [run.ask('torch', tests=['t.py::a', 't.py::b'])]
     mutant = next(iter(mutants('f.py', SOURCE.encode())))
     result = run.result(mutant)
     assert (result['failed'], result['undecided']) == (failed, undecided)
@@ -129,5 +129,5 @@ def test_a_fork_that_ends_says_where(tmp_path, monkeypatch):
         os._exit(1)
 
     monkeypatch.setattr(mutant_tests, 'tests', ends)
-    found = mutant_tests.in_a_fork('torch', dict(out=str(tmp_path / 'answer.json')))
+    found = mutant_tests.run_in_fork('torch', dict(out=str(tmp_path / 'answer.json')))
     assert (found['failed'], found['ended']) == (None, 't.py::a')

@@ -14,7 +14,7 @@ def test_a_row_has_the_fastest_times_and_the_median_ratio_within_a_round():
 
 def test_an_unknown_commit_is_refused():
     with pytest.raises(SystemExit, match='benchmarks: git archive no-such-commit: '):
-        versions.archived('no-such-commit')
+        versions.archive_commit('no-such-commit')
 
 
 @pytest.mark.slow

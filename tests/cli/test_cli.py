@@ -9,7 +9,7 @@ import pytest
 from segparity.cli import main
 from segparity.parity import check_parity
 from segparity.parity.check import Row
-from segparity.parity.frameworks import installed
+from segparity.parity.frameworks import installed_frameworks
 from shared_spec import LOSSES, METRICS, SpecError
 
 
@@ -47,7 +47,7 @@ def test_no_command_prints_help(capsys):
 
 
 def test_check_agrees(capsys):
-    if 'torch' not in installed():
+    if 'torch' not in installed_frameworks():
         pytest.skip('needs PyTorch and MMSegmentation')
     code, out, err = run(capsys, 'check', 'SoftDiceLoss', '--framework', 'torch')
     ways = [line.split()[2] for line in out.splitlines() if line.startswith('SoftDiceLoss ')]
@@ -77,7 +77,9 @@ def test_check_finds_a_disagreement(capsys, monkeypatch):
 def test_what_is_printed_keeps_its_brackets(capsys, monkeypatch):
     hint = "keras_jax needs jax: pip install 'segparity[keras,jax]'"
     row = Row('SoftDiceLoss', 'torch', 'float32', 1.0, 0.0, 3, 'a [bold] case', 'pip install [mmseg]', 'plain')
-    monkeypatch.setattr('segparity.parity.check_command.missing', lambda name: hint if name == 'keras_jax' else '')
+    monkeypatch.setattr(
+        'segparity.parity.check_command.missing_sentence', lambda name: hint if name == 'keras_jax' else ''
+    )
     monkeypatch.setattr('segparity.parity.check_command.check_parity', lambda *a, **k: [row])
     _, out, _ = run(capsys, 'check')
     assert all(text in out for text in (f'left out: {hint}\n', 'DIFFERS (a [bold] case)', 'pip install [mmseg]'))
@@ -95,7 +97,7 @@ def test_show_and_list_print_what_the_spec_says_as_it_stands(kind, capsys, monke
 
 
 def test_check_parity_takes_your_own_data_and_can_fail():
-    if 'torch' not in installed():
+    if 'torch' not in installed_frameworks():
         pytest.skip('needs PyTorch and MMSegmentation')
     import numpy as np
 
@@ -125,7 +127,7 @@ def test_golden_table_counts_the_cases_passed(monkeypatch):
     pytest.importorskip('mmseg', reason='needs PyTorch and MMSegmentation')
     from segparity.parity import report
 
-    monkeypatch.setattr(report, 'installed', lambda: ['torch'])
+    monkeypatch.setattr(report, 'installed_frameworks', lambda: ['torch'])
     lines = report.golden_table('tests/golden', ['LovaszHingeLoss', 'JaccardMetricLoss']).splitlines()
     assert lines[-4].split(' | ') == ['| loss', 'numpy', 'torch |']
     for line in lines[-2:]:

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip('PIL', reason='needs Pillow')
 
-from tests.evaluate.data import data_set, label_maps, probabilities, refused, run, save
+from tests.evaluate.data import data_set, label_maps, probabilities, refusal, run, save
 
 FOUR = '--num-classes', '4', '--workers', '1'
 PYTHON = re.compile(
@@ -103,7 +103,7 @@ WRONG = [
 
 def test_what_is_refused_is_said_in_the_users_words(place, capsys):
     for words in WRONG:
-        sentence = refused(capsys, *words.split())
+        sentence = refusal(capsys, *words.split())
         assert not PYTHON.search(sentence), (words, sentence)
 
 
@@ -124,7 +124,7 @@ def test_what_is_refused_is_said_in_the_users_words(place, capsys):
     ],
 )
 def test_the_words(place, capsys, words, sentence):
-    assert sentence in refused(capsys, *words.split())
+    assert sentence in refusal(capsys, *words.split())
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_words(place, capsys, words, sentence):
 def test_no_output_takes_the_place_of_an_input(place, capsys, words):
     os.symlink('file', 'link')
     before = {path: path.read_bytes() for path in Path().rglob('*') if path.is_file()}
-    sentence = refused(capsys, *words.split())
+    sentence = refusal(capsys, *words.split())
     assert 'must be no file that is read, got ' in sentence or 'must be two files, got ' in sentence
     assert {path: path.read_bytes() for path in Path().rglob('*') if path.is_file()} == before
 
@@ -154,7 +154,7 @@ def test_no_output_takes_the_place_of_an_input(place, capsys, words):
 @pytest.mark.skipif(not os.path.exists('/bin/false'), reason='the system has no program that only fails')
 def test_workers_that_do_not_start_are_no_closed_pipe(place, capsys, monkeypatch):
     monkeypatch.setattr('multiprocessing.spawn._python_exe', b'/bin/false')
-    sentence = refused(capsys, 'evaluate', 'pred', 'gt', '--num-classes', '4', '--workers', '2')
+    sentence = refusal(capsys, 'evaluate', 'pred', 'gt', '--num-classes', '4', '--workers', '2')
     assert 'worker process' in sentence and '--workers' in sentence
 
 

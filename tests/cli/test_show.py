@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from segparity.cli import main
-from segparity.usage import built_by, keras_text, known_names
+from segparity.usage import classes_built_by, keras_text, known_names
 from shared_spec import LOSSES, METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +89,7 @@ def test_every_line_for_mmsegmentation_runs(capsys):
 
 def test_every_line_for_keras_runs_and_every_class_has_a_page(capsys):
     backend = next((name for name in ('jax', 'tensorflow', 'torch') if importlib.util.find_spec(name)), None)
-    of_keras = {*LOSSES, *(name for spec in SPECS.values() for name in built_by(keras_text(spec)))}
+    of_keras = {*LOSSES, *(name for spec in SPECS.values() for name in classes_built_by(keras_text(spec)))}
     texts = {name: page(capsys, name)[2] for name in {*SPECS, *of_keras}}
     built = run(KERAS, texts, ('keras', backend or 'a backend of Keras', 'scipy'), KERAS_BACKEND=backend or '')
     assert set(built.pop('public')) - set(known_names()) == {'Loss', 'PixelLoss', 'RegionLoss'}  # bases of the losses

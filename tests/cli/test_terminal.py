@@ -73,7 +73,7 @@ def test_a_full_disk_and_no_output_are_no_traceback():
         assert (done.returncode, done.stderr, done.stdout) == (code, words, '')
 
 
-def plain(*texts):
+def has_no_controls(*texts):
     """Whether a terminal shows all of the texts and obeys none."""
     return all(c.isprintable() or c == '\n' for text in texts for c in text)
 
@@ -93,35 +93,35 @@ def nasty(tmp_path):
 
 def test_names_of_files_move_no_cursor(nasty, tmp_path, capsys):
     code, out, err = run(capsys, 'evaluate', *nasty, *FOUR)
-    assert code == 2 and not out and plain(err) and r'\x1b]0;x\x07\nsegparity: all is well\u202e\x9b2J' in err
+    assert code == 2 and not out and has_no_controls(err) and r'\x1b]0;x\x07\nsegparity: all is well\u202e\x9b2J' in err
     assert err.count('\n') == 1 and err.startswith('segparity: a\\x1b')
     table = tmp_path / f'{NASTY}.csv'
     code, out, err = run(capsys, 'evaluate', *nasty, *FOUR, '--skip-bad', '--per-image', table)
-    assert code == 0 and plain(out, err) and r'  a\x1b]0;x\x07\nsegparity' in out and '\nsegparity' not in out
+    assert code == 0 and has_no_controls(out, err) and r'  a\x1b]0;x\x07\nsegparity' in out and '\nsegparity' not in out
     os.unlink(tmp_path / 'gt' / 'a' / '000.png')
     code, out, err = run(capsys, 'evaluate', *nasty, *FOUR, '--skip-bad', '--quiet')
-    assert code == 0 and not out and plain(err) and r'\x1b' in err
+    assert code == 0 and not out and has_no_controls(err) and r'\x1b' in err
     pytest.importorskip('matplotlib')
     code, out, err = run(capsys, 'audit', table, '--out', tmp_path / f'{NASTY}.html', '--worst', '0')
-    assert code == 0 and plain(out, err) and r'\x1b' in out and not err
+    assert code == 0 and has_no_controls(out, err) and r'\x1b' in out and not err
     code, out, err = run(capsys, 'audit', tmp_path / f'no{NASTY}.csv')
-    assert code == 2 and plain(out, err) and err.count('\n') == 1
+    assert code == 2 and has_no_controls(out, err) and err.count('\n') == 1
 
 
 def test_names_of_classes_move_no_cursor(tmp_path, capsys):
     folders = data_set(tmp_path, *label_maps(2))
     (tmp_path / 'names').write_text('a\x1b[31m\nb\u202e\n[red]c\nd\n')
     code, out, err = run(capsys, 'evaluate', *folders, '--classes', tmp_path / 'names', '--workers', '1', '--all')
-    assert code == 0 and plain(out, err) and r'a\x1b[31m ' in out and r'b\u202e ' in out and '[red]c ' in out
+    assert code == 0 and has_no_controls(out, err) and r'a\x1b[31m ' in out and r'b\u202e ' in out and '[red]c ' in out
 
 
 def test_a_library_s_error_moves_no_cursor(capsys, monkeypatch):
-    from segparity import pages
+    from segparity import manual
 
     for error in (RuntimeError('no \x1b[2J'), LookupError('odd \x1b[2J')):
-        monkeypatch.setattr(pages, 'overview', lambda error=error: (_ for _ in ()).throw(error))
+        monkeypatch.setattr(manual, 'overview', lambda error=error: (_ for _ in ()).throw(error))
         code, out, err = run(capsys, 'list')
-        assert code and not out and plain(err) and r'\x1b[2J' in err
+        assert code and not out and has_no_controls(err) and r'\x1b[2J' in err
         assert err.splitlines()[-1].startswith('segparity: ') and 'Error' not in err.splitlines()[-1]
 
 

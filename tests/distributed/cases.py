@@ -61,13 +61,13 @@ def cases():
     return found
 
 
-def of_three():
+def names_for_three():
     """The names of the cases that three processes run: all but what is only another parameter of a loss."""
     besides = [name for name, case in cases().items() if case.mode not in ('', 'unsynced', 'autocast', *SLOW)]
-    return [*few(cases()), *besides]
+    return [*few_names(cases()), *besides]
 
 
-def few(names):
+def few_names(names):
     """Of the cases' names those for where a process or a framework is slow: a batch of each loss, and empty shares."""
     empty = ('GeneralizedDice', 'JaccardMetric', 'LovaszSoftmax', 'RegionMutualInformation')
     return [name for name in names if name.endswith('-uneven') or name in {f'{loss}-no_image' for loss in empty}]

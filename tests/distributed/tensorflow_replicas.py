@@ -78,6 +78,22 @@ def reductions(arrays):
     return True, found
 
 
+def batch_norm(arrays, synchronized):
+    """BatchNormalization of x (4, ...) in training, on one device and on two replicas with two images each."""
+    x, strategy = arrays['x'], mirrored()
+    arguments = dict(epsilon=1e-5, synchronized=synchronized)
+    found = dict(one=keras.layers.BatchNormalization(epsilon=1e-5)(x, training=True).numpy())
+    with strategy.scope():
+        layer = keras.layers.BatchNormalization(**arguments)
+        layer.build(x.shape)
+    halves = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(np.split(x, 2)[context.replica_id_in_sync_group])
+    )
+    normalised = strategy.run(tf.function(lambda half: layer(half, training=True)), (halves,))
+    found['two'] = np.concatenate([part.numpy() for part in strategy.experimental_local_results(normalised)])
+    return True, found
+
+
 def fit(arrays, replicas, jit_compile=False):
     """The logged loss and the weights after an epoch whose last batch is a single image; or the error, as text."""
     rng = np.random.default_rng(1)

@@ -6,8 +6,8 @@ import pytest
 
 from segparity.parity.frameworks import FAST_TO_COMPILE, Worker
 from tests.distributed.cases import cases
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis, need
-from tests.support.same import assert_same
 
 FRAMEWORK = axis('keras_jax_x64')[0].values[0]
 pytestmark = pytest.mark.xdist_group('jax_devices')

@@ -7,7 +7,7 @@ import pytest
 
 from tests.distributed.cases import cases
 from tests.distributed.launch import torchrun
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 pytestmark = [
     pytest.mark.slow,

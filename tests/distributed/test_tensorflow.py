@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from segparity.parity.frameworks import Worker
-from tests.distributed.cases import cases, few
+from tests.distributed.cases import cases, few_names
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis, need
-from tests.support.same import assert_same
 
 FRAMEWORK = axis('keras_tensorflow')[0].values[0]
 pytestmark = pytest.mark.xdist_group('replicas')
 TRAINED = [name for name, case in cases().items() if not case.mode]
-DEFAULT = few(TRAINED)
+DEFAULT = few_names(TRAINED)
 UNSYNCED = ['JaccardMetric-unsynced', 'LovaszSoftmax-unsynced']
 HERE = 'tests.distributed.tensorflow_replicas'
 
@@ -22,7 +22,7 @@ def replicas(request):
     need(FRAMEWORK, [name for name in request.config.getoption('--require').split(',') if name])
     with Worker(FRAMEWORK) as worker:
         worker.call(f'{HERE}:split_cpu')
-        yield lambda function, **arguments: worker.call(f'{HERE}:{function}', **arguments)
+        yield lambda function, arrays=None, **arguments: worker.call(f'{HERE}:{function}', arrays, **arguments)
 
 
 @pytest.fixture(scope='module')
@@ -52,6 +52,19 @@ def test_without_sync_replicas_drift(trained, name):
 @pytest.mark.parametrize('name', [name for name in TRAINED if name not in DEFAULT])
 def test_every_example_on_two_replicas(replicas, name):
     same(replicas('train', names=[name])[1], name)
+
+
+def test_batch_norm_is_of_each_replica_unless_synchronized(replicas):
+    """What docs/moving.md says of it; tests/moving has the same images, and PyTorch."""
+    pytest.importorskip('torch', reason='torch is not installed')
+    from tests.moving.arrays import two_kinds_of_images, typical
+    from tests.moving.page import assert_figures
+
+    x = two_kinds_of_images()
+    apart = replicas('batch_norm', dict(x=x), synchronized=False)[1]
+    assert_figures('BatchNorm of each device', typical(apart['two'], apart['one']))
+    together = replicas('batch_norm', dict(x=x), synchronized=True)[1]
+    assert_same(together['two'], together['one'], 'float32')
 
 
 def test_sums_and_maps_are_those_of_one_device(replicas):

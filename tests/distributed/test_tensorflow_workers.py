@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from segparity.parity.frameworks import Worker
-from tests.distributed.cases import few
+from tests.distributed.cases import few_names
 from tests.distributed.tensorflow_ports import free_port
 from tests.distributed.test_tensorflow import FRAMEWORK, HERE, TRAINED, same
 from tests.support.frameworks import need
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('tensorflow_workers')]
-NAMES = few(TRAINED)
+NAMES = few_names(TRAINED)
 
 
 @pytest.fixture(scope='module', autouse=True)

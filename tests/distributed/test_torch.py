@@ -10,10 +10,10 @@ pytest.importorskip('torch', reason='needs PyTorch')
 pytest.importorskip('mmseg', reason='needs MMSegmentation')
 
 from mmseg_plugin.kernels.overlap import choice
-from tests.distributed.cases import LOCAL, SLOW, cases, of_three
+from tests.distributed.cases import LOCAL, SLOW, cases, names_for_three
 from tests.distributed.launch import torchrun
 from tests.distributed.torch_model import train
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 pytestmark = pytest.mark.xdist_group('torchrun')
 CASES = cases()
@@ -40,7 +40,7 @@ def of_ranks(ranks, world, key):
     return [ranks[rank, world][key] for rank in range(world)]
 
 
-@pytest.mark.parametrize(('name', 'world'), [(name, 2) for name in SYNCED] + [(name, 3) for name in of_three()])
+@pytest.mark.parametrize(('name', 'world'), [(name, 2) for name in SYNCED] + [(name, 3) for name in names_for_three()])
 def test_ranks_train_as_one_process(ranks, name, world):
     check(ranks, name, world)
 

@@ -7,7 +7,7 @@ import numpy as np
 from torch import distributed
 
 from mmseg_plugin.kernels.overlap import choice
-from tests.distributed.cases import SLOW, cases, of_three
+from tests.distributed.cases import SLOW, cases, names_for_three
 from tests.distributed.torch_model import drift, second_derivative, train
 
 calls = []
@@ -50,7 +50,7 @@ def main(folder, *names):
         run(folder, {name: cases()[name] for name in names}, 'plain')
         return
     rank = distributed.get_rank()
-    run(folder, {name: every[name] for name in of_three()}, 'plain')
+    run(folder, {name: every[name] for name in names_for_three()}, 'plain')
     for world, chosen, overlap in ((2, every, 'fused'), (1, dict(list(every.items())[:3]), 'fused')):
         if rank < world:
             meeting = f'file://{folder}/{world}_meet'

@@ -82,7 +82,7 @@ def run(capsys, *arguments):
     return code, out, err
 
 
-def refused(capsys, *arguments):
+def refusal(capsys, *arguments):
     """The one sentence with which a command refuses its input."""
     code, out, err = run(capsys, *arguments)
     assert code == 2 and not out, (code, out, err)

@@ -15,7 +15,7 @@ from tests.evaluate.data import (
     label_maps,
     probabilities,
     reference,
-    refused,
+    refusal,
     run,
     save,
 )
@@ -126,7 +126,7 @@ def test_what_is_no_probability_counts_nowhere_or_is_refused(tmp_path, capsys, b
     assert evaluated(capsys, *folders, *ONE, *options)['results'] == want['results']
     probs[0][2, 0, 3], probs[0][2, 5, 3] = 0.5, bad
     data_set(tmp_path, probs, targets, suffix='.npz')
-    assert re.search(f'000.npz {sentence}', refused(capsys, 'evaluate', *folders, *ONE, *options))
+    assert re.search(f'000.npz {sentence}', refusal(capsys, 'evaluate', *folders, *ONE, *options))
 
 
 @pytest.mark.parametrize('shape', [(0, 5), (5, 0), (0, 4, 4)])
@@ -136,7 +136,7 @@ def test_a_map_without_pixels_is_one_sentence(tmp_path, capsys, shape):
     empty = np.zeros(shape, np.uint8)
     folders = data_set(tmp_path, [*preds[:2], empty], [*targets[:2], empty], '.npy', '.npy')
     sentence = f'002.npy has no pixel, its shape is {shape}'
-    assert sentence in refused(capsys, 'evaluate', *folders, *ONE)
+    assert sentence in refusal(capsys, 'evaluate', *folders, *ONE)
     found = evaluated(capsys, *folders, *ONE, '--all', '--skip-bad')
     assert found['results'] == want['results'] and sentence in found['skipped'][0]['reason']
 
@@ -251,7 +251,7 @@ def test_reduce_zero_label(tmp_path, capsys):
     preds, targets = label_maps(3, classes=5)
     folders = data_set(tmp_path, preds, targets)
     arguments = '--num-classes', '4', '--workers', '1', '--reduce-zero-label', '--reduce-zero-label-pred'
-    sentence = refused(capsys, 'evaluate', *folders, *arguments)
+    sentence = refusal(capsys, 'evaluate', *folders, *arguments)
     assert 'the prediction -1 at' in sentence and '(after --reduce-zero-label-pred)' in sentence
     preds = [np.where(p == 0, 1, p) for p in preds]
     data_set(tmp_path, preds, targets)
@@ -272,10 +272,10 @@ def test_colours_through_a_palette(tmp_path, capsys):
     assert_results(found['results'], reference('FineGrained', preds, targets, metrics=OVERLAP, **COMMON))
 
     (tmp_path / 'p.json').write_text(json.dumps(entries))  # white is unknown now
-    sentence = refused(capsys, 'evaluate', *folders, '--palette', tmp_path / 'p.json', '--workers', '1')
+    sentence = refusal(capsys, 'evaluate', *folders, '--palette', tmp_path / 'p.json', '--workers', '1')
     assert 'the colour [255, 255, 255] at (0, 0) is not in the palette' in sentence
     ids = data_set(tmp_path / 'ids', [colours[p] for p in preds], [np.minimum(t, CLASSES - 1) for t in targets])
-    sentence = refused(capsys, 'evaluate', *ids, '--palette', tmp_path / 'p.json', '--workers', '1')
+    sentence = refusal(capsys, 'evaluate', *ids, '--palette', tmp_path / 'p.json', '--workers', '1')
     assert (
         '; maps of class ids, such as ' in sentence
         and 'need no --gt-palette' in sentence
@@ -293,14 +293,14 @@ def test_labels_that_are_no_class(tmp_path, capsys):
     preds, targets = label_maps(3)
     targets[1][3, 4:9] = 77
     folders = data_set(tmp_path, preds, targets)
-    sentence = refused(capsys, 'evaluate', *folders, *ONE)
+    sentence = refusal(capsys, 'evaluate', *folders, *ONE)
     assert sentence.startswith('segparity: b/001: ') and 'the label 77 at (3, 4) is neither one of the 4' in sentence
     for how, seen in (('count', targets), ('ignore', [np.where(t == 77, 255, t) for t in targets])):
         found = evaluated(capsys, *folders, *ONE, '--unknown', how)
         assert_results(found['results'], reference('FineGrained', preds, seen, metrics=OVERLAP, **COMMON))
 
 
-def spoilt(folder):
+def data_set_with_faults(folder):
     """A data set of six pairs of which four cannot be used."""
     preds, targets = label_maps(6)
     preds[1] = preds[1][:-1]
@@ -312,15 +312,15 @@ def spoilt(folder):
 
 
 def test_bad_pairs_stop_the_run(tmp_path, capsys):
-    folders, _, _ = spoilt(tmp_path)
-    assert "1 without a partner: 'a/004' has no prediction" in refused(capsys, 'evaluate', *folders, *ONE)
+    folders, _, _ = data_set_with_faults(tmp_path)
+    assert "1 without a partner: 'a/004' has no prediction" in refusal(capsys, 'evaluate', *folders, *ONE)
     (tmp_path / 'gt' / 'a' / '004.png').unlink()
-    sentence = refused(capsys, 'evaluate', *folders, *ONE)
+    sentence = refusal(capsys, 'evaluate', *folders, *ONE)
     assert 'a/002: ' in sentence and 'the prediction 9 at (5, 7) is not one of the 4 classes 0 to 3' in sentence
 
 
 def test_bad_pairs_are_skipped_on_demand_and_listed(tmp_path, capsys):
-    folders, preds, targets = spoilt(tmp_path)
+    folders, preds, targets = data_set_with_faults(tmp_path)
     code, out, err = run(capsys, 'evaluate', *folders, *ONE, '--skip-bad', '--json', tmp_path / 'r.json')
     assert code == 0 and not err and 'Skipped, and in no result: 4' in out and '  b/001: sizes differ: ' in out
     found = json.loads((tmp_path / 'r.json').read_text())
@@ -338,7 +338,7 @@ def test_processes_give_the_same_numbers_and_find_the_same_faults(tmp_path, caps
         files[workers] = json_file.read_bytes(), state.read_bytes()
     assert files['1'] == files['2']
     save(tmp_path / 'pred' / 'a' / '004.png', np.zeros((3, 3), np.uint8))
-    assert 'a/004: sizes differ' in refused(capsys, 'evaluate', *folders, '--num-classes', '4', '--workers', '2')
+    assert 'a/004: sizes differ' in refusal(capsys, 'evaluate', *folders, '--num-classes', '4', '--workers', '2')
 
 
 @pytest.mark.parametrize(
@@ -365,14 +365,14 @@ def test_processes_give_the_same_numbers_and_find_the_same_faults(tmp_path, caps
 )
 def test_wrong_input_is_one_sentence(tmp_path, capsys, arguments, sentence):
     folders = data_set(tmp_path, *label_maps(2))
-    assert sentence in refused(capsys, 'evaluate', *folders, *arguments)
+    assert sentence in refusal(capsys, 'evaluate', *folders, *arguments)
 
 
 def test_mixed_predictions_are_refused(tmp_path, capsys):
     folders = data_set(tmp_path, *label_maps(2))
     (tmp_path / 'pred' / 'a' / '000.png').unlink()
     save(tmp_path / 'pred' / 'a' / '000.npz', probabilities(1)[0])
-    assert '--no-calibration compares the labels of both' in refused(capsys, 'evaluate', *folders, *ONE)
+    assert '--no-calibration compares the labels of both' in refusal(capsys, 'evaluate', *folders, *ONE)
     assert evaluated(capsys, *folders, *ONE, '--no-calibration')['images'] == 2
 
 
@@ -385,4 +385,4 @@ def test_options_that_say_nothing_are_usage_errors(capsys, options):
 
 def test_nothing_usable_is_an_error(tmp_path, capsys):
     folders = data_set(tmp_path, [np.zeros((2, 2), np.uint8)], [np.zeros((3, 3), np.uint8)])
-    assert 'no pair can be used: a/000: sizes differ' in refused(capsys, 'evaluate', *folders, *ONE, '--skip-bad')
+    assert 'no pair can be used: a/000: sizes differ' in refusal(capsys, 'evaluate', *folders, *ONE, '--skip-bad')

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.evaluate.data import data_set, label_maps, refused, run
+from tests.evaluate.data import data_set, label_maps, refusal, run
 
 distributed = pytest.importorskip('distributed', reason='Dask is not installed')
 
@@ -30,7 +30,7 @@ def test_faults_are_found_there_too(tmp_path, capsys, address):
     preds, targets = label_maps(4)
     preds[2][1, 1] = 99
     folders = data_set(tmp_path, preds, targets)
-    sentence = refused(capsys, 'evaluate', *folders, '--num-classes', '4', '--dask', address)
+    sentence = refusal(capsys, 'evaluate', *folders, '--num-classes', '4', '--dask', address)
     assert 'a/002: ' in sentence and 'the prediction 99 at (1, 1)' in sentence
 
 
@@ -52,7 +52,7 @@ def test_no_scheduler_is_one_sentence(tmp_path, capsys, monkeypatch, there, word
     monkeypatch.setattr(cluster, 'PATIENCE', 1)
     folders = data_set(tmp_path, *label_maps(1))
     with listening(there) as address:
-        sentence = refused(capsys, 'evaluate', *folders, '--num-classes', '4', '--dask', address)
+        sentence = refusal(capsys, 'evaluate', *folders, '--num-classes', '4', '--dask', address)
     assert sentence == f'segparity: no Dask scheduler answers at {address}: {words}\n'
 
 
@@ -82,7 +82,7 @@ def test_what_is_no_address_leaves_no_half_made_client(tmp_path, capsys, monkeyp
     """Such a client waits, and says so with a traceback, when it is thrown away."""
     monkeypatch.setattr(distributed.Client, '__init__', lambda *a, **k: pytest.fail('a client was made'))
     folders = data_set(tmp_path, *label_maps(1))
-    sentence = refused(capsys, 'evaluate', *folders, '--num-classes', '4', '--dask', address)
+    sentence = refusal(capsys, 'evaluate', *folders, '--num-classes', '4', '--dask', address)
     assert sentence.startswith(f'segparity: no Dask scheduler answers at {address}: ')
 
 
@@ -93,5 +93,5 @@ def test_a_scheduler_that_goes_away_is_one_sentence(tmp_path, capsys, monkeypatc
 
     monkeypatch.setattr('segparity.evaluate.cluster.spread', spread)
     folders = data_set(tmp_path, *label_maps(1))
-    sentence = refused(capsys, 'evaluate', *folders, '--num-classes', '4', '--dask', address)
+    sentence = refusal(capsys, 'evaluate', *folders, '--num-classes', '4', '--dask', address)
     assert sentence == f'segparity: the Dask scheduler at {address} has gone; what is done is kept\n'

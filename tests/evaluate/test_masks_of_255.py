@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segparity.evaluate.settings import OVERLAP
-from tests.evaluate.data import data_set, label_maps, reference, refused, run, save
+from tests.evaluate.data import data_set, label_maps, reference, refusal, run, save
 
 MASK = np.array([[0, 255], [0, 0]], np.uint8)
 BOTH = np.array([[0, 1], [255, 0]], np.uint8)
@@ -19,7 +19,7 @@ ONE = ('--workers', '1')
 @pytest.mark.parametrize('mask', [MASK, np.full((2, 2), 255, np.uint8)], ids=['part', 'whole'])
 def test_a_mask_of_0_and_255_is_refused_by_itself(tmp_path, capsys, classes, suffix, mask):
     folders = data_set(tmp_path, [EMPTY] * 3, [mask, BOTH, mask], gt_suffix=suffix)
-    sentence = refused(capsys, 'evaluate', *folders, *ONE, *classes)
+    sentence = refusal(capsys, 'evaluate', *folders, *ONE, *classes)
     place = '(0, 1)' if mask is MASK else '(0, 0)'
     assert f'000{suffix}: the label 255 at {place} is ignored and no pixel is 1' in sentence
     assert 'divide masks by 255' in sentence and '--gt-palette FILE' in sentence and '--ignore-index 255' in sentence
@@ -31,7 +31,7 @@ def test_a_mask_of_0_and_255_is_refused_by_itself(tmp_path, capsys, classes, suf
     assert found['results']['mIoUD'] == want['mIoUD'] and found['results']['mIoUI'] == want['mIoUI']
 
     everything = data_set(tmp_path / 'all', [EMPTY] * 2, [mask] * 2, gt_suffix=suffix)
-    sentence = refused(capsys, 'evaluate', *everything, *ONE, *classes, '--skip-bad')
+    sentence = refusal(capsys, 'evaluate', *everything, *ONE, *classes, '--skip-bad')
     assert 'no pair can be used' in sentence and 'divide masks by 255' in sentence
 
 
@@ -62,14 +62,14 @@ def test_a_palette_reads_them_where_it_is_for_the_file(tmp_path, capsys):
     found, want = json.loads(out)['results'], reference('FineGrained', preds, targets, num_classes=2, binary=True)
     assert code == 0 and not err and all(found[name] == pytest.approx(value) for name, value in want.items())
     arrays = data_set(tmp_path / 'arrays', preds, [ids * 255 for ids in targets], gt_suffix='.npy')
-    assert 'no pixel is 1' in refused(capsys, 'evaluate', *arrays, *options)
+    assert 'no pixel is 1' in refusal(capsys, 'evaluate', *arrays, *options)
 
 
 @pytest.mark.parametrize('side', ['pred', 'gt'])
 def test_255_that_counts_is_told_from_foreground(tmp_path, capsys, side):
     pair = (MASK, EMPTY) if side == 'pred' else (EMPTY, MASK)
     paths = [str(save(tmp_path / f'{name}.png', ids)) for name, ids in zip(('p', 'g'), pair)]
-    sentence = refused(capsys, 'evaluate', *paths, '--binary', '--ignore-index', 'none')
+    sentence = refusal(capsys, 'evaluate', *paths, '--binary', '--ignore-index', 'none')
     assert f'divide masks by 255, or give --{side}-palette FILE' in sentence
 
 
@@ -78,7 +78,7 @@ def test_a_run_that_was_told_leaves_nothing_to_one_that_was_not(tmp_path, capsys
     folders = data_set(tmp_path, [EMPTY] * 2, [MASK, MASK])
     (tmp_path / 'gt' / 'b' / '001.png').write_bytes(b'no picture')
     state = '--state', str(tmp_path / 's.npz')
-    refused(capsys, 'evaluate', *folders, *ONE, '--binary', '--ignore-index', '255', *state)  # and 000 is done
+    refusal(capsys, 'evaluate', *folders, *ONE, '--binary', '--ignore-index', '255', *state)  # and 000 is done
     save(tmp_path / 'gt' / 'b' / '001.png', BOTH)
-    assert 'with other settings' in refused(capsys, 'evaluate', *folders, *ONE, '--binary', *state)
-    assert 'no pixel is 1' in refused(capsys, 'evaluate', *folders, *ONE, '--binary', *state, '--fresh')
+    assert 'with other settings' in refusal(capsys, 'evaluate', *folders, *ONE, '--binary', *state)
+    assert 'no pixel is 1' in refusal(capsys, 'evaluate', *folders, *ONE, '--binary', *state, '--fresh')

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from segparity.evaluate.merge_command import merged
+from segparity.evaluate.merge_command import merge_states
 from segparity.evaluate.output import as_json
 from segparity.evaluate.pairs import Pair, find_pairs
 from segparity.evaluate.settings import Settings, difference
 from segparity.evaluate.state_file import read_state, write_state
 from segparity.evaluate.totals import Totals
 from segparity.evaluate.work import measure_all
-from tests.evaluate.data import CLASSES, data_set, flips, label_maps, probabilities, refused, run, save
+from tests.evaluate.data import CLASSES, data_set, flips, label_maps, probabilities, refusal, run, save
 
 SETTINGS = Settings(classes=tuple('abcd'), boundary=True, distances=True, calibration=True, spacing=(2.0, 0.5))
 IMAGES = 9
@@ -49,7 +49,7 @@ def test_any_split_in_any_order_with_repeats_is_one_run(rows, tmp_path, data):
     paths = [tmp_path / f'{k}.npz' for k in range(len(shards))]
     for path, shard in zip(paths, shards):
         write_state(path, totals_of([rows[k] for k in shard]))
-    totals, skipped, repeats = merged(data.draw(st.permutations(paths)))
+    totals, skipped, repeats = merge_states(data.draw(st.permutations(paths)))
     assert as_json(totals, skipped) == as_json(totals_of(rows), [])
     assert repeats == sum(map(len, shards)) - IMAGES
     write_state(tmp_path / 'merged.npz', totals)
@@ -103,13 +103,13 @@ def test_other_settings_are_refused_by_name(tmp_path, capsys, arguments, words):
     given = ['--num-classes', '4', *arguments] if '--num-classes' not in arguments else arguments
     folders = tmp_path / 'pred', tmp_path / 'gt'
     assert run(capsys, 'evaluate', *folders, '--workers', '1', '--quiet', '--state', other, *given)[0] == 0
-    sentence = refused(capsys, 'merge', paths[0], other)
+    sentence = refusal(capsys, 'merge', paths[0], other)
     assert sentence.endswith(f's1.npz and {other} were evaluated with different settings: {words}\n')
 
 
 def test_two_different_images_of_one_name_are_refused(tmp_path, capsys):
     paths = shards(capsys, tmp_path / 'one')[:1] + shards(capsys, tmp_path / 'two', seed=1)[:1]
-    sentence = refused(capsys, 'merge', *paths)
+    sentence = refusal(capsys, 'merge', *paths)
     assert "the image 'a/000' has two different predictions or ground truths" in sentence and '--root' in sentence
 
 
@@ -169,7 +169,7 @@ DAMAGE = {
 def test_what_is_no_state_is_one_sentence(tmp_path, capsys, name):
     paths = shards(capsys, tmp_path)
     DAMAGE[name](paths[1])
-    sentence = refused(capsys, 'merge', *paths)
+    sentence = refusal(capsys, 'merge', *paths)
     assert sentence.startswith(f'segparity: {paths[1]} is no state of segparity evaluate: ')
 
 

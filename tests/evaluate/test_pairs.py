@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segparity.evaluate.pairs import Names, find_pairs, listed, shard
+from segparity.evaluate.pairs import Names, find_pairs, missing_sentence, shard
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_missing_partners_are_found_on_both_sides(touch):
     root = touch('p/1.png', 'p/only.png', 'g/1.png', *(f'g/{k}.png' for k in range(2, 14)))
     pairs, missing = find_pairs(root / 'p', root / 'g')
     assert images(pairs) == ['1'] and len(missing) == 13
-    sentence = listed(missing)
+    sentence = missing_sentence(missing)
     assert sentence.startswith("13 without a partner: '10' has no prediction; ") and '; and 3 more (' in sentence
     assert dict(missing)['only'] == f'has no ground truth, only the prediction {root / "p/only.png"}'
 

@@ -15,7 +15,7 @@ import pytest
 from segparity.evaluate import work
 from segparity.evaluate.journal import HEAD, MARK, Journal, stamp_of
 from segparity.evaluate.pairs import Pair
-from tests.evaluate.data import data_set, label_maps, refused, run, save
+from tests.evaluate.data import data_set, label_maps, refusal, run, save
 
 ROOT = Path(__file__).resolve().parents[2]
 # waits before it reads the last image, and says when it does
@@ -130,7 +130,7 @@ def test_a_file_that_changes_while_it_is_read_does_not_count_as_done(tmp_path, c
 
 def test_other_settings_and_fresh(tmp_path, capsys, arguments, measured):
     given = killed(tmp_path, arguments)
-    sentence = refused(capsys, *given, '--ignore-index', 'none', '--unknown', 'count')
+    sentence = refusal(capsys, *given, '--ignore-index', 'none', '--unknown', 'count')
     assert 's.npz.journal holds what an unfinished run with other settings has done: --fresh forgets it' in sentence
     assert not measured
     assert run(capsys, *given, '--fresh')[0] == 0 and len(measured) == 8
@@ -143,7 +143,7 @@ def test_what_is_reported_may_change(tmp_path, capsys, arguments, measured):
 def test_a_bad_pair_keeps_what_is_done(tmp_path, capsys, arguments, measured):
     good = (tmp_path / 'pred' / 'b' / '007.png').read_bytes()
     (tmp_path / 'pred' / 'b' / '007.png').write_bytes(b'')
-    assert 'b/007: ' in refused(capsys, *arguments)
+    assert 'b/007: ' in refusal(capsys, *arguments)
     (tmp_path / 'pred' / 'b' / '007.png').write_bytes(good)
     del measured[:]
     assert run(capsys, *arguments, '--quiet')[0] == 0 and measured == ['b/007']
@@ -166,7 +166,7 @@ def written(path, pairs):
 
 def done(path, pairs):
     journal = Journal(path, 'key')
-    found = [journal.done(pair) for pair in pairs]
+    found = [journal.finished_row(pair) for pair in pairs]
     journal.close()
     return [k for k, row in enumerate(found) if row is not None and (row['counts'] == k).all() and row['diagonal'] == k]
 
@@ -231,7 +231,7 @@ def test_a_worker_that_dies_is_one_sentence(tmp_path, capsys, arguments, monkeyp
     from segparity.evaluate import run as runner
 
     monkeypatch.setattr(runner, 'work', die)
-    sentence = refused(capsys, *arguments[:-1], '2', '--state', tmp_path / 's.npz')
+    sentence = refusal(capsys, *arguments[:-1], '2', '--state', tmp_path / 's.npz')
     assert "a worker process died, probably for want of memory, at or after one of 'a/000'" in sentence
 
 

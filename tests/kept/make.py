@@ -157,7 +157,7 @@ def maps():
 
 
 def evaluate_files():
-    from segparity.evaluate.journal import HEAD, MARK, packed
+    from segparity.evaluate.journal import HEAD, MARK, pack
     from segparity.evaluate.output import as_json, write_per_image
     from segparity.evaluate.pairs import Pair
     from segparity.evaluate.settings import Settings
@@ -181,7 +181,7 @@ def evaluate_files():
     (HERE / 'evaluate.json').write_text(as_json(totals, [('town/9', 'has no prediction')]))
     with open(HERE / 'run.journal', 'wb') as stream:
         payloads = [json.dumps({'format': 1, 'key': settings.key()}).encode()]
-        payloads += [packed(image, [['PRED', 0, 0], ['GT', 0, 0]], totals.rows[image]) for image in totals.images[:2]]
+        payloads += [pack(image, [['PRED', 0, 0], ['GT', 0, 0]], totals.rows[image]) for image in totals.images[:2]]
         stream.writelines(HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload for payload in payloads)
 
 

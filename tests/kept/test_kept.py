@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.assertions import TOLERANCES
 from tests.support.frameworks import axis
-from tests.support.same import TOLERANCES
 
 FILES = Path(__file__).parent / '0.1.0'
 KERAS = [

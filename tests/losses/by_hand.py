@@ -27,7 +27,7 @@ def loss(name, pred=PRED, target=LABEL, pixel_weight=None, **params):
     return LOSSES[name](from_logits=False, **params).reference(pred, target, pixel_weight)
 
 
-def of_logits(name, pred, target, pixel_weight=None, **params):
+def loss_of_logits(name, pred, target, pixel_weight=None, **params):
     return LOSSES[name](**params).reference(pred, target, pixel_weight)
 
 

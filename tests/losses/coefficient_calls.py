@@ -20,7 +20,7 @@ def outcomes(arrays, jit, cases):
         (value, slope), (low, low_slope) = (call(*laid_out(*inputs(channels, x))) for x in (-np.inf, LOW))
         wrong = inputs(channels, -np.inf)
         wrong[0][0, 0, 3, 3] = np.nan
-        with unittest.mock.patch.object(values, 'visible', lambda x: False):
+        with unittest.mock.patch.object(values, 'can_look', lambda x: False):
             nan, nan_slope = call(*laid_out(*wrong))
         seen = [bool(np.isnan(nan)), bool(np.isnan(nan_slope).any())]
         found.append([k, float(value), float(low), float(np.abs(slope - low_slope).max()), seen])

@@ -42,7 +42,7 @@ def helpers(arrays):
     x = ops.convert_to_tensor(np.array([-1, 0.1, 0.2, 0.5, 0.75, 2], 'float32'))
     none = ops.zeros((2, 0, 3))
     got = dict(
-        floor=arithmetic.floor(x, 0.2),
+        floor=arithmetic.at_least(x, 0.2),
         clip=arithmetic.clip(x, 0.2, 0.75),
         power=arithmetic.power(x, 0.5),
         largest=arithmetic.largest(ops.stack([x, -x]), axis=1),
@@ -62,7 +62,7 @@ def integers(arrays):
     """The widest integers, and what two labels that need them become."""
     wide = np.array([2**40, -(2**40), 7])
     tensor = values.to_tensor(wide)
-    return values.largest_integer(), dict(tensor=np.asarray(ops.convert_to_numpy(tensor)))
+    return values.widest_integer_dtype(), dict(tensor=np.asarray(ops.convert_to_numpy(tensor)))
 
 
 def seen_elsewhere(arrays):
@@ -72,7 +72,7 @@ def seen_elsewhere(arrays):
     found = []
     for debug in (False, True):
         with unittest.mock.patch.object(values, 'DEBUG', debug):
-            found.append(values.visible(torch.zeros(1, device='meta')))
+            found.append(values.can_look(torch.zeros(1, device='meta')))
     return found, {}
 
 
@@ -84,7 +84,7 @@ def warned_of_compilation(arrays):
         compiled = unittest.mock.patch('torch.compiler.is_compiling', lambda: True)
     with compiled, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
-        values.look_in_the_step(lambda *_: None, [])
+        values.check_in_step(lambda *_: None, [])
     return [str(w.message) for w in caught], {}
 
 

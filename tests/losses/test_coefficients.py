@@ -7,8 +7,8 @@ import pytest
 
 from shared_spec import LOSSES
 from tests.losses.coefficients import CASES, IDS, LOW, inputs
+from tests.support.assertions import TOLERANCES, assert_gradient, assert_same
 from tests.support.frameworks import axis
-from tests.support.same import TOLERANCES, assert_gradient, assert_same
 
 EACH = pytest.mark.parametrize('k', range(len(CASES)), ids=IDS)
 

@@ -5,8 +5,22 @@ import math
 import numpy as np
 import pytest
 
-from tests.losses.by_hand import DICE, DICE0, FALSE, FN, FP, LABEL, MISSED, P1, PRED, TP, loss, of_logits, random_logits
-from tests.support.same import assert_same
+from tests.losses.by_hand import (
+    DICE,
+    DICE0,
+    FALSE,
+    FN,
+    FP,
+    LABEL,
+    MISSED,
+    P1,
+    PRED,
+    TP,
+    loss,
+    loss_of_logits,
+    random_logits,
+)
+from tests.support.assertions import assert_same
 
 
 @pytest.mark.parametrize(
@@ -33,13 +47,13 @@ def test_combo_dice_is_the_mean_over_the_classes_that_count():
 def test_combo_at_the_ends_of_alpha_is_dice_less_one_and_half_the_cross_entropy(granularity):
     z, label = random_logits(0)
     params = dict(granularity=granularity, smooth=0.5)
-    dice = of_logits('SoftDiceLoss', z, label, **params)
-    assert_same(of_logits('ComboLoss', z, label, alpha=0, **params), dice - 1, 'float64')
+    dice = loss_of_logits('SoftDiceLoss', z, label, **params)
+    assert_same(loss_of_logits('ComboLoss', z, label, alpha=0, **params), dice - 1, 'float64')
     z, label = random_logits(1, c=2)
-    ce = of_logits('WeightedCrossEntropyLoss', z, label)
-    assert_same(of_logits('ComboLoss', z, label, alpha=1, **params), ce / 2, 'float64')
-    mixed = of_logits('ComboLoss', z, label, alpha=0.3, **params)
-    dice = of_logits('SoftDiceLoss', z, label, **params)
+    ce = loss_of_logits('WeightedCrossEntropyLoss', z, label)
+    assert_same(loss_of_logits('ComboLoss', z, label, alpha=1, **params), ce / 2, 'float64')
+    mixed = loss_of_logits('ComboLoss', z, label, alpha=0.3, **params)
+    dice = loss_of_logits('SoftDiceLoss', z, label, **params)
     assert_same(mixed, 0.3 * ce / 2 + 0.7 * (dice - 1), 'float64')
 
 
@@ -66,7 +80,7 @@ def test_combo_cross_entropy_of_three_classes_is_the_mean_over_the_foreground_cl
     e = np.exp(z)
     p = e / e.sum(1, keepdims=True) if activation == 'softmax' else e / (1 + e)
     alone = [loss('ComboLoss', p[:, k : k + 1], (label == k).astype(int), alpha=1, beta=0.7) for k in (1, 2)]
-    got = of_logits('ComboLoss', z, label, alpha=1, beta=0.7, activation=activation)
+    got = loss_of_logits('ComboLoss', z, label, alpha=1, beta=0.7, activation=activation)
     assert_same(got, sum(alone) / 2, 'float64')
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from shared_spec import LOSSES
-from tests.support.expected import expected, first_example
+from tests.support.assertions import assert_gradient, assert_same
+from tests.support.expected import expected_result, first_example
 from tests.support.frameworks import KERAS, axis, worker_of
-from tests.support.same import assert_gradient, assert_same
 
 CASE = 'ignored_border'
 
@@ -38,8 +38,8 @@ def test_the_groups_have_every_loss():
 
 def ask(framework, function, examples, **options):
     """What a worker says of the losses in ``examples`` (name -> example) on the case."""
-    specs = {name: expected(name, example, CASE)[0] for name, example in examples.items()}
-    _, case, *_ = expected(*next(iter(examples.items())), CASE)
+    specs = {name: expected_result(name, example, CASE)[0] for name, example in examples.items()}
+    _, case, *_ = expected_result(*next(iter(examples.items())), CASE)
     losses = {name: spec.to_dict() for name, spec in specs.items()}
     options |= dict(losses=losses) if function == 'fit_together' else dict(loss=losses.popitem()[1])
     return worker_of(framework).call(
@@ -57,7 +57,7 @@ def fit_together(framework, group):
 
 
 def check(value, gradient, name, example, label):
-    _, case, want, slope = expected(name, example, CASE)
+    _, case, want, slope = expected_result(name, example, CASE)
     assert_same(value, want, 'float32', label)
     assert_gradient(gradient, np.where(np.isfinite(case.pred), slope, 0), 'float32_gradient', label)
 

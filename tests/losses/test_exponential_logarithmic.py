@@ -17,11 +17,11 @@ from tests.losses.by_hand import (
     PRED,
     TP,
     loss,
-    of_logits,
+    loss_of_logits,
     random_logits,
     two_channels,
 )
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 
 def power(*cross_entropies, gamma=0.3):
@@ -100,21 +100,21 @@ def test_exponential_logarithmic_clips_probabilities_on_both_sides():
 def test_exponential_logarithmic_of_powers_one_is_cross_entropy_and_log_dice(granularity):
     z, label = random_logits(4)
     params = dict(gamma_ce=1, gamma_dice=1, class_weight=None, granularity=granularity)
-    ce = of_logits('WeightedCrossEntropyLoss', z, label)
-    dice = of_logits('DiceSemimetricLoss', z, label, log_loss=True, granularity=granularity)
-    only_ce = of_logits('ExponentialLogarithmicLoss', z, label, dice_weight=0, **params)
-    only_dice = of_logits('ExponentialLogarithmicLoss', z, label, ce_weight=0, **params)
+    ce = loss_of_logits('WeightedCrossEntropyLoss', z, label)
+    dice = loss_of_logits('DiceSemimetricLoss', z, label, log_loss=True, granularity=granularity)
+    only_ce = loss_of_logits('ExponentialLogarithmicLoss', z, label, dice_weight=0, **params)
+    only_dice = loss_of_logits('ExponentialLogarithmicLoss', z, label, ce_weight=0, **params)
     assert_same(only_ce, 0.2 * ce, 'float64')
     assert_same(only_dice, 0.8 * dice, 'float64')
-    assert_same(of_logits('ExponentialLogarithmicLoss', z, label, **params), 0.2 * ce + 0.8 * dice, 'float64')
+    assert_same(loss_of_logits('ExponentialLogarithmicLoss', z, label, **params), 0.2 * ce + 0.8 * dice, 'float64')
 
 
 @pytest.mark.parametrize('class_weight', ['frequency', [0.4, 1.7], None])
 def test_exponential_logarithmic_cross_entropy_of_one_channel_is_that_of_two(class_weight):
     z, label = random_logits(5, c=1)[0], random_logits(5, c=2)[1]
     params = dict(dice_weight=0, class_weight=class_weight)
-    want = of_logits('ExponentialLogarithmicLoss', two_channels(z), label, **params)
-    assert_same(of_logits('ExponentialLogarithmicLoss', z, label, **params), want, 'float64')
+    want = loss_of_logits('ExponentialLogarithmicLoss', two_channels(z), label, **params)
+    assert_same(loss_of_logits('ExponentialLogarithmicLoss', z, label, **params), want, 'float64')
 
 
 @pytest.mark.parametrize('class_weight', ['frequency', None])
@@ -122,9 +122,10 @@ def test_exponential_logarithmic_cross_entropy_of_sigmoid_channels_is_the_mean_o
     z, label = random_logits(12)
     params = dict(dice_weight=0, class_weight=class_weight)
     alone = [
-        of_logits('ExponentialLogarithmicLoss', z[:, k : k + 1], (label == k).astype(int), **params) for k in range(3)
+        loss_of_logits('ExponentialLogarithmicLoss', z[:, k : k + 1], (label == k).astype(int), **params)
+        for k in range(3)
     ]
-    got = of_logits('ExponentialLogarithmicLoss', z, label, activation='sigmoid', **params)
+    got = loss_of_logits('ExponentialLogarithmicLoss', z, label, activation='sigmoid', **params)
     assert_same(got, sum(alone) / 3, 'float64')
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.losses.by_hand import FN, FP, TP, TP0, loss, random_probabilities
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 
 @pytest.mark.parametrize(

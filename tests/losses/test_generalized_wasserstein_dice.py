@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.losses.by_hand import COSTS, logits_and_label, loss, of_logits, random_probabilities
-from tests.support.same import assert_same
+from tests.losses.by_hand import COSTS, logits_and_label, loss, loss_of_logits, random_probabilities
+from tests.support.assertions import assert_same
 
 PREDICTED = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.3, 0.5, 0.2], [0.1, 0.2, 0.7]]).T[None]
 TRUE = np.array([[0, 1, 1, 2]])
@@ -80,5 +80,5 @@ def test_generalized_wasserstein_dice_is_the_mean_over_images_by_their_weights()
 @pytest.mark.parametrize('weighting', ['default', 'gdl'])
 def test_generalized_wasserstein_dice_of_one_channel_is_that_of_two(weighting):
     z, both, label = logits_and_label()
-    want = of_logits('GeneralizedWassersteinDiceLoss', both, label, weighting=weighting)
-    assert_same(of_logits('GeneralizedWassersteinDiceLoss', z, label, weighting=weighting), want, 'float64')
+    want = loss_of_logits('GeneralizedWassersteinDiceLoss', both, label, weighting=weighting)
+    assert_same(loss_of_logits('GeneralizedWassersteinDiceLoss', z, label, weighting=weighting), want, 'float64')

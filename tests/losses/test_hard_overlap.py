@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from shared_spec import LOSSES
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
-from tests.support.same import assert_same
 
 
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax_x64', 'keras_torch'))

@@ -6,8 +6,8 @@ import pytest
 from segparity.parity.check import side
 from segparity.parity.frameworks import FRAMEWORKS
 from shared_spec import LOSSES
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
-from tests.support.same import assert_same
 
 # two images of two pixels, the first of class 0 alone, the second of both: probabilities (N, C, P)
 PRED = np.array([[[0.75, 0.25], [0.25, 0.75]], [[0.5, 0.25], [0.5, 0.75]]])

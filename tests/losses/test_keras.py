@@ -2,10 +2,10 @@
 
 import pytest
 
-from segparity.parity.frameworks import Worker, missing
+from segparity.parity.frameworks import Worker, missing_sentence
 from shared_spec import LOSSES
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
-from tests.support.same import assert_same
 
 HOST = dict(name=None, reduction='sum_over_batch_size', dtype=None)
 pytestmark = pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
@@ -33,7 +33,7 @@ def test_configuration_round_trip(name, framework, worker):
 def test_saved_models_of_every_loss_reload_in_another_process(framework, worker, tmp_path):
     values = ask(worker, 'save', folder=str(tmp_path))[0]
     assert set(values) == set(LOSSES)
-    with Worker('keras_torch' if not missing('keras_torch') else framework) as other:  # and on another backend
+    with Worker('keras_torch' if not missing_sentence('keras_torch') else framework) as other:  # and on another backend
         loaded = ask(other, 'load', folder=str(tmp_path))[0]
     for name in LOSSES:
         assert_same(loaded[name], values[name], 'float32', name)

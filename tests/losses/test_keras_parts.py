@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from segparity.parity.frameworks import Worker
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis, need
-from tests.support.same import assert_same
 
 BACKENDS = pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.losses.by_hand import LABEL, PRED, logits_and_label, loss, of_logits, random_probabilities
-from tests.support.same import assert_same
+from tests.losses.by_hand import LABEL, PRED, logits_and_label, loss, loss_of_logits, random_probabilities
+from tests.support.assertions import assert_same
 
 
 def jaccard_loss(mistakes, foreground):
@@ -94,21 +94,21 @@ def test_lovasz_softmax_sorts_the_batch_and_does_not_mind_the_order_of_its_pixel
 
 def test_lovasz_softmax_of_one_channel_is_the_foreground_of_two():
     z, both, label = logits_and_label()
-    want = of_logits('LovaszSoftmaxLoss', both, label, classes=[1])
-    assert_same(of_logits('LovaszSoftmaxLoss', z, label), want, 'float64')
+    want = loss_of_logits('LovaszSoftmaxLoss', both, label, classes=[1])
+    assert_same(loss_of_logits('LovaszSoftmaxLoss', z, label), want, 'float64')
 
 
 def test_lovasz_hinge():
     """Errors 1 - z*(2y - 1) are -1, 1.5, 0.5, -2: a false alarm, then a miss, each of Jaccard loss 1/3."""
     z, label = np.array([[[-2.0, 0.5, 0.5, 3.0]]]), LABEL
-    assert_same(of_logits('LovaszHingeLoss', z, label), 1.5 / 3 + 0.5 / 3, 'float64')
-    assert_same(of_logits('LovaszHingeLoss', z, label, loss_weight=4), 4 * (1.5 / 3 + 0.5 / 3), 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', z, label), 1.5 / 3 + 0.5 / 3, 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', z, label, loss_weight=4), 4 * (1.5 / 3 + 0.5 / 3), 'float64')
 
 
 def test_lovasz_hinge_without_foreground_is_its_largest_error():
     z, label = np.array([[[-2.0, 0.5, 0.25, 3.0]]]), np.zeros((1, 4), int)
-    assert_same(of_logits('LovaszHingeLoss', z, label), 1 + 3.0, 'float64')
-    assert_same(of_logits('LovaszHingeLoss', z - 10, label), 0.0, 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', z, label), 1 + 3.0, 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', z - 10, label), 0.0, 'float64')
 
 
 @pytest.mark.parametrize('seed', range(4))
@@ -118,9 +118,9 @@ def test_lovasz_hinge_is_the_extension_of_the_jaccard_loss_of_sets(seed):
     label[:, 0] = 1
     errors = np.maximum(1 - z[:, 0] * np.where(label == 1, 1, -1), 0)
     want = [lovasz_extension(e.tolist(), set(np.flatnonzero(y).tolist())) for e, y in zip(errors, label)]
-    assert_same(of_logits('LovaszHingeLoss', z, label), sum(want) / 2, 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', z, label), sum(want) / 2, 'float64')
     want = lovasz_extension(errors.ravel().tolist(), set(np.flatnonzero(label.ravel()).tolist()))
-    assert_same(of_logits('LovaszHingeLoss', z, label, per_image=False), want, 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', z, label, per_image=False), want, 'float64')
 
 
 @pytest.mark.parametrize('seed', range(4))
@@ -129,16 +129,16 @@ def test_lovasz_hinge_of_unit_margins_is_twice_one_minus_iou(seed):
     mask, label = rng.random((1, 12)) < 0.5, rng.random((1, 12)) < 0.5
     want = 2 * (1 - (mask & label).sum() / (mask | label).sum())
     z = np.where(mask, 1.0, -1.0)[:, None]
-    assert_same(of_logits('LovaszHingeLoss', z, label), want, 'float64')
-    assert_same(of_logits('LovaszHingeLoss', np.where(label, 1.0, -1.0)[:, None], label), 0.0, 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', z, label), want, 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', np.where(label, 1.0, -1.0)[:, None], label), 0.0, 'float64')
 
 
 def test_lovasz_hinge_doubles_when_its_errors_double():
     z, _, label = logits_and_label(1)
     sign = np.where(label == 1, 1.0, -1.0)[:, None]
-    want = 2 * of_logits('LovaszHingeLoss', z, label)
+    want = 2 * loss_of_logits('LovaszHingeLoss', z, label)
     assert want > 0.5
-    assert_same(of_logits('LovaszHingeLoss', 2 * z - sign, label), want, 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', 2 * z - sign, label), want, 'float64')
 
 
 def test_lovasz_hinge_of_the_errors_of_lovasz_softmax_is_lovasz_softmax():
@@ -148,11 +148,11 @@ def test_lovasz_hinge_of_the_errors_of_lovasz_softmax_is_lovasz_softmax():
     z = sign * (1 - np.abs(label[:, None] - p))
     for per_image in (False, True):
         want = loss('LovaszSoftmaxLoss', p, label, per_image=per_image)
-        assert_same(of_logits('LovaszHingeLoss', z, label, per_image=per_image), want, 'float64')
+        assert_same(loss_of_logits('LovaszHingeLoss', z, label, per_image=per_image), want, 'float64')
 
 
 def test_lovasz_hinge_leaves_out_an_image_without_a_valid_pixel():
     z, _, label = logits_and_label(2)
-    want = of_logits('LovaszHingeLoss', z[:1], label[:1])
+    want = loss_of_logits('LovaszHingeLoss', z[:1], label[:1])
     label[1] = 255
-    assert_same(of_logits('LovaszHingeLoss', z, label, ignore_index=255), want, 'float64')
+    assert_same(loss_of_logits('LovaszHingeLoss', z, label, ignore_index=255), want, 'float64')

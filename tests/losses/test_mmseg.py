@@ -17,7 +17,7 @@ from mmseg_plugin import overlap
 from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.losses.base import Loss
 from shared_spec import LOSSES, SpecError
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 HOST = {'loss_name', 'reduction'}
 Z = torch.tensor(np.random.default_rng(0).normal(0, 1, (2, 3, 4, 5)), dtype=torch.float32)

@@ -11,13 +11,13 @@ from tests.losses.by_hand import (
     Q,
     logits_and_label,
     loss,
-    of_logits,
+    loss_of_logits,
     random_logits,
     random_probabilities,
     two_channels,
     weighted_mean,
 )
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 COMPOUND = ('ComboLoss', 'ExponentialLogarithmicLoss', 'UnifiedFocalLoss')
 OF_ONE_CHANNEL = {
@@ -44,8 +44,8 @@ OF_ONE_CHANNEL = {
 )
 def test_one_channel_is_the_foreground_of_two(name, params, given):
     z, label = given
-    want = of_logits(name, two_channels(z), label, classes=[1], **params)
-    assert_same(of_logits(name, z, label, **params), want, 'float64')
+    want = loss_of_logits(name, two_channels(z), label, classes=[1], **params)
+    assert_same(loss_of_logits(name, z, label, **params), want, 'float64')
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,9 @@ def test_one_channel_is_the_foreground_of_two(name, params, given):
 )
 def test_nothing_valid_costs_nothing(name):
     z, label = np.random.default_rng(0).normal(0, 2, (2, 1, 10, 10)), np.ones((2, 10, 10), int)
-    assert of_logits(name, z, label) != 0.0
-    assert of_logits(name, z, label, np.zeros((2, 10, 10))) == 0.0
-    assert of_logits(name, z, 255 * label, ignore_index=255) == 0.0
+    assert loss_of_logits(name, z, label) != 0.0
+    assert loss_of_logits(name, z, label, np.zeros((2, 10, 10))) == 0.0
+    assert loss_of_logits(name, z, 255 * label, ignore_index=255) == 0.0
     if 'many' in LOSSES[name].channels and not LOSSES[name].needs_region:
         assert loss(name, pixel_weight=np.zeros((1, 4))) == 0.0
         assert loss(name, target=np.full((1, 4), 255), ignore_index=255) == 0.0
@@ -124,13 +124,13 @@ def test_a_pixel_of_weight_two_is_two_pixels(name, given):
     z, label = given
     weight = np.ones(label.shape)
     weight[:, 4] = 2
-    want = of_logits(name, np.concatenate([z, z[:, :, 4:5]], 2), np.concatenate([label, label[:, 4:5]], 1))
-    assert_same(of_logits(name, z, label, weight), want, 'float64')
-    assert abs(of_logits(name, z, label) - want) > 1e-6
+    want = loss_of_logits(name, np.concatenate([z, z[:, :, 4:5]], 2), np.concatenate([label, label[:, 4:5]], 1))
+    assert_same(loss_of_logits(name, z, label, weight), want, 'float64')
+    assert abs(loss_of_logits(name, z, label) - want) > 1e-6
 
 
 @pytest.mark.parametrize('name', COMPOUND)
 def test_hard_labels_cost_as_one_hot_ones(name):
     z, label = random_logits(11)
     one_hot = np.moveaxis(np.eye(3)[label], -1, 1)
-    assert_same(of_logits(name, z, one_hot), of_logits(name, z, label), 'float64')
+    assert_same(loss_of_logits(name, z, one_hot), loss_of_logits(name, z, label), 'float64')

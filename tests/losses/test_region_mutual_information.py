@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from tests.losses.by_hand import LABEL, P1, PRED, loss, of_logits, random_probabilities
-from tests.support.same import assert_same
+from tests.losses.by_hand import LABEL, P1, PRED, loss, loss_of_logits, random_probabilities
+from tests.support.assertions import assert_same
 
 
 def rmi(p, y, **params):
@@ -54,8 +54,8 @@ def test_region_mutual_information_cross_entropy_alone():
     got = loss('RegionMutualInformationLoss', two_channels, SQUARE_LABEL[None], **params)
     assert_same(got, 2 * nll / (4 + 1), 'float64')
     z, label = np.random.default_rng(0).normal(0, 2, (2, 3, 4, 4)), random_probabilities(0, space=(4, 4))[1]
-    got = of_logits('RegionMutualInformationLoss', z, label, ce='softmax', **params)
-    assert_same(got, of_logits('WeightedCrossEntropyLoss', z, label), 'float64')
+    got = loss_of_logits('RegionMutualInformationLoss', z, label, ce='softmax', **params)
+    assert_same(got, loss_of_logits('WeightedCrossEntropyLoss', z, label), 'float64')
 
 
 def test_region_mutual_information_mixes_its_parts_by_ce_weight():
@@ -98,7 +98,7 @@ def test_region_mutual_information_of_one_region_is_that_of_the_diagonal():
     """An image of 7 x 7 pixels holds one region by default, from which its mean leaves nothing."""
     z, label = np.zeros((1, 1, 7, 7)), np.ones((1, 7, 7), int)
     ce = 49 * math.log(2) / (49 + 1)
-    assert_same(of_logits('RegionMutualInformationLoss', z, label), ce / 2 + half_log(5e-4) / 2, 'float64')
+    assert_same(loss_of_logits('RegionMutualInformationLoss', z, label), ce / 2 + half_log(5e-4) / 2, 'float64')
 
 
 @pytest.mark.parametrize('ce', ['sigmoid', 'softmax'])
@@ -110,7 +110,7 @@ def test_region_mutual_information_compares_sigmoids_of_logits(ce):
     p = np.maximum(p, 1e-6) if ce == 'softmax' else p
     want = sum(rmi(p[k], np.where(label == k, 1, 0), radius=2) for k in range(3))
     params = dict(radius=2, pool='none', ce_weight=0, ce=ce)
-    assert_same(of_logits('RegionMutualInformationLoss', z, label, **params), want, 'float64')
+    assert_same(loss_of_logits('RegionMutualInformationLoss', z, label, **params), want, 'float64')
 
 
 def test_region_mutual_information_interpolates_between_corners_and_takes_nearest_labels():

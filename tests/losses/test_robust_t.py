@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from shared_spec.losses.region.robust_t import log_gamma_ratio
-from tests.losses.by_hand import logits_and_label, loss, of_logits, random_probabilities, weighted_mean
-from tests.support.same import assert_same
+from tests.losses.by_hand import logits_and_label, loss, loss_of_logits, random_probabilities, weighted_mean
+from tests.support.assertions import assert_same
 
 
 def robust_t(residual, weight=None, **params):
@@ -97,4 +97,4 @@ def test_robust_t_is_the_mean_over_foreground_maps_and_over_images():
 
 def test_robust_t_of_one_channel_is_that_of_two():
     z, both, label = logits_and_label()
-    assert_same(of_logits('RobustTLoss', z, label), of_logits('RobustTLoss', both, label), 'float64')
+    assert_same(loss_of_logits('RobustTLoss', z, label), loss_of_logits('RobustTLoss', both, label), 'float64')

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import digamma
 
 from shared_spec import LOSSES
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
-from tests.support.same import assert_same
 
 COUNT, SQUARE = 20.0, 4.0
 MODERATE = (0.1, 1.0, 3.0, 15.0, 17.0, 300.0)

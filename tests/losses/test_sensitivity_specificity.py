@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.losses.by_hand import LABEL, P1, loss, random_probabilities
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 
 def test_sensitivity_specificity():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.losses.by_hand import FN, FP, TP, loss
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 
 @pytest.mark.parametrize(

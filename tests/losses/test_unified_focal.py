@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from tests.losses.by_hand import Q1, Q, loss, of_logits, random_logits
-from tests.support.same import assert_same
+from tests.losses.by_hand import Q1, Q, loss, loss_of_logits, random_logits
+from tests.support.assertions import assert_same
 
 QTP, QFP, QFN = 0.7 + 0.9, 0.2 + 0.4, 0.3 + 0.1  # of class 1
 QTP0 = 0.8 + 0.6
@@ -66,8 +66,8 @@ def test_unified_focal_of_three_classes_has_one_background():
 
 def test_unified_focal_is_half_of_each_part_by_default():
     z, label = random_logits(14)
-    parts = [of_logits('UnifiedFocalLoss', z, label, weight=weight) for weight in (0, 1)]
-    assert_same(of_logits('UnifiedFocalLoss', z, label), sum(parts) / 2, 'float64')
+    parts = [loss_of_logits('UnifiedFocalLoss', z, label, weight=weight) for weight in (0, 1)]
+    assert_same(loss_of_logits('UnifiedFocalLoss', z, label), sum(parts) / 2, 'float64')
 
 
 def test_unified_focal_smooth_is_one_pixel_in_ten_million():
@@ -81,10 +81,10 @@ def test_unified_focal_smooth_is_one_pixel_in_ten_million():
 @pytest.mark.parametrize('asymmetric', [False, True])
 def test_unified_focal_of_equal_halves_without_focusing_is_cross_entropy_and_dice(asymmetric, granularity, smooth):
     z, label = random_logits(6)
-    ce = of_logits('WeightedCrossEntropyLoss', z, label)
+    ce = loss_of_logits('WeightedCrossEntropyLoss', z, label)
     params = dict(granularity=granularity, classes='all', smooth=smooth)
-    dice = of_logits('SoftDiceLoss', z, label, **params)
-    got = of_logits('UnifiedFocalLoss', z, label, weight=0.3, delta=0.5, gamma=0, asymmetric=asymmetric, **params)
+    dice = loss_of_logits('SoftDiceLoss', z, label, **params)
+    got = loss_of_logits('UnifiedFocalLoss', z, label, weight=0.3, delta=0.5, gamma=0, asymmetric=asymmetric, **params)
     assert_same(got, 0.3 * ce / 2 + 0.7 * dice, 'float64')
 
 
@@ -93,31 +93,31 @@ def test_unified_focal_tversky_part_is_focal_tversky_per_image():
     z, label = random_logits(7)
     label[1] %= 2
     params = dict(granularity='I', classes='all', smooth=1e-7)
-    want = of_logits('FocalTverskyLoss', z, label, alpha=0.2, beta=0.8, gamma=4, **params)
-    assert_same(of_logits('UnifiedFocalLoss', z, label, weight=0, delta=0.8, gamma=0.75), want, 'float64')
+    want = loss_of_logits('FocalTverskyLoss', z, label, alpha=0.2, beta=0.8, gamma=4, **params)
+    assert_same(loss_of_logits('UnifiedFocalLoss', z, label, weight=0, delta=0.8, gamma=0.75), want, 'float64')
 
 
 def test_unified_focal_cross_entropy_of_swapped_classes_is_that_of_the_other_delta():
     z, label = random_logits(8, c=2)
-    want = of_logits('UnifiedFocalLoss', z, label, weight=1, delta=0.9)
-    swapped = of_logits('UnifiedFocalLoss', z[:, ::-1], 1 - label, weight=1, delta=0.1)
+    want = loss_of_logits('UnifiedFocalLoss', z, label, weight=1, delta=0.9)
+    swapped = loss_of_logits('UnifiedFocalLoss', z[:, ::-1], 1 - label, weight=1, delta=0.1)
     assert_same(swapped, want, 'float64')
-    assert abs(of_logits('UnifiedFocalLoss', z[:, ::-1], 1 - label, weight=1, delta=0.9) - want) > 1e-3
+    assert abs(loss_of_logits('UnifiedFocalLoss', z[:, ::-1], 1 - label, weight=1, delta=0.9) - want) > 1e-3
 
 
 @pytest.mark.parametrize('asymmetric', [False, True])
 def test_unified_focal_of_sigmoid_channels_is_the_mean_of_each_channel_alone(asymmetric):
     z, label = random_logits(9)
     params = dict(asymmetric=asymmetric, delta=0.8)
-    alone = [of_logits('UnifiedFocalLoss', z[:, k : k + 1], (label == k).astype(int), **params) for k in range(3)]
-    got = of_logits('UnifiedFocalLoss', z, label, activation='sigmoid', **params)
+    alone = [loss_of_logits('UnifiedFocalLoss', z[:, k : k + 1], (label == k).astype(int), **params) for k in range(3)]
+    got = loss_of_logits('UnifiedFocalLoss', z, label, activation='sigmoid', **params)
     assert_same(got, sum(alone) / 3, 'float64')
 
 
 def test_unified_focal_counts_listed_sigmoid_channels_with_their_backgrounds():
     z, label = random_logits(13)
-    alone = [of_logits('UnifiedFocalLoss', z[:, k : k + 1], (label == k).astype(int), weight=0) for k in (0, 2)]
-    got = of_logits('UnifiedFocalLoss', z, label, activation='sigmoid', weight=0, classes=[0, 2])
+    alone = [loss_of_logits('UnifiedFocalLoss', z[:, k : k + 1], (label == k).astype(int), weight=0) for k in (0, 2)]
+    got = loss_of_logits('UnifiedFocalLoss', z, label, activation='sigmoid', weight=0, classes=[0, 2])
     assert_same(got, sum(alone) / 2, 'float64')
 
 

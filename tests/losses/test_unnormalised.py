@@ -6,8 +6,8 @@ import pytest
 from segparity.parity.check import side
 from segparity.parity.frameworks import FRAMEWORKS
 from shared_spec import LOSSES
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
-from tests.support.same import assert_same
 
 NAMES = [
     name

@@ -19,8 +19,8 @@ from mmseg_plugin import inputs, values
 from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.losses import base
 from shared_spec import LOSSES
+from tests.support.assertions import assert_gradient, assert_same
 from tests.support.faults import AT, FAULTS, LABEL
-from tests.support.same import assert_gradient, assert_same
 
 WORLDS = ('reference', 'torch', 'torch_fused', 'eyes_shut', 'eyes_shut_fused')
 CHANNELS = {'one': 1, 'two': 2, 'many': 4}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from shared_spec import LOSSES
+from tests.support.assertions import TOLERANCES, assert_same
 from tests.support.frameworks import axis
-from tests.support.same import TOLERANCES, assert_same
 
 KERAS = ('keras_tensorflow', 'keras_jax', 'keras_torch')
 BACKENDS = pytest.mark.parametrize('framework', axis(*KERAS))
@@ -38,7 +38,7 @@ def test_every_loss_compiled(framework, worker):
 
     JAX compiles quickly here; some losses as users compile them are below.
     """
-    found = ask(worker, 'unseen', form='ids', jit=True)
+    found = ask(worker, 'traced_outcomes', form='ids', jit=True)
     assert set(found) == {name for name in LOSSES if 'many' in LOSSES[name].channels}
     assert not only_nan(found)
 
@@ -46,7 +46,7 @@ def test_every_loss_compiled(framework, worker):
 @pytest.mark.parametrize('framework', axis('keras_torch'))
 @pytest.mark.parametrize('form', FORMS)
 def test_every_loss_on_every_form_of_input(form, framework, worker):
-    found = ask(worker, 'unseen', form=form, jit=False)
+    found = ask(worker, 'traced_outcomes', form=form, jit=False)
     assert found and not only_nan(found)
 
 
@@ -58,7 +58,7 @@ def test_a_wrong_number_shows_where_a_part_is_left_out(framework, worker):
 @pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 def test_every_loss_on_soft_labels_in_a_graph(framework, worker):
     """Where TensorFlow's softmax spares classes, and NaN stands in maps of labels."""
-    found = ask(worker, 'unseen', form='soft', jit=False)
+    found = ask(worker, 'traced_outcomes', form='soft', jit=False)
     assert len(found) > 10 and not only_nan(found)
 
 
@@ -67,7 +67,7 @@ def test_every_loss_on_soft_labels_in_a_graph(framework, worker):
 @pytest.mark.parametrize('form', FORMS)
 def test_some_losses_on_every_form_of_input(form, framework, worker):
     """JAX compiled, TensorFlow without XLA."""
-    found = ask(worker, 'unseen', form=form, jit=framework == 'keras_jax', names=SOME)
+    found = ask(worker, 'traced_outcomes', form=form, jit=framework == 'keras_jax', names=SOME)
     assert found and not only_nan(found)
 
 
@@ -76,7 +76,7 @@ def test_some_losses_on_every_form_of_input(form, framework, worker):
 def test_every_mean_over_cells(granularity, framework, worker):
     names = None if framework == 'keras_torch' else ['SoftDiceLoss']
     for form in ('ids', 'probabilities', 'soft'):
-        found = ask(worker, 'unseen', form=form, jit=False, granularity=granularity, names=names)
+        found = ask(worker, 'traced_outcomes', form=form, jit=False, granularity=granularity, names=names)
         assert found and not only_nan(found)
 
 
@@ -85,7 +85,7 @@ def test_every_mean_over_cells(granularity, framework, worker):
 @pytest.mark.parametrize('form', FORMS)
 def test_the_reference_s_sentence_where_values_can_be_seen(form, framework, worker):
     few = SOME if form in ('ids', 'one_hard') or framework != 'keras_jax' else SOME[:1]  # op by op JAX takes its time
-    found = ask(worker, 'seen', form=form, names=None if framework == 'keras_torch' else few)
+    found = ask(worker, 'eager_outcomes', form=form, names=None if framework == 'keras_torch' else few)
     sentences = 0
     for name, one in found.items():
         for fault, (got, want) in one.items():

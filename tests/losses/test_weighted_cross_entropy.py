@@ -7,7 +7,7 @@ import pytest
 
 from shared_spec import LOSSES
 from tests.losses.by_hand import LABEL, P1, loss
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 
 def test_cross_entropy_and_its_denominators():

@@ -3,8 +3,8 @@
 import numpy as np
 
 from shared_spec import LOSSES
-from tests.losses.by_hand import LABEL, PRED, loss, of_logits
-from tests.support.same import assert_same
+from tests.losses.by_hand import LABEL, PRED, loss, loss_of_logits
+from tests.support.assertions import assert_same
 
 
 def test_weighted_sum():
@@ -17,5 +17,5 @@ def test_weighted_sum():
 
 def test_weighted_sum_without_losses_is_a_quarter_of_cross_entropy_and_three_of_jaccard():
     z, y = np.log(PRED.clip(0.1, 0.9)), LABEL
-    want = 0.25 * of_logits('WeightedCrossEntropyLoss', z, y) + 0.75 * of_logits('JaccardMetricLoss', z, y)
-    assert_same(of_logits('WeightedSumLoss', z, y), want, 'float64')
+    want = 0.25 * loss_of_logits('WeightedCrossEntropyLoss', z, y) + 0.75 * loss_of_logits('JaccardMetricLoss', z, y)
+    assert_same(loss_of_logits('WeightedSumLoss', z, y), want, 'float64')

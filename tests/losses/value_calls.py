@@ -87,7 +87,7 @@ def faults(form):
     return found
 
 
-def spoil(arrays, fault, pixel):
+def inject_fault(arrays, fault, pixel):
     """The arrays with a fault at a pixel, or everywhere where the value is in a tuple."""
     arrays = [x.copy() for x in arrays]
     which, value = fault
@@ -173,35 +173,35 @@ def losses_of(form, names=None, granularity=None):
             yield name, loss
 
 
-def unseen(arrays, form, jit, names=None, granularity=None):
+def traced_outcomes(arrays, form, jit, names=None, granularity=None):
     """Loss -> fault -> outcome where values cannot be seen, and what changed because of pixels that do not count."""
     found = {}
     hard = FORMS[form][3] == 'ids'
     for name, loss in losses_of(form, names, granularity):
         call, base, found[name] = value_and_gradient(loss, jit), sound(form), {}
-        with unittest.mock.patch.object(values, 'visible', lambda x: False):
+        with unittest.mock.patch.object(values, 'can_look', lambda x: False):
             before = call(*base)
             if not all(np.isfinite(x).all() for x in before):
                 found[name]['sound'] = float(before[0])
             for fault, what in faults(form).items():
-                found[name][fault] = outcome(call, spoil(base, what, PIXEL), before[1])
+                found[name][fault] = outcome(call, inject_fault(base, what, PIXEL), before[1])
                 places = {'weight 0': (1, 0, 0)} if what[0] != 2 else {}
                 places |= {'ignored': (1, 0, 1)} if hard and what[0] != 1 else {}
                 for key, place in places.items():
-                    after = call(*spoil(base, what, place))
+                    after = call(*inject_fault(base, what, place))
                     if not all(np.array_equal(a, b) for a, b in zip(before, after)):
-                        found[name][f'{fault}, {key}'] = outcome(call, spoil(base, what, place), before[1])
+                        found[name][f'{fault}, {key}'] = outcome(call, inject_fault(base, what, place), before[1])
     return found, {}
 
 
-def seen(arrays, form, names):
+def eager_outcomes(arrays, form, names):
     """Loss -> fault -> outcome of an eager call on the CPU, beside what the reference says."""
     found = {}
     for name, loss in losses_of(form, names):
         call, base = value_and_gradient(loss), sound(form)
         slope, found[name] = call(*base)[1], {}
         for fault, what in faults(form).items():
-            z, y, w = spoil(base, what, PIXEL)
+            z, y, w = inject_fault(base, what, PIXEL)
             y_first = np.moveaxis(y, -1, 1) if y.shape == z.shape else y
             try:
                 want = ['NaN' if np.isnan(loss.spec.reference(np.moveaxis(z, -1, 1), y_first, w)) else 'number', 'NaN']
@@ -217,7 +217,7 @@ def pixel_by_pixel(arrays):
     loss = keras_plugin.losses.WeightedCrossEntropyLoss(from_logits=True, ignore_class=IGNORE, reduction='none')
     z, y, w = sound('ids')
     z[0, 0, 0, 1], y[0, 0, 1], w[0, 0, 2] = np.nan, 3, np.nan
-    with unittest.mock.patch.object(values, 'visible', lambda x: False):
+    with unittest.mock.patch.object(values, 'can_look', lambda x: False):
         found = ops.convert_to_numpy(loss(y, z, w))
     return np.argwhere(~np.isfinite(found)).tolist(), {}
 
@@ -259,8 +259,8 @@ def unlabelled(arrays, jit, names):
                 for value in (np.nan, np.inf, 'first nan', 'last nan'):
                     z, y, w = sound('soft')
                     y[place] = 0
-                    with unittest.mock.patch.object(values, 'visible', lambda x: False):
-                        value_found, gradient = call(*spoil((z, y, w), (0, value), PIXEL))
+                    with unittest.mock.patch.object(values, 'can_look', lambda x: False):
+                        value_found, gradient = call(*inject_fault((z, y, w), (0, value), PIXEL))
                     if not np.isnan(value_found) or not np.isnan(gradient).any():
                         found.append([name, granularity, where, str(value), float(value_found)])
     return found, {}
@@ -278,7 +278,7 @@ def several_labels(arrays, jit):
             wrong[PIXEL] = [named > 0, named > 1, 0]
             slope = value_and_gradient(loss_of(name, 'ids'))(z, y, w)[1]
             seen = outcome(value_and_gradient(loss_of(name, 'ids')), (z, wrong, w), slope)
-            with unittest.mock.patch.object(values, 'visible', lambda x: False):
+            with unittest.mock.patch.object(values, 'can_look', lambda x: False):
                 unseen = outcome(value_and_gradient(loss_of(name, 'ids'), jit), (z, wrong, w), slope)
             w_absent = w.copy()
             w_absent[PIXEL] = 0
@@ -404,7 +404,7 @@ def wrong_where_a_part_is_left_out(arrays, jit):
     for name, parameters in LEFT_OUT:
         loss = getattr(keras_plugin.losses, name)(from_logits=True, **parameters)
         call, base = value_and_gradient(loss, jit), sound('soft')
-        with unittest.mock.patch.object(values, 'visible', lambda x: False):
+        with unittest.mock.patch.object(values, 'can_look', lambda x: False):
             if not all(np.isfinite(x).all() for x in call(*base)):
                 found.append([name, 'sound'])
             for what, number in ((0, np.nan), (1, 1.5), (1, np.nan)):

@@ -2,7 +2,7 @@
 
 import math
 
-from tests.support.same import TOLERANCES
+from tests.support.assertions import TOLERANCES
 
 SAME, FLOAT32, PUBLISHED = (TOLERANCES[name][0] for name in ('float64', 'float32', 'published'))
 

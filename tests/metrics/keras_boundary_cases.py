@@ -24,7 +24,7 @@ def results(params, preds, targets, weights=None, names=None, eager=True):
     for name in names or spec.names():
         metric = km.BoundaryIoU(level=name[-1], **arguments)
         assert metric.name == name
-        found[name] = Run(metric, eager).over(preds, targets, weights, batch=4)
+        found[name] = Run(metric, eager).run_on(preds, targets, weights, batch=4)
         for level, terms in metric.per_class().items():
             defined = terms[~np.isnan(terms)]
             assert_agrees({level: defined.mean() if len(defined) else np.nan}, {name: found[name]}, FLOAT32)
@@ -58,7 +58,7 @@ def case_boundary_published():
         np.testing.assert_array_equal(of_target == 1, case['expected_boundary_gt'] > 0)
         run = Run(km.BoundaryIoU(2, 'D', ratio=ratio, binary=True), eager=True)
         for pred, target, want in zip(preds, targets, case['expected_boundary_iou']):
-            got = run.over(pred[None], target[None])
+            got = run.run_on(pred[None], target[None])
             assert_agrees({'BoundaryIoUD': got}, {'BoundaryIoUD': want}, FLOAT32, case_id)
 
 

@@ -10,13 +10,13 @@ from keras import ops
 from keras_plugin import metrics as km
 from keras_plugin.metrics import calibration_gaps
 from keras_plugin.metrics.calibration import CalibrationTotals
-from keras_plugin.metrics.checked import CheckedMetric
+from keras_plugin.metrics.checked_metric import CheckedMetric
 from keras_plugin.metrics.counts import pair_counts
 from shared_spec import SpecError
 from shared_spec.metrics.calibration import Calibration
 from tests.metrics.calibration_cases import GOLDEN, RULES, Golden, random_images
 from tests.metrics.compare import FLOAT32, assert_agrees, assert_results
-from tests.metrics.keras_run import BACKEND, X64, Run, classes_only, refuses, report, spoil
+from tests.metrics.keras_run import BACKEND, X64, Run, assert_wrong_batch, classes_only, refuses, report
 
 SOME_RULES = (
     'hit_argmax_misses_the_second_class',
@@ -39,7 +39,7 @@ class AllErrors(CheckedMetric):
         self.totals.update(maps, prob, pair_counts(maps.target, maps.pred, self.spec.num_classes))
 
     def result(self):
-        return dict(zip(self.names(), map(self.finished, self.totals.value())))
+        return dict(zip(self.names(), map(self.finish_result, self.totals.value())))
 
     def complaint(self):
         return super().complaint() or self.totals.complaint()
@@ -65,7 +65,7 @@ def _published(case_id):
         run = Run(AllErrors(case.spec, dtype=dtype), eager=True)
         probs = [p.astype(dtype) for p in case.probs]
         if len({t.shape for t in case.targets}) == 1:
-            got = run.over(last(probs), np.stack(case.targets), batch=len(probs) // 2)
+            got = run.run_on(last(probs), np.stack(case.targets), batch=len(probs) // 2)
         else:
             for prob, target in zip(probs, case.targets):
                 run.update(target[None], last(prob[None]))
@@ -99,23 +99,25 @@ def case_calibration_kinds_of_input():
     one_hot = (np.clip(targets, 0, 2)[..., None] == np.arange(3)).astype('float32')
     keep = targets != 255
     run = Run(AllErrors(spec, from_logits=True), eager=True)
-    assert_results(run.over(logits, targets, batch=2), want, FLOAT32)
-    assert_results(run.over(logits, targets.astype('float32')[..., None], batch=2), want, FLOAT32)
-    assert_results(run.over(logits, one_hot, keep.astype('float32') / 3, batch=2), want, FLOAT32, 'weights')
+    assert_results(run.run_on(logits, targets, batch=2), want, FLOAT32)
+    assert_results(run.run_on(logits, targets.astype('float32')[..., None], batch=2), want, FLOAT32)
+    assert_results(run.run_on(logits, one_hot, keep.astype('float32') / 3, batch=2), want, FLOAT32, 'weights')
     if BACKEND != 'jax':
         rough = ops.cast(logits, 'bfloat16')
         wide = ops.convert_to_numpy(ops.softmax(ops.cast(rough, 'float32')))
-        assert_results(run.over(rough, targets), spec.reference(np.moveaxis(wide, -1, 1), targets), FLOAT32, 'bfloat16')
+        assert_results(
+            run.run_on(rough, targets), spec.reference(np.moveaxis(wide, -1, 1), targets), FLOAT32, 'bfloat16'
+        )
 
     probs, targets = random_images(32, 4, 2)
     spec = Calibration(num_classes=2, binary=True)
     probs = probs[:, 1:].astype('float32')
     want = spec.reference(probs, targets)
-    assert_results(Run(AllErrors(spec), eager=True).over(last(probs), targets, batch=4), want, FLOAT32, 'one channel')
+    assert_results(Run(AllErrors(spec), eager=True).run_on(last(probs), targets, batch=4), want, FLOAT32, 'one channel')
     logit = last(np.log(probs / (1 - probs)))
     want = spec.reference(np.moveaxis(ops.convert_to_numpy(ops.sigmoid(logit)), -1, 1), targets)
     run = Run(AllErrors(spec, from_logits=True), eager=True)
-    assert_results(run.over(logit, targets, batch=4), want, FLOAT32, 'sigmoid')
+    assert_results(run.run_on(logit, targets, batch=4), want, FLOAT32, 'sigmoid')
 
 
 def case_calibration_scalars_are_the_same_numbers():
@@ -126,7 +128,7 @@ def case_calibration_scalars_are_the_same_numbers():
     for metric, level in pairs:
         scalar = km.CalibrationError(3, metric, level, ignore_class=255, bins=7, hit='argmax')
         assert scalar.name == metric + level
-        got = {scalar.name: Run(scalar, eager=True).over(last(probs).astype('float32'), targets, batch=3)}
+        got = {scalar.name: Run(scalar, eager=True).run_on(last(probs).astype('float32'), targets, batch=3)}
         for name, terms in scalar.per_class().items():
             assert terms.shape == (scalar.spec.num_classes,)
             assert_agrees({name: np.nanmean(terms)}, got, FLOAT32)
@@ -136,7 +138,7 @@ def case_calibration_scalars_are_the_same_numbers():
 def case_calibration_in_the_report():
     probs, targets = random_images(34, 6, 3)
     run = report(_overlap(3), calibration=True, eager=True)
-    got = run.over(last(probs).astype('float32'), targets, batch=3)
+    got = run.run_on(last(probs).astype('float32'), targets, batch=3)
     want = {
         **_overlap(3).reference(probs.argmax(1), targets),
         **Calibration(num_classes=3).reference(probs.astype('float32'), targets),
@@ -172,7 +174,7 @@ def case_calibration_does_not_drift():
     probs = np.broadcast_to(np.array([p, 1 - p], 'float32'), (1, 600, 900, 2))
     targets = np.ones((1, 600, 900), 'uint8')
     run = Run(km.CalibrationError(2), eager=True)
-    assert abs(run.over(probs, targets) - float(p)) < 1e-7
+    assert abs(run.run_on(probs, targets) - float(p)) < 1e-7
 
 
 def case_calibration_sums_in_parts():
@@ -249,7 +251,7 @@ def case_calibration_of_logits_taken_for_probabilities():
     logits = np.array([[0, 1]]), np.array([[[-1.0, 2.0], [0.5, 0.5]]], 'float32')
     refuses(ValueError, sentence, run.metric.update_state, *logits)
     assert run.result() == 0.5  # what was refused left no trace
-    spoil(run, sentence, *logits)
+    assert_wrong_batch(run, sentence, *logits)
     run.metric.reset_state()
     run.metric.check()
 

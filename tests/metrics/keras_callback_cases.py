@@ -104,7 +104,7 @@ def case_worst_every():
     spec = FineGrained(num_classes=4, metrics=('mIoU',))
     run = report(spec, eager=True, max_images=20, worst_every='epoch')
     want = spec.reference(preds, targets)
-    got = run.over(preds, targets)
+    got = run.run_on(preds, targets)
     assert list(got) == ['aAcc', 'FWIoU', 'mIoUD', 'mIoUI', 'mIoUC']
     assert_agrees({**got, **run.metric.worst_results()}, want, FLOAT32)
     assert report(FineGrained(num_classes=4, q=()), eager=True).metric.worst_results() == {}

@@ -12,7 +12,7 @@ from keras import ops
 from keras_plugin import metrics as km
 from keras_plugin.metrics.counts import pair_counts
 from keras_plugin.metrics.label_maps import label_maps
-from keras_plugin.metrics.scores import of_lowest
+from keras_plugin.metrics.scores import mean_of_lowest
 from shared_spec import SpecError
 from shared_spec.metrics.fine_grained import FineGrained, FineGrainedState
 from shared_spec.metrics.fine_grained.state import image_counts as numpy_counts
@@ -32,7 +32,7 @@ def case_published():
             continue
         run = report(case.spec, eager=True, max_images=64)
         if len({t.shape for t in case.targets}) == 1:
-            got = run.over(np.stack(case.preds), np.stack(case.targets), batch=20)
+            got = run.run_on(np.stack(case.preds), np.stack(case.targets), batch=20)
         else:
             for pred, target in zip(case.preds, case.targets):
                 run.update(target[None], pred[None])
@@ -51,7 +51,7 @@ def case_by_hand():
             # wholly ignored images count nowhere, and make one shape of all cases
             preds, targets = (np.concatenate([x, np.full((3 - len(x), 6), f)]) for x, f in ((preds, 0), (targets, 255)))
             weights = np.ones((3, 6)) if weights is None else np.concatenate([weights, np.ones((2, 6))])
-            assert_agrees(run.over(preds, targets, weights.astype('float32')), rule.want, FLOAT32, rule.name)
+            assert_agrees(run.run_on(preds, targets, weights.astype('float32')), rule.want, FLOAT32, rule.name)
 
 
 def case_every_class_of_metric():
@@ -64,10 +64,10 @@ def case_every_class_of_metric():
         for arguments in some:
             metric = cls(4, ignore_class=255, max_images=20, **arguments, **beta)
             assert metric.name == f'{cls.metric}{arguments["level"]}{arguments.get("q") or ""}'
-            got = {metric.name: Run(metric, eager=True).over(preds, targets, batch=9)}
+            got = {metric.name: Run(metric, eager=True).run_on(preds, targets, batch=9)}
             assert_agrees(got, {metric.name: want[metric.name]}, FLOAT32)
     metric = km.PixelAccuracy(4, ignore_class=255)
-    assert_agrees({metric.name: Run(metric, eager=True).over(preds, targets)}, {'aAcc': want['aAcc']}, FLOAT32)
+    assert_agrees({metric.name: Run(metric, eager=True).run_on(preds, targets)}, {'aAcc': want['aAcc']}, FLOAT32)
 
 
 def case_bools_are_0_and_1_whatever_their_bytes():
@@ -76,7 +76,7 @@ def case_bools_are_0_and_1_whatever_their_bytes():
     want = spec.reference(preds.astype(int), targets.astype(int))
     stored = [(mask * np.uint8(255)).view(bool) for mask in (preds, targets)]  # as Pillow's 1-bit images are
     for eager in (True, False):
-        assert_results(report(spec, eager).over(*stored), want, FLOAT32, f'eager {eager}')
+        assert_results(report(spec, eager).run_on(*stored), want, FLOAT32, f'eager {eager}')
 
 
 def case_float64_is_float64():
@@ -84,7 +84,7 @@ def case_float64_is_float64():
     spec = FineGrained(num_classes=4, q=())
     run = report(spec, eager=True, dtype='float64')
     x64 = BACKEND != 'jax' or os.environ.get('JAX_ENABLE_X64') == '1'
-    assert_results(run.over(preds, targets), spec.reference(preds, targets), 1e-12 if x64 else FLOAT32)
+    assert_results(run.run_on(preds, targets), spec.reference(preds, targets), 1e-12 if x64 else FLOAT32)
 
 
 def case_worst_floor():
@@ -92,12 +92,12 @@ def case_worst_floor():
     for q, k in ((70, 63), (1, 1)):
         run = Run(km.MeanIoU(2, level='I', q=q, max_images=90))
         want = sum(range(k)) / k / 100
-        assert_agrees({'q': run.over(preds, targets, batch=90)}, {'q': want}, FLOAT32)
+        assert_agrees({'q': run.run_on(preds, targets, batch=90)}, {'q': want}, FLOAT32)
 
 
 def case_thousands_of_scores_keep_the_sixth_digit():
     scores = np.sort(np.random.default_rng(0).random(20000).astype('float32'))
-    got = ops.convert_to_numpy(of_lowest(scores, np.ones(20000, bool), (1, 50, 100)))
+    got = ops.convert_to_numpy(mean_of_lowest(scores, np.ones(20000, bool), (1, 50, 100)))
     want = [scores[:k].astype('float64').mean() for k in (200, 10000, 20000)]
     np.testing.assert_allclose(got, want, rtol=0, atol=2e-7)
 
@@ -151,7 +151,7 @@ def case_kinds_of_input():
 def case_label_ids_survive_every_dtype():
     run, pred = Run(km.PixelAccuracy(300, ignore_class=-1), eager=True), np.array([[256, 257, 299, 0]])
     for dtype in ('float32', 'int64', 'uint16' if BACKEND != 'torch' else 'int32'):
-        assert run.over(pred, np.array([[256, 257, 299, 1]]).astype(dtype)) == 3 / 4
+        assert run.run_on(pred, np.array([[256, 257, 299, 1]]).astype(dtype)) == 3 / 4
 
 
 def case_shapes_without_a_meaning_are_refused():
@@ -248,7 +248,7 @@ def case_beyond_max_images():
     spec = FineGrained(num_classes=3, metrics=('mIoU',), q=(50,))
     run = report(spec, max_images=4)
     want = spec.reference(preds[:4], targets[:4])
-    assert_results(run.over(preds[:4], targets[:4], batch=2), want, FLOAT32)
+    assert_results(run.run_on(preds[:4], targets[:4], batch=2), want, FLOAT32)
     run.metric.check()
     run.update(targets[4:], preds[4:])
     want = spec.reference(preds, targets)
@@ -268,7 +268,7 @@ def case_beyond_max_images():
 def case_an_image_beyond_max_images_that_counts_nowhere():
     run = Run(km.MeanIoU(2, level='I', q=50, ignore_class=255, max_images=1), eager=True)
     zeros, ignored = np.zeros((1, 4), 'int32'), np.full((1, 4), 255)
-    assert run.over(zeros, zeros) == 1
+    assert run.run_on(zeros, zeros) == 1
     run.update(ignored, zeros)
     assert np.isnan(run.result())
     refuses(ValueError, 'got 1 for 2', run.metric.check)
@@ -362,7 +362,7 @@ def case_per_class_results_are_those_of_the_state():
         state.update(pred, target)
     want, names = state.per_class(spec), ['a', 'b', 'c', 'd']
     run = report(spec, eager=True, max_images=20, class_names=names)
-    got = run.over(preds, targets)
+    got = run.run_on(preds, targets)
     assert_results(of_all(run.metric.per_class()), of_all(want), FLOAT32)
     of_classes = {f'{k}_{n}': v[i] for k, v in want.items() if k[-1] in 'DC' for i, n in enumerate(names)}
     assert_agrees({k: v for k, v in got.items() if '_' in k}, of_classes, FLOAT32)

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_plugin import metrics as km
-from keras_plugin.metrics.wrong import visible
+from keras_plugin.metrics.wrong_pixels import can_look
 from tests.metrics.keras_host_cases import Sequence
 from tests.metrics.keras_run import BACKEND, refuses
 
@@ -22,7 +22,7 @@ class Strict(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true = ops.convert_to_tensor(y_true)
         wrong = ops.any(y_true > 3)
-        if visible(wrong) and bool(wrong):
+        if can_look(wrong) and bool(wrong):
             raise ValueError('Strict: labels must be below 4')
         picked = ops.cast(y_true[..., None] == ops.arange(4, dtype=y_true.dtype), 'float32')
         loss = -ops.mean(ops.sum(picked * ops.log_softmax(y_pred), axis=-1))

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_plugin import metrics as km
-from keras_plugin.metrics import wrong as wrong_module
+from keras_plugin.metrics import wrong_pixels as wrong_module
 
 BACKEND = keras.backend.backend()
 X64 = BACKEND != 'jax' or os.environ.get('JAX_ENABLE_X64') == '1'  # whether there is float64
@@ -55,7 +55,7 @@ class Run:
             return {name: float(found[name]) for name in self.metric.names()}
         return float(found)
 
-    def over(self, preds, targets, weights=None, batch=8):
+    def run_on(self, preds, targets, weights=None, batch=8):
         self.metric.reset_state()
         for i in range(0, len(targets), batch):
             parts = [x[i : i + batch] for x in (targets, preds, weights) if x is not None]
@@ -73,16 +73,16 @@ def report(spec, eager=False, **arguments):
     return Run(km.SegmentationReport(**spec.keras_arguments(), **arguments), eager)
 
 
-def spoil(run, sentence, *batch):
+def assert_wrong_batch(run, sentence, *batch):
     """A compiled update with a wrong batch makes every result NaN, and ``check`` says why; eager ones refuse it."""
     if BACKEND == 'torch':
         refuses(ValueError, sentence, run.update, *batch)
-        visible = wrong_module.visible  # as a GPU does it
-        wrong_module.visible = lambda x: False
+        visible = wrong_module.can_look  # as a GPU does it
+        wrong_module.can_look = lambda x: False
         try:
             run.update(*batch)
         finally:
-            wrong_module.visible = visible
+            wrong_module.can_look = visible
     else:
         run.update(*batch)
     found = run.result()

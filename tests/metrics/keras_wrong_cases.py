@@ -11,7 +11,7 @@ from keras import ops
 from keras_plugin import metrics as km
 from keras_plugin.metrics.top_class import top_class
 from tests.metrics.keras_host_cases import identity
-from tests.metrics.keras_run import BACKEND, Run, jit, refuses, spoil
+from tests.metrics.keras_run import BACKEND, Run, assert_wrong_batch, jit, refuses
 
 NAN, INF = float('nan'), float('inf')
 GIVEN = dict(ignore_class=255, from_logits=True)
@@ -49,7 +49,7 @@ def fill(x, where, value):
     return x
 
 
-def case_wrong_pixels_spoil_every_metric():
+def case_wrong_pixels_make_every_metric_nan():
     y, z, w = picture()
     wrong = [
         (
@@ -82,7 +82,7 @@ def case_wrong_pixels_spoil_every_metric():
             else:
                 refuses(ValueError, sentence, run.metric.update_state, *batch)  # eager, on a CPU
                 run.metric.check()
-                spoil(run, sentence, *batch)
+                assert_wrong_batch(run, sentence, *batch)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter('always')
                 run.metric.reset_state()
@@ -132,7 +132,7 @@ def case_wrong_probabilities():
     run.update(y, prob)
     assert run.result() == 1
     sentence = 'MeanIoU: probabilities must be in [0, 1], got others in 1 pixel; for logits give from_logits=True'
-    spoil(run, sentence, y, fill(prob, (0, 0), -1.5))
+    assert_wrong_batch(run, sentence, y, fill(prob, (0, 0), -1.5))
     run.metric.reset_state()
     run.update(y, fill(prob, (0, 0), NAN))  # no exception
     refuses(ValueError, 'MeanIoU: predictions must be numbers, got NaN or infinity in 1 pixel', run.metric.check)
@@ -145,12 +145,12 @@ def case_wrong_probabilities():
 
 def case_counters_neither_wrap_nor_forget():
     run = Run(km.PixelAccuracy(3))
-    spoil(run, 'in 4 pixels', np.full((1, 4), 7), np.zeros((1, 4), 'int32'))
+    assert_wrong_batch(run, 'in 4 pixels', np.full((1, 4), 7), np.zeros((1, 4), 'int32'))
     counts = run.metric._wrong.counts
     counts.assign(ops.where(counts.value > 0, (1 << 20) - 1, 0))
     for _ in range(2):
         with contextlib.suppress(AssertionError):
-            spoil(run, '', np.full((1, 4), 7), np.zeros((1, 4), 'int32'))
+            assert_wrong_batch(run, '', np.full((1, 4), 7), np.zeros((1, 4), 'int32'))
     assert int(np.array(ops.convert_to_numpy(counts)).max()) == 1 << 20
     refuses(ValueError, 'got others in 1048576 or more pixels', run.metric.check)
 

@@ -69,7 +69,7 @@ def test_published_directed_distances(case_id):
     for i, (pred, gt) in enumerate(zip(case['pred'], case['gt'])):
         if pred.any() and gt.any():
             points, others = (reference.surface(mask > 0) for mask in (pred, gt))
-            there = reference.directed(points, others, np.array(params['spacing']))
+            there = reference.directed_distances(points, others, np.array(params['spacing']))
             got = max(there), reference.quantile(0.95, there), sum(there) / len(there)
             want = [case[f'expected_{n}_directed'][i, 0] for n in ('HD', 'HD95', 'ASD')]
             np.testing.assert_allclose(got, want, **FLOAT32)

@@ -13,7 +13,7 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmseg.registry import METRICS
 
 import mmseg_plugin  # noqa: F401
-from mmseg_plugin.metrics.calibration import on_device
+from mmseg_plugin.metrics.calibration import count_on_device
 from shared_spec import SpecError
 from shared_spec.metrics.calibration import Calibration
 from shared_spec.metrics.calibration.state import image_cells
@@ -123,29 +123,29 @@ def test_cells_on_a_device_are_those_on_the_cpu(ignore_index, dtype):
     targets[0, 0, :3], targets[1] = [9, -7, 4], 1
     probs[2, :, 0] = 0.25
     for prob, target in zip(probs.astype(dtype), targets):
-        got = on_device(torch.as_tensor(prob), torch.as_tensor(target), 4, 10, ignore_index)
+        got = count_on_device(torch.as_tensor(prob), torch.as_tensor(target), 4, 10, ignore_index)
         np.testing.assert_array_equal(got, image_cells(prob, target, 4, 10, ignore_index))
         prob, target = prob[1:2], np.where((target == ignore_index) | (target < 2), target, 0)
-        got = on_device(torch.as_tensor(prob), torch.as_tensor(target), 2, 10, ignore_index)
+        got = count_on_device(torch.as_tensor(prob), torch.as_tensor(target), 2, 10, ignore_index)
         np.testing.assert_array_equal(got, image_cells(prob, target, 2, 10, ignore_index))
     prob = torch.full((2, 3), 0.5)
     prob[0, 1] = torch.nan
     want = image_cells(prob.numpy(), np.array([0, 1, 9]), 2, 10, ignore_index)
-    np.testing.assert_array_equal(on_device(prob, torch.tensor([0, 1, 9]), 2, 10, ignore_index), want)
+    np.testing.assert_array_equal(count_on_device(prob, torch.tensor([0, 1, 9]), 2, 10, ignore_index), want)
     prob[0] = torch.tensor([1.004, -0.004, 0.5])
     want = image_cells(prob.numpy(), np.array([0, 1, 9]), 2, 10, ignore_index)
-    np.testing.assert_array_equal(on_device(prob, torch.tensor([0, 1, 9]), 2, 10, ignore_index), want)
+    np.testing.assert_array_equal(count_on_device(prob, torch.tensor([0, 1, 9]), 2, 10, ignore_index), want)
     with pytest.raises(ValueError, match='probabilities must be in'):
-        on_device(torch.full((2, 1), 2.0), torch.tensor([0]), 2, 10, ignore_index)
+        count_on_device(torch.full((2, 1), 2.0), torch.tensor([0]), 2, 10, ignore_index)
     with pytest.raises(ValueError, match='prob must be'):
-        on_device(torch.ones(3, 1), torch.tensor([0]), 2, 10, ignore_index)
+        count_on_device(torch.ones(3, 1), torch.tensor([0]), 2, 10, ignore_index)
 
 
 @pytest.mark.gpu
 def test_cells_on_a_gpu():
     probs, targets = random_images(25, 3, 4, (300, 400))
     for prob, target in zip(probs.astype(np.float32), targets):
-        got = on_device(torch.as_tensor(prob).cuda(), torch.as_tensor(target).cuda(), 4, 10, 255)
+        got = count_on_device(torch.as_tensor(prob).cuda(), torch.as_tensor(target).cuda(), 4, 10, 255)
         np.testing.assert_array_equal(got, image_cells(prob, target, 4, 10, 255))
     data = samples(probs, targets)
     want = evaluated(build(4), data)

@@ -15,7 +15,7 @@ from mmseg.registry import METRICS
 from PIL import Image
 
 import mmseg_plugin  # noqa: F401
-from mmseg_plugin.metrics.fine_grained import on_device
+from mmseg_plugin.metrics.fine_grained import count_on_device
 from shared_spec import SpecError
 from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.metrics.fine_grained.state import image_counts
@@ -106,10 +106,10 @@ def test_counts_on_a_device_are_those_on_the_cpu(ignore_index):
     preds, targets = random_images(23, 3, 4, ignore_index=ignore_index)
     targets[0, 0, :3] = [9, -7, 4]
     for pred, target in zip(preds, targets):
-        got = on_device(torch.as_tensor(pred), torch.as_tensor(target), 4, ignore_index)
+        got = count_on_device(torch.as_tensor(pred), torch.as_tensor(target), 4, ignore_index)
         np.testing.assert_array_equal(got, image_counts(pred, target, 4, ignore_index))
     with pytest.raises(ValueError, match='class ids below 4'):
-        on_device(torch.tensor([4]), torch.tensor([0]), 4, ignore_index)
+        count_on_device(torch.tensor([4]), torch.tensor([0]), 4, ignore_index)
 
 
 @pytest.mark.gpu

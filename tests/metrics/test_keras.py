@@ -32,7 +32,7 @@ X64 = [
     'case_calibration_bins_are_exact',
     'case_calibration_past_2_31_pixels',
     'case_boundary_random',
-    'case_wrong_pixels_spoil_every_metric',
+    'case_wrong_pixels_make_every_metric_nan',
     'case_bools_and_wide_integers_are_labels',
 ]
 # JAX compiles each operation of each shape; these cases say of it what others say already

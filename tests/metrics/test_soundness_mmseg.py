@@ -20,7 +20,7 @@ from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from mmseg_plugin.metrics.soundness import counts_of, no_class, not_finite
+from mmseg_plugin.metrics.soundness import count_no_class, count_not_finite, counts_of
 from segparity.audit.table_reading import read_table
 from tests.metrics.compare import assert_agrees, assert_results
 from tests.metrics.golden import golden
@@ -144,7 +144,7 @@ def test_one_channel(kind, value, warned):
     data[0].seg_logits.data[0, 3, 3] = value
     data[0].pred_sem_seg.data[0, 3, 3] = value > 0
     assert all(v != v for v in evaluated(build(kind, 2), data).values()) and len(warned) == 1
-    assert not_finite(torch.full((1, 2, 2), -INF)).tolist() == [0]
+    assert count_not_finite(torch.full((1, 2, 2), -INF)).tolist() == [0]
 
 
 @every
@@ -193,7 +193,7 @@ def test_only_pixels_predicted_from_such_logits_count():
     logits = torch.zeros(3, 2, 2)
     logits[:, 0, 0] = torch.tensor([0, NAN, 0])
     for predicted, count in ((0, 1), (1, 1), (2, 0)):
-        assert not_finite(logits, torch.full((1, 2, 2), predicted)).tolist() == [count]
+        assert count_not_finite(logits, torch.full((1, 2, 2), predicted)).tolist() == [count]
 
 
 @every
@@ -267,9 +267,9 @@ def test_labels_that_are_no_class_keep_the_rule_of_the_host(warned):
 def test_counted_labels(ignore_index):
     target = torch.tensor([[0, 1, 2, 255, -1, 7]])
     strange = [label for label in (255, -1, 7) if label != ignore_index]
-    assert no_class(target, 3, ignore_index).tolist() == [len(strange), max(strange)]
-    assert no_class(target[:, :3], 3, ignore_index).tolist() == [0, 0]
-    assert no_class(target[:, :0], 3, ignore_index).tolist() == [0, 0]
+    assert count_no_class(target, 3, ignore_index).tolist() == [len(strange), max(strange)]
+    assert count_no_class(target[:, :3], 3, ignore_index).tolist() == [0, 0]
+    assert count_no_class(target[:, :0], 3, ignore_index).tolist() == [0, 0]
 
 
 def test_no_image_waits_for_the_device():

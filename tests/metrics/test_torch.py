@@ -11,7 +11,7 @@ torch = pytest.importorskip('torch', reason='needs PyTorch')
 from mmseg_plugin import metrics
 from segparity.parity.metrics import metric_jobs
 from shared_spec import METRICS, SpecError
-from tests.support.same import assert_same
+from tests.support.assertions import assert_same
 
 JOBS = [(name, *job) for name in METRICS for job in metric_jobs(name)]
 LOGITS = torch.randn(5, 3, 8, 9, generator=torch.Generator().manual_seed(0))
@@ -23,7 +23,7 @@ def one_hot(ids):
 
 
 def of(spec):
-    return getattr(metrics, type(spec).__name__)(**{k: spec.thawed(k) for k in spec.parameters()})
+    return getattr(metrics, type(spec).__name__)(**{k: spec.builtin_value(k) for k in spec.parameters()})
 
 
 @pytest.mark.parametrize('name', list(METRICS))
@@ -93,16 +93,16 @@ def test_an_image_that_comes_again_counts_once_and_reset_forgets():
 
 
 def test_scores_that_are_no_numbers_make_every_result_nan():
-    spoiled = LOGITS.clone()
-    spoiled[1, 2, 3, 4] = torch.nan
+    faulty = LOGITS.clone()
+    faulty[1, 2, 3, 4] = torch.nan
     for metric in (metrics.FineGrained(3), metrics.Calibration(3), metrics.BoundaryIoU(3)):
-        metric.update(spoiled, LABELS)
+        metric.update(faulty, LABELS)
         with pytest.warns(UserWarning, match='the scores are NaN or infinite at 1 pixels in 1 of 5 images'):
             assert all(math.isnan(v) for v in metric.compute().values())
         metric.reset()
         ignored = LABELS.clone()
         ignored[1, 3, 4] = 255
-        metric.update(spoiled, ignored)
+        metric.update(faulty, ignored)
         assert not any(math.isnan(v) for v in metric.compute().values())
 
 

@@ -17,7 +17,7 @@ for host in ('torch', 'mmengine', 'mmcv', 'mmseg'):
 @pytest.fixture(scope='session')
 def pictures(tmp_path_factory):
     import mmseg_plugin  # noqa: F401  mmcv is usable from here on
-    from tests.mmseg.tiny import write_pictures
+    from tests.mmseg.tiny_training import write_pictures
 
     return write_pictures(tmp_path_factory.mktemp('pictures'))
 

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmseg.registry import METRICS
 
 import mmseg_plugin  # noqa: F401
-from tests.mmseg.tiny import config, dataloader
+from tests.mmseg.tiny_training import config, dataloader
 
 EVALUATORS = {
     'overlap': dict(type='FineGrainedMetric', metrics=['mAcc', 'mIoU', 'mDice', 'mPrecision', 'mFscore'], q=[1, 5, 50]),

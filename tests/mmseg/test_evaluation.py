@@ -7,7 +7,7 @@ import pytest
 pandas = pytest.importorskip('pandas', reason="pandas is not installed: pip install -e '.[evaluate]'")
 
 from segparity.audit.table_reading import read_table
-from tests.mmseg.tiny import write_pictures
+from tests.mmseg.tiny_training import write_pictures
 
 TABLES = ('overlap', 'calibration', 'boundary')
 

@@ -12,7 +12,7 @@ from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.kernels.overlap import cpu as overlap_cpu
 from mmseg_plugin.kernels.overlap import fused as fused_overlap
 from mmseg_plugin.kernels.overlap.fused import OverwritesProbabilities
-from tests.support.same import assert_gradient, assert_same
+from tests.support.assertions import assert_gradient, assert_same
 
 
 @pytest.fixture

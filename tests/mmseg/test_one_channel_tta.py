@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_plugin import one_channel_tta
-from tests.mmseg.tiny import model
+from tests.mmseg.tiny_training import model
 
 THRESHOLD = 0.5
 
@@ -50,7 +50,7 @@ def samples(*probs):
 
 
 def test_probabilities_are_averaged():
-    merged = one_channel_tta.merged(samples([0.9, 0.3, 0.4], [0.2, 0.6, 0.5]), 0.5)
+    merged = one_channel_tta.merge_predictions(samples([0.9, 0.3, 0.4], [0.2, 0.6, 0.5]), 0.5)
     assert merged.pred_sem_seg.data.tolist() == [[[1.0, 0.0, 0.0]]]
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import mmseg_plugin
 from mmseg_plugin.__main__ import main, tools
-from tests.mmseg.tiny import config, dataloader, logged
+from tests.mmseg.tiny_training import config, dataloader, logged
 
 TOOLS = Path(mmseg.__file__).parent / '.mim' / 'tools'
 DRIVER = Path(__file__).with_name('host_scripts.py')

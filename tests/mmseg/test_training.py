@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmseg.registry import METRICS
 
 import mmseg_plugin  # noqa: F401
-from tests.mmseg.tiny import config, dataloader, logged
+from tests.mmseg.tiny_training import config, dataloader, logged
 
 SCRIPT = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
 LOSS = [

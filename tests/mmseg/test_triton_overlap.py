@@ -21,7 +21,7 @@ from shared_spec import overlap
 from shared_spec.inputs import Batch
 from tests.mmseg import triton_losses
 from tests.mmseg.triton_cases import CASES, FAULTS, QUICK, SLOW, Case
-from tests.support.same import assert_gradient, assert_same
+from tests.support.assertions import assert_gradient, assert_same
 
 ROOT = Path(__file__).resolve().parents[2]
 ABSENT = 'triton is not installed: it comes with the CUDA builds of PyTorch, and from the package index for the others'
@@ -140,7 +140,7 @@ def test_more_losses_in_the_interpreter(call, slow):
 
 
 def compare_loss(call, got):
-    spec, inputs = triton_losses.given(*call)
+    spec, inputs = triton_losses.spec_and_case(*call)
     value, gradient = replay.reference(spec, inputs)
     dtype = call[-1]
     assert got['launches'] == 2 or getattr(spec, 'norm', 1) != 1
@@ -152,7 +152,7 @@ def compare_loss(call, got):
 @pytest.mark.gpu
 @pytest.mark.parametrize('case', CASES, ids=lambda case: case.name)
 def test_cuda(case):
-    assert triton_overlap.available(torch.empty(1, device='cuda'))
+    assert triton_overlap.is_available(torch.empty(1, device='cuda'))
     compare(case, case.run('cuda'))
     assert not triton_overlap.refusals
 
@@ -208,8 +208,8 @@ def test_cuda_losses_are_those_of_the_plain_path(name, parameters, labels, way, 
     want = loss(exact, y.double() if labels == 'soft' else y)
     want.backward()
     monkeypatch.setattr(choice, 'MODE', 'fused')
-    launches, launched = [], triton_overlap.launched
-    monkeypatch.setattr(triton_overlap, 'launched', lambda *a: launches.append(a) or launched(*a))
+    launches, launched = [], triton_overlap.launch
+    monkeypatch.setattr(triton_overlap, 'launch', lambda *a: launches.append(a) or launched(*a))
     z.requires_grad_()
     run = torch.compile(loss, fullgraph=True) if way == 'compile' else loss
     with torch.autocast('cuda', enabled=way == 'autocast', dtype=torch.bfloat16):
@@ -235,7 +235,7 @@ def test_plain_stand_in(case, monkeypatch):
         got = case.run('cpu')
     assert len(caught) == 1
     compare(case, got)
-    assert not triton_overlap.available(torch.empty(1))
+    assert not triton_overlap.is_available(torch.empty(1))
 
 
 class Broken:
@@ -278,7 +278,7 @@ def stand_ins(broken, monkeypatch):
         monkeypatch.setattr(triton_overlap, 'checks', lambda pred: True)
         calls = []
         for name in ('forward', 'backward'):
-            plain, by = getattr(triton_overlap, f'plain_{name}'), factor if wrong == name else 1
+            plain, by = getattr(triton_overlap, f'unfused_{name}'), factor if wrong == name else 1
             kernel = lambda *a, f=plain, by=by, n=name: calls.append(n) or f(*a) * by  # noqa: E731
             monkeypatch.setattr(triton_overlap, f'kernel_{name}', kernel)
         return calls
@@ -312,8 +312,8 @@ def test_kernels_that_compute_something_else_are_not_used(wrong, stand_ins):
     call = torch.rand(2, 3, 7), torch.randint(3, (2, 7)), torch.ones(2, 7), 'softmax', 'product'
     with pytest.warns(UserWarning, match=r'product of 3 classes in torch.float32 is off by 1.0e-03 on cpu') as caught:
         found = triton_overlap.forward(*call)
-    assert len(caught) == 1 and torch.equal(found, triton_overlap.plain_forward(*call))
-    assert not triton_overlap.available(call[0])
+    assert len(caught) == 1 and torch.equal(found, triton_overlap.unfused_forward(*call))
+    assert not triton_overlap.is_available(call[0])
 
 
 @pytest.mark.slow
@@ -328,17 +328,17 @@ def test_the_kernels_are_in_a_whole_graph(broken):
 
 
 def test_not_available_for_what_triton_cannot_read():
-    assert not triton_overlap.available(torch.empty(1))  # the CPU, without the interpreter
-    assert not triton_overlap.available(torch.empty(1, dtype=torch.complex64))
+    assert not triton_overlap.is_available(torch.empty(1))  # the CPU, without the interpreter
+    assert not triton_overlap.is_available(torch.empty(1, dtype=torch.complex64))
 
 
 def test_available_for_what_the_kernels_know(broken):
-    assert triton_overlap.available(torch.empty(1), 'exact')
-    assert not triton_overlap.available(torch.empty(1), 'another')
-    assert not triton_overlap.available(torch.empty(1, dtype=torch.complex64))
-    assert not triton_overlap.available(torch.empty(1, device='meta'))
+    assert triton_overlap.is_available(torch.empty(1), 'exact')
+    assert not triton_overlap.is_available(torch.empty(1), 'another')
+    assert not triton_overlap.is_available(torch.empty(1, dtype=torch.complex64))
+    assert not triton_overlap.is_available(torch.empty(1, device='meta'))
     triton_overlap.refusals.append('once')
-    assert not triton_overlap.available(torch.empty(1))
+    assert not triton_overlap.is_available(torch.empty(1))
 
 
 @pytest.mark.parametrize('shape', [(0, 3, 4), (2, 3, 0)])

@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 
 import mmseg_plugin  # noqa: F401
-from tests.mmseg.tiny import config, logged
-from tests.support.same import assert_same
+from tests.mmseg.tiny_training import config, logged
+from tests.support.assertions import assert_same
 
 SCRIPT = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
 pytestmark = [

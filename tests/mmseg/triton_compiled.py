@@ -32,7 +32,7 @@ SHORT = {'float32': 'fp32', 'float64': 'fp64', 'float16': 'fp16', 'bfloat16': 'b
 
 
 def compiler(capability):
-    """What stands in the place of ``triton_overlap.launched``: compiles instead."""
+    """What stands in the place of ``triton_overlap.launch``: compiles instead."""
 
     def compiled(pred, how, launches):
         for name, _, arguments, known in launches:
@@ -61,7 +61,7 @@ def compiler(capability):
 
 if __name__ == '__main__':
     for capability, shape, dtype, kind, weighted, *how in CALLS[: 1 if sys.argv[1] == 'one' else None]:
-        triton_overlap.launched = compiler(capability)
+        triton_overlap.launch = compiler(capability)
         n, c, p = shape
         pred = torch.empty(shape, dtype=dtype, device='meta')
         target = torch.empty(shape if kind.is_floating_point else (n, p), dtype=kind, device='meta')

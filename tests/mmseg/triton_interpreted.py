@@ -22,10 +22,10 @@ if __name__ == '__main__':
     for case in getattr(triton_cases, part):
         found[f'{case.name}/statistics'], found[f'{case.name}/gradient'] = case.run('cpu')
     for call in getattr(triton_losses, part):
-        launches, launched = [], triton_overlap.launched
-        triton_overlap.launched = lambda *a, _f=launched, _c=launches: _c.append(a) or _f(*a)
+        launches, launched = [], triton_overlap.launch
+        triton_overlap.launch = lambda *a, _f=launched, _c=launches: _c.append(a) or _f(*a)
         found.update({f'{"-".join(call)}/{name}': x for name, x in triton_losses.run(*call).items()})
-        triton_overlap.launched = launched
+        triton_overlap.launch = launched
         found[f'{"-".join(call)}/launches'] = len(launches)
     if triton_overlap.refusals:
         sys.exit(triton_overlap.refusals[0])

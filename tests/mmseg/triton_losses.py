@@ -20,7 +20,7 @@ QUICK = [
 SLOW = [(*pair, 'float64') for pair in ((n, e, c) for n in USERS for e, c in plan(n))]
 
 
-def given(name, example, case, dtype):
+def spec_and_case(name, example, case, dtype):
     """The spec and the case, whose logits are those that ``dtype`` holds."""
     inputs = cases.build(case)
     pred = torch.tensor(inputs.pred).to(getattr(torch, dtype)).double().numpy()
@@ -30,6 +30,6 @@ def given(name, example, case, dtype):
 
 def run(name, example, case, dtype):
     """Value and gradient of the public loss."""
-    spec, inputs = given(name, example, case, dtype)
+    spec, inputs = spec_and_case(name, example, case, dtype)
     arrays = dict(pred=inputs.pred, target=inputs.target, weight=inputs.weight)
     return value_and_gradient(arrays, spec.to_dict(), dtype, inputs.call_ignore_index)[1]

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-ELSEWHERE = {'soft_labels.md': 'tests/soft_labels/test_page.py'}  # which runs every block
+ELSEWHERE = {'soft_labels.md': 'tests/soft_labels/test_page_blocks.py'}  # which runs every block
 PAGES = (ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')))
-WORLDS = 'plain', 'config', 'torch', 'keras', 'tensorflow', 'jax', 'lightning', 'monai', 'smp'  # keras: on any backend
+WORLDS = 'python', 'config', 'torch', 'keras', 'tensorflow', 'jax', 'lightning', 'monai', 'smp'  # keras: on any backend
 SHOWN_BY = {
     'config': r'^(custom_imports|_base_|model_wrapper_cfg|val_evaluator|default_hooks) =',
     'keras': r'\b(keras|keras_plugin|tensorflow)\b',
     'torch': r'\b(torch|mmseg|mmseg_plugin)\b',
-    'plain': r'^(import|from) ',
+    'python': r'^(import|from) ',
 }
 FENCE = re.compile(r'^( *)```(\w+)\n(.*?)^ *```$', re.DOTALL | re.MULTILINE)
 
@@ -31,7 +31,7 @@ class Block(NamedTuple):
 
 def blocks(page):
     """Every fenced block of a page, in order."""
-    content, found, last = page.read_text(encoding='utf-8'), [], ('plain',)
+    content, found, last = page.read_text(encoding='utf-8'), [], ('python',)
     for match in FENCE.finditer(content):
         said = re.search(r'<!-- runs( not)?: ([^>]*) -->\s*\Z', content[: match.start()])
         text = re.sub(rf'^{match[1]}', '', match[3], flags=re.MULTILINE)
@@ -40,7 +40,7 @@ def blocks(page):
         elif said:
             worlds = () if said[1] else tuple(said[2].split())
         elif match[2] == 'console':
-            worlds = ('plain',)
+            worlds = ('python',)
         else:
             shown = [world for world, mark in SHOWN_BY.items() if re.search(mark, text, re.MULTILINE)]
             worlds = tuple(shown[:1]) or last
@@ -51,7 +51,7 @@ def blocks(page):
     return found
 
 
-def of_worlds(worlds, *pages):
+def blocks_of_worlds(worlds, *pages):
     """Page -> its blocks that run in one of the worlds."""
     found = {
         page.name: [b for b in blocks(page) if set(worlds) & set(b.worlds)]

@@ -15,12 +15,12 @@ import traceback
 import types
 from pathlib import Path
 
-from tests.packaging.page_code import ROOT, of_worlds
+from tests.packaging.page_code import ROOT, blocks_of_worlds
 
 
 def main(worlds, *pages):
     failed = {}
-    for page, some in of_worlds(worlds.split(','), *pages).items():
+    for page, some in blocks_of_worlds(worlds.split(','), *pages).items():
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             names = {'__name__': '__main__'}
             for block in some:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.packaging.page_code import ELSEWHERE, PAGES, ROOT, WORLDS, blocks, of_worlds
+from tests.packaging.page_code import ELSEWHERE, PAGES, ROOT, WORLDS, blocks, blocks_of_worlds
 
 MMSEG = 'torch', 'mmseg', 'mmcv'
 OURS = 'scipy', 'pandas', 'pyarrow', 'PIL'
@@ -43,11 +43,11 @@ def test_every_block_has_a_world_or_a_reason():
                 assert block.worlds and set(block.worlds) <= set(WORLDS), f'{block.page}, line {block.line}'
     for page, test in ELSEWHERE.items():
         assert page in (ROOT / test).read_text()
-    assert set(of_worlds(WORLDS)) >= {'README.md', 'distributed.md', 'keras_traps.md', 'metrics.md'}
+    assert set(blocks_of_worlds(WORLDS)) >= {'README.md', 'distributed.md', 'keras_traps.md', 'metrics.md'}
 
 
 def test_without_a_framework():
-    assert execute('plain', OURS) == []
+    assert execute('python', OURS) == []
 
 
 def test_mmsegmentation_pytorch_and_keras_on_it():

@@ -11,13 +11,13 @@ from segparity.cli import main
 from segparity.parity import check
 from segparity.parity.check import Row
 from segparity.parity.frameworks import FRAMEWORKS, Worker, WorkerError
-from segparity.parity.large import LARGE
+from segparity.parity.large_cases import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
 from segparity.parity.replay import applies
 from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
 from segparity.parity.ways import WAYS, large_plan, plan, replays
 from shared_spec import LOSSES, SpecError
-from tests.support.expected import expected
+from tests.support.expected import expected_result
 from tests.support.frameworks import axis, need, worker_of
 
 LOSS = 'SensitivitySpecificityLoss'  # of overlap statistics, with few examples
@@ -25,7 +25,7 @@ LOSS = 'SensitivitySpecificityLoss'  # of overlap statistics, with few examples
 
 def references_of_the_run(jobs, steps):
     for job in jobs:
-        job.want.set_result(expected(job.name, job.example, job.case_name)[2:])
+        job.want.set_result(expected_result(job.name, job.example, job.case_name)[2:])
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def verdicts(monkeypatch, capsys):
         @contextlib.contextmanager
         def with_fault(framework):
             found = worker_of(framework)
-            found.call('tests.support.planted:plant', fault=fault)
+            found.call('tests.support.planted_faults:plant', fault=fault)
             try:
                 yield found
             finally:
-                found.call('tests.support.planted:lift')
+                found.call('tests.support.planted_faults:lift')
 
         monkeypatch.setattr(check, 'Worker', with_fault)
         code = main(['check', name, '--framework', framework])
@@ -105,7 +105,7 @@ def test_kernels_agree_in_triton_s_interpreter_and_a_planted_fault_differs(tmp_p
         assert worker.call('segparity.parity.torch_side:ways')[0]['kernels'] == ''
         rows = [row for way, job in planned for row in check._rows(worker, way, job, {})]
         assert len(rows) == 4 and all(row.ok for row in rows), rows
-        worker.call('tests.support.planted:plant', fault='kernels')
+        worker.call('tests.support.planted_faults:plant', fault='kernels')
         rows = [row for way, job in planned[:1] for row in check._rows(worker, way, job, {})]
         assert len(rows) == 2 and not any(row.ok or row.error for row in rows), rows
 

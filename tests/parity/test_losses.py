@@ -11,9 +11,9 @@ from segparity.parity.check import side
 from segparity.parity.frameworks import BOTH
 from segparity.parity.ways import OVERLAP, WAYS, large_plan, plan, precisions, replays
 from shared_spec import LOSSES
-from tests.support.expected import expected, first_example
+from tests.support.assertions import assert_gradient, assert_same
+from tests.support.expected import expected_result, first_example
 from tests.support.frameworks import KERAS, axis, axis_of_ways
-from tests.support.same import assert_gradient, assert_same
 
 
 def is_taken(name, example):
@@ -91,7 +91,7 @@ def compare(got, case, value, gradient, precision, label):
 
 @pytest.mark.parametrize(('name', 'example', 'case', 'framework', 'way'), COMBINATIONS)
 def test_value_and_gradient(name, example, case, framework, way, worker):
-    spec, inputs, value, gradient = expected(name, example, case)
+    spec, inputs, value, gradient = expected_result(name, example, case)
     needs = ask_ways(framework, worker)[way]
     if needs:
         pytest.skip(f'{framework} {way} needs {needs}')
@@ -111,7 +111,7 @@ def ask_ways(framework, worker):
     ('name', 'example', 'case'), [(n, e, c) for n in LOSSES for e, c in large_plan(n) if is_taken(n, e)]
 )
 def test_large_logits_in_blocks(name, example, case, framework, way, worker):
-    """By themselves, as users' logits are; what each row is compared with: ``segparity.parity.large``."""
+    """By themselves, as users' logits are; what each row is compared with: ``segparity.parity.large_cases``."""
     job = next(job for job in check._large_jobs(name) if (job.example, job.case_name) == (example, case))
     rows = list(check._rows(worker, way, job, {}))
     assert len(rows) == 2 and all(row.ok for row in rows), rows
@@ -124,7 +124,7 @@ def test_value_and_gradient_on_a_gpu(name, example, case):
     pytest.importorskip('mmseg', reason='needs MMSegmentation')
     from segparity.parity import torch_side
 
-    spec, inputs, value, gradient = expected(name, example, case)
+    spec, inputs, value, gradient = expected_result(name, example, case)
     arrays = dict(pred=inputs.pred, target=inputs.target, weight=inputs.weight)
     arrays = {k: array for k, array in arrays.items() if array is not None}
     about = dict(loss=spec.to_dict(), ignore_index=inputs.call_ignore_index)
@@ -166,7 +166,7 @@ THROUGH_FIT += [pytest.param(*row, marks=pytest.mark.slow) for row in MORE if ro
 @pytest.mark.parametrize('framework', axis(*(f for f in KERAS if f != 'keras_jax_x64')))
 @pytest.mark.parametrize(('name', 'example', 'case'), THROUGH_FIT)
 def test_through_compiled_fit_and_evaluate(name, example, case, framework, worker):
-    spec, inputs, value, gradient = expected(name, example, case)
+    spec, inputs, value, gradient = expected_result(name, example, case)
     fitted, got = ask(worker, spec, inputs, 'fit', jit=framework != 'keras_torch')
     label = f'{name}, {example}, {case}, {framework}, fit'
     assert_same(fitted, value, 'float32', label)
@@ -225,7 +225,7 @@ def test_half_precision_in_float32_inside(name, framework, precision, worker):
     """The value is that of the rounded predictions as if they were float32; the gradient comes in half precision."""
     example = first_example(name)
     case = 'ignored_border' if (example, 'ignored_border') in plan(name) else 'one_channel'
-    spec, inputs, value, gradient = expected(name, example, case, precision)
+    spec, inputs, value, gradient = expected_result(name, example, case, precision)
     dtype, got = ask(worker, spec, inputs, dtype=precision)
     assert dtype == 'float32'
     assert_same(got['value'], value, 'float32', f'{name}, {framework}')

@@ -23,7 +23,7 @@ def test_answers_whatever_is_printed(framework, backend, x64, monkeypatch):
     names = ['KERAS_BACKEND', 'JAX_ENABLE_X64', 'JAX_PLATFORMS', 'OF_THE_CALLER']
     with Worker(framework, OF_THE_CALLER='ours') as worker:
         for word in ('once', 'ä'):
-            result, back = worker.call('tests.parity.talking:echo', arrays, names=names, word=word)
+            result, back = worker.call('tests.parity.worker_calls:echo', arrays, names=names, word=word)
             assert result['said'] == dict(word=word)
             assert result['environment'] == [backend, x64, x64 and 'cpu', 'ours']
             assert set(back) == {'x', 'y'} and all(back[k].dtype == arrays[k].dtype for k in back)
@@ -35,11 +35,11 @@ def test_an_error_is_its_sentence_and_the_last_words_are_told(capfd):
     with Worker('torch') as worker:
         for _ in range(2):
             with pytest.raises(WorkerError, match='^ValueError: this is refused$'):
-                worker.call('tests.parity.talking:refuse')
+                worker.call('tests.parity.worker_calls:refuse')
         with pytest.raises(WorkerError, match='^torch: the worker process ended\n(.*\n)*their last \ufffd words\n$'):
-            worker.call('tests.parity.talking:die')
+            worker.call('tests.parity.worker_calls:die')
         with pytest.raises(WorkerError, match='the worker process ended'):
-            worker.call('tests.parity.talking:echo', names=[])
+            worker.call('tests.parity.worker_calls:echo', names=[])
     assert worker.process.returncode == 3
     assert capfd.readouterr() == ('', '')
 
@@ -54,7 +54,7 @@ def test_one_that_nobody_closed_keeps_no_process_alive(monkeypatch):
 
 def test_to_import_it_is_not_to_run_it():
     asked = io.BytesIO()
-    write_message(asked, dict(function='tests.parity.talking:echo', arguments=dict(names=[])), {})
+    write_message(asked, dict(function='tests.parity.worker_calls:echo', arguments=dict(names=[])), {})
     code = 'import segparity.parity.worker; print("imported")'
     done = subprocess.run([sys.executable, '-c', code], input=asked.getvalue(), capture_output=True, timeout=60)
     assert (done.returncode, done.stdout.split()) == (0, [b'imported'])

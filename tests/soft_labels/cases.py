@@ -19,7 +19,7 @@ class Case(NamedTuple):
     as_list: bool = False
 
 
-def speckled(shape, classes=3, ignored=0.03, dtype=np.int64, seed=3):
+def random_specks(shape, classes=3, ignored=0.03, dtype=np.int64, seed=3):
     """Mostly class 0, with specks of the others and of ignored pixels."""
     rng = np.random.default_rng(seed)
     ids = (rng.random(shape) < 0.1) * rng.integers(0, classes, shape)
@@ -103,22 +103,22 @@ BY_HAND = [
 ]
 
 AS_DEFINED = [
-    Case('line', 'boundary_label_smoothing', speckled((3, 9)), THREE),
-    Case('image', 'boundary_label_smoothing', speckled((2, 7, 6)), dict(THREE, epsilon=0.3)),
-    Case('image_window_5', 'boundary_label_smoothing', speckled((2, 7, 6)), dict(THREE, window=5)),
-    Case('volume', 'boundary_label_smoothing', speckled((2, 4, 3, 5)), THREE),
-    Case('class_axis', 'boundary_label_smoothing', speckled((2, 7, 6), dtype=np.uint8), THREE, class_axis=True),
-    Case('volume_class_axis', 'boundary_label_smoothing', speckled((2, 4, 3, 5)), THREE, class_axis=True),
-    Case('negative_ignored', 'boundary_label_smoothing', np.where((a := speckled((2, 7, 6))) == X, -1, a), dict(THREE, ignore_index=-1)),
-    Case('nothing_ignored', 'boundary_label_smoothing', speckled((2, 7, 6), ignored=0), dict(num_classes=3)),
-    Case('ignored_class', 'boundary_label_smoothing', speckled((2, 7, 6), ignored=0), dict(num_classes=3, ignore_index=2)),
+    Case('line', 'boundary_label_smoothing', random_specks((3, 9)), THREE),
+    Case('image', 'boundary_label_smoothing', random_specks((2, 7, 6)), dict(THREE, epsilon=0.3)),
+    Case('image_window_5', 'boundary_label_smoothing', random_specks((2, 7, 6)), dict(THREE, window=5)),
+    Case('volume', 'boundary_label_smoothing', random_specks((2, 4, 3, 5)), THREE),
+    Case('class_axis', 'boundary_label_smoothing', random_specks((2, 7, 6), dtype=np.uint8), THREE, class_axis=True),
+    Case('volume_class_axis', 'boundary_label_smoothing', random_specks((2, 4, 3, 5)), THREE, class_axis=True),
+    Case('negative_ignored', 'boundary_label_smoothing', np.where((a := random_specks((2, 7, 6))) == X, -1, a), dict(THREE, ignore_index=-1)),
+    Case('nothing_ignored', 'boundary_label_smoothing', random_specks((2, 7, 6), ignored=0), dict(num_classes=3)),
+    Case('ignored_class', 'boundary_label_smoothing', random_specks((2, 7, 6), ignored=0), dict(num_classes=3, ignore_index=2)),
     Case('all_ignored', 'boundary_label_smoothing', np.full((2, 3, 4), X), THREE),
-    Case('booleans', 'label_smoothing', speckled((2, 7, 6), 2, ignored=0).astype(bool), dict(num_classes=2, epsilon=0.1)),
+    Case('booleans', 'label_smoothing', random_specks((2, 7, 6), 2, ignored=0).astype(bool), dict(num_classes=2, epsilon=0.1)),
     Case('one_class', 'label_smoothing', np.zeros((1, 3), np.int32), dict(num_classes=1, epsilon=0.1)),
-    Case('smoothed_volume', 'label_smoothing', speckled((2, 4, 3, 5), dtype=np.int16), dict(THREE, epsilon=1)),
+    Case('smoothed_volume', 'label_smoothing', random_specks((2, 4, 3, 5), dtype=np.int16), dict(THREE, epsilon=1)),
     Case('annotators_volume', 'average_annotators', crowd(4, (2, 4, 3, 5)), dict(TWO, weighting='dice')),
-    Case('annotators_class_axis', 'average_annotators', speckled((3, 2, 7, 6)), THREE, class_axis=True),
-    Case('annotators_list', 'average_annotators', speckled((3, 2, 7, 6)), THREE, as_list=True),
+    Case('annotators_class_axis', 'average_annotators', random_specks((3, 2, 7, 6)), THREE, class_axis=True),
+    Case('annotators_list', 'average_annotators', random_specks((3, 2, 7, 6)), THREE, as_list=True),
 ]  # fmt: skip
 
 # (function, parameters, change of the labels [[0, 1, 1]]); each is refused, everywhere in the same words

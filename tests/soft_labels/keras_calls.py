@@ -25,7 +25,7 @@ def soft(arrays, name, class_axis=False, as_list=False, traced=False, **params):
 
 def unchecked(arrays, name, **params):
     """``soft`` where values cannot be seen."""
-    with unittest.mock.patch.object(values, 'visible', lambda x: False):
+    with unittest.mock.patch.object(values, 'can_look', lambda x: False):
         return soft(arrays, name, **params)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import backend, ops
 
-from tests.soft_labels.page import run
+from tests.soft_labels.page_blocks import run
 
 RECIPES = ('student', 'recipe')
 

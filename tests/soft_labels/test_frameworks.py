@@ -6,10 +6,10 @@ import pytest
 from segparity.parity.frameworks import FRAMEWORKS
 from shared_spec import soft_labels
 from tests.metrics.boundary_rules import arrays, index
-from tests.soft_labels.cases import AS_DEFINED, BY_HAND, REFUSED, THREE, speckled
+from tests.soft_labels.cases import AS_DEFINED, BY_HAND, REFUSED, THREE, random_specks
 from tests.soft_labels.messages import message
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
-from tests.support.same import assert_same
 
 EVERY = pytest.mark.parametrize('framework', axis())
 FOUR = pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
@@ -69,7 +69,7 @@ def test_published(case_id, framework, worker):
 
 @FOUR
 def test_float32_by_default_and_others_on_demand(framework, worker):
-    target = speckled((2, 7, 6))
+    target = random_specks((2, 7, 6))
     want = soft_labels.label_smoothing(target, 0.1, **THREE)
     (dtype, _), result = ask(worker, 'soft', target, name='label_smoothing', epsilon=0.1, **THREE)
     assert dtype == 'float32'
@@ -123,7 +123,7 @@ def test_a_stray_label_is_refused_where_looking_is_free(label, framework, worker
 @FOUR
 @pytest.mark.parametrize('function', ['label_smoothing', 'boundary_label_smoothing', 'average_annotators'])
 def test_a_stray_label_is_nan_where_it_is_not_free(function, framework, worker):
-    target, params = speckled((2, 7, 6)), dict(num_classes=3)
+    target, params = random_specks((2, 7, 6)), dict(num_classes=3)
     if function == 'average_annotators':
         target = np.stack([target, np.zeros_like(target)])
     else:
@@ -139,7 +139,7 @@ def test_a_stray_label_is_nan_where_it_is_not_free(function, framework, worker):
 @pytest.mark.parametrize('known', [(7, 6), (None, None), (None, None, 1)], ids=str)
 @pytest.mark.parametrize('function', ['label_smoothing', 'boundary_label_smoothing'])
 def test_in_a_tf_data_pipeline(function, known, framework, worker):
-    target, params = speckled((3, 7, 6)), dict(THREE, epsilon=0.3)
+    target, params = random_specks((3, 7, 6)), dict(THREE, epsilon=0.3)
     sent = target[..., None] if len(known) == 3 else target
     [shape], result = ask(worker, 'in_a_pipeline', sent, name=function, known=known, **params)
     assert shape == [None, *known[:2], 3]

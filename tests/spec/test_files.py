@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
+from shared_spec.control_characters import escape_controls
 from shared_spec.files import one_sentence, replacing, without_owner
-from shared_spec.visible import visible
 
 
 def write(path, text):
@@ -78,4 +78,4 @@ def test_only_an_owner_is_left_out():
 
 
 def test_control_characters_are_made_visible():
-    assert visible('a\x1b[2J\n\r\t\x9b\u202e\udcff\x00ü 日本') == r'a\x1b[2J\n\r\t\x9b\u202e\udcff\x00ü 日本'
+    assert escape_controls('a\x1b[2J\n\r\t\x9b\u202e\udcff\x00ü 日本') == r'a\x1b[2J\n\r\t\x9b\u202e\udcff\x00ü 日本'

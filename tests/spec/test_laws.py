@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from shared_spec import LOSSES
-from tests.support.same import assert_gradient, assert_same
+from tests.support.assertions import assert_gradient, assert_same
 
 METRIC = ('JaccardMetricLoss', 'DiceSemimetricLoss', 'CompatibleTverskyLoss')
 SOFT = ('SoftJaccardLoss', 'SoftDiceLoss', 'SoftTverskyLoss')

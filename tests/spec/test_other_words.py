@@ -6,7 +6,7 @@ import re
 import pytest
 
 from shared_spec import LOSSES, METRICS, SpecError
-from shared_spec.other_words import OTHER_WORDS, translated
+from shared_spec.other_words import OTHER_WORDS, explain_parameter
 
 SIGMOID = "here activation='sigmoid' for True and 'softmax' for False"
 
@@ -54,7 +54,7 @@ def test_what_a_translation_names_is_taken(name):
     """The values that stand for True and False are taken, and a loss that is named exists and has the parameter."""
     known = list(LOSSES[name].parameters())
     for word in set(OTHER_WORDS) - set(known):
-        text = translated(word, known) or ''
+        text = explain_parameter(word, known) or ''
         for parameter, *values in re.findall(r"here (\w+)=('?\w+'?) for True and (?:\w+=)?('?\w+'?) for False", text):
             for value in values:
                 LOSSES[name](**{parameter: ast.literal_eval(value)})
@@ -66,7 +66,7 @@ def test_every_word_has_an_owner_and_no_parameter_is_translated_away():
     owners = [list(spec.parameters()) for spec in (*LOSSES.values(), *METRICS.values())]
     owners.append(['ignore_class', 'loss_name', 'metrics', 'per_image_file'])
     for word in OTHER_WORDS:
-        assert any(translated(word, known) for known in owners if word not in known), word
+        assert any(explain_parameter(word, known) for known in owners if word not in known), word
 
 
 def test_a_file_of_class_weights_is_to_be_read_first():

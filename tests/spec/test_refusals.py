@@ -6,7 +6,7 @@ import pytest
 
 from shared_spec import LOSSES, METRICS, SpecError, from_dict
 from shared_spec.checks import Choice, Integer
-from shared_spec.parameters import NamedParameters, frozen
+from shared_spec.parameters import NamedParameters, check_parameter
 
 
 def refusal(call, *args, **kwargs):
@@ -45,7 +45,7 @@ def test_every_parameter_of_a_loss_is_refused_in_the_words_of_its_world(name):
 def test_a_rule_that_ties_parameters_has_its_owner():
     error = refusal(METRICS['FineGrained'], num_classes=3, binary=True)
     assert (error.owner, error.parameter) == ('FineGrained', None)
-    assert str(error.renamed(owner='MeanIoU')) == str(error).replace('FineGrained', 'MeanIoU')
+    assert str(error.rename(owner='MeanIoU')) == str(error).replace('FineGrained', 'MeanIoU')
 
 
 def test_a_part_keeps_its_own_name():
@@ -56,23 +56,25 @@ def test_a_part_keeps_its_own_name():
 def test_another_name_leaves_what_was_given_alone():
     """A value that holds the owner's or the parameter's name is no place to replace it."""
     error = SpecError(owner='A', parameter='b', given='A: b must', allowed='A')
-    assert str(error.renamed(owner='C', parameter='d')) == "C: d must be A, got 'A: b must'"
+    assert str(error.rename(owner='C', parameter='d')) == "C: d must be A, got 'A: b must'"
 
 
 def test_it_survives_the_way_to_another_process():
     error = refusal(LOSSES['SoftDiceLoss'], norm=7)
     back = pickle.loads(pickle.dumps(error))
     assert type(back) is SpecError and vars(back) == vars(error) and str(back) == str(error)
-    assert str(back.renamed(owner='X')).startswith('X: norm must be ')
+    assert str(back.rename(owner='X')).startswith('X: norm must be ')
     assert str(SpecError('one sentence')) == 'one sentence'
 
 
 def test_hints_are_given_where_they_are_asked_for():
-    assert frozen('X', 'a', Integer(), 2.0) == 2
+    assert check_parameter('X', 'a', Integer(), 2.0) == 2
     word = Choice('step', 'epoch')
-    assert str(refusal(frozen, 'X', 'a', word, 'steps')) == "X: a must be one of 'step', 'epoch', got 'steps'"
-    assert str(refusal(frozen, 'X', 'a', word, 'steps', hints=True)).endswith("got 'steps', did you mean 'step'?")
-    assert str(refusal(frozen, 'X', 'a', word, 1, allowed='a word')) == 'X: a must be a word, got 1'
+    assert str(refusal(check_parameter, 'X', 'a', word, 'steps')) == "X: a must be one of 'step', 'epoch', got 'steps'"
+    assert str(refusal(check_parameter, 'X', 'a', word, 'steps', hints=True)).endswith(
+        "got 'steps', did you mean 'step'?"
+    )
+    assert str(refusal(check_parameter, 'X', 'a', word, 1, allowed='a word')) == 'X: a must be a word, got 1'
 
 
 class Base(metaclass=NamedParameters):

@@ -18,7 +18,7 @@ def first_example(name):
     return next(iter(LOSSES[name].examples))
 
 
-def expected(name, example, case_name, precision=None):
+def expected_result(name, example, case_name, precision=None):
     """(spec, case, value, gradient or None); precision: a half one, to which the case's predictions are rounded."""
     case = cases.build(case_name)
     if precision:

@@ -4,7 +4,7 @@ import atexit
 
 import pytest
 
-from segparity.parity.frameworks import FRAMEWORKS, Worker, missing
+from segparity.parity.frameworks import FRAMEWORKS, Worker, missing_sentence
 from segparity.parity.ways import WAYS
 
 KERAS = tuple(name for name in FRAMEWORKS if name.startswith('keras'))
@@ -27,7 +27,7 @@ def axis_of_ways():
 
 def need(framework, required=()):
     """Skips with the reason where a framework is not installed; fails where it is required."""
-    reason = missing(framework)
+    reason = missing_sentence(framework)
     if reason and (framework in required or 'all' in required):
         pytest.fail(f'required, but {reason}')
     if reason:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 from keras import ops
 
-from keras_plugin.arithmetic import part, ratio
+from keras_plugin.arithmetic import ratio, scale_part
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import mean_of_sums, parts_of_mean
 from keras_plugin.inputs import Batch
@@ -60,4 +60,4 @@ class ComboLoss(Loss):
 
         parts = sum_over_replicas(parts, spec.sync)
         ce, dice = ratio(parts['ce'][0], parts['ce'][1], 0.0), mean_of_sums(spec, parts, self.cell_loss)
-        return ops.cast(spec.loss_weight * (part(spec.alpha, ce) - (1 - spec.alpha) * dice), batch.dtype)
+        return ops.cast(spec.loss_weight * (scale_part(spec.alpha, ce) - (1 - spec.alpha) * dice), batch.dtype)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import keras
 from keras import ops
 
-from keras_plugin.arithmetic import clip, floor, ratio
+from keras_plugin.arithmetic import at_least, clip, ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import mean_of_sums, parts_of_mean
 from keras_plugin.inputs import Batch
@@ -54,7 +54,7 @@ class ExponentialLogarithmicLoss(Loss):
         """(-log Dice)^gamma from Dice where it is small and from 1 - Dice where that is."""
         low, top, wrong = self.spec.clip, tp + self.spec.smooth, (fp + fn) / 2
         s, u = ratio(top, top + wrong), ratio(wrong, top + wrong, 0.0)
-        log_s = ops.where(s < 0.5, ops.log(floor(s, low)), ops.log1p(-clip(u, low, 0.5)))
+        log_s = ops.where(s < 0.5, ops.log(at_least(s, low)), ops.log1p(-clip(u, low, 0.5)))
         return (-log_s) ** self.spec.gamma_dice
 
     def compute(self, batch: Batch) -> Tensor:

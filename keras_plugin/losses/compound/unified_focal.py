@@ -11,7 +11,7 @@ from keras import ops
 from keras_plugin.arithmetic import clip, power, ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import CellSums, mean_of_sums, parts_of_mean
-from keras_plugin.inputs import Batch, only
+from keras_plugin.inputs import Batch, keep_pixels
 from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
@@ -56,7 +56,7 @@ class UnifiedFocalLoss(Loss):
         if not batch.softmax:  # all backgrounds, then all foregrounds
             log_p, p, q = (ops.concatenate(pair, -1) for pair in ([log_q, log_p], [q, p], [p, q]))
             y = ops.concatenate([1 - y, y], -1)
-            y = only(batch.labelled, y)
+            y = keep_pixels(batch.labelled, y)
         cells, background = spec.sides(c, batch.softmax)
         weights, focus, tversky = (ops.convert_to_tensor(x, dtype=p.dtype) for x in spec.powers(background))
         nll = -clip(log_p, math.log(FLOOR), math.log1p(-FLOOR))

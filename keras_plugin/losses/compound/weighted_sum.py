@@ -41,7 +41,7 @@ class WeightedSumLoss(Loss):
         else:
             parts = losses
         if not isinstance(parts, (list, tuple)):
-            raise refused(parts, 'a list of losses')
+            raise refusal(parts, 'a list of losses')
         self.parts = [as_loss(part) for part in parts]
         specs = [part.spec if isinstance(part, Loss) else None for part in self.parts]
         own = None not in specs
@@ -59,9 +59,9 @@ class WeightedSumLoss(Loss):
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """The weighted sum; every part receives the labels and the weights as they are."""
-        return self.of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0)
+        return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0)
 
-    def of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
+    def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
         with keras.name_scope(self.name):
             total = 0
             for share, part in zip(self.shares, self.parts):
@@ -87,7 +87,7 @@ class WeightedSumLoss(Loss):
 def absent_part(part: keras.losses.Loss, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
     """What a part of weight 0 adds: 0, or NaN if the loss is; one from elsewhere then has no gradient."""
     if isinstance(part, Loss):
-        return part.of_call(y_true, y_pred, sample_weight, absent=True)
+        return part.loss_of_call(y_true, y_pred, sample_weight, absent=True)
     value = ops.stop_gradient(part(y_true, y_pred, sample_weight))
     return ops.where(ops.isnan(value), value, ops.zeros_like(value))
 
@@ -104,8 +104,8 @@ def as_loss(part: object) -> keras.losses.Loss:
         return getattr(keras_plugin.losses, kind)(**config)
     if isinstance(part, dict) and 'class_name' in part:
         return keras.losses.deserialize(part)
-    raise refused(part, 'a list of losses or of their configurations')
+    raise refusal(part, 'a list of losses or of their configurations')
 
 
-def refused(given: object, allowed: str) -> SpecError:
+def refusal(given: object, allowed: str) -> SpecError:
     return SpecError(owner='WeightedSumLoss', parameter='losses', given=given, allowed=allowed)

@@ -52,12 +52,14 @@ class WeightedCrossEntropyLoss(PixelLoss):
         negative = None if softmax else -batch.times_log(1 - smoothed, log_not_p)
         size, mass = batch.sum(y), batch.sum(ops.ones_like(y[..., :1]))
         if self.reduction == 'none':
-            return self.unreduced(batch, positive, negative, size, mass)
+            return self.unreduced_loss(batch, positive, negative, size, mass)
 
         parts = {'size': ops.sum(size, axis=0), 'mass': ops.sum(mass, axis=0)}
         if spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, softmax, batch.hard)
-            parts['loss'] = ops.sum(weighted(w, batch.sum(positive)) + weighted(1 - w, batch.sum(negative)), axis=0)
+            parts['loss'] = ops.sum(
+                apply_class_weight(w, batch.sum(positive)) + apply_class_weight(1 - w, batch.sum(negative)), axis=0
+            )
             w = ops.ones_like(parts['loss'])
         else:
             parts['loss'] = ops.sum(batch.sum(positive if softmax else positive + negative), axis=0)
@@ -66,12 +68,14 @@ class WeightedCrossEntropyLoss(PixelLoss):
         joins = False
         if spec.class_weight != 'balanced':
             w, joins = self.weights(size, mass, softmax, batch.hard)
-        total = ops.sum(weighted(w, parts['loss'])) / (1 if softmax else c)
+        total = ops.sum(apply_class_weight(w, parts['loss'])) / (1 if softmax else c)
         if self.reduction != 'sum':
             total = ratio(total, ops.sum(w * size) if joins else ops.sum(mass), 0.0)
         return ops.cast(spec.loss_weight * total, batch.dtype)
 
-    def unreduced(self, batch: Batch, positive: Tensor, negative: Tensor | None, size: Tensor, mass: Tensor) -> Tensor:
+    def unreduced_loss(
+        self, batch: Batch, positive: Tensor, negative: Tensor | None, size: Tensor, mass: Tensor
+    ) -> Tensor:
         """(N, *space) the unreduced loss."""
         if self.spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, negative is None, batch.hard)
@@ -81,10 +85,13 @@ class WeightedCrossEntropyLoss(PixelLoss):
             w, _ = self.weights(parts['size'], parts['mass'], negative is None, batch.hard)
         w = ops.cast(w, positive.dtype)
         if negative is None:
-            loss = ops.sum(weighted(w, positive), axis=-1)
+            loss = ops.sum(apply_class_weight(w, positive), axis=-1)
         else:
             w_negative = 1 - w if self.spec.class_weight == 'balanced' else w
-            loss = ops.sum(weighted(w, positive) + weighted(w_negative, negative), axis=-1) / positive.shape[-1]
+            loss = (
+                ops.sum(apply_class_weight(w, positive) + apply_class_weight(w_negative, negative), axis=-1)
+                / positive.shape[-1]
+            )
         return self.pixel_map(batch, loss)
 
     def weights(self, size: Tensor, mass: Tensor, softmax: bool, hard: bool) -> tuple[Tensor, bool]:
@@ -103,6 +110,6 @@ class WeightedCrossEntropyLoss(PixelLoss):
         return ops.convert_to_tensor(spec.class_weight, dtype=size.dtype), hard and softmax
 
 
-def weighted(w: Tensor, loss: Tensor) -> Tensor:
+def apply_class_weight(w: Tensor, loss: Tensor) -> Tensor:
     """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
     return ops.where(w == 0, ops.zeros_like(loss), w * loss)

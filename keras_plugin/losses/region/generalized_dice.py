@@ -49,7 +49,7 @@ class GeneralizedDiceLoss(Loss):
 
     def compute(self, batch: Batch) -> Tensor:
         spec, c = self.spec, batch.channels
-        chosen = ops.convert_to_tensor(shapes.chosen(type(spec).__name__, spec.classes, c), dtype='int32')
+        chosen = ops.convert_to_tensor(shapes.channel_indices(type(spec).__name__, spec.classes, c), dtype='int32')
         sums, size = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
         sums = tuple(ops.take(s, chosen, axis=1) for s in sums)
         dtype = backend.standardize_dtype(sums[0].dtype)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 from keras import ops
 
-from keras_plugin.arithmetic import floor
+from keras_plugin.arithmetic import at_least
 from keras_plugin.granularity import CellSums
 from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
@@ -24,8 +24,8 @@ class JDT(RegionLoss):
     def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         alpha, beta = self.spec.tversky_weights
         s = score(tp, fp, fn, alpha, beta, self.spec.smooth)
-        loss = -ops.log(floor(s, TINY)) if self.spec.log_loss else 1 - s
-        return loss if self.spec.gamma == 1 else floor(loss, 0.0) ** self.spec.gamma
+        loss = -ops.log(at_least(s, TINY)) if self.spec.log_loss else 1 - s
+        return loss if self.spec.gamma == 1 else at_least(loss, 0.0) ** self.spec.gamma
 
 
 @keras.saving.register_keras_serializable(package='segparity')

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from keras_plugin.arithmetic import floor, ratio, running_sum, widest
-from keras_plugin.distributed import all_replicas
+from keras_plugin.arithmetic import at_least, cumulative_sum, ratio, widest_dtype
+from keras_plugin.distributed import gather_replicas
 from keras_plugin.granularity import CellSums
 from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
@@ -22,11 +22,11 @@ def jaccard_increments(errors: Tensor, signed: Tensor) -> Tensor:
     """
     order = ops.argsort(-errors, axis=1)
     signed = ops.take_along_axis(signed, order, axis=1)
-    signed = ops.cast(signed, widest(signed))  # in float64 counts above 2^24 are exact
-    weight, inside = ops.abs(signed), floor(signed, 0)
-    found = running_sum(inside)
+    signed = ops.cast(signed, widest_dtype(signed))  # in float64 counts above 2^24 are exact
+    weight, inside = ops.abs(signed), at_least(signed, 0)
+    found = cumulative_sum(inside)
     total = found[:, -1:]
-    union = total + running_sum(weight - inside)
+    union = total + cumulative_sum(weight - inside)
     before = ops.concatenate([total, union[:, :-1]], axis=1)
     share = ops.where(signed > 0, ops.ones_like(signed), ratio(total - found, before))
     increments = ratio(weight, union, 0.0) * share
@@ -49,7 +49,7 @@ class Lovasz(RegionLoss):
         if self.spec.per_image:
             increments = jaccard_increments(constant, signed)
         else:
-            (constant, signed), own = all_replicas([constant, signed], self.spec.sync)
+            (constant, signed), own = gather_replicas([constant, signed], self.spec.sync)
             increments = own(jaccard_increments(constant, signed))
         sums = ops.sum(ops.cast(errors, increments.dtype) * increments, axis=1)
         return CellSums((ops.reshape(sums, (-1, c)),))
@@ -115,4 +115,4 @@ class LovaszHingeLoss(Lovasz):
         super().__init__(locals())
 
     def errors(self, batch: Batch) -> Tensor:
-        return floor(1 - batch.pred * (2 * batch.target - 1), 0)
+        return at_least(1 - batch.pred * (2 * batch.target - 1), 0)

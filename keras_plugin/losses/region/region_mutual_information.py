@@ -9,10 +9,10 @@ import numpy as np
 from keras import backend, ops
 
 from keras_plugin import values
-from keras_plugin.arithmetic import floor, largest, part, ratio, widest
+from keras_plugin.arithmetic import at_least, largest, ratio, scale_part, widest_dtype
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
-from keras_plugin.inputs import Batch, only
+from keras_plugin.inputs import Batch, keep_pixels
 from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
@@ -56,10 +56,10 @@ class RegionMutualInformationLoss(Loss):
         ce = ops.sum(in_float64(lambda v, x: ops.sum(v * x, axis=1), batch.weight, ops.sum(bce, axis=-1)))
         mass = ops.sum(batch.sum(ops.ones_like(y[..., :1])))
         p = ops.sigmoid(batch.pred) if batch.logits else batch.pred
-        p = only(batch.counts, p)
-        p = p + CLIP if spec.ce == 'sigmoid' else floor(p, CLIP)
+        p = keep_pixels(batch.counted_pixels, p)
+        p = p + CLIP if spec.ce == 'sigmoid' else at_least(p, CLIP)
         y, p = (self.maps(x, batch.space) for x in (y, p))
-        rmi = in_float64(self.lower_bound, self.pooled(y, nearest=True), self.pooled(p))
+        rmi = in_float64(self.lower_bound, self.pool(y, nearest=True), self.pool(p))
         ce, mass = ops.cast(ce, rmi.dtype), ops.cast(mass, rmi.dtype)
         parts = {'ce': ops.stack([ce, mass]), 'rmi': image_sums(batch, rmi)}
 
@@ -67,15 +67,15 @@ class RegionMutualInformationLoss(Loss):
         ce, mass = parts['ce'][0], parts['ce'][1]
         ce = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0)
         rmi = ratio(parts['rmi'][0], parts['rmi'][1], 0.0)
-        rmi = values.spoiled(rmi, ops.isnan(parts['ce'][0]))  # the maxima of XLA drop NaN
-        return ops.cast(spec.loss_weight * (part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi), batch.dtype)
+        rmi = values.nan_where(rmi, ops.isnan(parts['ce'][0]))  # the maxima of XLA drop NaN
+        return ops.cast(spec.loss_weight * (scale_part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi), batch.dtype)
 
     def maps(self, x: Tensor, space: Shape) -> Tensor:
         """(N, H, W, C) from (N, P, C)."""
         self.spec.pooled_size(space)  # refuses sizes that are not known
         return ops.reshape(x, (-1, *space, x.shape[-1]))
 
-    def pooled(self, x: Tensor, nearest: bool = False) -> Tensor:
+    def pool(self, x: Tensor, nearest: bool = False) -> Tensor:
         """(N, h, w, C) the maps after pooling; equal maxima share the gradient."""
         s, (height, width, c) = self.spec.stride, x.shape[1:]
         h, w = self.spec.pooled_size((height, width))
@@ -111,13 +111,15 @@ class RegionMutualInformationLoss(Loss):
         r, y, p = self.spec.radius, self.regions(y), self.regions(p)
         step = [[(i == j) - (i == j + 1) for j in range(r)] for i in range(r)]
         step = ops.convert_to_tensor(np.kron(step, step), dtype=p.dtype)
-        y, p, ridge = step @ y, step @ p, ALPHA * step @ turned(step)
+        y, p, ridge = step @ y, step @ p, ALPHA * step @ transpose_last(step)
         q = ops.stop_gradient(p)
-        root = cholesky(q @ turned(q) + ridge)
-        w = turned(solve(root, q @ turned(y)))
-        w = w + turned(solve(root, q @ turned(y - w @ q) - ridge @ turned(w)))  # what float32 missed
+        root = cholesky(q @ transpose_last(q) + ridge)
+        w = transpose_last(solve(root, q @ transpose_last(y)))
+        w = w + transpose_last(
+            solve(root, q @ transpose_last(y - w @ q) - ridge @ transpose_last(w))
+        )  # what float32 missed
         rest = y - w @ p
-        root = cholesky(rest @ turned(rest) + w @ ridge @ turned(w) + ridge)
+        root = cholesky(rest @ transpose_last(rest) + w @ ridge @ transpose_last(w) + ridge)
         return ops.sum(ops.log(ops.diagonal(root, axis1=2, axis2=3) + TINY), axis=(1, 2)) / r**2
 
 
@@ -135,10 +137,10 @@ def cholesky(x: Tensor) -> Tensor:
 
 def solve(root: Tensor, b: Tensor) -> Tensor:
     """(root root^T)^-1 b."""
-    return ops.solve_triangular(turned(root), ops.solve_triangular(root, b, lower=True))
+    return ops.solve_triangular(transpose_last(root), ops.solve_triangular(root, b, lower=True))
 
 
-def turned(x: Tensor) -> Tensor:
+def transpose_last(x: Tensor) -> Tensor:
     return ops.swapaxes(x, -1, -2)
 
 
@@ -148,8 +150,8 @@ def in_float64(function: Callable[[Tensor, Tensor], Tensor], constant: Tensor, x
     The covariances of smooth maps are close to singular. JAX without x64 has float64 in a part of its own alone, which
     therefore hands out its gradient ready-made.
     """
-    if backend.backend() != 'jax' or widest(x) == 'float64':
-        return function(ops.cast(constant, widest(x)), ops.cast(x, widest(x)))
+    if backend.backend() != 'jax' or widest_dtype(x) == 'float64':
+        return function(ops.cast(constant, widest_dtype(x)), ops.cast(x, widest_dtype(x)))
     import jax
 
     # type checkers do not know of both places

@@ -14,7 +14,7 @@ from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
 from keras_plugin.inputs import Batch
-from keras_plugin.layers.degrees_of_freedom import DegreesOfFreedom, newest
+from keras_plugin.layers.degrees_of_freedom import DegreesOfFreedom, newest_layer
 from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, SpecError
@@ -76,7 +76,7 @@ class RobustTLoss(Loss):
             rule = 'is given, which trains nu, but learn_nu is False'
             raise SpecError(rule, owner='RobustTLoss', parameter='layer', given=layer)
         self.layer_name = layer if isinstance(layer, str) else layer.name
-        self.layer = newest(layer) if isinstance(layer, str) else layer
+        self.layer = newest_layer(layer) if isinstance(layer, str) else layer
         if self.layer is None:
             return
         default = self.spec.parameters()['nu'].default

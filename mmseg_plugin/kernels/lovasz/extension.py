@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmseg_plugin.arithmetic import accumulator, ratio
+from mmseg_plugin.arithmetic import accumulator_dtype, ratio
 from mmseg_plugin.distributed import gather
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.lovasz import rows as in_numpy
@@ -25,7 +25,7 @@ def jaccard_increments(errors: Tensor, signed: Tensor) -> Tensor:
     subtracted: a pixel of the class adds w/U, another one I*w/(U_before*U), the first of a class without a pixel 1.
     """
     order = errors.argsort(1, descending=True)
-    signed = signed.gather(1, order).to(accumulator(signed))  # in float64 counts above 2^24 are exact
+    signed = signed.gather(1, order).to(accumulator_dtype(signed))  # in float64 counts above 2^24 are exact
     weight, inside = signed.abs(), signed.clamp(min=0)
     found = inside.cumsum(1)
     total = found[:, -1:]

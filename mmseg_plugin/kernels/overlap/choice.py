@@ -52,7 +52,7 @@ def choose(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str,
 
 def has_kernels(pred: Tensor, flavour: str) -> bool:
     """Whether a kernel for pred's device is at hand: Triton's for CUDA, and for the CPU in Triton's interpreter."""
-    return triton_launch.available(pred, flavour)
+    return triton_launch.is_available(pred, flavour)
 
 
 def why_not(pred: Tensor, target: Tensor, weight: Tensor | None, kernels: bool) -> str:

@@ -70,7 +70,7 @@ def forward(
     if n * c * p <= block_size():
         part = labels(way, target, weight, c, dtype)
         x, t = way.probabilities(pred.to(dtype), part, None)
-        sums = finite_sums(way, x, t, part) if sound(pred, target, weight, activation) else not_a_number(n, c)
+        sums = finite_sums(way, x, t, part) if is_sound_block(pred, target, weight, activation) else not_a_number(n, c)
         if keep:
             way.keep_(x, part)
         return sums, Kept(way, x, t, part) if keep else None
@@ -81,7 +81,7 @@ def forward(
         inputs = pred[place], target[place], weight if weight is None else weight[place]
         part = labels(way, *inputs[1:], c, dtype)
         x, t = way.probabilities(inputs[0].to(dtype), part, kept[place] if kept is not None else None)
-        sums[:, place[0]] += finite_sums(way, x, t, part) if sound(*inputs, activation) else torch.nan
+        sums[:, place[0]] += finite_sums(way, x, t, part) if is_sound_block(*inputs, activation) else torch.nan
         if keep:
             way.keep_(x, part)
         if true is not None:
@@ -154,7 +154,7 @@ def labels(way: Way, target: Tensor, weight: Tensor | None, c: int, dtype: torch
     return Part(way.labels(target, mask, c, dtype), mask, weight)
 
 
-def sound(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str) -> bool:
+def is_sound_block(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str) -> bool:
     """Whether a block holds what it should; softmax of more than two classes shows by itself if it does not."""
     if target.dim() == 3 and not values.are_sound(target, weight, pred.shape[1]):
         return False

@@ -12,9 +12,9 @@ from mmseg_plugin import values
 from mmseg_plugin.kernels.overlap import cpu, triton_launch
 from mmseg_plugin.kernels.overlap.choice import HAS_OPERATORS, choose, has_kernels
 
-PLAIN = 'with SEGPARITY_OVERLAP=plain in the environment it can'
-ONCE = f'the gradient of fused overlap statistics cannot be taken twice, the first overwrote what it needs: {PLAIN}'
-FIRST_ORDER = f'the gradient of fused overlap statistics cannot be differentiated again: {PLAIN}'
+REMEDY = 'with SEGPARITY_OVERLAP=plain in the environment it can'
+ONCE = f'the gradient of fused overlap statistics cannot be taken twice, the first overwrote what it needs: {REMEDY}'
+FIRST_ORDER = f'the gradient of fused overlap statistics cannot be differentiated again: {REMEDY}'
 
 
 def fused_overlap(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor | None:

@@ -15,8 +15,8 @@ import triton.language as tl
 
 from mmseg_plugin.kernels.overlap.triton_pixels import (
     fold,
-    heed,
     inverse_of,
+    nan_at_no_class,
     normaliser,
     position,
     probability,
@@ -54,7 +54,7 @@ def sums(
         x = (block.to(tl.int64) * steps + step) * PIXELS + tl.arange(0, PIXELS)
         w, counts = read_weight(weight + n * wn, x, pixels, wx, WEIGHTED, REAL)
         ids = read_ids(target + n * tn, x, classes, pixels, tx) if HARD else 0
-        w = heed(w, counts, ids) if HARD else w
+        w = nan_at_no_class(w, counts, ids) if HARD else w
         zs = ()
         for k in tl.static_range(CHUNKS):
             z = read_scores(pred + n * pn, first + k * CHUNK + c, x, classes, pixels, counts, pc, px, SOFTMAX, REAL)
@@ -125,7 +125,7 @@ def gradient(
         x = (block.to(tl.int64) * steps + step) * PIXELS + tl.arange(0, PIXELS)
         w, counts = read_weight(weight + n * wn, x, pixels, wx, WEIGHTED, REAL)
         ids = read_ids(target + n * tn, x, classes, pixels, tx) if HARD else 0
-        w = heed(w, counts, ids) if HARD else w
+        w = nan_at_no_class(w, counts, ids) if HARD else w
         zs = ()
         for k in tl.static_range(CHUNKS):
             z = read_scores(pred + n * pn, first + k * CHUNK + c, x, classes, pixels, counts, pc, px, SOFTMAX, REAL)
@@ -241,7 +241,7 @@ def share(
     x = block.to(tl.int64) * PIXELS + tl.arange(0, PIXELS)
     w, counts = read_weight(weight + n * wn, x, pixels, wx, WEIGHTED, REAL)
     ids = read_ids(target + n * tn, x, classes, pixels, tx) if HARD else 0
-    w = heed(w, counts, ids) if HARD else w
+    w = nan_at_no_class(w, counts, ids) if HARD else w
     largest, ties, rest = read_common(common, n, x, pixels)
     tops = tl.zeros([PIXELS], REAL)
     others = tl.zeros([PIXELS], REAL)

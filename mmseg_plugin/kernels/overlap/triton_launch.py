@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mmseg_plugin.values import with_faults
+from mmseg_plugin.values import nan_weights_at_faults
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 FLAVOURS = ('product', 'exact', 'metric', 'squared', 'errors')
@@ -84,7 +84,7 @@ def power_below(x: int) -> int:
     return 1 << x.bit_length() >> 1
 
 
-def available(pred: Tensor, flavour: str = 'product') -> bool:
+def is_available(pred: Tensor, flavour: str = 'product') -> bool:
     """Whether Triton can take ``pred``: it is installed, knows the device and the dtype, and has not failed so far."""
     here = INSTALLED and not refusals and (pred.is_cuda or (INTERPRETED and pred.is_cpu))
     return here and pred.dtype in DTYPES and flavour in FLAVOURS
@@ -96,7 +96,7 @@ def forward(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str
         return pred.new_zeros((3, *pred.shape[:2]), dtype=torch.float64)
     call = pred, target, weight, activation, flavour
     sums = kernel_forward(*call) if trusted(*call) else None
-    return plain_forward(*call) if sums is None else sums
+    return unfused_forward(*call) if sums is None else sums
 
 
 def backward(
@@ -108,7 +108,7 @@ def backward(
     known = trusted(pred, target, weight, activation, flavour)
     call = pred, target, weight, grads.to(torch.float64).contiguous(), activation, flavour
     gradient = kernel_backward(*call) if known else None
-    return plain_backward(*call) if gradient is None else gradient
+    return unfused_backward(*call) if gradient is None else gradient
 
 
 def trusted(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> bool:
@@ -147,8 +147,8 @@ def try_kernels(
     w = w if w is None else w.to(device)
     given, exact = (pred, y, w), (pred.double(), y, w)
     pairs = (
-        (kernel_forward(*given, activation, flavour), plain_forward(*exact, activation, flavour)),
-        (kernel_backward(*given, grads, activation, flavour), plain_backward(*exact, grads, activation, flavour)),
+        (kernel_forward(*given, activation, flavour), unfused_forward(*exact, activation, flavour)),
+        (kernel_backward(*given, grads, activation, flavour), unfused_backward(*exact, grads, activation, flavour)),
     )
     for (got, want), allowed in zip(pairs, (1e-4, 1e-4 + 4 * torch.finfo(dtype).eps)):
         if got is None:
@@ -168,7 +168,7 @@ def kernel_forward(pred: Tensor, target: Tensor, weight: Tensor | None, activati
     partial = pred.new_empty((how.blocks, 3, n, c), dtype=real(pred))
     arguments = *given, common, partial, n, c, p, how.blocks, how.tiles, how.steps, *strides
     launches.append(('sums', n * how.blocks * how.tiles, arguments, known))
-    return partial.sum(0, dtype=torch.float64) if launched(pred, how, launches) else None
+    return partial.sum(0, dtype=torch.float64) if launch(pred, how, launches) else None
 
 
 def kernel_backward(
@@ -188,7 +188,7 @@ def kernel_backward(
         launches.append(('share', n * how.rows, arguments, few))
     arguments = *given, common, shared, grads, out, n, c, p, how.blocks, how.tiles, how.steps, *strides, *out.stride()
     launches.append(('gradient', n * how.blocks * how.tiles, arguments, known))
-    return out if launched(pred, how, launches) else None
+    return out if launch(pred, how, launches) else None
 
 
 def planned(pred: Tensor, activation: str) -> Plan:
@@ -248,7 +248,7 @@ def whole_pixels(how: Plan, given: Operands, activation: str, known: dict[str, A
     return common, [('normalise', n * how.rows, (pred, weight, common, c, p, how.rows, *strides), few)]
 
 
-def launched(pred: Tensor, how: Plan, launches: Sequence[Launch]) -> bool:
+def launch(pred: Tensor, how: Plan, launches: Sequence[Launch]) -> bool:
     """Whether all ``launches`` (kernel, programs, arguments, constants) went out; warns of the first that did not."""
     if refusals:
         return False
@@ -274,12 +274,12 @@ def refuse(reason: str) -> None:
     warnings.warn(f'no overlap kernels by Triton, plain PyTorch goes on: {reason}', stacklevel=3)
 
 
-def plain(
+def masked_inputs(
     pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Probabilities and labels (N, C, P), 0 at ignored pixels, and the weight of each (N, 1, P)."""
     dtype = torch.float64 if flavour == 'exact' else real(pred)
-    weight = with_faults(pred, target, weight, activation)[:, None].to(dtype)
+    weight = nan_weights_at_faults(pred, target, weight, activation)[:, None].to(dtype)
     p = torch.where(weight != 0, pred.to(dtype), 0)
     if activation != 'none':
         p = p.softmax(1) if activation == 'softmax' else p.sigmoid()
@@ -288,9 +288,9 @@ def plain(
     return p, torch.where(weight != 0, target.to(dtype), 0), weight
 
 
-def plain_forward(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
+def unfused_forward(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
     """``forward`` in plain PyTorch; exact in float64."""
-    p, y, w = plain(pred, target, weight, activation, flavour)
+    p, y, w = masked_inputs(pred, target, weight, activation, flavour)
     if flavour == 'errors':
         parts = (p - y) ** 2 * y, (p - y) ** 2 * (1 - y), y
     elif flavour == 'squared':
@@ -301,11 +301,11 @@ def plain_forward(pred: Tensor, target: Tensor, weight: Tensor | None, activatio
     return torch.stack([(w * x).sum(2, dtype=torch.float64) for x in parts])
 
 
-def plain_backward(
+def unfused_backward(
     pred: Tensor, target: Tensor, weight: Tensor | None, grads: Tensor, activation: str, flavour: str
 ) -> Tensor:
     """``backward`` in plain PyTorch."""
-    p, y, w = plain(pred, target, weight, activation, flavour)
+    p, y, w = masked_inputs(pred, target, weight, activation, flavour)
     tp, fp, fn = grads.to(p.dtype)[..., None]
     if flavour == 'errors':
         g = 2 * (p - y) * (tp * y + fp * (1 - y))

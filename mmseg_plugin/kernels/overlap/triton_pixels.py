@@ -26,7 +26,7 @@ def read_weight(weight, x, pixels, stride, WEIGHTED: tl.constexpr, REAL: tl.cons
 
 
 @triton.jit
-def heed(w, counts, ids):
+def nan_at_no_class(w, counts, ids):
     """(PIXELS,) the weights, NaN where a pixel that counts is of no class."""
     return tl.where(counts & (ids < 0), float('nan'), w)
 
@@ -132,7 +132,7 @@ def without_true(zs, ids, first, c, CHUNKS: tl.constexpr):
 
 
 @triton.jit
-def above(p, q, y):
+def label_minus_prob(p, q, y):
     """y - p, from 1 - p where p is near 1."""
     return tl.where(p > 0.5, q - (1 - y), y - p)
 
@@ -142,7 +142,7 @@ def terms(p, q, y, FLAVOUR: tl.constexpr):
     """What a pixel of weight 1 adds to tp, fp and fn; no difference is taken of numbers that are near each other."""
     if FLAVOUR == 'product':
         return p * y, p * (1 - y), q * y
-    d = above(p, q, y)
+    d = label_minus_prob(p, q, y)
     if FLAVOUR == 'metric':
         t = tl.minimum(p, y, propagate_nan=tl.PropagateNan.ALL)
         f = tl.maximum(-d, 0.0, propagate_nan=tl.PropagateNan.ALL)
@@ -160,13 +160,13 @@ def slopes(p, q, y, a, b, FLAVOUR: tl.constexpr):
     a = a[:, None]
     b = b[:, None]
     if FLAVOUR == 'metric':
-        d = above(p, q, y)
+        d = label_minus_prob(p, q, y)
         y = tl.where(d > 0, 1.0, tl.where(d == 0, 0.5, 0.0)).to(p.dtype)  # the slope of min(p, y)
     g = a * (1 - y) + b * y
     if FLAVOUR == 'squared':
         g += a * (2 * p - 1)
     elif FLAVOUR == 'errors':
-        g *= -2 * above(p, q, y)
+        g *= -2 * label_minus_prob(p, q, y)
     return g
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mmseg_plugin.arithmetic import part, ratio, times_log
+from mmseg_plugin.arithmetic import ratio, scale_part, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import mean_of_sums, parts_of_mean
 from mmseg_plugin.inputs import Batch
@@ -58,4 +58,4 @@ class ComboLoss(Loss):
         parts = sum_over_ranks(parts, spec.sync)
         loss, mass = parts['ce']
         ce, dice = ratio(loss, mass, 0.0), mean_of_sums(spec, parts, self.cell_loss)
-        return (spec.loss_weight * (part(spec.alpha, ce) - (1 - spec.alpha) * dice)).to(batch.dtype)
+        return (spec.loss_weight * (scale_part(spec.alpha, ce) - (1 - spec.alpha) * dice)).to(batch.dtype)

@@ -62,7 +62,7 @@ class UnifiedFocalLoss(Loss):
             return power(ratio(wrong, tp + wrong + spec.smooth, 0.0), tversky)
 
         focal = batch.sum(weights[:, None] * q ** focus[:, None] * y * nll)
-        sums = CellSums.of(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
+        sums = CellSums.stack(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
         parts = parts_of_mean(cells, batch.with_target(y), sums, cell_loss)
         mass = batch.sum(torch.ones_like(y[:, :1])) * (1 if batch.softmax else c)
         parts['focal'] = torch.stack([focal.sum(), mass.sum()])

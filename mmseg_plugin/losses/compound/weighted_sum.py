@@ -47,7 +47,7 @@ class WeightedSumLoss(Loss):
         modules = modules or [None] * len(self.spec.parts)
         self.parts = nn.ModuleList(module or build(part.to_mmseg()) for module, part in zip(modules, self.spec.parts))
 
-    def of_call(
+    def loss_of_call(
         self,
         pred: Tensor,
         target: Tensor,
@@ -61,7 +61,7 @@ class WeightedSumLoss(Loss):
         for share, part in zip(self.spec.shares, self.parts):
             if absent or share == 0:
                 # nn.ModuleList knows them as modules alone
-                total = total + part.of_call(  # type: ignore[operator]
+                total = total + part.loss_of_call(  # type: ignore[operator]
                     pred, target, weight, ignore_index, dict(call), absent=True
                 )
             else:

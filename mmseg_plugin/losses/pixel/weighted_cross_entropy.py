@@ -63,24 +63,26 @@ class WeightedCrossEntropyLoss(PixelLoss):
         if spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, softmax, batch.hard)
             of_negatives = batch.sum(negative)  # type: ignore[arg-type]  # weights refuses softmax
-            parts['loss'] = (weighted(w, batch.sum(positive)) + weighted(1 - w, of_negatives)).sum(0)
+            parts['loss'] = (apply_class_weight(w, batch.sum(positive)) + apply_class_weight(1 - w, of_negatives)).sum(
+                0
+            )
             w = torch.ones_like(size[0])
         else:
             parts['loss'] = batch.sum(positive if negative is None else positive + negative).sum(0)
         if avg_factor is None:
             parts = sum_over_ranks(parts, spec.sync)
         else:  # the caller's sum over ranks: each rank divides its own pixels
-            parts.update(self.of_all_ranks(size, mass))
+            parts.update(self.sum_sizes_over_ranks(size, mass))
         size, mass = parts['size'], parts['mass']
         joins = False
         if spec.class_weight != 'balanced':
             w, joins = self.weights(size, mass, softmax, batch.hard)
-        total = weighted(w, parts['loss']).sum() / (1 if softmax else c)
+        total = apply_class_weight(w, parts['loss']).sum() / (1 if softmax else c)
         if reduction == 'mean':
             if avg_factor is None:
                 total = ratio(total, (w * size).sum() if joins else mass.sum(), 0.0)
             else:
-                total = self.divided(total, avg_factor, mass.sum())
+                total = self.divide(total, avg_factor, mass.sum())
         return (spec.loss_weight * total).to(batch.dtype)
 
     def pixel_map(self, batch: Batch, positive: Tensor, negative: Tensor | None, size: Tensor, mass: Tensor) -> Tensor:
@@ -88,17 +90,17 @@ class WeightedCrossEntropyLoss(PixelLoss):
         if self.spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, negative is None, batch.hard)
         else:
-            parts = self.of_all_ranks(size, mass)
+            parts = self.sum_sizes_over_ranks(size, mass)
             w, _ = self.weights(parts['size'], parts['mass'], negative is None, batch.hard)
         w = w[..., None].to(positive.dtype)
         if negative is None:
-            loss = weighted(w, positive).sum(1)
+            loss = apply_class_weight(w, positive).sum(1)
         else:
             w_negative = 1 - w if self.spec.class_weight == 'balanced' else w
-            loss = (weighted(w, positive) + weighted(w_negative, negative)).mean(1)
+            loss = (apply_class_weight(w, positive) + apply_class_weight(w_negative, negative)).mean(1)
         return (self.spec.loss_weight * batch.weight * loss).reshape(loss.shape[0], *batch.space)
 
-    def of_all_ranks(self, size: Tensor, mass: Tensor) -> dict[str, Tensor]:
+    def sum_sizes_over_ranks(self, size: Tensor, mass: Tensor) -> dict[str, Tensor]:
         """(C,) the size of each class and (1,) that of the batch, as class frequencies need them; else this rank's."""
         frequencies = self.spec.class_weight == 'inverse_frequency'
         return sum_over_ranks({'size': size.sum(0), 'mass': mass.sum(0)}, self.spec.sync and frequencies)
@@ -119,6 +121,6 @@ class WeightedCrossEntropyLoss(PixelLoss):
         return size.new_tensor(spec.class_weight), hard and softmax
 
 
-def weighted(w: Tensor, loss: Tensor) -> Tensor:
+def apply_class_weight(w: Tensor, loss: Tensor) -> Tensor:
     """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
     return torch.where(w == 0, 0, w * loss)

@@ -47,7 +47,7 @@ class GeneralizedDiceLoss(Loss):
 
     def compute(self, batch: Batch) -> Tensor:
         spec, c = self.spec, batch.channels
-        chosen = shapes.chosen(type(spec).__name__, spec.classes, c)
+        chosen = shapes.channel_indices(type(spec).__name__, spec.classes, c)
         sums, size = product_overlap(batch) if spec.overlap == 'product' else metric_overlap(batch)
         sums, present = sums[:, :, chosen], batch.present(spec.presence_threshold, size)[:, chosen]
         levels = as_weights(spec.granularity)

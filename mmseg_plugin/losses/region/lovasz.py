@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mmseg_plugin.arithmetic import accumulator
-from mmseg_plugin.distributed import place, sum_over_ranks
-from mmseg_plugin.granularity import CellSums, counted, mean_of_sums
+from mmseg_plugin.arithmetic import accumulator_dtype
+from mmseg_plugin.distributed import rank_and_size, sum_over_ranks
+from mmseg_plugin.granularity import CellSums, counted_cells, mean_of_sums
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.lovasz.extension import Ranks, lovasz_sums, pixels_of_classes
 from mmseg_plugin.losses.base import RegionLoss
@@ -28,11 +28,11 @@ class Lovasz(RegionLoss):
 
     def of_all_pixels(self, batch: Batch) -> Tensor:
         """A scalar: the pixels of all ranks sorted together. Ranks exchange counts, then errors, block by block."""
-        spec, own, dtype = self.spec, batch.weight.numel(), accumulator(batch.weight)
+        spec, own, dtype = self.spec, batch.weight.numel(), accumulator_dtype(batch.weight)
         shapes.check_class_weight(type(spec).__name__, spec.class_weight, (batch.channels,))
-        rank, world = place(spec.sync)
+        rank, world = rank_and_size(spec.sync)
         pixels = torch.eye(world, dtype=dtype, device=batch.weight.device)[rank] * own
-        counts = counted(spec, batch, pixels_of_classes(batch)).sum(0, dtype=dtype)
+        counts = counted_cells(spec, batch, pixels_of_classes(batch)).sum(0, dtype=dtype)
         parts = sum_over_ranks(dict(pixels=pixels, counts=counts), spec.sync)
         sizes = [own] if world == 1 else [round(p) for p in parts['pixels'].tolist()]
         parts['D'] = self.sums(batch, Ranks(sizes, rank))
@@ -44,9 +44,9 @@ class Lovasz(RegionLoss):
 
     def sums(self, batch: Batch, ranks: Ranks) -> Tensor:
         """(G, C) of the images, or of the one group of all pixels."""
-        classes = shapes.chosen(type(self.spec).__name__, self.spec.classes, batch.channels)
+        classes = shapes.channel_indices(type(self.spec).__name__, self.spec.classes, batch.channels)
         sums = lovasz_sums(batch, self.hinge, self.spec, classes, ranks)
-        return sums.to(accumulator(sums))
+        return sums.to(accumulator_dtype(sums))
 
     def cell_loss(self, sums: Tensor) -> Tensor:
         return sums

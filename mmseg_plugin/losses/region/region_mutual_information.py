@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmseg_plugin.arithmetic import accumulator, part, ratio, times_log
+from mmseg_plugin.arithmetic import accumulator_dtype, ratio, scale_part, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.inputs import Batch
@@ -51,15 +51,15 @@ class RegionMutualInformationLoss(Loss):
         p = p * (batch.weight != 0)[:, None]
         p = p + CLIP if spec.ce == 'sigmoid' else p.clamp(min=CLIP)
         y, p = y.unflatten(2, batch.space), p.unflatten(2, batch.space)
-        rmi = self.lower_bound(self.regions(self.pooled(y, nearest=True)), self.regions(self.pooled(p)))
+        rmi = self.lower_bound(self.regions(self.pool(y, nearest=True)), self.regions(self.pool(p)))
         parts = {'ce': torch.stack([ce, mass]), 'rmi': image_sums(batch, rmi.sum(1))}
 
         parts = sum_over_ranks(parts, spec.sync)
         (ce, mass), (total, images) = parts['ce'], parts['rmi']
         ce, rmi = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0), ratio(total, images, 0.0)
-        return (spec.loss_weight * (part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi)).to(batch.dtype)
+        return (spec.loss_weight * (scale_part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi)).to(batch.dtype)
 
-    def pooled(self, x: Tensor, nearest: bool = False) -> Tensor:
+    def pool(self, x: Tensor, nearest: bool = False) -> Tensor:
         """(N, C, h, w) the maps after pooling; equal maxima share the gradient."""
         s, (height, width) = self.spec.stride, x.shape[2:]
         h, w = self.spec.pooled_size((height, width))
@@ -77,7 +77,7 @@ class RegionMutualInformationLoss(Loss):
         """(N, C, radius^2, number of regions) the maps' regions as vectors, centred."""
         r = self.spec.radius
         h, w = x.shape[2] - r + 1, x.shape[3] - r + 1
-        x = x.to(accumulator(x))
+        x = x.to(accumulator_dtype(x))
         x = torch.stack([x[:, :, i : i + h, j : j + w] for i in range(r) for j in range(r)], 2).flatten(3)
         return x - x.mean(3, keepdim=True)
 

@@ -43,7 +43,7 @@ class SensitivitySpecificityLoss(RegionLoss):
 
     def statistics(self, batch: Batch) -> CellSums:
         (missed, false, labelled), size = squared_errors(batch)
-        return CellSums.of(missed, labelled, false, batch.mass[:, None] - labelled, size=size)
+        return CellSums.stack(missed, labelled, false, batch.mass[:, None] - labelled, size=size)
 
     def cell_loss(self, missed: Tensor, size: Tensor, false: Tensor, rest: Tensor) -> Tensor:
         sensitivity = ratio(missed, size + self.spec.smooth, 0.0)

@@ -5,7 +5,7 @@ import numpy as np
 from shared_spec.checks import Real
 from shared_spec.declare import Compound, Example, loss_spec, param
 from shared_spec.granularity import mean_over_cells
-from shared_spec.inputs import Batch, times, times_log
+from shared_spec.inputs import Batch, scale_part, times_log
 from shared_spec.overlap import product_overlap, score
 
 
@@ -48,4 +48,4 @@ class ComboLoss(Compound):
         foreground = loss if y.shape[1] == 1 else loss[:, 1:]
         ce = (v * foreground.mean(1)).sum() / v.sum() if v.sum() > 0 else 0.0
         dice = mean_over_cells(self, batch, product_overlap(batch), self.cell_loss)
-        return float(self.loss_weight * (times(self.alpha, ce) - (1 - self.alpha) * dice))
+        return float(self.loss_weight * (scale_part(self.alpha, ce) - (1 - self.alpha) * dice))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import Check, Each, Optional, Real
 from shared_spec.declare import Example, LossSpec, SpecError, Weighted, loss_spec, param
-from shared_spec.inputs import times
+from shared_spec.inputs import scale_part
 from shared_spec.registry import LOSSES, from_dict
 
 
@@ -166,13 +166,13 @@ class WeightedSumLoss(Weighted):
     ) -> float:
         """The loss in NumPy float64: ``pred`` (N, C, *space) as the parts' ``from_logits`` says -> float."""
         parts = zip(self.shares, self.parts)
-        total = sum(times(w, p.reference(pred, target, pixel_weight, ignore_index)) for w, p in parts)
-        return float(times(self.loss_weight, total))
+        total = sum(scale_part(w, p.reference(pred, target, pixel_weight, ignore_index)) for w, p in parts)
+        return float(scale_part(self.loss_weight, total))
 
-    def near(
+    def reference_near(
         self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
     ) -> Callable[[np.ndarray], Any] | None:
-        parts: list[Any] = [part.near(pred, target, pixel_weight, **extras) for part in self.parts]
+        parts: list[Any] = [part.reference_near(pred, target, pixel_weight, **extras) for part in self.parts]
         if None in parts:
             return None
         return lambda p: self.loss_weight * sum(w * part(p) for w, part in zip(self.shares, parts))

@@ -81,7 +81,7 @@ class GeneralizedDiceLoss(PerBatchOrImage):
     def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         n, c = batch.target.shape[:2]
-        chosen = shapes.chosen(type(self).__name__, self.classes, c)
+        chosen = shapes.channel_indices(type(self).__name__, self.classes, c)
         statistics = (product_overlap if self.overlap == 'product' else metric_overlap)(batch)
         tp, fp, fn = (s[:, chosen] for s in statistics)
         present = batch.largest_target[:, chosen] > self.presence_threshold

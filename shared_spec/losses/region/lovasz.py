@@ -93,7 +93,7 @@ class Lovasz(LossSpec):
         sums = (self.cost(self.errors(batch)) * increments).sum(2)
         return self.loss_weight * mean_over_cells(self, batch, [sums], lambda loss: loss, self.class_weight)
 
-    def near(
+    def reference_near(
         self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
     ) -> Callable[[np.ndarray], Any] | None:
         """The loss with the increments of ``pred``; None where the order of equal errors decides the gradient."""

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import Choice, Integer, Real
 from shared_spec.declare import Example, SpecError, Weighted, as_shared, loss_spec, param
-from shared_spec.inputs import Batch, prepare, times, times_log
+from shared_spec.inputs import Batch, prepare, scale_part, times_log
 from shared_spec.typing import Shape
 
 ALPHA = 5e-4  # on the diagonals of the covariance matrices
@@ -117,9 +117,9 @@ class RegionMutualInformationLoss(Weighted):
 
         rmi = np.log(self.diagonal(batch, shares) / origin).sum(2) / self.radius**2
         rmi = (w * rmi.sum(1)).sum() / w.sum()
-        return float(self.loss_weight * (times(self.ce_weight, ce) + (1 - self.ce_weight) * rmi))
+        return float(self.loss_weight * (scale_part(self.ce_weight, ce) + (1 - self.ce_weight) * rmi))
 
-    def near(
+    def reference_near(
         self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
     ) -> Callable[[np.ndarray], Any] | None:
         """The reference less its logarithms at ``pred``, which would be most of its size and so of its rounding.

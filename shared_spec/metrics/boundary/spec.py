@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import Choice, Each, Optional, Real
 from shared_spec.declare import Example, metric_spec, param, shared_parameters
-from shared_spec.metrics.label_maps import check_images, check_predicted, label_maps, that_count
-from shared_spec.metrics.of_images import OfMasks, mean
+from shared_spec.metrics.label_map_spec import MaskSpec, defined_mean
+from shared_spec.metrics.label_maps import check_images, check_predicted, label_maps, valid_pixels
 from shared_spec.typing import Maps
 
 DISTANCES = ('HD', 'HD95', 'ASSD')
@@ -25,7 +25,7 @@ IGNORED = (
 
 
 @shared_parameters
-class OfBoundaries(OfMasks):
+class BoundarySpec(MaskSpec):
     """What the metrics of the boundaries of masks share.
 
     ``reference`` is written to be read: loops over images, classes and surface points, NaN where nothing is defined.
@@ -69,9 +69,9 @@ class OfBoundaries(OfMasks):
             cells = [[self.cell(metric, pred, target) for pred, target in image] for image in images]
             for level in self.levels:
                 if level == 'I':
-                    result[metric + level] = mean(mean(row) for row in cells)
+                    result[metric + level] = defined_mean(defined_mean(row) for row in cells)
                 elif level == 'C':
-                    result[metric + level] = mean(mean(column) for column in zip(*cells))
+                    result[metric + level] = defined_mean(defined_mean(column) for column in zip(*cells))
                 else:
                     result[metric + level] = self.over_data_set(images)
         return {**result, **self.beside(images)}
@@ -80,9 +80,9 @@ class OfBoundaries(OfMasks):
         """More results; ``images``: a list over classes of (mask of the prediction, of the target) for each."""
         return {}
 
-    def counts(self, pred: np.ndarray, target: np.ndarray) -> bool | np.bool_:
+    def is_counted(self, pred: np.ndarray, target: np.ndarray) -> bool | np.bool_:
         """Whether a class is present in an image, from its two masks."""
-        return self.present(target.any(), pred.any())
+        return self.is_present(target.any(), pred.any())
 
     def cell(self, metric: str, pred: np.ndarray, target: np.ndarray) -> float:
         """The value of one class in one image from its two masks, NaN where the cell does not count."""
@@ -90,7 +90,7 @@ class OfBoundaries(OfMasks):
 
 
 @metric_spec
-class BoundaryIoU(OfBoundaries):
+class BoundaryIoU(BoundarySpec):
     """Overlap of the boundaries of hard predictions and hard labels, for every class of every image."""
 
     title = 'Boundary IoU'
@@ -127,7 +127,7 @@ class BoundaryIoU(OfBoundaries):
     def cell(self, metric: str, pred: np.ndarray, target: np.ndarray) -> float:
         if self.binary and not pred.any() and not target.any():
             return 1.0
-        if not self.counts(pred, target):
+        if not self.is_counted(pred, target):
             return float('nan')
         both, either = boundary_overlap(pred, target, self.ratio)
         return both / either
@@ -136,11 +136,11 @@ class BoundaryIoU(OfBoundaries):
         """Mean over the classes of the boundary IoU of summed counts; ``images``: a list over classes of mask pairs."""
         counts = [[boundary_overlap(*masks, self.ratio) for masks in image] for image in images]
         total = [(sum(both), sum(either)) for both, either in (zip(*column) for column in zip(*counts))]
-        return mean(both / either if either else float('nan') for both, either in total)
+        return defined_mean(both / either if either else float('nan') for both, either in total)
 
 
 @metric_spec
-class SurfaceDistance(OfBoundaries):
+class SurfaceDistance(BoundarySpec):
     """Distances between the surfaces of hard predictions and hard labels, for every class of every image."""
 
     title = 'Surface distances HD, HD95, ASSD'
@@ -216,14 +216,14 @@ class SurfaceDistance(OfBoundaries):
         found = {}
         for metric in self.metrics:
             cells = [[self.cell(metric, pred, target) for pred, target in image] for image in images]
-            found['missed'] = mean(float(d == math.inf) for row in cells for d in row if not math.isnan(d))
+            found['missed'] = defined_mean(float(d == math.inf) for row in cells for d in row if not math.isnan(d))
             rest = [[math.nan if d == math.inf else d for d in row] for row in cells]
-            found[metric + 'I_rest'] = mean(mean(row) for row in rest)
-            found[metric + 'C_rest'] = mean(mean(column) for column in zip(*rest))
+            found[metric + 'I_rest'] = defined_mean(defined_mean(row) for row in rest)
+            found[metric + 'C_rest'] = defined_mean(defined_mean(column) for column in zip(*rest))
         return {name: found[name] for name in self.names() if name in found}
 
     def cell(self, metric: str, pred: np.ndarray, target: np.ndarray) -> float:
-        if not self.counts(pred, target):
+        if not self.is_counted(pred, target):
             return float('nan')
         spacing = np.ones(pred.ndim) if self.spacing is None else np.array(self.spacing)
         if len(spacing) != pred.ndim:
@@ -243,7 +243,7 @@ def checked_maps(
     pred, target, weight = label_maps(owner, pred, target, weight)
     if target.ndim not in (2, 3):
         raise ValueError(f'{owner}: the maps of an image must have 2 or 3 spatial axes, got shape {target.shape}')
-    valid = that_count(target, weight, ignore_index)
+    valid = valid_pixels(target, weight, ignore_index)
     check_predicted(owner, pred[valid], num_classes)
     return pred, target, valid
 
@@ -287,7 +287,7 @@ def surface(mask: np.ndarray) -> np.ndarray:
     return np.argwhere(mask & ~eroded(mask, cross(mask.ndim)))
 
 
-def directed(points: np.ndarray, others: np.ndarray, spacing: np.ndarray) -> list[float]:
+def directed_distances(points: np.ndarray, others: np.ndarray, spacing: np.ndarray) -> list[float]:
     """The distance of each point to the nearest of the others."""
     return [math.sqrt((((others - point) * spacing) ** 2).sum(1).min()) for point in points]
 
@@ -303,10 +303,10 @@ def quantile(q: float, values: Iterable[float]) -> float:
 
 def distance(metric: str, pred: np.ndarray, target: np.ndarray, spacing: np.ndarray) -> float:
     """HD, HD95 or ASSD of two masks that are not empty."""
-    there = directed(surface(pred), surface(target), spacing)
-    back = directed(surface(target), surface(pred), spacing)
+    there = directed_distances(surface(pred), surface(target), spacing)
+    back = directed_distances(surface(target), surface(pred), spacing)
     if metric == 'HD':
         return max(there + back)
     if metric == 'HD95':
         return max(quantile(0.95, there), quantile(0.95, back))
-    return mean(there + back)
+    return defined_mean(there + back)

@@ -11,13 +11,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shared_spec.metrics.boundary.spec import DISTANCES, BoundaryIoU, OfBoundaries, SurfaceDistance
-from shared_spec.metrics.image_state import ImageState, from_optional, mean, optional
-from shared_spec.metrics.label_maps import check_predicted, label_maps, that_count
+from shared_spec.metrics.boundary.spec import DISTANCES, BoundaryIoU, BoundarySpec, SurfaceDistance
+from shared_spec.metrics.image_state import ImageState, exact_mean, optional_from_array, optional_to_array
+from shared_spec.metrics.label_maps import check_predicted, label_maps, valid_pixels
 
 TP, FP, FN = range(3)
 MEASURED = 'num_classes', 'ignore_index', 'ratio', 'spacing'  # the parameters that a state's rows depend on
-DEPENDS: dict[type[OfBoundaries], tuple[str, ...]] = {  # and the results of a spec
+DEPENDS: dict[type[BoundarySpec], tuple[str, ...]] = {  # and the results of a spec
     BoundaryIoU: MEASURED[:3],
     SurfaceDistance: (*MEASURED[:2], 'spacing'),
 }
@@ -81,7 +81,7 @@ class BoundaryState(ImageState):
         self.ratio, self.spacing, self.distances = boundary.ratio, surface.spacing, bool(distances)
 
     @classmethod
-    def for_specs(cls, *specs: OfBoundaries) -> Self:
+    def for_specs(cls, *specs: BoundarySpec) -> Self:
         """The state that measures what these ``BoundaryIoU`` and ``SurfaceDistance`` report."""
         measured = {name: getattr(spec, name) for spec in specs for name in DEPENDS[type(spec)]}
         return cls(**measured, distances=any(isinstance(spec, SurfaceDistance) for spec in specs))
@@ -132,34 +132,34 @@ class BoundaryState(ImageState):
     def _same(self, row: tuple[ArrayLike, ...], other: tuple[ArrayLike, ...]) -> bool:
         return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(row, other))
 
-    def results(self, spec: OfBoundaries) -> dict[str, float]:
+    def results(self, spec: BoundarySpec) -> dict[str, float]:
         """Name -> value, the names and the order of ``spec.names()``; NaN where nothing is defined."""
         self._check(spec)
         found = {}
         for metric in spec.metrics:
             cells = self._cells(spec, metric)
             if metric == 'BoundaryIoU':
-                found[metric + 'D'] = mean(self._over_data_set(spec))
+                found[metric + 'D'] = exact_mean(self._over_data_set(spec))
             found.update(_over_images(metric, cells))
             found.update((name + '_rest', value) for name, value in _over_images(metric, _finite(cells)).items())
         if 'missed' in spec.names():
-            missed, of = (counts.sum() for counts in self.missed(spec))
+            missed, of = (counts.sum() for counts in self.missed_counts(spec))
             found['missed'] = float(missed / of) if of else math.nan
         return {name: found[name] for name in spec.names()}
 
-    def missed(self, spec: OfBoundaries) -> tuple[np.ndarray, np.ndarray]:
+    def missed_counts(self, spec: BoundarySpec) -> tuple[np.ndarray, np.ndarray]:
         """(classes,) in how many images one mask of the class is empty and the other not, and in how many it counts."""
         self._check(spec)
         counts, present = self._arrays()[0], ~np.isnan(self._cells(spec, spec.metrics[0]))
         in_target, in_pred = (counts[..., [TP, other]].sum(-1) > 0 for other in (FN, FP))
         return (present & (in_target != in_pred)).sum(0), present.sum(0)
 
-    def cells(self, spec: OfBoundaries) -> dict[str, np.ndarray]:
+    def cells(self, spec: BoundarySpec) -> dict[str, np.ndarray]:
         """Score -> (images, classes) values, NaN where a cell does not count."""
         self._check(spec)
         return {metric: self._cells(spec, metric) for metric in spec.metrics}
 
-    def per_class(self, spec: OfBoundaries) -> dict[str, np.ndarray]:
+    def per_class(self, spec: BoundarySpec) -> dict[str, np.ndarray]:
         """Name -> (num_classes,) values: the terms of the D results and of the C results."""
         self._check(spec)
         found = {}
@@ -167,12 +167,12 @@ class BoundaryState(ImageState):
             if name[-1] == 'D':
                 found[name] = self._over_data_set(spec)
             elif name[-1] == 'C':
-                found[name] = np.array([mean(column) for column in self._cells(spec, name[:-1]).T])
+                found[name] = np.array([exact_mean(column) for column in self._cells(spec, name[:-1]).T])
             elif name.endswith('C_rest'):
                 cells = _finite(self._cells(spec, name.removesuffix('C_rest')))
-                found[name] = np.array([mean(column) for column in cells.T])
+                found[name] = np.array([exact_mean(column) for column in cells.T])
             elif name == 'missed':
-                missed, of = self.missed(spec)
+                missed, of = self.missed_counts(spec)
                 found[name] = np.where(of > 0, missed / np.maximum(of, 1), np.nan)
         return found
 
@@ -181,7 +181,7 @@ class BoundaryState(ImageState):
         counts, distances, diagonals = self._arrays()
         return dict(
             num_classes=np.array(self.num_classes),
-            ignore_index=optional(self.ignore_index),
+            ignore_index=optional_to_array(self.ignore_index),
             ratio=np.array(self.ratio),
             spacing=np.array(self.spacing or [], np.float64),
             with_distances=np.array(self.distances),
@@ -197,7 +197,7 @@ class BoundaryState(ImageState):
         spacing = np.asarray(arrays['spacing'])
         state = cls(
             int(arrays['num_classes']),
-            from_optional(arrays['ignore_index']),
+            optional_from_array(arrays['ignore_index']),
             float(arrays['ratio']),
             spacing.tolist() if spacing.size else None,
             bool(arrays['with_distances']),
@@ -217,14 +217,14 @@ class BoundaryState(ImageState):
             np.array(diagonals, np.float64),
         )
 
-    def _over_data_set(self, spec: OfBoundaries) -> np.ndarray:
+    def _over_data_set(self, spec: BoundarySpec) -> np.ndarray:
         """(classes,) boundary IoU of the summed counts; NaN where a class does not count."""
         scores = _iou(self._arrays()[0].sum(0))
         if spec.binary:
             scores[0] = np.nan
         return scores
 
-    def _cells(self, spec: OfBoundaries, metric: str) -> np.ndarray:
+    def _cells(self, spec: BoundarySpec, metric: str) -> np.ndarray:
         """(images, classes) values; NaN where a cell does not count, or an image has no valid pixel."""
         counts, distances, diagonals = self._arrays()
         in_target = counts[..., TP] + counts[..., FN] > 0
@@ -243,7 +243,7 @@ class BoundaryState(ImageState):
                 values[~present[:, 1] & in_pred.any(1), 1] = 1
         return values
 
-    def _check(self, spec: OfBoundaries) -> None:
+    def _check(self, spec: BoundarySpec) -> None:
         if isinstance(spec, SurfaceDistance) and not self.distances:
             raise ValueError(f'BoundaryState: measured no distances, asked for {", ".join(spec.metrics)}')
         self._check_depends(spec, DEPENDS[type(spec)])
@@ -261,7 +261,7 @@ def small_maps(
     pred, target, weight = label_maps(owner, pred, target, pixel_weight)
     if pred.ndim not in (2, 3):
         raise ValueError(f'{owner}: the maps of an image must have 2 or 3 spatial axes, got shape {pred.shape}')
-    valid = that_count(target, weight, ignore_index)
+    valid = valid_pixels(target, weight, ignore_index)
     check_predicted(owner, pred[valid], num_classes)
     small = np.int16 if num_classes < np.iinfo(np.int16).max else np.int32
     pred = np.where(valid, pred, 0).astype(small)
@@ -381,8 +381,8 @@ def _iou(counts: np.ndarray) -> np.ndarray:
 def _over_images(metric: str, cells: np.ndarray) -> dict[str, float]:
     """The levels I and C of (images, classes) values."""
     return {
-        metric + 'I': mean([mean(row) for row in cells]),
-        metric + 'C': mean([mean(column) for column in cells.T]),
+        metric + 'I': exact_mean([exact_mean(row) for row in cells]),
+        metric + 'C': exact_mean([exact_mean(column) for column in cells.T]),
     }
 
 

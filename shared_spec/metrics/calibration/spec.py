@@ -5,14 +5,14 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import Choice, Each, Integer
 from shared_spec.declare import REQUIRED, Example, metric_spec, param
-from shared_spec.metrics.label_maps import check_ids, check_images, that_count
-from shared_spec.metrics.of_images import OfImages, mean
+from shared_spec.metrics.label_map_spec import LabelMapSpec, defined_mean
+from shared_spec.metrics.label_maps import check_ids, check_images, valid_pixels
 from shared_spec.typing import Maps
 from shared_spec.values import TOLERANCE
 
 
 @metric_spec
-class Calibration(OfImages):
+class Calibration(LabelMapSpec):
     """Expected (ECE) and static, class-wise (SCE) calibration error of probabilities against hard labels.
 
     ``reference`` is written to be read: loops over images, classes and bins, fractions in [0, 1], NaN where nothing is
@@ -96,7 +96,7 @@ class Calibration(OfImages):
         images = []  # per image with a valid pixel: probabilities (C, P) and labels (P,)
         for i in range(len(targets)):
             weight = None if pixel_weights is None else pixel_weights[i]
-            prob, target = valid_pixels(owner, probs[i], targets[i], weight, self.num_classes, self.ignore_index)
+            prob, target = select_valid(owner, probs[i], targets[i], weight, self.num_classes, self.ignore_index)
             if target.size:
                 images.append((prob, target))
         if any(np.isnan(prob).any() for prob, _ in images):
@@ -106,7 +106,7 @@ class Calibration(OfImages):
         for metric in self.metrics:
             for level in self.levels:
                 if level == 'I':
-                    result[metric + level] = mean(self.error(metric, *image) for image in images)
+                    result[metric + level] = defined_mean(self.error(metric, *image) for image in images)
                 elif images:
                     every_pixel = [np.concatenate(part, axis=-1) for part in zip(*images)]
                     result[metric + level] = self.error(metric, *every_pixel)
@@ -127,10 +127,10 @@ class Calibration(OfImages):
             if self.hit == 'argmax':
                 hit = hit & (argmax == c)
             errors.append(calibration_error(prob[c], hit, self.bins))
-        return mean(errors)
+        return defined_mean(errors)
 
 
-def valid_pixels(
+def select_valid(
     owner: str, prob: ArrayLike, target: ArrayLike, weight: ArrayLike | None, num_classes: int, ignore_index: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities (C, P), float64 in [0, 1] or NaN, and the labels (P,) of the pixels that count."""
@@ -147,7 +147,7 @@ def valid_pixels(
             f'{owner}: prob must be (C, *space) = {(num_classes, *target.shape)} to match target {target.shape}, '
             f'got {prob.shape}'
         )
-    valid = that_count(target, weight, ignore_index)
+    valid = valid_pixels(target, weight, ignore_index)
     prob = prob.reshape(1 if one_channel else num_classes, *target.shape)[:, valid].astype(np.float64)
     prob[prob == np.inf] = np.nan
     strange = (prob < -TOLERANCE) | (prob > 1 + TOLERANCE)

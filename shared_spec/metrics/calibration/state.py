@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared_spec.metrics.calibration.spec import Calibration
-from shared_spec.metrics.image_state import ImageState, from_optional, mean, optional
-from shared_spec.metrics.label_maps import check_ids, that_count
+from shared_spec.metrics.image_state import ImageState, exact_mean, optional_from_array, optional_to_array
+from shared_spec.metrics.label_maps import check_ids, valid_pixels
 from shared_spec.values import TOLERANCE
 
 CELL, PIXELS, LABELLED, RIGHT, CONFIDENCE = range(5)  # the columns of an image's table
@@ -46,7 +46,7 @@ def image_cells(
     check_image(prob, target, weight, num_classes)
     channels = num_classes if prob.shape == (num_classes, *target.shape) else 1
     prob, target = prob.reshape(channels, target.size), target.reshape(-1)
-    keep = that_count(target, None if weight is None else weight.reshape(-1), ignore_index)
+    keep = valid_pixels(target, None if weight is None else weight.reshape(-1), ignore_index)
 
     pixels = np.zeros((num_classes + 1, 3), np.int64)  # not labelled so; labelled; labelled and argmax
     units = np.zeros(num_classes + 1, np.int64)  # of confidence
@@ -174,10 +174,10 @@ class CalibrationState(ImageState):
         found: dict[str, Any] = {}
         if 'D' in spec.levels:
             errors = self._errors(spec, self._rows)
-            found.update(ECED=errors[-1], SCED=mean(errors[:-1]))
+            found.update(ECED=errors[-1], SCED=exact_mean(errors[:-1]))
         if 'I' in spec.levels:
             images = [self._errors(spec, [row]) for row in self._rows]
-            found.update(ECEI=mean(e[-1] for e in images), SCEI=mean(mean(e[:-1]) for e in images))
+            found.update(ECEI=exact_mean(e[-1] for e in images), SCEI=exact_mean(exact_mean(e[:-1]) for e in images))
         return {name: float(found[name]) for name in spec.names()}
 
     def per_class(self, spec: Calibration) -> dict[str, np.ndarray]:
@@ -196,7 +196,7 @@ class CalibrationState(ImageState):
         """The state as arrays that ``numpy.savez`` keeps without pickles."""
         return dict(
             num_classes=np.array(self.num_classes),
-            ignore_index=optional(self.ignore_index),
+            ignore_index=optional_to_array(self.ignore_index),
             bins=np.array(self.bins),
             cells=np.concatenate([np.zeros((0, 5), np.int64), *self._rows]),
             cells_of_image=np.array([len(row) for row in self._rows], np.int64),
@@ -206,7 +206,7 @@ class CalibrationState(ImageState):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
-        state = cls(int(arrays['num_classes']), from_optional(arrays['ignore_index']), int(arrays['bins']))
+        state = cls(int(arrays['num_classes']), optional_from_array(arrays['ignore_index']), int(arrays['bins']))
         rows = np.split(arrays['cells'], np.cumsum(arrays['cells_of_image']))[:-1]  # the last is what lies behind: none
         for cells, image_id in zip(rows, cls._identities_of(arrays)):
             state.add(cells, image_id)

@@ -6,15 +6,15 @@ import numpy as np
 
 from shared_spec.checks import Choice, Each, Integer, Real
 from shared_spec.declare import Example, metric_spec, param
-from shared_spec.metrics.label_maps import check_images, check_predicted, label_maps, that_count
-from shared_spec.metrics.of_images import OfMasks, mean
+from shared_spec.metrics.label_map_spec import MaskSpec, defined_mean
+from shared_spec.metrics.label_maps import check_images, check_predicted, label_maps, valid_pixels
 from shared_spec.typing import Maps
 
 DECILES = tuple(range(10, 101, 10))  # the q over which IQ and CQ are averaged
 
 
 @metric_spec
-class FineGrained(OfMasks):
+class FineGrained(MaskSpec):
     """Overlap of hard predictions with hard labels, from per-image counts tp, fp, fn of every class.
 
     ``reference`` is written to be read: loops over images and classes, fractions in [0, 1], NaN where nothing is
@@ -103,7 +103,7 @@ class FineGrained(OfMasks):
         for i in range(len(targets)):
             weight = None if pixel_weights is None else pixel_weights[i]
             pred, target, weight = label_maps(owner, preds[i], targets[i], weight)
-            valid = that_count(target, weight, self.ignore_index)
+            valid = valid_pixels(target, weight, self.ignore_index)
             check_predicted(owner, pred[valid], self.num_classes)
             if valid.any():
                 images.append(class_counts(pred[valid], target[valid], self.num_classes))
@@ -114,19 +114,19 @@ class FineGrained(OfMasks):
         for metric in self.metrics:
             for level in self.levels:
                 if level == 'D':
-                    result[metric + 'D'] = mean(self.score(metric, *total[c]) for c in classes)
+                    result[metric + 'D'] = defined_mean(self.score(metric, *total[c]) for c in classes)
                     continue
                 cells = [[self.cell(metric, *image[c]) for c in classes] for image in images]
                 if level == 'I':
-                    groups = [[mean(row) for row in cells]]
+                    groups = [[defined_mean(row) for row in cells]]
                 else:
                     groups = [[row[k] for row in cells] for k in range(len(classes))]
-                result[metric + level] = mean(lowest(100, values) for values in groups)
+                result[metric + level] = defined_mean(mean_of_lowest(100, values) for values in groups)
                 for q in self.q:
-                    result[f'{metric}{level}{q}'] = mean(lowest(q, values) for values in groups)
+                    result[f'{metric}{level}{q}'] = defined_mean(mean_of_lowest(q, values) for values in groups)
                 if self.q:
-                    deciles = [mean(lowest(q, values) for values in groups) for q in DECILES]
-                    result[metric + level + 'Q'] = mean(deciles)
+                    deciles = [defined_mean(mean_of_lowest(q, values) for values in groups) for q in DECILES]
+                    result[metric + level + 'Q'] = defined_mean(deciles)
         return result
 
     def cell(self, metric: str, tp: int, fp: int, fn: int) -> float:
@@ -134,7 +134,7 @@ class FineGrained(OfMasks):
         if self.binary and tp + fp + fn == 0:
             return 1.0
         in_target, in_pred = tp + fn > 0, tp + fp > 0
-        if not self.present(in_target, in_pred):
+        if not self.is_present(in_target, in_pred):
             return float('nan')
         if metric == 'mPrecision' and not in_pred:
             return 0.0
@@ -178,7 +178,7 @@ def frequency_weighted_iou(total: Sequence[tuple[int, ...]]) -> float:
     return sum((tp + fn) / labelled * tp / (tp + fp + fn) for tp, fp, fn in total if tp + fn > 0)
 
 
-def lowest(q: int, values: Iterable[float]) -> float:
+def mean_of_lowest(q: int, values: Iterable[float]) -> float:
     """Mean of the lowest max(1, q*n // 100) of the n defined values, NaN where none is."""
     values = sorted(v for v in values if v == v)
-    return mean(values[: max(1, q * len(values) // 100)])
+    return defined_mean(values[: max(1, q * len(values) // 100)])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared_spec.metrics.fine_grained.spec import FineGrained
-from shared_spec.metrics.image_state import ImageState, from_optional, optional
+from shared_spec.metrics.image_state import ImageState, optional_from_array, optional_to_array
 from shared_spec.metrics.label_maps import check_predicted, label_maps
 
 TP, FP, FN = range(3)
@@ -160,7 +160,7 @@ class FineGrainedState(ImageState):
         """The state as arrays that ``numpy.savez`` keeps without pickles."""
         return dict(
             num_classes=np.array(self.num_classes),
-            ignore_index=optional(self.ignore_index),
+            ignore_index=optional_to_array(self.ignore_index),
             counts=self.counts,
             **self._identities(),
         )
@@ -168,7 +168,7 @@ class FineGrainedState(ImageState):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """The state that ``to_arrays`` wrote, given as a dict or as an opened .npz file."""
-        state = cls(int(arrays['num_classes']), from_optional(arrays['ignore_index']))
+        state = cls(int(arrays['num_classes']), optional_from_array(arrays['ignore_index']))
         for counts, image_id in zip(arrays['counts'], cls._identities_of(arrays)):
             state.add(counts, image_id)
         return state

@@ -11,7 +11,7 @@ for module in ('sklearn', 'PIL', 'matplotlib', 'jinja2'):
 
 from rich.console import Console
 
-from segparity.demo import page, results, terminal
+from segparity.demo import demo_page, results, terminal
 from segparity.demo.judge import METRICS
 from segparity.demo.settings import NUM_CLASSES, write_json
 from segparity.demo.worlds import World
@@ -47,7 +47,7 @@ def folder(written, small, tmp_path):
 def written_page(folder, small, *worlds):
     found = results.collect(folder, small, [world for world in worlds if world.runs])
     found['run'] = {'seconds': 1.0, 'out': 'a folder; rm -rf <b>'}
-    page.write_page(folder, small, worlds, found)
+    demo_page.write_page(folder, small, worlds, found)
     return (folder / 'index.html').read_text(), found
 
 
@@ -90,9 +90,9 @@ def test_the_page_fetches_nothing(folder, small):
 
 def test_pictures_curves_and_tables_are_there(folder, small):
     text, _ = written_page(folder, small, MMSEG, KERAS)
-    shown = min(page.SAMPLES, small.val_scenes)
-    assert text.count('<img ') == 4 * shown + 2 * 4 * page.WORST
-    assert text.count('<svg ') == 3
+    shown = min(demo_page.SAMPLES, small.val_scenes)
+    assert text.count('<img ') == 4 * shown + 2 * 4 * demo_page.WORST
+    assert text.count('<svg ') == 3 and '10⁻⁸' in text and 'mathdefault' not in text
     assert 'MMSegmentation' in text and 'Keras (JAX)' in text and 'both implementations agree' in text
 
 
@@ -101,7 +101,10 @@ def test_a_missing_world_is_a_sentence_with_its_command(folder, small, worlds):
     text, found = written_page(folder, small, *worlds)
     missing = next(world for world in worlds if world.missing)
     assert missing.pip.replace("'", '&#39;') in text and 'did not run' in text
-    assert text.count('<svg ') == 2 and text.count('<img ') == 3 * min(page.SAMPLES, small.val_scenes) + 4 * page.WORST
+    assert (
+        text.count('<svg ') == 2
+        and text.count('<img ') == 3 * min(demo_page.SAMPLES, small.val_scenes) + 4 * demo_page.WORST
+    )
     assert found['drift'] == [] and found['agree']
     assert 'None' not in text and 'nan' not in re.sub(r'data:image/png;base64,[^"]*', '', text)
 

@@ -8,7 +8,7 @@ from shared_spec.metrics.boundary.state import BoundaryState
 
 def missed_sentence(state: BoundaryState, spec: SurfaceDistance, class_names: Sequence[str]) -> str:
     """'missed in 3 of 60 (image, class), ...', naming the class with most, of a ``BoundaryState`` under a ``SurfaceDistance``; '' where none is."""
-    missed, of = state.missed(spec)
+    missed, of = state.missed_counts(spec)
     if not missed.any() or spec.empty == 'diagonal':
         return ''
     c = int(missed.argmax())

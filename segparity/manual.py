@@ -1,4 +1,4 @@
-"""What ``segparity list`` and ``segparity show`` print, read from the spec."""
+"""The manual in the terminal: what ``segparity list`` and ``segparity show`` print, read from the spec."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from shared_spec.declare import REQUIRED, MetricSpec, SpecError, param, shared_p
 
 
 @shared_parameters
-class OfImages(MetricSpec):
+class LabelMapSpec(MetricSpec):
     """A metric of label maps of images; ``mmseg_type`` is the evaluator that measures it."""
 
     num_classes: int = param(REQUIRED, Integer(low=1), 'number of classes; a binary problem has 2')
@@ -33,12 +33,12 @@ class OfImages(MetricSpec):
 
     def to_mmseg(self) -> dict[str, Any]:
         """The MMSegmentation config dict; the number of classes comes from the data set, ``ignore_index`` is stated."""
-        written = {name: self.thawed(name) for name, _ in self._written('mmseg') if name != 'num_classes'}
+        written = {name: self.builtin_value(name) for name, _ in self._written('mmseg') if name != 'num_classes'}
         return {'type': self.mmseg_type, **written}
 
 
 @shared_parameters
-class OfMasks(OfImages):
+class MaskSpec(LabelMapSpec):
     """A metric of a class's two masks in an image, that of the prediction and that of the ground truth."""
 
     present_in: str = param(
@@ -47,12 +47,12 @@ class OfMasks(OfImages):
         'where a class must occur to be present in an image: in the ground truth, or there or in the prediction',
     )
 
-    def present(self, in_target: bool | np.bool_, in_pred: bool | np.bool_) -> bool | np.bool_:
+    def is_present(self, in_target: bool | np.bool_, in_pred: bool | np.bool_) -> bool | np.bool_:
         """Whether a class is present in an image, from whether its masks are not empty."""
         return in_target or (in_pred and (self.binary or self.present_in == 'either'))
 
 
-def mean(values: Iterable[float]) -> float:
+def defined_mean(values: Iterable[float]) -> float:
     """Plain mean of what is defined, NaN where nothing is."""
     values = [v for v in values if v == v]
     return sum(values) / len(values) if values else float('nan')

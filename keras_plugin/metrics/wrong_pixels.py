@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plugin.metrics.scores import number
+from keras_plugin.metrics.scores import count_true
 from keras_plugin.typing import Tensor
-from keras_plugin.values import visible
+from keras_plugin.values import can_look
 from shared_spec.values import TOLERANCE
 
 KINDS = (
@@ -30,17 +30,17 @@ NO_NUMBERS = 'predictions must be numbers'
 MANY = 1 << 20  # counters stop here, so that none wraps, nor the sum of those of many replicas
 
 
-def within(x: Tensor) -> Tensor:
+def is_probability(x: Tensor) -> Tensor:
     """Where x lies in [0, 1], but for rounding; NaN does not."""
     return (x >= -TOLERANCE) & (x <= 1 + TOLERANCE)
 
 
-def beyond(x: Tensor) -> Tensor:
+def is_out_of_range(x: Tensor) -> Tensor:
     """Where x is a number outside [0, 1]; NaN and +inf are no number."""
     return ((x < -TOLERANCE) | (x > 1 + TOLERANCE)) & (x < float('inf'))
 
 
-def weighty(weight: Tensor) -> Tensor:
+def is_valid_weight(weight: Tensor) -> Tensor:
     """Where a weight of a floating point type is finite and not negative."""
     return (weight >= 0) & (weight < float('inf'))
 
@@ -52,10 +52,10 @@ def wrong_labels(ids: Tensor, known: Tensor, fraction: Tensor | None, c: int) ->
     return found if fraction is None else {**found, 'labels_of_fractions': fraction}
 
 
-def counted_pixels(masks: Mapping[str, Tensor]) -> Tensor:
+def count_by_kind(masks: Mapping[str, Tensor]) -> Tensor:
     """int32 (KINDS,): how many pixels each mask has; ``masks`` is kind -> mask."""
     none = ops.zeros((), dtype='int32')
-    return ops.stack([number(masks[kind]) if kind in masks else none for kind in KINDS])
+    return ops.stack([count_true(masks[kind]) if kind in masks else none for kind in KINDS])
 
 
 class WrongPixels:
@@ -71,29 +71,29 @@ class WrongPixels:
 
     def update(self, num_classes: int, counts: Tensor) -> None:
         """Adds int32 (KINDS,) of a batch; ValueError with the sentence where they can be seen."""
-        if visible(counts):
-            seen = on_host(counts)
-            if refused(seen):
+        if can_look(counts):
+            seen = counts_by_kind(counts)
+            if must_raise(seen):
                 raise ValueError(f'{self.owner}: {sentence(num_classes, seen)}')
         old = ops.convert_to_tensor(self.counts.value)
         self.counts.assign(old + ops.minimum(counts, MANY - old))
 
-    def spoil(self, value: Tensor) -> Tensor:
+    def nan_if_wrong(self, value: Tensor) -> Tensor:
         """The value, NaN once a pixel was wrong."""
         return ops.where(ops.any(self.counts.value > 0), float('nan'), value)
 
     def complaint(self, num_classes: int) -> str | None:
         """The sentence about what was met, or None."""
-        seen = on_host(self.counts)
+        seen = counts_by_kind(self.counts)
         return f'{self.owner}: {sentence(num_classes, seen)}' if any(seen.values()) else None
 
 
-def on_host(counts: Tensor) -> dict[str, int]:
+def counts_by_kind(counts: Tensor) -> dict[str, int]:
     """Kind -> number, of int32 (KINDS,)."""
     return dict(zip(KINDS, np.array(ops.convert_to_numpy(counts)).tolist()))
 
 
-def refused(seen: Mapping[str, int]) -> bool:
+def must_raise(seen: Mapping[str, int]) -> bool:
     """Whether there is anything to raise at once."""
     return any(n for kind, n in seen.items() if kind not in NEVER_REFUSED)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.support.same import TOLERANCES, assert_gradient, assert_same
+from tests.support.assertions import TOLERANCES, assert_gradient, assert_same
 
 
 @pytest.mark.parametrize('tol', [t for t in TOLERANCES if t != 'exact'])

@@ -10,11 +10,11 @@ import numpy as np
 from keras import ops
 
 from keras_plugin.metrics.label_maps import LabelMaps, label_maps
-from keras_plugin.metrics.wrong import WrongPixels
+from keras_plugin.metrics.wrong_pixels import WrongPixels
 from keras_plugin.typing import DType, Tensor
 from shared_spec.checks import Boolean
-from shared_spec.metrics.of_images import OfImages
-from shared_spec.parameters import NamedParameters, SpecError, frozen
+from shared_spec.metrics.label_map_spec import LabelMapSpec
+from shared_spec.parameters import NamedParameters, SpecError, check_parameter
 from shared_spec.spec import Spec
 
 HALVES = 'float16', 'bfloat16'
@@ -27,10 +27,10 @@ def spec_of(kind: type[S], owner: str, **arguments: Any) -> S:
     try:
         return kind.from_keras(arguments)
     except SpecError as error:
-        raise error.renamed(owner=owner) from None
+        raise error.rename(owner=owner) from None
 
 
-def names_of_classes(owner: str, spec: OfImages, names: Iterable[Any]) -> list[str]:
+def names_of_classes(owner: str, spec: LabelMapSpec, names: Iterable[Any]) -> list[str]:
     """The names of a spec's classes as a list of text."""
     names = [str(name) for name in names]
     if len(names) != spec.num_classes or len(set(names)) != len(names):
@@ -41,22 +41,22 @@ def names_of_classes(owner: str, spec: OfImages, names: Iterable[Any]) -> list[s
 
 
 class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
-    """A metric whose ``result()``, which is traced into every step and cannot raise, is NaN where it was spoiled.
+    """A metric whose ``result()``, which is traced into every step and cannot raise, is NaN once a pixel was wrong.
 
     ``check()`` raises the sentence, ``reset_state()`` warns with it, and the callback ``CheckMetrics`` raises it after
     every epoch and evaluation. Whatever ``dtype`` is, the state is int32 and float32 (float64 for float64); only the
     result is cast to ``dtype``, which Keras' ``floatx`` makes half precision only where asked.
 
-    Pixels that spoil every result: predictions that are no numbers or no class, and labels, weights and probabilities
-    outside their range; see ``wrong``. A subclass adds a batch by ``add`` and gives its results by ``finished``.
+    Pixels that make every result NaN: predictions that are no numbers or no class, and labels, weights and probabilities
+    outside their range; see ``wrong_pixels``. A subclass adds a batch by ``add`` and gives its results by ``finish_result``.
     """
 
     _direction = 'up'  # what mode='auto' of Keras' callbacks asks for: larger is better
 
-    def __init__(self, spec: OfImages, from_logits: bool, name: str | None, dtype: DType | None) -> None:
+    def __init__(self, spec: LabelMapSpec, from_logits: bool, name: str | None, dtype: DType | None) -> None:
         super().__init__(name=name, dtype='float32' if dtype is None and keras.config.floatx() in HALVES else dtype)
         owner = type(self).__name__
-        self.from_logits = frozen(owner, 'from_logits', Boolean(), from_logits)
+        self.from_logits = check_parameter(owner, 'from_logits', Boolean(), from_logits)
         if 'float' not in self.dtype:
             raise SpecError(owner=owner, parameter='dtype', given=self.dtype, allowed='a floating point type')
         self.state_dtype = 'float64' if self.dtype == 'float64' else 'float32'
@@ -76,12 +76,12 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         """Adds the ``LabelMaps`` of a batch that has pixels, and what was predicted."""
         raise NotImplementedError(type(self).__name__)
 
-    def finished(self, value: Tensor) -> Tensor:
+    def finish_result(self, value: Tensor) -> Tensor:
         """A result in the metric's dtype; NaN once a pixel was wrong."""
-        return ops.cast(self._wrong.spoil(value), self.dtype)
+        return ops.cast(self._wrong.nan_if_wrong(value), self.dtype)
 
     def complaint(self) -> str | None:
-        """The sentence about what spoiled the results, or None. Reads the state: not inside a traced function."""
+        """The sentence about what made the results NaN, or None. Reads the state: not inside a traced function."""
         return self._wrong.complaint(self.spec.num_classes)
 
     def check(self) -> None:
@@ -111,7 +111,7 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         return {}
 
     def reset_state(self) -> None:
-        """Starts afresh; warns if what is thrown away was spoiled."""
+        """Starts afresh; warns if what is thrown away was NaN."""
         try:
             complaint = self.complaint()
         except Exception:  # traced, or the buffer was handed over: there is no host to tell
@@ -121,6 +121,6 @@ class CheckedMetric(keras.metrics.Metric, metaclass=NamedParameters):
         super().reset_state()
 
 
-def on_host(variable: Tensor) -> int:
+def host_value(variable: Tensor) -> int:
     """An integer variable's value."""
     return int(ops.convert_to_numpy(variable))

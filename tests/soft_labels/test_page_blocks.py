@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.losses.recipes import Recipe
-from tests.soft_labels.page import PAGE, blocks, run
+from tests.soft_labels.page_blocks import PAGE, blocks, run
 from tests.support.frameworks import axis
 
 # those of the golden cases that have the weights of the page

@@ -1,44 +1,33 @@
 """The page: one HTML file with everything in it, which fetches nothing and shows all of it without scripts."""
 
-import base64
-import hashlib
 import math
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segparity.audit.bootstrap import DRAWS, LEVEL, SEED
-from segparity.audit.colours import css
 from segparity.audit.comparison import verdict
 from segparity.audit.drawing import KINDS
 from segparity.audit.failures import Cell
 from segparity.audit.figures import ROWS, binned_medians, size_and_iou
 from segparity.audit.report import PANELS, Report
 from segparity.audit.tables import Table
+from segparity.pages.shell import page_html
+from segparity.pages.values import css_colour, with_raised
 
 OPEN = 2  # classes whose worst images are unfolded at first, one of each model where there are several
 
 
 def page_text(report: Report, remarks: list[str], command: str) -> str:
     """The HTML of a report."""
-    import jinja2
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader('segparity.audit', '.'), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(percent=percent, points=points, count=count, raised=raised, raw_svg=Markup)
-    script = Path(__file__).with_name('page.js').read_text(encoding='utf-8')
-    return environment.get_template('page.html.j2').render(
+    values = dict(
         report=report,
         remarks=remarks,
         command=command,
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=Markup(Path(__file__).with_name('page.css').read_text(encoding='utf-8')),
         names=[table.name for table in report.tables],
         several=len(report.tables) > 1,
         classes=report.tables[0].classes,
@@ -50,7 +39,7 @@ def page_text(report: Report, remarks: list[str], command: str) -> str:
         verdict=verdict,
         class_rows=class_rows(report),
         show=shortened(report.tables),
-        kinds=[(words, css(colour), name) for name, (words, colour) in KINDS.items()],
+        kinds=[(words, css_colour(colour)) for words, colour in KINDS.values()],
         worst_order=worst_order(report),
         bootstrap=(DRAWS, LEVEL, SEED),
         limits={'rows': ROWS, 'panels': PANELS, 'open': 1 if len(report.tables) > 1 else OPEN},
@@ -60,6 +49,10 @@ def page_text(report: Report, remarks: list[str], command: str) -> str:
         quantiles=lambda table: np.nanpercentile(table.image_iou, [10, 50]),
         scored=lambda cell: scored(cell, report),
     )
+    filters: dict[str, Callable[..., Any]] = dict(
+        percent=percent, points=points, count=count, raised=raised, raw_svg=Markup
+    )
+    return page_html('segparity.audit', 'report_page', values, filters)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -79,11 +72,9 @@ def count(value: float) -> str:
 
 def raised(name: str) -> str:
     """'mIoUC5' as mIoU with C5 raised."""
-    from markupsafe import Markup
-
     for word in ('mIoU', 'mDice'):
         if name.startswith(word) and name != word:
-            return Markup('{}<sup>{}</sup>').format(word, name[len(word) :])
+            return with_raised(word, name[len(word) :])
     return name
 
 

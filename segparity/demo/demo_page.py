@@ -21,32 +21,29 @@ from segparity.demo.settings import (
     Settings,
     config_path,
     read_json,
-    write_atomically,
 )
 from segparity.demo.terminal import parity_rows, small
 from segparity.demo.worlds import World
+from segparity.pages.shell import encoded, page_html
+from segparity.pages.values import css_colour, with_raised
+from shared_spec.files import replacing
 
 SAMPLES, WORST = 6, 4
 
 
 def write_page(out: Path, settings: Settings, worlds: list[World], results: Mapping[str, Any]) -> None:
     """Write ``out``/index.html."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader('segparity.demo', '.'), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(raised=raised, small=small, quoted=shlex.quote)
-    text = environment.get_template('page.html.j2').render(**page_values(out, settings, worlds, results))
-    write_atomically(out / 'index.html', text)
+    values = page_values(out, settings, worlds, results)
+    filters: dict[str, Callable[..., Any]] = dict(raised=raised, small=small, quoted=shlex.quote)
+    text = page_html('segparity.demo', 'demo_page', values, filters)
+    with replacing(out / 'index.html') as part:
+        part.write_bytes(encoded(text))
 
 
 def raised(title: str) -> str:
     """'mIoU^D' with the letters raised."""
-    from markupsafe import Markup
-
     word, _, level = title.partition('^')
-    return Markup('{}<sup>{}</sup>').format(word, level) if level else word
+    return with_raised(word, level) if level else word
 
 
 def page_values(out: Path, settings: Settings, worlds: list[World], results: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,11 +60,11 @@ def page_values(out: Path, settings: Settings, worlds: list[World], results: Map
         'results': results,
         'worlds': found,
         'missing': [world.sentence for world in worlds if not world.runs],
-        'legend_entries': [*zip(CLASSES, map(css, PALETTE)), ('ignored', '#ffffff')],
+        'legend_entries': [*zip(CLASSES, map(css_colour, PALETTE)), ('ignored', '#ffffff')],
         'mistake_legend': [
-            ('wrong', css(pictures.WRONG)),
-            ('right', css(pictures.RIGHT)),
-            ('ignored', css(pictures.LEFT_OUT)),
+            ('wrong', css_colour(pictures.WRONG)),
+            ('right', css_colour(pictures.RIGHT)),
+            ('ignored', css_colour(pictures.LEFT_OUT)),
         ],
         'metrics': SHOWN_METRICS,
         'learned_mark': LEARNED,
@@ -92,10 +89,6 @@ def page_values(out: Path, settings: Settings, worlds: list[World], results: Map
 def machine() -> str:
     system = f'{platform.system()} {platform.machine()}'
     return f'Python {platform.python_version()}, {system}, {os.cpu_count()} cores'
-
-
-def css(colour: Iterable[int]) -> str:
-    return '#{:02x}{:02x}{:02x}'.format(*colour)
 
 
 def description(number: int, glyphs: Iterable[tuple[int, ...]]) -> str:
@@ -123,7 +116,7 @@ def sample(
     describe: Callable[[int], str],
 ) -> dict[str, Any]:
     """A row: input, truth, every world's prediction."""
-    cells = [('input', pictures.data_uri(image)), ('truth', pictures.label_picture(labels))]
+    cells = [('input', pictures.picture(image)), ('truth', pictures.label_picture(labels))]
     for name, world in found.items():
         caption = f'{world["title"]}, mIoU {100 * scores[name][number]:.1f} %'
         cells.append((caption, pictures.label_picture(preds[name][number])))
@@ -133,7 +126,7 @@ def sample(
 def worst_image(image: np.ndarray, labels: np.ndarray, pred: np.ndarray, score: float, title: str) -> dict[str, Any]:
     """A row: input, truth, prediction, mistakes."""
     cells = [
-        ('input', pictures.data_uri(image)),
+        ('input', pictures.picture(image)),
         ('truth', pictures.label_picture(labels)),
         (f'prediction, mIoU {100 * score:.1f} %', pictures.label_picture(pred)),
         ('mistakes', pictures.mistakes_picture(pred, labels)),

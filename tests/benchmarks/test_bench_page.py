@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import area, overlap, page, peers, publish, results, tables
+from benchmarks import area, bench_page, overlap, peers, publish, results, tables
 from benchmarks.areas import AREAS, Run
 from benchmarks.contenders import PEERS
 from shared_spec import LOSSES
@@ -64,7 +64,7 @@ def test_sections_of_several_processes_become_one():
     def section(case):
         return results.comparison('T', {case: results.case({'x': [1.0]})}, None)
 
-    (found,) = results.merged([section('jax'), section('torch')])
+    (found,) = results.merge([section('jax'), section('torch')])
     assert list(found['cases']) == ['jax', 'torch']
 
 
@@ -179,7 +179,7 @@ def test_an_area_from_end_to_end(area, tmp_path):
 def test_an_area_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch):
     areas = {'first': ('First', [Run('no_such_file')]), 'second': ('Second', [])}
     monkeypatch.setattr(benchmarks_main, 'AREAS', areas)
-    monkeypatch.setattr(page, 'AREAS', areas)
+    monkeypatch.setattr(bench_page, 'AREAS', areas)
     assert main(['--out', str(tmp_path)]) == 1
     text = (tmp_path / 'bench.md').read_text()
     assert '- **failed**: no_such_file (ended with status 1' in text and '\n## Second\n' in text

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def when_made(base: Any, module: str, name: str, mend: Callable[[Any], None]) -> None:
+def patch_when_defined(base: Any, module: str, name: str, mend: Callable[[Any], None]) -> None:
     """Hands the class ``name`` of ``module``, a subclass of ``base``, to ``mend``: now if it is there, else once it is."""
     if module in sys.modules:
         mend(getattr(sys.modules[module], name))
