@@ -117,9 +117,7 @@ def of_numbers(answers: list['Answer']) -> list[str]:
                 )
         if answer is best and fit.ce is not None and fit.ce.twice:
             found.append(
-                'The activation stands twice: its cross-entropy takes logits, and what it gets are probabilities.'
-                if not fit.regions
-                else 'It takes logits for probabilities: its cross-entropy applies the activation (from_logits), its score does not.'
+                'It takes logits for probabilities: its cross-entropy applies the activation (from_logits), its score does not.'
             )
     return list(dict.fromkeys(found))
 
@@ -195,7 +193,7 @@ def of_extremes(caller: Caller, convention: Convention) -> list[str]:
             slope = caller.gradient(convention, convention.arrange(pred), labels)
         except TooSlow:
             raise
-        except Exception:
+        except Exception:  # noqa: S112  # what it cannot be called with says nothing of what it returns
             continue
         if not np.isfinite(value):
             bad.setdefault('Its value is NaN or infinite ', []).append(words)

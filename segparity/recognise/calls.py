@@ -215,7 +215,7 @@ def candidates(
     guess = [p.name.lower() for p in parameters(function)][:2]
     takes = (
         ['logits', 'probabilities']
-        if any('logit' in g for g in guess) or kind == 'torch'
+        if any('logit' in g for g in guess) or (kind == 'torch' and not keras)
         else ['probabilities', 'logits']
     )
     found = []

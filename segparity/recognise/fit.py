@@ -64,12 +64,12 @@ def solve(
     return found or Solution(thetas[0], np.zeros(columns(thetas[:1]).shape[2] + 1), np.inf)
 
 
-def descend(residual: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, steps: int = 30) -> np.ndarray:
+def descend(residual: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, steps: int = 100) -> np.ndarray:
     """Levenberg-Marquardt with differences for derivatives; gives up early where it hardly gains."""
     if not len(theta):
         return theta
     eye, dampings = np.eye(len(theta)), np.array([1e-3, 1e-1, 1e1, 1e3])
-    factor = 1.0
+    factor, slow = 1.0, 0
     (rest,) = residual(theta[None])
     cost = float(rest @ rest)
     for turn in range(steps):
@@ -94,6 +94,7 @@ def descend(residual: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, ste
         gain = cost - float(costs[k])
         theta, rest, cost = trials[k], tried[k], float(costs[k])
         factor = max(factor * (0.1 if k < 2 else 10.0), 1e-8)
-        if cost < 1e-26 or gain < 1e-5 * cost or (turn >= 4 and cost > 1e-5 and gain < 0.1 * cost):
+        slow = slow + 1 if gain < 1e-3 * cost else 0
+        if cost < 1e-26 or slow > 5 or (turn >= 8 and cost > 1e-5 and gain < 0.03 * cost):
             break
     return theta

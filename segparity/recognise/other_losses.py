@@ -1,5 +1,6 @@
 """Our losses that no form of ``forms`` is: each tried as it is, with few parameters fitted."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,12 @@ def answer(caller: Caller, group: Group, probes: list[Probe]) -> tuple[LossSpec,
     return None
 
 
+def rounded(spec: LossSpec, free: dict[str, tuple[str, float]]) -> LossSpec:
+    """With simple numbers for what was fitted; a ``smooth`` that no probe tells from none is 0."""
+    found: dict[str, Any] = {k: simple(getattr(spec, k), 1e-5) for k in free}
+    return dataclasses.replace(spec, **{k: 0.0 if k == 'smooth' and v < 1e-7 else v for k, v in found.items()})
+
+
 def combinations(fixed: dict[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{}]
     for name, choices in fixed.items():
@@ -78,7 +85,7 @@ def fitted(
             float(np.exp(np.clip(t, -35, 10))) if how == LOG else float(np.clip(t, 0, 1))
             for t, (how, _) in zip(theta, free.values())
         ]
-        return spec_class(**base, **{k: simple(v, 1e-6) for k, v in zip(free, read)})
+        return spec_class(**base, **dict(zip(free, read)))
 
     def columns(thetas: np.ndarray) -> np.ndarray:
         return np.stack([one(theta) for theta in thetas])[..., None]
@@ -96,7 +103,7 @@ def fitted(
     solution = solve(columns, values, [start])
     if not solution.error < 1e-5:
         return None
-    spec = spec_of(np.array(solution.theta))
+    spec = rounded(spec_of(solution.theta), free)
     weight, offset = (simple(float(w), 1e-5) for w in solution.weights)
     offset = 0.0 if abs(offset) < 1e-5 * abs(weight) else offset
     sign = 1 if weight > 0 else -1

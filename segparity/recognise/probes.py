@@ -43,7 +43,7 @@ def probabilities(rng: np.random.Generator, n: int, c: int, h: int, w: int, leas
     """(n, c, h, w), from flat to peaked."""
     least = min(least, 0.2 / c)
     if c == 1:
-        return least + (1 - 2 * least) * rng.beta(*rng.uniform(0.5, 3, 2), size=(n, 1, h, w))
+        return least + (1 - 2 * least) * rng.beta(rng.uniform(0.5, 3), rng.uniform(0.5, 3), size=(n, 1, h, w))
     found = rng.dirichlet(np.full(c, rng.uniform(0.5, 3)), (n, h, w)).transpose(0, 3, 1, 2)
     return least + (1 - c * least) * found
 

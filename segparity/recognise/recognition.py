@@ -11,8 +11,8 @@ import numpy as np
 from segparity.recognise import advice as advising
 from segparity.recognise import nearest as nearest_of
 from segparity.recognise import other_losses, tensors
-from segparity.recognise.calls import Caller, Group, TooSlow, candidates, groups, order_of_names
-from segparity.recognise.confirm import TOLERANCE, Difference, difference, gradient_at, gradient_difference
+from segparity.recognise.calls import Caller, Convention, Group, TooSlow, candidates, groups, order_of_names
+from segparity.recognise.confirm import TOLERANCE, Difference, difference, gradient_at, gradient_difference, values_of
 from segparity.recognise.load import function_of
 from segparity.recognise.probes import Probe, fitting, fresh, labels, one_hot, probabilities, tiny
 from segparity.recognise.search import Fit, columns, exact, refine, tidy
@@ -21,7 +21,7 @@ from segparity.recognise.translate import Match, match
 from shared_spec import LossSpec
 
 MORE_CHANNELS = 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 19, 21, 150
-PATIENCE = 10  # seconds of computing, for the search
+PATIENCE = 8  # seconds of computing, for the search
 EQUAL, ON_HARD, FLATTENED, DIFFERENT = 'equal', 'equal on hard labels', 'equal on flattened classes', 'different'
 
 
@@ -196,6 +196,7 @@ def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str])
         if any(s.answer is not None for s in searches):
             break
     if not any(s.answer is not None and s.answer.equal for s in searches):
+        until = time.process_time() + PATIENCE / 2
         for search in searches:
             search.others(until)
     if not any(s.answer is not None and s.answer.rank <= 2 for s in searches):
@@ -373,6 +374,7 @@ def judged(caller: Caller, group: Group, found: Match, fit: Fit) -> Answer:
         else:
             answer.verdict = ON_HARD
         if answer.equal:
+            answer.notes += empty_classes(caller, convention, answer)
             answer.equals = [
                 found.specs[k]
                 for k in order[1:]
@@ -381,6 +383,26 @@ def judged(caller: Caller, group: Group, found: Match, fit: Fit) -> Answer:
     elif any(r.startswith('it adds up all classes') for r in found.reasons) and len(found.reasons) == 1:
         answer.verdict = FLATTENED
     return answer
+
+
+def empty_classes(caller: Caller, convention: Convention, answer: Answer) -> list[str]:
+    """A note where a class that is neither labelled nor predicted costs another number than ours."""
+    c, spec = convention.channels, answer.spec
+    ids = np.zeros((2, 4, 5), int)
+    ids[:, ::2] = 1 if c > 2 else 0
+    empty = Probe(one_hot(ids, c), one_hot(ids, c))
+    if spec is None or spec.needs_logits or convention.takes == 'logits':
+        return []  # whose sigmoid and softmax are never 0
+    try:
+        theirs = caller.on(convention, empty)
+        ours = answer.sign * float(values_of(spec, convention, [empty])[0]) + answer.offset
+    except TooSlow:
+        raise
+    except Exception:
+        return []
+    if not np.isfinite(theirs) or abs(theirs - ours) <= 1e-4 * max(abs(theirs), abs(ours)):
+        return []
+    return [f'where a class has neither label nor prediction its value is {theirs:.4g}, with ours {ours:.4g}']
 
 
 def merge(answers: list[Answer]) -> None:

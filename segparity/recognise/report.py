@@ -1,6 +1,7 @@
 """A recognition as text and as JSON."""
 
 import dataclasses
+import math
 import pprint
 from typing import Any
 
@@ -79,7 +80,7 @@ def short(spec: LossSpec) -> str:
         return f'{factor}({" + ".join(parts)})' if factor else ' + '.join(parts)
     shown = {k: v for k, v in spec.to_mmseg().items() if k not in ('type', 'from_logits', 'ignore_index', 'activation')}
     if 'granularity' in spec.parameters():
-        shown['granularity'] = spec.builtin_value('granularity')
+        shown['granularity'] = spec.thawed('granularity')
     return f'{type(spec).__name__}({", ".join(f"{k}={v!r}" for k, v in shown.items())})'
 
 
@@ -171,4 +172,4 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None or value in (float('inf'),) or value != value else float(value)
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from segparity.recognise.fit import solve, weights_of
-from segparity.recognise.probes import Probe
 from segparity.recognise.forms import CrossEntropy, Region
+from segparity.recognise.probes import Probe
 from segparity.recognise.simple import simple
 from segparity.recognise.sums import Sums
 
@@ -52,7 +52,7 @@ def fit(
     regions: tuple[Region, ...],
     ce: CrossEntropy | None = None,
     starts: list[list[float]] | None = None,
-    best: int = 2,
+    best: int = 3,
 ) -> Fit:
     """The best fit of one form; the weights that are nothing are 0."""
     if starts is None:
@@ -61,7 +61,19 @@ def fit(
         starts = [[]]
         for some in lists:
             starts = [[*a, *b] for a in starts for b in some]
-    solution = solve(lambda t: np.concatenate(columns(sums, regions, ce, t), 2), values, starts, best=best)
+
+    def all_columns(theta: np.ndarray) -> np.ndarray:
+        return np.concatenate(columns(sums, regions, ce, theta), 2)
+
+    solution = None
+    if len(regions) == 1:  # with one smooth above and below the line, which is the rule and found more surely
+        one = [[start[0], *start[2:]] for start in starts if start[0] == start[1]]
+        if one:
+            solution = solve(lambda t: all_columns(np.concatenate([t[:, :1], t], 1)), values, one, best=best)
+            solution = solution._replace(theta=np.concatenate([solution.theta[:1], solution.theta]))
+    if solution is None or solution.error > ENOUGH:
+        freely = solve(all_columns, values, starts, best=best)
+        solution = freely if solution is None or freely.error < solution.error else solution
     sizes = np.cumsum([part.shape[2] for part in columns(sums, regions, ce, solution.theta[None])])
     weights = np.split(solution.weights, sizes)
     return Fit(regions, ce, solution.theta, weights[:-1], float(solution.weights[-1]), solution.error)
@@ -69,7 +81,7 @@ def fit(
 
 def _usual(start: list[float]) -> bool:
     """The starts of a part of a sum, where every pair is tried: smooth 1/2 of Dice and of Jaccard."""
-    return start[0] == start[1] and start[0] > -5 and start[2] == start[3]
+    return start[0] == start[1] and start[0] > -16 and start[2] == start[3]
 
 
 def regions(c: int, transforms: Iterable[str] = ('linear',), pred: str = 'prob') -> Iterator[Region]:
@@ -97,7 +109,6 @@ def entropies(c: int) -> Iterator[CrossEntropy]:
         yield CrossEntropy(binary=False, smoothing=smoothing, normalised=True)
     for binary in (False, True) if c > 1 else (True,):
         yield CrossEntropy(binary=binary, focal=True)
-        yield CrossEntropy(binary=binary, twice=True)
     for error in ('squared', 'absolute'):
         yield CrossEntropy(binary=False, error=error)
 
@@ -118,7 +129,7 @@ def exact(sums: Sums, values: np.ndarray, which: str) -> Iterator[Fit]:
 
 def sensible(found: Fit) -> bool:
     """Whether the parameters are of a size that means something."""
-    for region, theta in zip(found.regions, found.parts()):
+    for theta in found.parts()[: len(found.regions)]:
         power = theta[4] if len(theta) > 4 else 1.0
         if not (0.05 < power < 20 and -1e-6 < theta[2] < 100 and -1e-6 < theta[3] < 100):
             return False
@@ -236,6 +247,6 @@ def _simplified(found: Fit, sums: Sums, values: np.ndarray, one: bool) -> Fit:
     with np.errstate(all='ignore'):
         parts = [part[0] for part in columns(sums, found.regions, found.ce, theta[None])]
     scale = float(np.abs(values).max()) or 1.0
-    weights, rest = weights_of(np.concatenate(parts, 1), values / scale)
+    weights, left = weights_of(np.concatenate(parts, 1), values / scale)
     pieces = np.split(weights * scale, np.cumsum([p.shape[1] for p in parts]))
-    return Fit(found.regions, found.ce, theta, pieces[:-1], float(pieces[-1][0]), float(np.abs(rest).max()))
+    return Fit(found.regions, found.ce, theta, pieces[:-1], float(pieces[-1][0]), float(np.abs(left).max()))

@@ -37,7 +37,7 @@ def _plain(function: Any) -> Any:
         return _plain(inner)
     if hasattr(function, '__globals__'):
         return function
-    return getattr(getattr(type(function), '__call__', None), '__wrapped__', type(function).__call__)
+    return type(function).__call__
 
 
 def of_keras(function: Any) -> bool:

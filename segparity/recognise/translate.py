@@ -92,7 +92,8 @@ def summed(parts: list[Part]) -> list[LossSpec]:
 
 def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: dict[str, Any]) -> Part:
     """A score's part; ``w``: the weight of each class, or one for all."""
-    reasons, notes = [], []
+    reasons: list[str] = []
+    notes: list[str] = []
     if region.pred == 'logits':
         reasons.append('its score is computed from logits as if they were probabilities')
     elif region.pred != 'prob':
@@ -122,10 +123,6 @@ def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: d
     smooth = lower
     if upper == 0 and 0 < lower < 1e-3:
         smooth = 0.0
-        if region.counting == 'all':
-            notes.append(
-                'where a class has neither label nor prediction it costs 1, ours 0: epsilon stands in the denominator alone'
-            )
     elif abs(upper - lower) > 1e-4 * max(upper, lower):
         reasons.append(f'its smooth differs above ({upper:g} pixels) and below ({lower:g}) the line')
     params['smooth'] = smooth
@@ -196,7 +193,8 @@ def variants(
 
 def of_entropy(ce: CrossEntropy, theta: np.ndarray, w: np.ndarray, c: int, given: dict[str, Any]) -> Part:
     """The cross-entropy's part."""
-    reasons, notes = [], []
+    reasons: list[str] = []
+    notes: list[str] = []
     name = LOSSES['WeightedCrossEntropyLoss']
     given = dict(given)
     if ce.binary and c > 1:

@@ -50,7 +50,9 @@ def test_equal_to_one_of_ours(name):
     assert found['equal'] and best['verdict'] == 'equal' and found['framework'] == 'Keras on PyTorch', found['lines']
     assert best['sign'] == sign and best['offset'] == pytest.approx(offset, abs=1e-5)
     got = best['keras']
-    assert set(got) == set(config) and all(got[k] == pytest.approx(v) if isinstance(v, float) else got[k] == v for k, v in config.items()), got
+    assert set(got) == set(config) and all(
+        got[k] == pytest.approx(v) if isinstance(v, float) else got[k] == v for k, v in config.items()
+    ), got
     first = 'prediction, labels' if name == 'unnamed' else 'labels, prediction'
     assert best['called']['arguments'].startswith(first)
 
@@ -67,7 +69,7 @@ def test_class_ids_and_logits():
 
 
 def test_an_epsilon_below_the_line_is_said():
-    assert any('it costs 1, ours 0' in note for note in recognised('built_in', 1)['answers'][0]['notes'])
+    assert any('its value is 1, with ours 0' in note for note in recognised('built_in', 1)['answers'][0]['notes'])
 
 
 DIFFERENT = {  # name: (channels, part of a reason, part of what is likely wrong)

@@ -14,8 +14,6 @@ from segparity.cli import main
 from segparity.recognise.report import as_json, lines
 from tests.recognise import written_for_torch as written
 
-D = dict(classes='all', smooth=0.5)
-
 
 def dice(smooth=0.5, **others):
     return LOSSES['SoftDiceLoss'](from_logits=False, classes='all', smooth=smooth, **others)
@@ -93,7 +91,10 @@ DIFFERENT = {  # name: (channels, part of a reason, part of what is likely wrong
 }
 
 
-@pytest.mark.parametrize('name', DIFFERENT)
+SLOW = 'focal_tversky_of_the_mean', 'unactivated'
+
+
+@pytest.mark.parametrize('name', [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in DIFFERENT])
 def test_none_of_ours_and_why(name):
     channels, reason, sentence = DIFFERENT[name]
     found = recognise(getattr(written, name), classes=channels, name=name)
@@ -101,6 +102,7 @@ def test_none_of_ours_and_why(name):
     assert sentence in ' '.join(found.wrong)
 
 
+@pytest.mark.slow
 def test_what_is_like_nothing_has_a_nearest_with_its_difference():
     found = recognise(written.symmetric_cubic, classes=1)
     best = found.answers[0]
@@ -164,7 +166,9 @@ def test_the_lines_to_copy_are_the_function(capsys):
 
 
 def test_modules_of_the_current_folder_are_found(tmp_path):
-    (tmp_path / 'mine.py').write_text('def loss(y_true, y_pred):\n    return 1 - (y_true * y_pred).sum() / (y_true.sum() + y_pred.sum()) * 2\n')
+    (tmp_path / 'mine.py').write_text(
+        'def loss(y_true, y_pred):\n    return 1 - (y_true * y_pred).sum() / (y_true.sum() + y_pred.sum()) * 2\n'
+    )
     done = subprocess.run(
         [sys.executable, '-c', 'import sys; from segparity.cli import main; sys.exit(main(["recognise", "mine:loss"]))'],
         cwd=tmp_path, capture_output=True, text=True, timeout=120,

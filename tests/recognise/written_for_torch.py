@@ -1,8 +1,8 @@
 """Losses as people write them in PyTorch, f(prediction, target) with channels first. None is right because it is here."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 
 def dice_loss(pred, target, smooth=1.0):  # flat, sigmoid inside
@@ -37,25 +37,25 @@ def iou_loss(logits, target):
 
 
 def bce_dice(logits, target):
-    return F.binary_cross_entropy_with_logits(logits, target) + dice_loss(logits, target)
+    return functional.binary_cross_entropy_with_logits(logits, target) + dice_loss(logits, target)
 
 
 def half_bce_less_dice(logits, target):
     p = torch.sigmoid(logits)
     dice = (2 * (p * target).sum() + 1e-5) / (p.sum() + target.sum() + 1e-5)
-    return 0.5 * F.binary_cross_entropy_with_logits(logits, target) - dice
+    return 0.5 * functional.binary_cross_entropy_with_logits(logits, target) - dice
 
 
 def multiclass_dice(logits, target):  # class ids, softmax, mean over classes of the batch
     p = torch.softmax(logits, 1)
-    y = F.one_hot(target, p.shape[1]).permute(0, 3, 1, 2).to(p.dtype)
+    y = functional.one_hot(target, p.shape[1]).permute(0, 3, 1, 2).to(p.dtype)
     overlap, size = (p * y).sum((0, 2, 3)), (p + y).sum((0, 2, 3))
     return 1 - ((2 * overlap + 1) / (size + 1)).mean()
 
 
 def dice_without_background(logits, target):
     p = torch.softmax(logits, 1)[:, 1:]
-    y = F.one_hot(target, logits.shape[1]).permute(0, 3, 1, 2).to(p.dtype)[:, 1:]
+    y = functional.one_hot(target, logits.shape[1]).permute(0, 3, 1, 2).to(p.dtype)[:, 1:]
     overlap, size = (p * y).sum((0, 2, 3)), (p + y).sum((0, 2, 3))
     return (1 - (2 * overlap + 2) / (size + 2)).mean()
 
@@ -72,7 +72,7 @@ def summed_dice_without_background(logits, target):
 class PresentDice(nn.Module):  # as SMP: absent classes are masked, the mean is over all
     def forward(self, logits, target):
         p = torch.softmax(logits, 1)
-        y = F.one_hot(target, p.shape[1]).permute(0, 3, 1, 2).to(p.dtype)
+        y = functional.one_hot(target, p.shape[1]).permute(0, 3, 1, 2).to(p.dtype)
         overlap, size = (p * y).sum((0, 2, 3)), (p + y).sum((0, 2, 3))
         loss = 1 - 2 * overlap / size.clamp_min(1e-7)
         return (loss * (y.sum((0, 2, 3)) > 0)).mean()
@@ -98,7 +98,7 @@ class FocalTversky(Tversky):
 
 def focal_tversky_of_the_mean(logits, target):
     p = torch.softmax(logits, 1)
-    y = F.one_hot(target, p.shape[1]).permute(0, 3, 1, 2).to(p.dtype)
+    y = functional.one_hot(target, p.shape[1]).permute(0, 3, 1, 2).to(p.dtype)
     tp, fp, fn = (p * y).sum((0, 2, 3)), (p * (1 - y)).sum((0, 2, 3)), ((1 - p) * y).sum((0, 2, 3))
     return (1 - (tp + 1) / (tp + 0.3 * fp + 0.7 * fn + 1)).mean() ** 0.75
 
@@ -109,7 +109,7 @@ smoothed_ce = nn.CrossEntropyLoss(label_smoothing=0.1)
 
 
 def ce_dice(logits, target):
-    return 0.4 * F.cross_entropy(logits, target) + 0.6 * multiclass_dice(logits, target)
+    return 0.4 * functional.cross_entropy(logits, target) + 0.6 * multiclass_dice(logits, target)
 
 
 def log_cosh_dice(logits, target):
@@ -122,7 +122,7 @@ def symmetric_cubic(logits, target):  # none of ours
 
 def unactivated(logits, target):  # cross-entropy of logits, Dice of the same without a sigmoid
     dice = (2 * (logits * target).sum() + 1) / (logits.sum() + target.sum() + 1)
-    return F.binary_cross_entropy_with_logits(logits, target) + 1 - dice
+    return functional.binary_cross_entropy_with_logits(logits, target) + 1 - dice
 
 
 def thresholded(pred, target):
