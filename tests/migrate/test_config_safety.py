@@ -195,9 +195,12 @@ def test_nothing_is_executed_imported_or_opened(project):
 
 
 def test_calls_that_may_change_the_configuration_are_named(project):
-    source = read(project, f"from tools import patch\n{HEAD}patch(model)\nprint(model)\nglobals()['model'] = 1\n")
+    source = read(
+        project,
+        f"from tools import patch\n{HEAD}patch(model)\nprint(model)\ny = patch(dict(a=1))\nglobals()['model'] = 1\n",
+    )
     assert [(part.place.line, part.text) for part in source.unread if part.text] == [
-        (1, ''), (3, 'patch(model)'), (5, 'globals()'),
+        (1, ''), (3, 'patch(model)'), (6, 'globals()'),
     ][1:]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def test_faults_are_noticed(fault, said, tmp_path):
     """A reader with a planted fault, in a process of its own as the hook of a process stays."""
     code = (
         'import builtins, os, random, signal, sys\nfrom benchmarks import fuzz_readers as fuzz\n'
-        'fuzz.SECONDS = 1\nsignal.signal(signal.SIGALRM, fuzz._ring)\nsys.addaudithook(fuzz.WATCH.hook)\n'
+        'fuzz.SECONDS = 1\nsignal.signal(signal.SIGPROF, fuzz._ring)\nsys.addaudithook(fuzz.WATCH.hook)\n'
         'import subprocess, socket\n'
         f'def read(content, generator):\n    with fuzz.WATCH:\n        {fault}\n'
         'print(fuzz.attempt(read, b"", random.Random(0)))\n'
@@ -77,8 +77,8 @@ def test_a_sentence_is_no_fault():
     def read(content, generator):
         raise ValueError('the file is no configuration')
 
-    old = fuzz_readers.signal.signal(fuzz_readers.signal.SIGALRM, fuzz_readers._ring)
+    old = fuzz_readers.signal.signal(fuzz_readers.signal.SIGPROF, fuzz_readers._ring)
     try:
         assert not fuzz_readers.attempt(read, b'', random.Random(0))
     finally:
-        fuzz_readers.signal.signal(fuzz_readers.signal.SIGALRM, old)
+        fuzz_readers.signal.signal(fuzz_readers.signal.SIGPROF, old)

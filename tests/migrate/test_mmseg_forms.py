@@ -53,7 +53,13 @@ def test_version_from_keys_and_project(read, text, files, version):
     )
 
 
-DICE = {'smooth=1': '1.0', 'exponent=2, loss_weight=3.0': '1.0', 'eps=1e-3': None, 'loss_weight=1.0': None}
+DICE = {
+    'smooth=1': '1.0',
+    'exponent=2, loss_weight=3.0': '1.0',
+    'class_weight=[1, 2, 3]': '1.0',
+    'eps=1e-3': None,
+    'loss_weight=1.0': None,
+}
 
 
 @pytest.mark.parametrize('arguments, version', DICE.items())

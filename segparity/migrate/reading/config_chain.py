@@ -155,11 +155,25 @@ class ConfigEvaluator(Evaluator):
             self.reader.unread.append(
                 Unread('it may change every name of the configuration', called.place, called.text)
             )
-        elif called.target is None and called.name not in HARMLESS and any(isinstance(part, dict) for part in values):
+        elif called.target is None and called.name not in HARMLESS and self.bound(values):
             self.reader.unread.append(
                 Unread('the call may change the dicts that it is given', called.place, called.text)
             )
         return super().heard(called, args, kwargs)
+
+    def bound(self, values: Sequence[Any]) -> bool:
+        """Whether one of the values is a dict or list that a name of the file holds, however deep."""
+        wanted = {id(value) for value in values if isinstance(value, (dict, list))}
+        waiting, met = list(self.scope.values()) if wanted else [], set()
+        while waiting:
+            value = waiting.pop()
+            if id(value) in wanted:
+                return True
+            if isinstance(value, (dict, list, tuple)) and id(value) not in met:
+                met.add(id(value))
+                self.charge(1)
+                waiting.extend(value.values() if isinstance(value, dict) else value)
+        return False
 
     def of_Constant(self, node: ast.Constant) -> Any:
         if isinstance(node.value, str):

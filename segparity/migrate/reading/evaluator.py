@@ -11,9 +11,10 @@ from typing import Any
 
 from segparity.migrate.items import Unread
 from segparity.migrate.reading.expressions import Spent
+from segparity.migrate.reading.state import State
 from segparity.migrate.reading.statements import Frame, Statements
 from segparity.migrate.reading.text import Lines, parse, plain_lines
-from segparity.migrate.reading.values import LIMITS, Called, Function, Limits, Scope
+from segparity.migrate.reading.values import LIMITS, Called, Function, Limits, Maybe, Scope, maybe
 from segparity.migrate.reading.weight import TooMuch, clone, weigh
 
 Hearer = Callable[[Called, Scope], Any]
@@ -21,6 +22,9 @@ Hearer = Callable[[Called, Scope], Any]
 
 class Evaluator(Statements):
     """Follows one source.
+
+    What is said is so in every way in which the source can run, but for two: a handler of ``try`` is taken to be idle, and a
+    list that an expression under way holds (``b + [f(b)]``) keeps its length while an unknown branch of ``f`` changes it.
 
     text, file: the source, and what its places are called. on_call: is told every call that is not evaluated, in the order
     in which the source would make it, with the scope in which it stands; what it returns is ignored. scope: names that are
@@ -90,12 +94,16 @@ class Evaluator(Statements):
     def call(self, function: Function, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         """What a function of the source returns for these arguments, its body followed; Unread where it is not known."""
         node = function.node
+        given = [*args, *(kwargs or {}).values()]
+        for value in given:
+            if isinstance(value, Maybe):
+                self.forget([value], value)
         if self.calls >= self.limits.calls:
-            return self.unread(node, 'functions call each other too deeply')
+            return self.not_followed(node, given, 'functions call each other too deeply')
         if isinstance(node, ast.AsyncFunctionDef) or getattr(node, 'decorator_list', None):
-            return self.unread(node, f'what {function.name} returns is changed by a decorator')
+            return self.not_followed(node, given, f'what {function.name} returns is changed by a decorator')
         if any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in ast.walk(node)):
-            return self.unread(node, f'{function.name} is a generator')
+            return self.not_followed(node, given, f'{function.name} is a generator')
         with self.inside(function, Scope(function.scope)) as frame:
             fault = self.bind_parameters(function, list(args), dict(kwargs or {}))
             if fault is not None:
@@ -106,10 +114,16 @@ class Evaluator(Statements):
                 with self.allowance(node):
                     signal = self.block(node.body)
             except TooMuch as error:
-                return self.unread(node, str(error))
+                return self.not_followed(node, given, str(error))
             if signal == 'raise' or 'return' in frame.unsure:
-                return self.unread(node, f'what {function.name} returns is not known')
+                return maybe(self.unread(node, f'what {function.name} returns is not known'), *given, frame.value)
             return frame.value if signal == 'return' else None
+
+    def not_followed(self, node: ast.AST, given: Sequence[Any], reason: str) -> Unread:
+        """What a call gives whose body is not followed to its end; it may have changed what it was given."""
+        unread = self.unread(node, reason)
+        self.forget(given, unread)
+        return unread
 
     @contextmanager
     def inside(self, function: Function, scope: Scope) -> Iterator[Frame]:
@@ -184,9 +198,7 @@ class Evaluator(Statements):
 
     def follow(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Scope:
         """One body; the scope that it leaves, in which the functions in it stand."""
-        outer, self.scope = self.scope, scope
-        before = self.copied_scopes()
-        self.scope = outer
+        before = State([*self.chain(), scope], self.charge)
         function = Function(node.name, node, self.place(node), scope)
         inner = Scope(scope)
         with self.inside(function, inner):
@@ -197,9 +209,7 @@ class Evaluator(Statements):
             except TooMuch as error:
                 inner.unread.append(self.unread(node, str(error)))
                 self.scope_of_module(scope).unread.append(inner.unread[-1])
-        self.scope = scope
-        self.restore(before)
-        self.scope = outer
+        before.restore()
         return inner
 
     def scope_of_module(self, scope: Scope) -> Scope:

@@ -1,7 +1,7 @@
 """Expressions of a source, evaluated without running it."""
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from segparity.migrate.items import Place, Unread
@@ -15,10 +15,12 @@ from segparity.migrate.reading.values import (
     Class,
     Function,
     Limits,
+    Maybe,
     Reference,
     Scope,
     Table,
     is_plain,
+    maybe,
 )
 from segparity.migrate.reading.weight import TooMuch, clone, plain_throughout, weigh
 
@@ -260,7 +262,12 @@ class Expressions:
         except FAULTS as error:
             said = ' '.join(str(error).split())[:100]
             return self.unread(node, f'Python would stop here with {type(error).__name__}: {said}')
-        return Table(made.items(), self.place(node)) if isinstance(made, dict) else made
+        if not isinstance(made, dict):
+            return made
+        table = Table(place=self.place(node))
+        for side in (a, b):
+            table.take(side, self.place(node))
+        return table
 
     def symbolic(self, node: ast.AST, name: str, values: tuple[Any, ...]) -> Called:
         """An operator of which a side is a call or a reference, kept as the call of that operator."""
@@ -273,10 +280,15 @@ class Expressions:
             return value
         if isinstance(value, SYMBOLIC):
             return self.symbolic(node, operators.UNARY[type(node.op)].__name__, (value,))
+        if isinstance(node.op, ast.Not):
+            verdict = self.truth(value)
+            return self.unread(node, 'which keys it has is not known') if verdict is None else not verdict
         return operators.UNARY[type(node.op)](value)
 
     def truth(self, value: Any) -> bool | None:
         """Whether a value is true; None where it is not known."""
+        if isinstance(value, Table) and not value.whole:
+            return True if any(not isinstance(part, Unread) for part in value.values()) else None
         return bool(value) if is_plain(value) else True if isinstance(value, (Function, Class)) else None
 
     def of_BoolOp(self, node: ast.BoolOp) -> Any:
@@ -285,7 +297,11 @@ class Expressions:
             value = self.evaluate(part)
             verdict = self.truth(value)
             if verdict is None:
-                return value if isinstance(value, Unread) else self.unread(node, 'a part of it is not known')
+                unread = value if isinstance(value, Unread) else self.unread(node, 'a part of it is not known')
+                values: list[Any] = [value]
+                for later in node.values[node.values.index(part) + 1 :]:  # which may be evaluated, or not
+                    self.either_value(unread, later, None, values)
+                return maybe(unread, *values)
             if verdict is isinstance(node.op, ast.Or):
                 break
         return value
@@ -293,11 +309,17 @@ class Expressions:
     def of_IfExp(self, node: ast.IfExp) -> Any:
         verdict = self.truth(self.evaluate(node.test))
         if verdict is None:
-            first, second = self.evaluate(node.body), self.evaluate(node.orelse)
-            if isinstance(first, SCALARS) and type(first) is type(second) and first == second:
+            unread = self.unread(node, f'its condition `{self.lines.of(node.test, 60)}` is not known')
+            values: list[Any] = []
+            self.either_value(unread, node.body, node.orelse, values)
+            first, second = values
+            if first is second or (isinstance(first, SCALARS) and type(first) is type(second) and first == second):
                 return first
-            return self.unread(node, f'its condition `{self.lines.of(node.test, 60)}` is not known')
+            return maybe(unread, first, second)
         return self.evaluate(node.body if verdict else node.orelse)
+
+    def either_value(self, unread: Unread, one: ast.expr, other: ast.expr | None, values: list[Any]) -> None:
+        raise NotImplementedError
 
     def of_Compare(self, node: ast.Compare) -> Any:
         left = self.evaluate(node.left)
@@ -388,6 +410,8 @@ class Expressions:
         receiver: Any = None
         if isinstance(node.func, ast.Attribute):
             receiver = self.evaluate(node.func.value)
+            if isinstance(receiver, Maybe):
+                self.forget([receiver], receiver)
             if is_plain(receiver):
                 return self.of_method(node, node.func, receiver)
         function = self.function_called(node.func, receiver)
@@ -529,11 +553,11 @@ class Expressions:
             table.update(more)
 
     def spoilt(self, node: ast.Call, func: ast.Attribute, value: Any, reason: str) -> Unread:
-        """A method that may change its value was not evaluated: the name that holds the value is no longer known."""
+        """A method that may change its value was not evaluated: the value is no longer known, wherever it is held."""
         unread = self.unread(node, reason)
         if isinstance(value, (dict, list, set)):
-            self.forget(func.value, unread)
+            self.forget([value], unread)
         return unread
 
-    def forget(self, node: ast.expr, unread: Unread) -> None:
+    def forget(self, values: Iterable[Any], unread: Unread) -> None:
         raise NotImplementedError

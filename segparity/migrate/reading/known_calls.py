@@ -22,10 +22,18 @@ def as_list(value: Any, limits: Limits) -> list[Any]:
         raise TypeError('this is nothing to go through')
     if isinstance(value, range) and (value.stop - value.start) // value.step > limits.size:
         raise TooMuch('the range is too long')
+    closed(value)
     bounded(len(value), [], limits)
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=lambda item: (type(item).__name__, repr(item)))  # one order in every process
     return list(value)
+
+
+def closed(value: Any) -> Any:
+    """The value; TooMuch where it is a dict whose keys are not known."""
+    if isinstance(value, Table) and not value.whole:
+        raise TooMuch('which keys it has is not known')
+    return value
 
 
 def _dict(limits: Limits, place: Place, *args: Any, **kwargs: Any) -> Table:
@@ -124,7 +132,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     'tuple': _listed(tuple),
     'set': _listed(set),
     'frozenset': _listed(frozenset),
-    'len': _one(len),
+    'len': _one(lambda value: len(closed(value))),
     'range': _range,
     'min': _least(min),
     'max': _least(max),
@@ -132,7 +140,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     'int': _int,
     'float': _float,
     'str': _str,
-    'bool': _one(bool),
+    'bool': _one(lambda value: bool(closed(value))),
     'round': _round,
     'abs': _one(abs),
     'zip': _zip,
@@ -219,12 +227,22 @@ def _sort(limits: Limits, items: list[Any], reverse: Any = False) -> None:
     items.sort(reverse=bool(reverse))
 
 
+def _get(limits: Limits, table: dict[Any, Any], key: Any, default: Any = None) -> Any:
+    if key not in table and getattr(table, 'rest', None) is not None:
+        closed(table)
+    return table.get(key, default)
+
+
 def _pop(limits: Limits, table: dict[Any, Any], key: Any, *default: Any) -> Any:
+    if key not in table and getattr(table, 'rest', None) is not None:
+        closed(table)
     return table.pop(key, *default)
 
 
 def _setdefault(limits: Limits, table: dict[Any, Any], key: Any, default: Any = None) -> Any:
     bounded(len(table) + 1, table, limits)
+    if key not in table and getattr(table, 'rest', None) is not None:
+        closed(table)
     return table.setdefault(key, default)
 
 
@@ -248,12 +266,13 @@ LIST_METHODS: dict[str, Callable[..., Any]] = {
     **{name: _plain(name) for name in 'index count copy pop remove reverse clear'.split()},
 }
 TABLE_METHODS: dict[str, Callable[..., Any]] = {
-    'items': lambda limits, table: list(table.items()),
-    'keys': lambda limits, table: list(table.keys()),
-    'values': lambda limits, table: list(table.values()),
+    'items': lambda limits, table: list(closed(table).items()),
+    'keys': lambda limits, table: list(closed(table).keys()),
+    'values': lambda limits, table: list(closed(table).values()),
+    'get': _get,
     'pop': _pop,
     'setdefault': _setdefault,
-    **{name: _plain(name) for name in 'get copy clear'.split()},  # update: evaluated where its place is known
+    **{name: _plain(name) for name in 'copy clear'.split()},  # update: evaluated where its place is known
 }
 SET_METHODS: dict[str, Callable[..., Any]] = {
     name: _plain(name) for name in 'add discard remove union difference intersection copy issubset issuperset'.split()

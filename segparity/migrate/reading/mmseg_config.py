@@ -106,7 +106,7 @@ def version_of(config: Table, chain: Chain, remarks: list[str]) -> str | None:
     arguments: set[str] = set()
     for table in tables_of_type(config.get('model'), 'DiceLoss'):
         arguments.update(key for key in table if isinstance(key, str))
-    if arguments & {'smooth', 'exponent'} and not arguments & {'eps', 'naive_dice', 'activate'}:
+    if arguments & {'smooth', 'exponent', 'class_weight'} and not arguments & {'eps', 'naive_dice', 'activate'}:
         return '1.0'
     return None
 

@@ -9,8 +9,9 @@ from typing import Any
 from segparity.migrate.items import Unread
 from segparity.migrate.reading import operators
 from segparity.migrate.reading.expressions import FAULTS, UNKNOWN, Expressions, Spent
-from segparity.migrate.reading.values import Class, Function, Reference, Scope, Table, is_plain
-from segparity.migrate.reading.weight import TooMuch, clone, common
+from segparity.migrate.reading.state import State, reachable, spoil
+from segparity.migrate.reading.values import Class, Function, Maybe, Reference, Scope, Table, is_plain, maybe
+from segparity.migrate.reading.weight import TooMuch
 
 ENDS_OF_LOOPS = frozenset({'break', 'continue'})
 Signal = str | None  # 'break', 'continue', 'return', 'raise': how a block ended before its last statement
@@ -98,6 +99,8 @@ class Statements(Expressions):
         elif isinstance(before, dict) and isinstance(node.op, ast.BitOr) and isinstance(more, dict):
             self.take(before, more, node)
         else:
+            if isinstance(before, Maybe) or (isinstance(before, (dict, list)) and not is_plain(more)):
+                self.forget([before], self.unread(node, 'what is added to it is not known'))
             self.unpack(target, self.combine(node, before, more))
         return None
 
@@ -136,13 +139,15 @@ class Statements(Expressions):
         owner, index = self.evaluate(target.value), self.evaluate(target.slice)
         if isinstance(owner, (dict, list)) and isinstance(index, (*UNKNOWN, slice)):
             reason = index.reason if isinstance(index, Unread) else 'which of its items was changed is not known'
-            self.forget(target.value, self.unread(target, reason))
+            self.forget([owner], self.unread(target, reason))
         elif isinstance(owner, dict):
             self.weighed(index)
             operators.bounded(len(owner) + 1, owner, self.limits)
             self.put_key(owner, index, value, target)
         elif isinstance(owner, list):
             owner[index] = value
+        elif isinstance(owner, Maybe):
+            self.forget([owner], owner)
         elif is_plain(owner):
             raise TypeError('this has no items that can be changed')
 
@@ -166,8 +171,10 @@ class Statements(Expressions):
                 self.delete_attribute(target)
             elif isinstance(target, ast.Subscript):
                 owner, index = self.evaluate(target.value), self.evaluate(target.slice)
-                if isinstance(owner, (dict, list)) and isinstance(index, UNKNOWN):
-                    self.forget(target.value, self.unread(target, 'which of its items was deleted is not known'))
+                if isinstance(owner, Maybe):
+                    self.forget([owner], owner)
+                elif isinstance(owner, (dict, list)) and isinstance(index, UNKNOWN):
+                    self.forget([owner], self.unread(target, 'which of its items was deleted is not known'))
                 elif isinstance(owner, (dict, list)):
                     self.weighed(index)
                     del owner[index]
@@ -178,40 +185,27 @@ class Statements(Expressions):
         if isinstance(owner, Class):
             owner.scope.pop(target.attr, None)
 
-    def forget(self, node: ast.expr, unread: Unread) -> None:
-        """The value of an expression is no longer known: as an item of a collection, or the name at its root.
-
-        What is in it is forgotten as well, as it may have other names.
-        """
-        value = self.evaluate(node)
-        if isinstance(value, dict):
-            for key in value:
-                value[key] = unread
-        elif isinstance(value, list):
-            value[:] = [unread] * len(value)
-        while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
-            if isinstance(node, ast.Subscript):
-                owner, index = self.evaluate(node.value), self.evaluate(node.slice)
-                if isinstance(owner, dict) and isinstance(index, (str, int)):
-                    owner[index] = unread
-                    return
-                if isinstance(owner, list) and isinstance(index, int):
-                    owner[index] = unread
-                    return
-            node = node.func if isinstance(node, ast.Call) else node.value
-        if isinstance(node, ast.Name):
-            self.scope.bind(node.id, unread, unread.place)
+    def forget(self, values: Iterable[Any], unread: Unread) -> None:
+        """Collections, and those in them, are no longer known: whatever holds one of them holds ``unread``."""
+        found = reachable(
+            (value for value in values if isinstance(value, (dict, list, set, tuple, Maybe))), self.charge
+        )
+        if found:
+            spoil(found, self.chain(), unread, self.charge)
 
     def forget_bound(self, body: Iterable[ast.stmt], unread: Unread) -> None:
-        """Every name that statements bind, or change by a method or an item, is no longer known."""
+        """What statements bind, or change by a method or an item, is no longer known."""
         body = list(body)
-        bound = stored(body)
+        changed = []
         for name in changed_names(body):
             holder = self.scope.holder(name)
-            if holder is not None and isinstance(holder[name], (dict, list, set)):
-                bound.add(name)
-        for name in bound:
-            self.scope.bind(name, unread, unread.place)
+            if holder is not None:
+                changed.append(holder[name])
+        self.forget(changed, unread)
+        for name in stored(body):
+            holder = self.scope.holder(name)
+            before = None if holder is None else holder[name]
+            self.scope.bind(name, maybe(unread, before), unread.place)
 
     # Conditions and loops
 
@@ -230,21 +224,35 @@ class Statements(Expressions):
         return self.either(node, reason, lambda: self.block(node.body), lambda: self.block(node.orelse))
 
     def either(self, node: ast.AST, reason: str, one: Callable[[], Signal], other: Callable[[], Signal]) -> Signal:
-        """Follows both ways, each on a copy of what is known; afterwards only what both have in common is known."""
+        """Follows both ways from the same state; afterwards only what both leave in common is known."""
         self.charge(20)
-        before = self.copied_scopes()
+        before = State(self.chain(), self.charge)
         first = one()
-        after = self.copied_scopes()
-        self.restore(before)
+        after = before.after()
+        before.restore()
         second = other()
         self.frame.unsure.update(signal for signal in (first, second) if signal and signal != 'raise')
         if first is not None and second is None:
             return None  # the way that ended early does not go on: what follows sees the other
         if second is not None and first is None:
-            self.restore(after)
+            after.restore()
             return None
-        self.merge(after, self.unread(node, reason))
+        before.merge(after, self.unread(node, reason))
         return first if second in (first, 'raise') else second
+
+    def either_value(self, unread: Unread, one: ast.expr, other: ast.expr | None, values: list[Any]) -> None:
+        """The values of two expressions of which one is evaluated, or of one that may be evaluated."""
+        if not any(
+            isinstance(part, (ast.Call, ast.NamedExpr)) for way in (one, other) if way for part in ast.walk(way)
+        ):
+            values += [self.evaluate(way) for way in (one, other) if way]
+            return
+
+        def way(node: ast.expr | None) -> None:
+            if node is not None:
+                values.append(self.evaluate(node))
+
+        self.either(one, unread.reason, lambda: way(one), lambda: way(other))
 
     def chain(self) -> list[Scope]:
         """Every scope that what is followed may change."""
@@ -256,38 +264,6 @@ class Statements(Expressions):
                 scope = scope.parent
         return list(scopes.values())
 
-    def copied_scopes(self) -> list[dict[str, Any]]:
-        """What every name is, copied; the steps that it costs are charged."""
-        memo: dict[int, Any] = {}
-        copied = []
-        for scope in self.chain():
-            self.charge(len(scope) // 4 + 1)
-            for name, value in list(scope.items()):
-                try:
-                    self.weighed(value)
-                except TooMuch as error:
-                    scope[name] = Unread(str(error), scope.places[name])
-            copied.append({name: clone(value, memo) for name, value in scope.items()})
-        return copied
-
-    def restore(self, copied: list[dict[str, Any]]) -> None:
-        for scope, values in zip(self.chain(), copied):
-            for name in [name for name in scope if name not in values]:
-                dict.pop(scope, name)
-            scope.update(values)
-
-    def merge(self, copied: list[dict[str, Any]], unread: Unread) -> None:
-        for scope, values in zip(self.chain(), copied):
-            for name in {**scope, **values}:
-                if name not in scope or name not in values:
-                    scope.bind(name, unread, unread.place)
-                    continue
-                try:
-                    self.weighed(scope[name], values[name])
-                    scope[name] = common(scope[name], values[name], unread)
-                except TooMuch:
-                    scope[name] = unread
-
     def do_For(self, node: ast.For) -> Signal:
         value = self.evaluate(node.iter)
         if not is_plain(value):
@@ -298,6 +274,7 @@ class Statements(Expressions):
             return self.unknown_loop(node, f'the loop has {len(items):,} turns')
         outer = self.frame.unsure & ENDS_OF_LOOPS
         self.frame.unsure -= ENDS_OF_LOOPS
+        left: Signal = None
         with self.allowance(node):
             for item in items:
                 self.unpack(node.target, item)
@@ -307,11 +284,11 @@ class Statements(Expressions):
                 if signal in ('return', 'raise'):
                     return signal
             else:
-                self.block(node.orelse)
+                left = self.block(node.orelse)
         if self.frame.unsure & ENDS_OF_LOOPS:
             self.forget_bound([node], self.unread(node, 'where the loop ends is not known'))
-        self.frame.unsure -= ENDS_OF_LOOPS - outer
-        return None
+        self.frame.unsure = (self.frame.unsure - ENDS_OF_LOOPS) | outer
+        return left
 
     def do_AsyncFor(self, node: ast.AsyncFor) -> Signal:
         return self.unknown_loop(node, 'the loop waits')
@@ -332,13 +309,16 @@ class Statements(Expressions):
             self.forget_bound(node.body, unread)
             if self.block(node.body) == 'return':
                 self.frame.unsure.add('return')
-            self.block(node.orelse)
+            left = self.block(node.orelse)
+            if left is not None and left != 'raise':
+                after.add(left)
             return None
 
+        after: set[str] = set()
         outer = self.frame.unsure & ENDS_OF_LOOPS
         self.either(node, reason, body, lambda: None)
         self.forget_bound([node], unread)
-        self.frame.unsure -= ENDS_OF_LOOPS - outer
+        self.frame.unsure = (self.frame.unsure - ENDS_OF_LOOPS) | outer | after
         return None
 
     # Blocks
@@ -468,6 +448,8 @@ def changed_names(body: Iterable[ast.stmt]) -> set[str]:
             changed = node.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             changed = node.func.value
+        elif isinstance(node, ast.AugAssign):
+            changed = node.target
         while isinstance(changed, (ast.Subscript, ast.Attribute)):
             changed = changed.value
         if isinstance(changed, ast.Name):

@@ -17,7 +17,7 @@ class Limits:
     with all that is in it. length: of a string. bits: of an integer. file_bytes, words: of a file.
     """
 
-    steps: int = 300_000
+    steps: int = 200_000
     turns: int = 2_000
     nesting: int = 70
     calls: int = 4
@@ -36,7 +36,8 @@ NOWHERE = Place('')
 class Table(dict[Any, Any]):
     """A dict of the source that knows where it stands (``place``) and where each key was written (``places``).
 
-    rest: why it may have more keys than these, where it may. attributes: whether its keys are attributes as well, and
+    rest: why it may have more keys than these, where it may. unsure: whether keys whose values are Unread may be absent.
+    attributes: whether its keys are attributes as well, and
     ``update`` goes into what both have: a dict that MMEngine has read.
     """
 
@@ -47,6 +48,7 @@ class Table(dict[Any, Any]):
         self.place = place
         self.places: dict[Any, Place] = dict(places or {})
         self.rest: Unread | None = None
+        self.unsure = False
         self.attributes = False
 
     def put(self, key: Any, value: Any, place: Place) -> None:
@@ -56,6 +58,8 @@ class Table(dict[Any, Any]):
     def take(self, other: Mapping[Any, Any], place: Place) -> None:
         """As ``update``; keys keep the places of the other table, or get ``place``."""
         known = places(other)
+        if isinstance(other, Table):
+            self.rest, self.unsure = self.rest or other.rest, self.unsure or other.unsure
         for key, value in other.items():
             self.put(key, value, known.get(key, place))
 
@@ -65,8 +69,18 @@ class Table(dict[Any, Any]):
     def like(self, items: Iterable[tuple[Any, Any]]) -> 'Table':
         """Another one with these items, which says the same about itself."""
         made = Table(items, self.place, self.places)
-        made.rest, made.attributes = self.rest, self.attributes
+        made.rest, made.unsure, made.attributes = self.rest, self.unsure, self.attributes
         return made
+
+    def clear(self) -> None:
+        super().clear()
+        self.places.clear()
+        self.rest, self.unsure = None, False
+
+    @property
+    def whole(self) -> bool:
+        """Whether its keys are known."""
+        return self.rest is None and not self.unsure
 
 
 def places(value: Mapping[Any, Any]) -> Mapping[Any, Place]:
@@ -139,6 +153,24 @@ class Called:
 
     def __repr__(self) -> str:
         return f'<{self.text}>'
+
+
+@dataclasses.dataclass(frozen=True)
+class Maybe(Unread):
+    """A value that may be one of several collections, which it changes where it is changed."""
+
+    of: tuple[Any, ...] = dataclasses.field(default=(), compare=False, repr=False)
+
+
+def maybe(unread: Unread, *values: Any) -> Unread:
+    """``unread``, which knows the collections among the values that it may be."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, Maybe):
+            found += value.of
+        elif isinstance(value, (dict, list, set, tuple)):
+            found.append(value)
+    return Maybe(unread.reason, unread.place, unread.text, tuple(found[:20])) if found else unread
 
 
 class Scope(dict[str, Any]):

@@ -1,9 +1,8 @@
-"""Values with all that is in them: how heavy they are, copies that are cut off from the source, and what two have in common."""
+"""Values with all that is in them: how heavy they are, and copies that are cut off from the source."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from segparity.migrate.items import Unread
 from segparity.migrate.reading.values import NOWHERE, Table, is_plain
 
 
@@ -35,11 +34,11 @@ def weigh(value: Any, limit: int, depth: int = 40) -> int:
 
 
 def plain_throughout(value: Any) -> bool:
-    """Whether nothing but plain Python is in a value that was weighed."""
+    """Whether nothing but plain Python is in a value that was weighed, and the keys of its dicts are known."""
     stack = [value]
     while stack:
         value = stack.pop()
-        if not is_plain(value):
+        if not is_plain(value) or (isinstance(value, Table) and not value.whole):
             return False
         stack.extend(parts(value))
     return True
@@ -70,36 +69,3 @@ def clone(value: Any, memo: dict[int, Any] | None = None, leaf: Callable[[Any], 
         return value if leaf is None else leaf(value)
     memo[id(value)] = made, value  # which stays alive as long as its number is used
     return made
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values, weighed, cannot be told apart; 1, 1.0 and True can."""
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(part, other[key]) for key, part in one.items())
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other))
-    if not is_plain(one):
-        return False
-    return bool(one == other)
-
-
-def common(one: Any, other: Any, unread: Unread, met: set[tuple[int, int]] | None = None) -> Any:
-    """What two values, weighed, have in common: ``one`` itself, in which keys that differ became ``unread``."""
-    met = set() if met is None else met
-    if same(one, other):
-        return one
-    if isinstance(one, dict) and isinstance(other, dict):
-        if (id(one), id(other)) in met:
-            return one
-        met.add((id(one), id(other)))
-        for key in list(one):
-            one[key] = common(one[key], other[key], unread, met) if key in other else unread
-        for key in other:
-            if key not in one:
-                one[key] = unread
-        return one
-    return unread
