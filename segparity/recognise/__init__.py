@@ -4,7 +4,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from segparity.recognise.load import load
+from segparity.loading import load
 from segparity.recognise.recognition import Answer, Recognition, recognise
 
 

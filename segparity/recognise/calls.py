@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from segparity.loading import parameters, short
 from segparity.recognise import tensors
-from segparity.recognise.load import parameters, short
 from segparity.recognise.probes import Probe
 
 LABELS = ('true', 'target', 'label', 'mask', 'gt', 'ground', 'truth', 'gold', 'ref')

@@ -6,7 +6,7 @@ import json
 from rich.console import Console
 
 from segparity.arguments import positive_integer
-from segparity.recognise.load import load
+from segparity.loading import load
 from segparity.recognise.recognition import recognise
 from segparity.recognise.report import as_json, lines
 from segparity.terminal import say
@@ -19,7 +19,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         '--classes', type=positive_integer, help='channels of the prediction; both one and three when not given'
     )
-    command.add_argument('--seconds', type=positive_integer, default=60, help='what the calls of a function may take, 60')
+    command.add_argument(
+        '--seconds', type=positive_integer, default=60, help='what the calls of a function may take, 60'
+    )
     command.add_argument('--json', action='store_true', help='print JSON')
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from segparity.loading import function_of
 from segparity.recognise import advice as advising
 from segparity.recognise import nearest as nearest_of
 from segparity.recognise import other_losses, tensors
 from segparity.recognise.calls import Caller, Convention, Group, TooSlow, candidates, groups, order_of_names
 from segparity.recognise.confirm import TOLERANCE, Difference, difference, gradient_at, gradient_difference, values_of
-from segparity.recognise.load import function_of
 from segparity.recognise.probes import Probe, fitting, fresh, labels, one_hot, probabilities, tiny
 from segparity.recognise.search import Fit, columns, exact, refine, tidy
 from segparity.recognise.sums import Sums
@@ -82,7 +82,7 @@ def recognise(function: Any, classes: int | None = None, seconds: float = 60.0, 
     calls of the function may take. TypeError where no way to call it works.
     """
     if isinstance(function, str):
-        from segparity.recognise.load import load
+        from segparity.loading import load
 
         name, function = name or function, load(function)
     name = name or getattr(function, '__name__', type(function).__name__)
