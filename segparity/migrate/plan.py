@@ -17,6 +17,7 @@ NAMES = 'mAcc', 'mIoU', 'mDice', 'mPrecision', 'mFscore', 'ECE', 'SCE', 'HD', 'H
 
 BOUNDARY = 'BoundaryIoU', 'HD', 'HD95', 'ASSD'
 REPORTS = 'SegmentationReport', 'MeanIoU', 'MeanDice', 'MeanAccuracy', 'MeanPrecision', 'MeanFscore', 'PixelAccuracy'
+LEAST: dict[str, Any] = {'q': [], 'metrics': ['mIoU']}  # scores of HostMetrics that stand there because some must
 COMMON = '1', 'num_classes', 'ignore_class', 'from_logits', 'binary', 'levels'  # '1': num_classes, after the data
 
 Translate = Callable[[Item, Context, bool], Migrated]
@@ -118,9 +119,12 @@ def split(item: Item, scored: bool = False) -> list[Item]:
         halves = [[name for name in asked if (name == 'BoundaryIoU') == first] for first in (True, False)]
         return [dataclasses.replace(item, arguments={**item.arguments, 'metrics': half}) for half in halves if half]
     given = {'distances': ['HD95'], 'q': [1, 5], 'metrics': ['mAcc', 'mIoU', 'mDice'], **item.arguments}
+    least = all(
+        item.arguments.get(key) == value for key, value in LEAST.items()
+    )  # beside distances, as it is written here
     found = []
     for name, switch, own in (
-        ('SegmentationReport', not scored, ('q', 'metrics', 'beta', 'present_in')),
+        ('SegmentationReport', not scored and not least, ('q', 'metrics', 'beta', 'present_in')),
         ('SurfaceDistance', given['distances'], ('distances', 'spacing', 'empty', 'present_in')),
         ('BoundaryIoU', given.get('boundary_iou'), ('ratio', 'present_in')),
         ('Calibration', given.get('calibration'), ('bins', 'hit')),
@@ -203,7 +207,7 @@ def metric_specs(metrics: Iterable[Migrated]) -> list[Spec]:
                 found[place] = both
                 break
         else:
-            found.append(spec)
+            found.append(merge(spec, spec) or spec)  # in their order
     return found
 
 

@@ -76,6 +76,11 @@ class Heads:
         """The class of a head; None where it is not known, which is told."""
         kind = table.get('type', table.rest)
         found = None if isinstance(kind, Unread) else library_of(kind, table.get('_scope_'))
+        if kind is None and 'loss_decode' in table:  # a part of a configuration, which stands on another
+            self.remarks.append(
+                f'{place}: {name} has no type; its losses are read as a sum, as BaseDecodeHead takes them'
+            )
+            return None
         if found is None:
             unread = kind if isinstance(kind, Unread) else Unread('it has no type', place, shorten(written(table)))
             self.unread.append(named(f'{name}.type', unread, place))

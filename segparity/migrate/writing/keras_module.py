@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from segparity.migrate.items import Migrated, Output
-from segparity.migrate.plan import HEAD, Plan, comments_of, metric_specs, parts_of, with_parameters
+from segparity.migrate.plan import HEAD, LEAST, Plan, comments_of, metric_specs, parts_of, with_parameters
 from segparity.migrate.writing.python_text import Call, Noted, Raw, comment_lines, source_text
 from shared_spec.control_characters import escape_controls
 from shared_spec.metrics.boundary import BoundaryIoU, SurfaceDistance
@@ -164,8 +164,7 @@ def host_metrics(spec: SurfaceDistance, specs: Sequence[Spec], logits: bool) -> 
     given = {**spec.to_keras(), 'distances': list(spec.metrics), 'levels': list(spec.levels)}
     given.pop('metrics', None)
     scores = next((other for other in specs if isinstance(other, FineGrained)), None)
-    if scores is not None:
-        given.update(q=list(scores.q), metrics=list(scores.metrics))
+    given.update(LEAST if scores is None else dict(q=list(scores.q), metrics=list(scores.metrics)))
     return Call('HostMetrics', (Raw('data'),), {**given, **({'from_logits': True} if logits else {})})
 
 
