@@ -5,7 +5,7 @@ import json
 
 from rich.console import Console
 
-from segparity.arguments import positive
+from segparity.arguments import positive_integer
 from segparity.recognise.load import load
 from segparity.recognise.recognition import recognise
 from segparity.recognise.report import as_json, lines
@@ -17,9 +17,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         'target', nargs='+', help='MODULE:FUNCTION or FILE.py:FUNCTION; the module is run, the function called'
     )
     command.add_argument(
-        '--classes', type=positive, help='channels of the prediction; both one and three when not given'
+        '--classes', type=positive_integer, help='channels of the prediction; both one and three when not given'
     )
-    command.add_argument('--seconds', type=positive, default=60, help='what the calls of a function may take, 60')
+    command.add_argument(
+        '--seconds', type=positive_integer, default=60, help='what the calls of a function may take, 60'
+    )
     command.add_argument('--json', action='store_true', help='print JSON')
 
 

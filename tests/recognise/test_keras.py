@@ -97,6 +97,7 @@ def test_the_prediction_first_in_keras():
     assert 'Keras hands over the labels first' in ' '.join(recognised('unnamed', 1)['wrong'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('backend', 'words'), [('keras_jax', 'JAX'), ('keras_tensorflow', 'TensorFlow')])
 def test_other_backends(backend, words):
     found = recognised('dice_coef_loss', 1, backend)
