@@ -42,7 +42,14 @@ EXACT = {  # name: (channels, Keras configuration, sign, offset)
 }
 
 
-@pytest.mark.parametrize('name', EXACT)
+SLOW = 'half_bce_less_dice', 'focal_tversky', 'dice_per_image', 'softmax_dice'
+
+
+def by_speed(names):
+    return [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in names]
+
+
+@pytest.mark.parametrize('name', by_speed(EXACT))
 def test_equal_to_one_of_ours(name):
     channels, config, sign, offset = EXACT[name]
     found = recognised(name, channels)
@@ -80,7 +87,7 @@ DIFFERENT = {  # name: (channels, part of a reason, part of what is likely wrong
 }
 
 
-@pytest.mark.parametrize('name', DIFFERENT)
+@pytest.mark.parametrize('name', by_speed(DIFFERENT))
 def test_none_of_ours_and_why(name):
     channels, reason, sentence = DIFFERENT[name]
     found = recognised(name, channels)
