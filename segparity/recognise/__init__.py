@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from segparity.loading import load
-from segparity.recognise.recognition import Answer, Recognition, recognise
+from segparity.recognise.recognition import Answer, Recognition, calling_convention, recognise
 
 
 class _Callable(ModuleType):
@@ -16,4 +16,4 @@ class _Callable(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Callable
-__all__ = ['Answer', 'Recognition', 'load', 'recognise']
+__all__ = ['Answer', 'Recognition', 'calling_convention', 'load', 'recognise']

@@ -1,5 +1,6 @@
 """What a function is: the search over conventions and forms, and its result."""
 
+import contextlib
 import dataclasses
 import itertools
 import time
@@ -13,7 +14,7 @@ from segparity.recognise import advice as advising
 from segparity.recognise import nearest as nearest_of
 from segparity.recognise import other_losses, tensors
 from segparity.recognise.calls import Caller, Convention, Group, TooSlow, candidates, groups, order_of_names
-from segparity.recognise.confirm import TOLERANCE, Difference, difference, gradient_at, gradient_difference, values_of
+from segparity.recognise.confirm import TOLERANCE, Difference, difference, gradient_difference, values_of
 from segparity.recognise.probes import Probe, fitting, fresh, labels, one_hot, probabilities, tiny
 from segparity.recognise.search import Fit, columns, exact, refine, tidy
 from segparity.recognise.sums import Sums
@@ -119,6 +120,39 @@ def recognise(function: Any, classes: int | None = None, seconds: float = 60.0, 
         except TooSlow:
             remarks.append('there was no time left to look for what is likely wrong')
     return Recognition(name, framework(called, kind), answers, remarks, wrong)
+
+
+def calling_convention(
+    function: Any, spec: LossSpec, classes: int, seconds: float = 60.0
+) -> tuple[Caller, Convention, Difference]:
+    """(caller, convention, difference): of the ways to call ``function`` that work, the one that is nearest to ``spec``.
+
+    function: an object as ``recognise`` takes it; ``caller.value(convention, pred, target)`` then calls it on arrays that
+    ``convention.arrange`` has put in its layout. TypeError where no way works.
+    """
+    name = getattr(function, '__name__', type(function).__name__)
+    caller = Caller(function_of(function)[0], seconds)
+    _, tasks = conventions(caller, classes, name)
+    plain = with_from_logits(spec, value=False)
+    tried = []
+    for group in tasks[0]:
+        with contextlib.suppress(ValueError, TypeError):
+            tried.append((difference(caller, group.convention, plain, 1, 0.0), group.convention))
+    tried = [t for t in tried if np.isfinite(t[0].largest)]
+    if not tried:
+        raise TypeError(f'{name}: no way to call it is comparable with {type(spec).__name__}')
+    apart, convention = min(tried, key=lambda t: t[0].typical)
+    return caller, convention, apart
+
+
+def with_from_logits(spec: LossSpec, value: bool) -> LossSpec:
+    """The same loss of logits or of probabilities, and so its parts."""
+    if type(spec).__name__ == 'WeightedSumLoss':
+        parts: Any = tuple(with_from_logits(p, value) for p in getattr(spec, 'parts', ()))
+        return type(spec)(losses=parts, weights=getattr(spec, 'shares', None), loss_weight=spec.loss_weight)
+    if spec.needs_logits or spec.from_logits == value:
+        return spec
+    return dataclasses.replace(spec, from_logits=value)
 
 
 def framework(function: Any, kind: str) -> str:
@@ -242,7 +276,13 @@ class Search:
     def others(self, until: float) -> None:
         """Tries our losses that are no form of the search."""
         some = [g for tier in self.tiers for g in tier if not self.stepwise[id(g)]]
-        if self.answer is not None:  # whose form is known; of a likelier convention more may be known
+        if (
+            self.answer is not None
+            and some
+            and any(c.layout == some[0].convention.layout for c in self.answer.group.conventions)
+        ):
+            return
+        if self.answer is not None:  # whose form is known, but of a less likely layout
             some = list(itertools.takewhile(lambda g: g is not self.answer.group, some))  # type: ignore[union-attr]
         for group in some[:4]:
             if time.process_time() > until:
@@ -425,6 +465,3 @@ def same(one: LossSpec | None, many: LossSpec | None) -> bool:
         return False
     plain = [{k: v for k, v in s.to_dict().items() if k != 'activation'} for s in (one, many)]
     return plain[0] == plain[1]
-
-
-__all__ = ['Answer', 'Recognition', 'gradient_at', 'recognise']

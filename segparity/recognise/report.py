@@ -6,7 +6,7 @@ import pprint
 from typing import Any
 
 from segparity.recognise.calls import LAYOUTS
-from segparity.recognise.recognition import Answer, Recognition
+from segparity.recognise.recognition import Answer, Recognition, with_from_logits
 from shared_spec import LossSpec
 
 
@@ -99,16 +99,6 @@ def facts(answer: Answer) -> dict[str, str]:
     if others:
         facts_['labels'] += f' (or {", ".join(others)})'
     return facts_
-
-
-def with_from_logits(spec: LossSpec, value: bool) -> LossSpec:
-    """The same loss of logits or of probabilities, and so its parts."""
-    if type(spec).__name__ == 'WeightedSumLoss':
-        parts = tuple(with_from_logits(p, value) for p in getattr(spec, 'parts', ()))
-        return dataclasses.replace(spec, losses=parts)
-    if spec.needs_logits or spec.from_logits == value:
-        return spec
-    return dataclasses.replace(spec, from_logits=value)
 
 
 def mmseg_line(spec: LossSpec) -> str:

@@ -53,8 +53,9 @@ def fit(
     ce: CrossEntropy | None = None,
     starts: list[list[float]] | None = None,
     best: int = 3,
+    two: bool = True,
 ) -> Fit:
-    """The best fit of one form; the weights that are nothing are 0."""
+    """The best fit of one form; ``two``: its smooth may differ above and below the line."""
     if starts is None:
         lists = [[s for s in region.starts if len(regions) == 1 or _usual(s)] for region in regions]
         lists += [ce.starts(sums.prob.shape[2])] if ce is not None else []
@@ -71,7 +72,7 @@ def fit(
         if one:
             solution = solve(lambda t: all_columns(np.concatenate([t[:, :1], t], 1)), values, one, best=best)
             solution = solution._replace(theta=np.concatenate([solution.theta[:1], solution.theta]))
-    if solution is None or solution.error > ENOUGH:
+    if solution is None or (solution.error > ENOUGH and two):
         freely = solve(all_columns, values, starts, best=best)
         solution = freely if solution is None or freely.error < solution.error else solution
     sizes = np.cumsum([part.shape[2] for part in columns(sums, regions, ce, solution.theta[None])])
@@ -122,7 +123,8 @@ def exact(sums: Sums, values: np.ndarray, which: str) -> Iterator[Fit]:
     for some, ce in {'simple': _simple, 'thorough': _thorough, 'brief': _brief, 'hard': _hard}[which](
         sums.prob.shape[2]
     ):
-        found = fit(sums, values, some, ce)
+        plain = all(r.norm == 1 and r.counting == 'all' and r.transform in ('linear', 'power') for r in some)
+        found = fit(sums, values, some, ce, two=which == 'simple' or plain)
         if found.error < ENOUGH and sensible(found):
             yield found
 

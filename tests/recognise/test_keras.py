@@ -42,7 +42,14 @@ EXACT = {  # name: (channels, Keras configuration, sign, offset)
 }
 
 
-@pytest.mark.parametrize('name', EXACT)
+SLOW = 'half_bce_less_dice', 'focal_tversky', 'dice_per_image', 'softmax_dice'
+
+
+def by_speed(names):
+    return [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in names]
+
+
+@pytest.mark.parametrize('name', by_speed(EXACT))
 def test_equal_to_one_of_ours(name):
     channels, config, sign, offset = EXACT[name]
     found = recognised(name, channels)
@@ -80,7 +87,7 @@ DIFFERENT = {  # name: (channels, part of a reason, part of what is likely wrong
 }
 
 
-@pytest.mark.parametrize('name', DIFFERENT)
+@pytest.mark.parametrize('name', by_speed(DIFFERENT))
 def test_none_of_ours_and_why(name):
     channels, reason, sentence = DIFFERENT[name]
     found = recognised(name, channels)
@@ -97,6 +104,7 @@ def test_the_prediction_first_in_keras():
     assert 'Keras hands over the labels first' in ' '.join(recognised('unnamed', 1)['wrong'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('backend', 'words'), [('keras_jax', 'JAX'), ('keras_tensorflow', 'TensorFlow')])
 def test_other_backends(backend, words):
     found = recognised('dice_coef_loss', 1, backend)

@@ -1,9 +1,14 @@
 """Losses in NumPy, and how objects are loaded."""
 
+import numpy as np
 import pytest
 
 from segparity import recognise
-from segparity.recognise import load
+from segparity.recognise import calling_convention, load, other_losses
+from segparity.recognise.calls import Caller
+from segparity.recognise.probes import fitting
+from segparity.recognise.recognition import conventions
+from shared_spec import LOSSES
 from tests.recognise import written_in_numpy as written
 
 
@@ -12,6 +17,7 @@ def test_a_score_of_metric_overlap():
     assert best.equal and type(best.spec).__name__ == 'JaccardMetricLoss' and best.spec.smooth == 0
 
 
+@pytest.mark.slow
 def test_generalized_dice():
     found = recognise(written.generalized_dice, classes=3)
     assert found.equal and type(found.spec).__name__ == 'GeneralizedDiceLoss' and found.spec.weighting == 'square'
@@ -56,3 +62,25 @@ def test_a_file_that_fails_is_a_sentence(tmp_path):
     (tmp_path / 'leaves.py').write_text('raise SystemExit')
     with pytest.raises(ValueError, match='cannot be imported: SystemExit'):
         load(f'{tmp_path}/leaves.py:loss')
+
+
+def test_the_convention_that_is_nearest_to_a_spec():
+    spec = LOSSES['SoftDiceLoss'](classes='all', smooth=0.5)
+    caller, convention, apart = calling_convention(written.dice_loss, spec, classes=1)
+    assert apart.hard < 1e-12 and convention.takes == 'probabilities' and convention.labels_first
+    other = LOSSES['SoftDiceLoss'](classes='all', smooth=5)
+    assert calling_convention(written.dice_loss, other, classes=1)[2].hard > 0.01
+    prob, target = np.full((1, 1, 2, 2), 0.5), np.ones((1, 1, 2, 2))
+    assert caller.value(convention, convention.arrange(prob), convention.arrange(target)) == 1 - (2 * 2 + 1) / (
+        2 + 4 + 1
+    )
+
+
+def test_a_generalized_dice_is_tried_as_it_is():
+    caller = Caller(written.generalized_dice)
+    (group, *_) = conventions(caller, 3, 'generalized_dice')[1][0]
+    probes = fitting(3)
+    group.values = np.array([caller.on(group.convention, p) for p in probes])
+    spec, sign, offset, apart = other_losses.answer(caller, group, probes)
+    assert type(spec).__name__ == 'GeneralizedDiceLoss' and spec.weighting == 'square' and spec.smooth == 0
+    assert sign == 1 and offset == 0 and apart.hard < 1e-12

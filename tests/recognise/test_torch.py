@@ -60,7 +60,14 @@ def same(spec, wanted):
     return spec == pytest.approx(wanted, rel=1e-6) if isinstance(wanted, float) else spec == wanted
 
 
-@pytest.mark.parametrize('name', EXACT)
+SLOW = 'half_bce_less_dice', 'monai_like', 'SquaredDice', 'focal_tversky_of_the_mean', 'unactivated'
+
+
+def by_speed(names):
+    return [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in names]
+
+
+@pytest.mark.parametrize('name', by_speed(EXACT))
 def test_equal_to_one_of_ours(name):
     channels, spec, offset = EXACT[name]
     found = recognise(getattr(written, name), classes=channels if name != 'four_classes' else None, name=name)
@@ -91,10 +98,7 @@ DIFFERENT = {  # name: (channels, part of a reason, part of what is likely wrong
 }
 
 
-SLOW = 'focal_tversky_of_the_mean', 'unactivated'
-
-
-@pytest.mark.parametrize('name', [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in DIFFERENT])
+@pytest.mark.parametrize('name', by_speed(DIFFERENT))
 def test_none_of_ours_and_why(name):
     channels, reason, sentence = DIFFERENT[name]
     found = recognise(getattr(written, name), classes=channels, name=name)
@@ -154,7 +158,7 @@ def test_interrupts_pass(capsys):
 
 def test_the_lines_to_copy_are_the_function(capsys):
     """The line for each world, run, has the function's value."""
-    found = as_json(recognise(written.ce_dice, classes=3))['answers'][0]
+    found = as_json(recognise(written.multiclass_dice, classes=3))['answers'][0]
     from mmseg_plugin import losses
 
     config = dict(found['mmseg'])
@@ -162,7 +166,7 @@ def test_the_lines_to_copy_are_the_function(capsys):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=generator)
     target = torch.randint(3, (2, 8, 8), generator=generator)
-    assert float(loss(logits, target)) == pytest.approx(float(written.ce_dice(logits, target)), rel=1e-6)
+    assert float(loss(logits, target)) == pytest.approx(float(written.multiclass_dice(logits, target)), rel=1e-6)
 
 
 def test_modules_of_the_current_folder_are_found(tmp_path):
