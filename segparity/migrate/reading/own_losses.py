@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from segparity.migrate.computing.formula import METHODS, Formula
 from segparity.migrate.items import Item, Unread
 from segparity.migrate.reading.json_text import is_finite
 from segparity.migrate.reading.keras_compile import times
@@ -45,7 +46,29 @@ class OwnLosses(Arguments):
             {**arguments, **more},
             whole.place,
             text=(self.text(whole).strip().splitlines() or [''])[0][:100],
+            formula=self.formula(function, name, metric, named_by=function if outer is None else None),
         )
+
+    def formula(
+        self, function: Function, name: str, metric: bool, named_by: Function | Class | None, instance: Called | None = None
+    ) -> Formula | None:
+        """What computes a function of labels and prediction; None where it takes something else.
+
+        named_by: the function or class whose name a module has, None where the source makes the function while it runs.
+        """
+        given = function.node.args
+        least = 2 if instance is None else 3
+        count = len(given.posonlyargs) + len(given.args)
+        if count < least or count - len(given.defaults) > least or given.vararg is not None:
+            return None
+        target = ''
+        if named_by is not None and named_by.scope.parent is None and named_by.place.file.endswith('.py'):
+            target = f'{named_by.place.file}:{named_by.name}'
+        if isinstance(named_by, Class):
+            parent = named_by.scope.parent
+            at_top = parent is not None and parent.parent is None and named_by.place.file.endswith('.py')
+            target = f'{named_by.place.file}:{named_by.name}' if at_top else ''
+        return Formula(self, function, name, metric, '' if '<' in target else target, instance)
 
     def own_instance(self, value: Called, target: Class, metric: bool) -> Item:
         """An object of a class of the script, with the text of the class, and what its ``call`` adds up."""
@@ -53,13 +76,25 @@ class OwnLosses(Arguments):
         found = None if metric else self.terms_of_instance(value, target)
         if found is not None:
             more['terms'], more['constant'] = found
-        return Item('own', target.name, {**self.arguments(value), **more}, value.place, text=value.text)
+        method = self.method(target)
+        formula = None
+        if method is not None:
+            named_by = None if value.args or value.kwargs else target
+            formula = self.formula(method, target.name, metric, named_by, instance=value)
+        return Item(
+            'own', target.name, {**self.arguments(value), **more}, value.place, text=value.text, formula=formula
+        )
+
+    def method(self, target: Class) -> Function | None:
+        """``call`` or ``forward`` of a class of the source."""
+        found = next((target.scope[word] for word in METHODS if word in target.scope), None)
+        return found if isinstance(found, Function) else None
 
     def terms_of_instance(self, value: Called, target: Class) -> tuple[list[Item], float] | None:
         """As ``terms_of``, of ``call`` or ``forward`` after ``__init__``."""
         self.make(value, target)
-        method = next((target.scope[word] for word in ('call', 'forward', '__call__') if word in target.scope), None)
-        return self.terms_of(method, owner=target) if isinstance(method, Function) else None
+        method = self.method(target)
+        return self.terms_of(method, owner=target) if method is not None else None
 
     def terms_of(
         self, function: Function, deep: int = 3, owner: Class | None = None
@@ -120,7 +155,8 @@ class OwnLosses(Arguments):
             found = self.terms_of(target, deep=deep - 1) if deep > 0 else None
             if found is not None:
                 more['terms'], more['constant'] = found
-            return Item('own', target.name, more, target.place, text=value.text)
+            formula = self.formula(target, target.name, False, target)
+            return Item('own', target.name, more, target.place, text=value.text, formula=formula)
         whose = named(name) if value.on is None else None
         if whose is None:
             return None

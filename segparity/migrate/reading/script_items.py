@@ -140,7 +140,10 @@ class Items(OwnLosses):
             more = {
                 k: self.argument(v, value.place) for k, v in value.kwargs.items() if k not in {'fn', 'name', 'dtype'}
             }
-            return dataclasses.replace(inner, arguments={**inner.arguments, **more}, text=value.text)
+            formula = inner.formula and inner.formula.bound(value)
+            return dataclasses.replace(
+                inner, arguments={**inner.arguments, **more}, text=value.text, formula=formula
+            )
         return inner
 
     # Sums

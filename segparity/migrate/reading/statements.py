@@ -9,9 +9,10 @@ from typing import Any
 from segparity.migrate.items import Unread
 from segparity.migrate.reading import operators
 from segparity.migrate.reading.expressions import FAULTS, UNKNOWN, Expressions, Spent
-from segparity.migrate.reading.values import Class, Function, Reference, Scope, Table, is_plain
+from segparity.migrate.reading.values import Called, Class, Function, Reference, Scope, Table, is_plain
 from segparity.migrate.reading.weight import TooMuch, clone, common
 
+HARMLESS = frozenset('name_scope device autocast variable_scope suppress'.split())  # with: of no effect on a value
 ENDS_OF_LOOPS = frozenset({'break', 'continue'})
 Signal = str | None  # 'break', 'continue', 'return', 'raise': how a block ended before its last statement
 
@@ -97,9 +98,15 @@ class Statements(Expressions):
             before.extend(items)  # every name of the list sees it
         elif isinstance(before, dict) and isinstance(node.op, ast.BitOr) and isinstance(more, dict):
             self.take(before, more, node)
+        elif self.asked is not None and self.has_other_names(before):
+            self.forget_bound([node], self.unread(node, 'it is changed in place under two names'))
         else:
             self.unpack(target, self.combine(node, before, more))
         return None
+
+    def has_other_names(self, value: Any) -> bool:
+        """Whether an array has several names in the function."""
+        return isinstance(value, (Called, Reference)) and sum(other is value for other in self.scope.values()) > 1
 
     def unpack(self, target: ast.expr, value: Any) -> None:
         """Binds a value to a name, a subscript, an attribute or several of them."""
@@ -148,6 +155,8 @@ class Statements(Expressions):
             owner[index] = value
         elif is_plain(owner):
             raise TypeError('this has no items that can be changed')
+        elif self.asked is not None:
+            self.forget(target.value, self.unread(target, 'items of an array are changed'))
 
     def put_attribute(self, target: ast.Attribute, value: Any) -> None:
         """``a.b = value``; attributes of a class of the source are kept."""
@@ -336,6 +345,10 @@ class Statements(Expressions):
     def do_With(self, node: ast.With | ast.AsyncWith) -> Signal:
         for item in node.items:
             value = self.evaluate(item.context_expr)
+            name = getattr(value, 'name', '').rpartition('.')[2]
+            if self.asked is not None and name not in HARMLESS:
+                self.forget_bound([node], self.unread(item.context_expr, f'it stands inside with {name}'))
+                return None
             if item.optional_vars is not None:
                 unread = self.unread(item.context_expr, 'what a with statement gives is not known')
                 self.unpack(item.optional_vars, unread if is_plain(value) else value)
@@ -401,7 +414,10 @@ class Statements(Expressions):
     # Short ones
 
     def do_Expr(self, node: ast.Expr) -> Signal:
-        self.evaluate(node.value)
+        value = self.evaluate(node.value)
+        if self.asked is not None and isinstance(value, Called) and value.name.startswith('.') and value.name[-1] == '_':
+            if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+                self.forget(node.value.func.value, self.unread(node, 'it is changed in place'))
         return None
 
     def do_Pass(self, node: ast.Pass) -> Signal:
