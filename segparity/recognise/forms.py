@@ -30,7 +30,7 @@ class Region:
         """Where a fit starts: log upper, log lower, alpha, beta, and the power where there is one."""
         power = [0.75] if self.transform in ('power', 'then power') else []
         scale = -3.5 if self.means else 0.0
-        smooth = [(np.log(s) + scale, np.log(t) + scale) for s, t in ((0.5, 0.5), (1e-5, 1e-5), (30, 30), (1e-12, 1e-5))]
+        smooth = [(np.log(s) + scale, np.log(t) + scale) for s, t in ((0.5, 0.5), (1e-5, 1e-5), (1e-3, 1e-3), (30, 30), (1e-12, 1e-5))]
         return [[*s, *ab, *power] for s in smooth for ab in ((0.5, 0.5), (1.0, 1.0), (0.3, 0.7), (0.7, 0.3))]
 
     def columns(self, sums: Sums, theta: np.ndarray) -> np.ndarray:

@@ -162,7 +162,8 @@ def accepts(formula: 'Formula', context: Context) -> 'Callable[[Convention], boo
         if c not in known:
             known[c] = taken(formula, context, c)
         takes, activations = known[c]
-        return convention.takes in takes and (convention.takes == 'probabilities' or convention.activation in activations)
+        one = convention.takes == 'probabilities' or c == 1
+        return convention.takes in takes and (one or convention.activation in activations)
 
     return accept
 
@@ -240,7 +241,7 @@ def reading(
     return Reading(
         verdict,
         spec,
-        offset=answer.offset if spec is not None and answer.sign > 0 else 0.0,
+        offset=answer.offset if spec is not None and answer.sign > 0 and answer.rank <= 2 else 0.0,
         differences=list(dict.fromkeys(told)),
         measured=apart.largest if apart is not None and spec is not None else None,
         bug=' '.join(dict.fromkeys(wrong)),
@@ -252,15 +253,16 @@ def of_extremes(answer: 'Answer', formula: 'Formula') -> list[str]:
     import numpy as np
 
     from segparity.recognise.calls import Caller
-    from segparity.recognise.confirm import values_of
+    from segparity.recognise.confirm import labels_for_us, softmax, values_of
     from segparity.recognise.probes import Probe, fresh
+    from segparity.recognise.report import with_from_logits
 
     if not answer.equal or answer.spec is None:
         return []
     found = []
     for probe in fresh(answer.channels, 31, count=3):
-        certain = 1e-9 * probe.prob + (1 - 1e-9) * (np.roll(probe.target, 1, 2))
-        found.append(Probe(certain, probe.target))
+        for likely in (probe.target, np.roll(probe.target, 1, 2)):  # right everywhere, and wrong here and there
+            found.append(Probe(1e-9 * probe.prob + (1 - 1e-9) * likely, probe.target))
     convention = answer.group.convention
     if convention.channels != answer.channels:
         convention = dataclasses.replace(convention, channels=answer.channels)
@@ -268,8 +270,16 @@ def of_extremes(answer: 'Answer', formula: 'Formula') -> list[str]:
         theirs = np.array([Caller(formula, SECONDS).on(convention, probe) for probe in found])
     except ValueError:
         return []
-    ours = answer.sign * values_of(answer.spec, convention, found) + answer.offset
-    if np.abs(theirs - ours).max() <= 1e-6 * max(float(np.abs(ours).max()), 1e-30):
+    if convention.takes == 'logits':
+        spec, soft = with_from_logits(answer.spec, True), 'soft' in answer.spec.labels
+        logits = [p.softmax_logits if softmax(convention) else p.sigmoid_logits for p in found]
+        ids = [p.ids[:, None] if p.channels == 1 else p.ids for p in found]
+        labels = [labels_for_us(convention, p) for p in found] if soft else ids
+        ours = np.array([spec.reference(z, y) for z, y in zip(logits, labels)])
+    else:
+        ours = values_of(answer.spec, convention, found)
+    ours = answer.sign * ours + answer.offset
+    if (np.abs(theirs - ours) <= 1e-9 * np.maximum(np.abs(ours), 1)).all():
         return []
     return ['it keeps probabilities away from 0 and 1 by an epsilon of its own, or adds one']
 

@@ -492,6 +492,8 @@ class Expressions:
         if name in DEEP or name == 'copy.deepcopy':
             self.weighed(*args, *kwargs.values())
         if name in DEEP and not all(map(plain_throughout, (*args, *kwargs.values()))):
+            if self.asked is not None:  # a sum of a list of arrays
+                return self.heard(self.called(node, Reference(name, self.place(node)), args, kwargs, starred=False))
             return self.unread(node, 'a part of it is not known')
         self.charge(sum(len(value) // 8 for value in args if isinstance(value, (list, tuple, dict, set, str))))
         made = FUNCTIONS[name](self.limits, self.place(node), *args, **kwargs)
