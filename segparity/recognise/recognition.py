@@ -192,6 +192,8 @@ def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str],
     """The best answer for each number of channels, the simple forms first; others only where nothing is found."""
     searches = [Search(caller, found, order_of_names(caller.function)) for found in tasks]
     until = time.process_time() + patience
+    for search in searches if patience < PATIENCE else ():
+        search.until = until
     for tier in range(2):  # the order of the arguments that their names tell, then the other
         for search in searches:
             search.run(tier, simple_forms(search), until)
@@ -216,7 +218,7 @@ class Search:
 
     def __init__(self, caller: Caller, found: list[Group], labels_first: bool | None) -> None:
         self.caller, self.answer, self.cut = caller, None, False  # type: tuple[Caller, Answer | None, bool]
-        self.channels = found[0].convention.channels
+        self.channels, self.until = found[0].convention.channels, float('inf')
         self.sums = Sums(fitting(self.channels))
         found = [g for g in found if uses(g)]
         pictures = [g for g in found if not g.convention.layout.startswith('flat')]
@@ -252,7 +254,7 @@ class Search:
             if time.process_time() > until:
                 self.cut = True
                 return
-            found = other_losses.answer(self.caller, group, self.sums.probes)
+            found = other_losses.answer(self.caller, group, self.sums.probes, self.until)
             if found is not None:
                 spec, sign, offset, apart = found
                 hard = apart.soft is not None and not apart.equal_on_soft
@@ -275,11 +277,11 @@ class Search:
 
 
 def simple_forms(search: Search) -> Callable[[Group], Iterator[Fit]]:
-    return lambda g: exact(search.sums, finite(g), 'hard' if search.stepwise[id(g)] else 'simple')
+    return lambda g: exact(search.sums, finite(g), 'hard' if search.stepwise[id(g)] else 'simple', search.until)
 
 
 def thorough_forms(search: Search, brief: bool) -> Callable[[Group], Iterator[Fit]]:
-    return lambda g: iter(()) if search.stepwise[id(g)] else exact(search.sums, finite(g), 'brief' if brief else 'thorough')
+    return lambda g: iter(()) if search.stepwise[id(g)] else exact(search.sums, finite(g), 'brief' if brief else 'thorough', search.until)
 
 
 def stepwise(caller: Caller, group: Group) -> bool:

@@ -74,7 +74,7 @@ def short(spec: LossSpec) -> str:
         return f'{factor}({" + ".join(parts)})' if factor else ' + '.join(parts)
     shown = {k: v for k, v in spec.to_mmseg().items() if k not in ('type', 'from_logits', 'ignore_index', 'activation')}
     if 'granularity' in spec.parameters():
-        shown['granularity'] = spec.thawed('granularity')
+        shown['granularity'] = spec.builtin_value('granularity')
     return f'{type(spec).__name__}({", ".join(f"{k}={v!r}" for k, v in shown.items())})'
 
 

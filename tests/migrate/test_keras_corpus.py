@@ -6,6 +6,7 @@ import pytest
 
 from segparity.migrate.items import Item, Unread
 from segparity.migrate.moving import notes_for
+from segparity.migrate.peers import migrate_item
 from segparity.migrate.reading import read_source
 
 CORPUS = Path(__file__).parent / 'corpus' / 'keras'
@@ -186,6 +187,24 @@ def test_own_losses_say_what_they_add_up():
     assert summed(item) == ([(1.0, 'keras', 'categorical_crossentropy', None), (0.1, 'keras', 'dice', None)], 0)
     (item,) = read_source(CORPUS / 'torch_module.py').outputs[0].losses
     assert summed(item) == ([(1.0, 'smp', 'DiceLoss', None), (0.3, 'smp', 'SoftBCEWithLogitsLoss', None)], 0)
+
+
+OWN = {  # an own loss -> verdict, our loss, a constant
+    'own_dice.py': ('exact', 'SoftDiceLoss', -1.0),
+    'bce_dice.py': ('float32', 'WeightedSumLoss', 0.0),
+    'own_import.py': ('exact', 'FocalTverskyLoss', 0.0),
+    'closure.py': ('float32', 'WeightedCrossEntropyLoss', 0.0),
+    'own_class.py': ('exact', 'SoftDiceLoss', 0.0),
+    'torch_module.py': ('exact', 'WeightedSumLoss', 0.0),
+    'own_missing.py': ('none', 'NoneType', 0.0),
+}
+
+
+@pytest.mark.parametrize('name', OWN)
+def test_own_losses_are_those_of_ours_that_they_compute(name):
+    output = read_source(CORPUS / name).outputs[0]
+    (found,) = migrate_item(output.losses[0], output.context).readings
+    assert (found.verdict, type(found.spec).__name__, found.offset) == OWN[name]
 
 
 def test_own_losses_carry_their_source():

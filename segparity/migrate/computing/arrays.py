@@ -435,7 +435,8 @@ def fill_like(x: Array, value: Any) -> np.ndarray:
 
 
 def eye(n: Any, *unused: Any) -> np.ndarray:
-    return np.eye(*allowed((integer(n), integer(n))))
+    rows, columns = allowed((integer(n), integer(n)))
+    return np.eye(rows, columns)
 
 
 def arange(*bounds: Any) -> np.ndarray:
@@ -550,7 +551,12 @@ def einsum(*operands: Any) -> Any:
     """With one or two arrays and letters."""
     rule, *arrays = operands
     parts = [array(x) for x in (arrays[0] if len(arrays) == 1 and isinstance(arrays[0], (list, tuple)) else arrays)]
-    if not isinstance(rule, str) or len(rule) > 60 or len(parts) > 3 or not set(rule) <= {*string.ascii_letters, *',-> '}:
+    if (
+        not isinstance(rule, str)
+        or len(rule) > 60
+        or len(parts) > 3
+        or not set(rule) <= {*string.ascii_letters, *',-> '}
+    ):
         raise NotUnderstood('this einsum is not known')
     sizes: dict[str, int] = {}
     for letters, part in zip(rule.replace(' ', '').partition('->')[0].split(','), parts):

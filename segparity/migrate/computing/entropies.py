@@ -4,7 +4,17 @@ from typing import Any
 
 import numpy as np
 
-from segparity.migrate.computing.arrays import Array, array, axes, integer, log_sigmoid, log_softmax, one_hot, real, whole
+from segparity.migrate.computing.arrays import (
+    Array,
+    array,
+    axes,
+    integer,
+    log_sigmoid,
+    log_softmax,
+    one_hot,
+    real,
+    whole,
+)
 from segparity.migrate.computing.limits import NotUnderstood
 
 EPSILON = 1e-7
@@ -155,9 +165,7 @@ def torch_nll(
     return _entropy(real(x), array(target), weight, ignore_index, reduction, 0.0)
 
 
-def _entropy(
-    logs: np.ndarray, y: np.ndarray, weight: Any, ignore_index: Any, reduction: Any, smoothing: float
-) -> Any:
+def _entropy(logs: np.ndarray, y: np.ndarray, weight: Any, ignore_index: Any, reduction: Any, smoothing: float) -> Any:
     classes = logs.shape[1]
     weights = np.ones(classes) if weight is None else real(weight)
     shape = (1, classes) + (1,) * (logs.ndim - 2)

@@ -32,6 +32,7 @@ TO = frozenset({'.to', '.cuda', '.cpu', '.requires_grad_'})
 DTYPES = frozenset(
     'float float16 float32 float64 bfloat16 half double int int8 int16 int32 int64 uint8 long short bool bool_'.split()
 )
+RENAMED = {'dim': 'axis', 'target_shape': 'shape', 'start_dim': 'start', 'end_dim': 'end'}
 METHODS = 'call', 'forward', '__call__'
 FAULTS = (ValueError, TypeError, IndexError, KeyError, ArithmeticError, AttributeError, MemoryError, RecursionError)
 
@@ -84,7 +85,13 @@ class Formula:
     """
 
     def __init__(
-        self, functions: OwnLosses, function: Function, name: str, metric: bool, target: str = '', instance: Called | None = None
+        self,
+        functions: OwnLosses,
+        function: Function,
+        name: str,
+        metric: bool,
+        target: str = '',
+        instance: Called | None = None,
     ) -> None:
         self.functions, self.function, self.instance = functions, function, instance
         self.metric, self.target, self.__name__ = metric, target, name
@@ -103,7 +110,9 @@ class Formula:
 
     def bound(self, value: Called) -> Formula | None:
         """The formula with the arguments of ``partial(loss, alpha=0.3)``; None where there are others."""
-        given = {key: part for key, part in value.kwargs.items() if key not in {'fn', 'func', 'name', 'dtype', 'identifier'}}
+        given = {
+            key: part for key, part in value.kwargs.items() if key not in {'fn', 'func', 'name', 'dtype', 'identifier'}
+        }
         if value.starred or len(value.args) > 1 or (given and self.owner is not None):
             return None
         if not given:
@@ -121,9 +130,19 @@ class Formula:
         wanted = {function for name in names for function in ACTIVATING[name]}
         for program in self.programs.values():
             for function, _, kwargs in program.instructions if isinstance(program, Program) else ():
-                if function in wanted or (kwargs.get('from_logits') is True and function in ACTIVATING[f'{names[0]} from_logits']):
+                if function in wanted or (
+                    kwargs.get('from_logits') is True and function in ACTIVATING[f'{names[0]} from_logits']
+                ):
                     return True
         return False
+
+    def takes_several(self) -> bool:
+        """Whether it was computed for a prediction of several channels."""
+        return any(
+            isinstance(program, Program) and len(shape) == 4 and 3 in (shape[1], shape[-1])
+            for (*shapes, _, _), program in self.programs.items()
+            for shape in shapes
+        )
 
     def __call__(self, first: Any, second: Any) -> np.ndarray:
         import numpy as np
@@ -133,11 +152,7 @@ class Formula:
         program = self.programs.get(key)
         try:
             with np.errstate(all='ignore'):
-                if isinstance(program, str):
-                    raise NotUnderstood(program)
-                if program is not None:
-                    return number(program.run(one, two))
-                return self.traced(key, one, two)
+                return number(program.run(one, two)) if isinstance(program, Program) else self.traced(key, one, two)
         except NotUnderstood as error:
             self.fault = str(error)
             raise
@@ -148,8 +163,9 @@ class Formula:
 
     def traced(self, key: Any, one: np.ndarray, two: np.ndarray) -> np.ndarray:
         """The value, while the instructions are kept for other arrays of these shapes."""
-        if self.steps > ALL_STEPS or len(self.programs) > KEPT:
-            raise NotUnderstood('it takes too long')
+        known = self.programs.get(key)
+        if isinstance(known, str) or self.steps > ALL_STEPS or len(self.programs) > KEPT:
+            raise NotUnderstood(known if isinstance(known, str) else 'it takes too long')
         trace = Trace(self, one, two)
         try:
             value = trace.run()
@@ -277,7 +293,9 @@ class Trace:
             wanted = name in ATTRIBUTES and value.on is not None
         elif name == 'operator.getitem':
             base = value.args[0]
-            wanted = isinstance(base, Called) and full_name(base.name) in SHAPE_ARRAYS and isinstance(value.args[1], int)
+            wanted = (
+                isinstance(base, Called) and full_name(base.name) in SHAPE_ARRAYS and isinstance(value.args[1], int)
+            )
         else:
             wanted = name in SHAPES and not (name == '.size' and value.on is None)
         if not wanted:
@@ -303,7 +321,7 @@ class Trace:
         if isinstance(value, Unread):
             raise NotUnderstood(unread(value))
         if isinstance(value, (Function, Class)):
-            raise NotUnderstood(f'{value.name} is handed on as a function')
+            raise NotUnderstood(f'{place(value)}{value.name} is handed on as a function')
         if isinstance(value, (tuple, list)):
             return type(value)(self.replaced(part) for part in value)
         if isinstance(value, dict):
@@ -443,22 +461,18 @@ class Trace:
             raise NotUnderstood(f'{place(node)}{shown(node)} is not computed')
         function, words = names.OBJECTS[name]
         given = dict(zip(words, self.replaced(made.args))) | self.replaced(dict(made.kwargs))
-        given = {{'dim': 'axis', 'target_shape': 'shape'}.get(k, k): v for k, v in given.items() if k not in names.FREE}
+        given = {RENAMED.get(k, k): v for k, v in given.items() if k not in names.FREE}
         if not set(given) <= set(words):
             raise NotUnderstood(f'{place(made)}an argument of {shown(made)} is not known')
-        found = self.add(function, self.replaced(node.args), given | names.names(function, self.replaced(dict(node.kwargs)))
-                         if not name.startswith('keras.losses.') else
-                         {k: v for k, v in given.items() if k != 'reduction'} | names.names(function, self.replaced(dict(node.kwargs))), node)
-        if not name.startswith('keras.losses.'):
-            return found
-        reduction = str(given.get('reduction', 'mean')).lower()
+        of_keras = name.startswith('keras.losses.')
+        reduction = str(given.pop('reduction', 'mean')).lower() if of_keras else 'none'
+        words_of_call = names.names(function, self.replaced(dict(node.kwargs)))
+        found = self.add(function, self.replaced(node.args), given | words_of_call, node)
         if reduction in ('none', 'no_reduction'):
             return found
-        whole = 'sum' if reduction == 'sum' else 'mean'
         if reduction not in ('sum', 'mean', 'auto', 'sum_over_batch_size'):
             raise NotUnderstood(f'{place(made)}its reduction is not known')
-        reduce = names.OPS[whole]
-        return self.add(reduce, (found,), {}, node)
+        return self.add(names.OPS['sum' if reduction == 'sum' else 'mean'], (found,), {}, node)
 
     def add(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], node: Any) -> Any:
         """One more instruction, computed; its slot."""
@@ -476,7 +490,9 @@ class Trace:
         except FAULTS as error:
             said = ' '.join(str(error).split())[:100]
             raise NotUnderstood(f'{place(node)}{shown(node)} stops with {type(error).__name__}: {said}') from None
-        self.work += sum(int(part.size) for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, np.ndarray))
+        self.work += sum(
+            int(part.size) for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, np.ndarray)
+        )
         if self.work > WORK:
             raise NotUnderstood('its arrays are too large')
         if function in names.DYNAMIC or (function is names.OPERATORS['getitem'] and has_mask(given[1])):

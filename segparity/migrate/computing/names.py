@@ -19,7 +19,8 @@ FREE = frozenset('name dtype device requires_grad memory_format non_blocking cop
 ALIASES: dict[str, tuple[str, ...]] = {
     'x': ('input_tensor', 'a', 'input', 'tensor', 'arr', 'values', 'arrays', 'inputs', 'condition', 'x1', 'indices', 'tensors',
           'logits', 'params', 'value', 'features', 'arys', 'xs', 'self', 'object', 'output'),
-    'y': ('x2', 'b', 'other', 'exponent'),
+    'y': ('x2', 'b', 'other', 'exponent', 'min', 'max'),
+    'repeats': ('rep',),
     'axis': ('dim', 'dims', 'reduction_indices', 'source'),
     'keepdims': ('keepdim', 'keep_dims'),
     'min': ('clip_value_min', 'min_value', 'x_min', 'a_min'),
@@ -105,7 +106,7 @@ BACKEND: Table = {
     'sparse_categorical_crossentropy': e.sparse,
     'switch': a.where,
     'gather': a.gather,
-    'repeat_elements': lambda x, rep, axis: a.repeat(x, rep, axis),
+    'repeat_elements': a.repeat,
     'eye': a.eye,
     'cumsum': a.cumulative,
     'abs': a.ELEMENTWISE['abs'],
@@ -234,7 +235,7 @@ TORCH: Table = {
     'min': a.pair_or_reduction(np.min, np.minimum, np.argmin),
     'eq': a.BINARY['equal'], 'ne': a.BINARY['not_equal'], 'gt': a.BINARY['greater'], 'ge': a.BINARY['greater_equal'],
     'lt': a.BINARY['less'], 'le': a.BINARY['less_equal'],
-    'clamp': a.clip, 'clip': a.clip, 'clamp_min': lambda x, min: a.clip(x, min), 'clamp_max': lambda x, max: a.clip(x, None, max),
+    'clamp': a.clip, 'clip': a.clip, 'clamp_min': a.maximum, 'clamp_max': a.minimum,
     'where': a.where, 'masked_fill': a.masked_fill, 'masked_select': a.boolean_mask,
     'argmax': a.arg(np.argmax), 'argmin': a.arg(np.argmin), 'count_nonzero': a.count_nonzero, 'norm': a.norm,
     'flatten': a.flatten, 'ravel': a.flatten, 'reshape': a.reshape, 'squeeze': a.squeeze_if_one, 'unsqueeze': a.expand_dims,
@@ -261,8 +262,8 @@ FUNCTIONAL: Table = {
 }
 METHODS: Table = {
     **{name: function for name, function in TORCH.items() if name not in SAME and not name[:1].isupper()},
-    **{name: a.real for name in ('float', 'double')},
-    **{name: a.whole for name in ('long', 'int', 'short')},
+    **dict.fromkeys(('float', 'double'), a.real),
+    **dict.fromkeys(('long', 'int', 'short'), a.whole),
     **dict.fromkeys('contiguous cpu cuda clone requires_grad_ to_dense numpy copy'.split(), a.identity),
     'bool': lambda x: a.array(x).astype(bool), 'half': a.real, 'byte': a.whole,
     'to': lambda x, to=None, *unused: a.cast(x, to) if isinstance(to, str) and _is_dtype(to) else a.identity(x),
@@ -272,13 +273,15 @@ METHODS: Table = {
     'repeat': a.tile, 'size': lambda x, axis=None: a.array(x).shape if axis is None else a.array(x).shape[axis],
     'dim': lambda x: a.array(x).ndim, 'ndimension': lambda x: a.array(x).ndim, 'numel': a.size, 'nelement': a.size,
     'item': a.number, 'scatter': a.scatter, 'scatter_': a.scatter, 't': lambda x: a.array(x).T,
-    'get_shape': lambda x: a.array(x).shape, 'as_list': lambda x: list(x),
+    'get_shape': lambda x: a.array(x).shape, 'as_list': list,
     'new_tensor': lambda x, data: a.array(data), 'logical_not': LOGIC['logical_not'], 'tolist': a.identity,
 }  # fmt: skip
 
 
 def _is_dtype(name: str) -> bool:
-    return name.rpartition('.')[2].lower().startswith(('float', 'int', 'uint', 'long', 'bool', 'half', 'double', 'bfloat'))
+    return (
+        name.rpartition('.')[2].lower().startswith(('float', 'int', 'uint', 'long', 'bool', 'half', 'double', 'bfloat'))
+    )
 
 
 OPERATORS: Table = {

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from segparity.recognise.recognition import Answer, Recognition
 
 ORDER = 'exact', 'float32', 'nearest', 'not yet', 'none'  # of verdicts, the best first
-SECONDS, PATIENCE = 6.0, 4.0  # of the calls of a formula, of the search
+SECONDS, PATIENCE = 3.0, 3.0  # of the calls of a formula, of the search
 MANY = 4  # channels of which the search is made; of more it is made with 3, and what it finds is measured with all
-LARGEST = 21  # channels of which the search is made where it needs all of them
+LARGEST = 12  # channels of which the search is made where it needs all of them
 NEAR = 0.1  # of the largest value: the mean difference up to which a loss of another form is called the nearest
 NOT_NEAR = 'no region loss', 'no loss of ours is that', 'it thresholds its prediction', 'it is a constant'
-SUMMED = re.compile(r'''reduction\s*=\s*(?:[\w.]*\.SUM\b|['"]sum['"])''')
+SUMMED = re.compile(r"""reduction\s*=\s*(?:[\w.]*\.SUM\b|['"]sum['"])""")
 SCORES = {'Dice': 'mDice', 'Jaccard': 'mIoU', 'Tversky': 'mFscore', 'CrossEntropy': 'aAcc'}
 COUNTED = 'our metrics count predicted classes over the whole data set'
 
@@ -40,6 +40,9 @@ def readings(item: Item, context: Context) -> list[Reading]:
     if not answers:
         return [Reading('none', None, differences=found.remarks, bug=' '.join(found.wrong))]
     made = [reading(answer, found, item, formula, context) for answer in answers]
+    if channels_of(context) is None and [answer.channels for answer in answers] == [1] and formula.takes_several():
+        told = Reading('none', None, versions='with several channels', differences=['nothing of ours was found'])
+        return [told, dataclasses.replace(made[0], versions='with one channel')]
     if len(made) > 1:
         for k, answer in enumerate(answers):
             channels = 'with one channel' if answer.channels == 1 else 'with several channels'
@@ -97,48 +100,88 @@ def recognised(formula: 'Formula', context: Context) -> 'Recognition | None':
     key = context.world, context.channels, context.num_classes, context.activation, context.labels
     if key not in formula.answers:
         formula.answers[key] = search(formula, context)
-    found: 'Recognition | None' = formula.answers[key]
+    found: Recognition | None = formula.answers[key]
     return found
 
 
 def search(formula: 'Formula', context: Context) -> 'Recognition | None':
     from segparity.recognise.recognition import recognise
 
-    channels = context.channels or (context.num_classes if (context.num_classes or 0) > 2 else None)
+    channels = channels_of(context)
     tries = [channels] if channels is None or channels <= MANY else [3, channels]
     patience = PATIENCE / 2 if formula.metric else PATIENCE
+    found = None
     for classes in tries:
         if classes is not None and classes > LARGEST:
-            return None
+            break
         try:
             found = recognise(formula, classes, SECONDS, formula.__name__, accepts(formula, context), patience)
         except TypeError:
             continue
-        if classes == channels or holds(formula, found, channels):
+        if channels is None or classes == channels or holds(formula, found, channels):
             return found
-    return None
+    if found is not None:
+        for answer in found.answers:
+            answer.verdict, answer.spec = 'different', None
+            answer.reasons = [f'what it is with 3 channels it is not with {channels}']
+    return found
 
 
-def holds(formula: 'Formula', found: 'Recognition', channels: int | None) -> bool:
+def channels_of(context: Context) -> int | None:
+    """Channels of the prediction; two classes may be one channel or two."""
+    return context.channels or (context.num_classes if (context.num_classes or 0) > 2 else None)
+
+
+def holds(formula: 'Formula', found: 'Recognition', channels: int) -> bool:
     """Whether what was found with three channels is so with all of them; the answers then speak of these."""
-    from segparity.recognise.calls import Caller
-    from segparity.recognise.confirm import difference
-
-    if not found.answers or not found.answers[0].equal or channels is None:
+    if not found.answers:
         return False
-    caller = Caller(formula, SECONDS)
     for answer in found.answers:
-        convention = dataclasses.replace(answer.group.convention, channels=channels)
         if answer.spec is None or not answer.equal:
+            if by_class(answer.spec):
+                return False
+        elif not measured_with_all(formula, answer, channels):
             return False
-        try:
-            apart = difference(caller, convention, answer.spec, answer.sign, answer.offset)
-        except Exception:  # a sum that grows with the classes, a list of weights
-            return False
-        if not apart.equal:
-            return False
-        answer.channels, answer.difference = channels, apart
+    for answer in found.answers:
+        answer.channels = channels
     return True
+
+
+def by_class(spec: LossSpec | None) -> bool:
+    """Whether a parameter has a value for each class."""
+    parts = getattr(spec, 'parts', None) or (spec,)
+    return any(isinstance(getattr(part, name, None), tuple) for part in parts for name in ('classes', 'class_weight'))
+
+
+def measured_with_all(formula: 'Formula', answer: 'Answer', channels: int) -> bool:
+    """Whether the answer, or what it is of a sum over more classes, is equal; it is then that."""
+    from segparity.recognise.calls import Caller
+    from segparity.recognise.confirm import difference, values_of
+    from segparity.recognise.probes import fresh
+
+    convention = dataclasses.replace(answer.group.convention, channels=channels)
+    probes = fresh(channels, 7, count=1)
+    for spec in with_all(answer.spec, channels):
+        try:
+            (theirs,) = [Caller(formula, SECONDS).on(convention, probe) for probe in probes]
+            offset = float(f'{theirs - answer.sign * values_of(spec, convention, probes)[0]:.6g}')
+            offset = 0.0 if abs(offset) < 1e-9 else offset
+            apart = difference(Caller(formula, SECONDS), convention, spec, answer.sign, offset)
+        except (ValueError, TypeError):  # a list of three weights, a class that is not there
+            continue
+        if apart.equal:
+            answer.spec, answer.offset, answer.difference = spec, offset, apart
+            return True
+    return False
+
+
+def with_all(spec: Any, channels: int) -> list[LossSpec]:
+    """What a loss of three channels may be of more: with the same weight, or with that of a sum over classes."""
+    kept = 3
+    if getattr(spec, 'classes', None) == (1, 2):
+        kept, spec = 2, dataclasses.replace(spec, classes=tuple(range(1, channels)))
+    factor = (channels - 3 + kept) / kept
+    return [spec, dataclasses.replace(spec, loss_weight=spec.loss_weight * factor)]
 
 
 def accepts(formula: 'Formula', context: Context) -> 'Callable[[Convention], bool]':
@@ -206,9 +249,7 @@ def order(formula: 'Formula') -> bool | None:
 # What it says
 
 
-def reading(
-    answer: 'Answer', found: 'Recognition', item: Item, formula: 'Formula', context: Context
-) -> Reading:
+def reading(answer: 'Answer', found: 'Recognition', item: Item, formula: 'Formula', context: Context) -> Reading:
     from segparity.recognise.report import relation
 
     spec, told, wrong = spec_of(answer, context), [], []
@@ -219,7 +260,7 @@ def reading(
         wrong += no_gradient(answer, formula)
     if context.activation == 'logits' and answer.group.convention.takes == 'probabilities':
         wrong.insert(0, 'It takes logits for probabilities: the last layer has no activation, and it applies none.')
-    if formula.detached:
+    if int(answer.group.convention.labels_first) in formula.detached:
         wrong.insert(0, 'It stops the gradient of a part of what it computes, which its values do not show.')
     if SUMMED.search(f'{item.arguments.get("source", "")} {item.text}'):
         told.append('its reduction is a sum, ours a mean: its weight grows with the batch')
@@ -232,7 +273,9 @@ def reading(
     apart = answer.difference
     if not answer.equal and not answer.reasons and answer.spec is not None and apart is not None:
         of = relation(answer)
-        told.append(f'no form of ours is the same; {of} differs by {apart.typical:.2g} on average, {apart.largest:.2g} at most')
+        told.append(
+            f'no form of ours is the same; {of} differs by {apart.typical:.2g} on average, {apart.largest:.2g} at most'
+        )
     if verdict == 'nearest' and answer.sign < 0:
         told.append('ours has the sign of a loss')
     told = [*answer.reasons, *answer.notes, *told]
@@ -309,7 +352,14 @@ def verdict_of(answer: 'Answer', doubtful: bool, clips: bool) -> Verdict:
 
 def grave(wrong: Sequence[str]) -> bool:
     """Whether something makes the loss another one than ours, and is no remark on extremes or smoothing."""
-    words = 'wrong way', 'No gradient', 'logits for probabilities', 'stops the gradient', 'named the other way', 'prediction first'
+    words = (
+        'wrong way',
+        'No gradient',
+        'logits for probabilities',
+        'stops the gradient',
+        'named the other way',
+        'prediction first',
+    )
     return any(word in sentence for sentence in wrong for word in words)
 
 
@@ -343,11 +393,10 @@ def with_sigmoid(spec: LossSpec, one: bool) -> LossSpec:
     """The same of one channel, or of channels that are each by themselves, where the loss has that."""
     parts: tuple[LossSpec, ...] | None = getattr(spec, 'parts', None)
     if parts is not None:
-        changed: Any = dataclasses.replace(spec, **{'losses': tuple(with_sigmoid(part, one) for part in parts)})
+        changed: Any = dataclasses.replace(spec, losses=tuple(with_sigmoid(part, one) for part in parts))
         return changed
     if 'activation' in spec.parameters() and (one or 'CrossEntropy' not in type(spec).__name__):
-        changed = dataclasses.replace(spec, **{'activation': 'sigmoid'})
-        return changed
+        return dataclasses.replace(spec, activation='sigmoid')
     return spec
 
 
@@ -361,7 +410,12 @@ def of_metric(item: Item, formula: 'Formula', context: Context) -> Reading:
     hard = best is not None and bool(no_gradient(best, formula))
     kind = type(spec).__name__ if spec is not None else ''
     result = next((name for word, name in SCORES.items() if word in kind), '')
-    if best is not None and spec is not None and hard and any('share of wrong pixels' in reason for reason in best.reasons):
+    if (
+        best is not None
+        and spec is not None
+        and hard
+        and any('share of wrong pixels' in reason for reason in best.reasons)
+    ):
         result = 'aAcc'
     near = f'; the nearest of them is {result}' if result else ''
     if hard:

@@ -123,7 +123,7 @@ def brief(spec: Spec | None) -> str:
         return ''
     off = {}
     for field in dataclasses.fields(spec):
-        value = spec.thawed(field.name)
+        value = spec.builtin_value(field.name)
         if field.default is dataclasses.MISSING or getattr(spec, field.name) != field.metadata['allowed'].freeze(
             field.default
         ):

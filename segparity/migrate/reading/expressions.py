@@ -266,9 +266,7 @@ class Expressions:
     def symbolic(self, node: ast.AST, name: str, values: tuple[Any, ...]) -> Any:
         """An operator of which a side is a call or a reference, kept as the call of that operator."""
         name = f'operator.{name.strip("_")}'
-        return self.answered(
-            Called(name, tuple(map(self.snapshot, values)), {}, self.place(node), self.lines.of(node))
-        )
+        return self.answered(Called(name, tuple(map(self.snapshot, values)), {}, self.place(node), self.lines.of(node)))
 
     def answered(self, value: Any) -> Any:
         """A call or attribute, or the plain value that whoever computes a loss has for it."""
@@ -388,9 +386,7 @@ class Expressions:
         parts = node.elts if isinstance(node, ast.Tuple) else [node]
         if any(isinstance(part, ast.Starred) for part in parts):
             return self.evaluate(node)
-        found = [
-            ... if isinstance(part, ast.Constant) and part.value is ... else self.evaluate(part) for part in parts
-        ]
+        found = [... if isinstance(part, ast.Constant) and part.value is ... else self.evaluate(part) for part in parts]
         unread = next((part for part in found if isinstance(part, Unread)), None)
         return unread or (tuple(found) if isinstance(node, ast.Tuple) else found[0])
 

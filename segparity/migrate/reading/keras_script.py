@@ -13,8 +13,8 @@ from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, output
 from segparity.migrate.reading.libraries import full_name, named
 from segparity.migrate.reading.loops import losses_of
 from segparity.migrate.reading.notebook import parse_with_magics, read_notebook
-from segparity.migrate.reading.script_calls import Script, dotted, last_name
 from segparity.migrate.reading.own_losses import LOSS
+from segparity.migrate.reading.script_calls import Script, dotted, last_name
 from segparity.migrate.reading.script_items import makes_loss
 from segparity.migrate.reading.script_models import CONVOLUTIONS, Models, common_head
 from segparity.migrate.reading.text import decode

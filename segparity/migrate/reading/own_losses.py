@@ -52,7 +52,12 @@ class OwnLosses(Arguments):
         )
 
     def formula(
-        self, function: Function, name: str, metric: bool, named_by: Function | Class | None, instance: Called | None = None
+        self,
+        function: Function,
+        name: str,
+        metric: bool,
+        named_by: Function | Class | None,
+        instance: Called | None = None,
     ) -> Formula | None:
         """What computes a function of labels and prediction; None where it takes something else.
 

@@ -139,9 +139,7 @@ class Items(OwnLosses):
                 k: self.argument(v, value.place) for k, v in value.kwargs.items() if k not in {'fn', 'name', 'dtype'}
             }
             formula = inner.formula and inner.formula.bound(value)
-            return dataclasses.replace(
-                inner, arguments={**inner.arguments, **more}, text=value.text, formula=formula
-            )
+            return dataclasses.replace(inner, arguments={**inner.arguments, **more}, text=value.text, formula=formula)
         return inner
 
     # Sums

@@ -415,7 +415,12 @@ class Statements(Expressions):
 
     def do_Expr(self, node: ast.Expr) -> Signal:
         value = self.evaluate(node.value)
-        if self.asked is not None and isinstance(value, Called) and value.name.startswith('.') and value.name[-1] == '_':
+        if (
+            self.asked is not None
+            and isinstance(value, Called)
+            and value.name.startswith('.')
+            and value.name[-1] == '_'
+        ):
             if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
                 self.forget(node.value.func.value, self.unread(node, 'it is changed in place'))
         return None

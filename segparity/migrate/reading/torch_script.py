@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from segparity.migrate.items import Context, Item, Output, Place, Source, Unread
 from segparity.migrate.reading.libraries import from_star, full_name, named
 from segparity.migrate.reading.loops import losses_of
-from segparity.migrate.reading.script_calls import Script, last_name
 from segparity.migrate.reading.own_losses import LOSS
+from segparity.migrate.reading.script_calls import Script, last_name
 from segparity.migrate.reading.script_items import makes_loss
 from segparity.migrate.reading.script_models import Models
 from segparity.migrate.reading.values import Called, Class
@@ -93,9 +93,9 @@ class _Reading:
             called = heard.called
             whose = named(from_star(called.name, self.items.stars)) if called.on is None else None
             if kind == 'loss' and isinstance(called.target, Class):
-                item = self.items.own_instance(called, called.target, metric=False)
-                if 'terms' in item.arguments or (item.formula is not None and LOSS.search(item.name)):
-                    found[called.place] = item
+                own = self.items.own_instance(called, called.target, metric=False)
+                if 'terms' in own.arguments or (own.formula is not None and LOSS.search(own.name)):
+                    found[called.place] = own
                     continue
             if whose is None or whose.kind != kind or whose.name == 'get_stats':
                 continue
