@@ -6,11 +6,16 @@
 Nothing here knows a framework.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from shared_spec.spec import Spec
+
+if TYPE_CHECKING:
+    from segparity.migrate.computing.formula import Formula
 
 World = Literal['mmseg', 'keras']
 
@@ -52,7 +57,8 @@ class Item:
     'source' too, the text of the function or class, and, where that adds up losses, 'terms', items with weights, and
     'constant'. weight: the factor that the source puts on it outside of its
     arguments (a sum ``a + 2 * b``, Keras' ``loss_weights``), 1 where there is none; Unread where it cannot be read.
-    text: the source text, shortened to a line.
+    text: the source text, shortened to a line. formula: of 'own' functions of labels and prediction, what they compute: two
+    arrays in the order of the function's arguments -> an array of float64; it may refuse in a sentence (ValueError).
     """
 
     library: str
@@ -61,6 +67,7 @@ class Item:
     place: Place = Place('')
     weight: Any = 1.0
     text: str = ''
+    formula: Formula | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Our losses that no form of ``forms`` is: each tried as it is, with few parameters fitted."""
 
 import dataclasses
+import time
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,18 @@ TRIED: tuple[tuple[str, dict[str, tuple[Any, ...]], dict[str, tuple[str, float]]
 )  # fmt: skip
 
 
-def answer(caller: Caller, group: Group, probes: list[Probe]) -> tuple[LossSpec, int, float, Difference] | None:
-    """(spec, sign, offset, difference) of the first that equals the function; None where none does."""
+def answer(
+    caller: Caller, group: Group, probes: list[Probe], until: float = float('inf')
+) -> tuple[LossSpec, int, float, Difference] | None:
+    """(spec, sign, offset, difference) of the first that equals the function; None where none does until then."""
     if group.values is None:
         return None
     chosen = list(range(0, len(probes), max(1, len(probes) // 24)))
     some, values = [probes[k] for k in chosen], group.values[chosen]
     for name, fixed, free in TRIED:
         for given in combinations(fixed):
+            if time.process_time() > until:
+                return None
             found = fitted(caller, group, name, given, free, some, values)
             if found is not None:
                 return found

@@ -75,12 +75,20 @@ class Recognition:
         return self.answers[0].spec if self.answers else None
 
 
-def recognise(function: Any, classes: int | None = None, seconds: float = 60.0, name: str = '') -> Recognition:
+def recognise(
+    function: Any,
+    classes: int | None = None,
+    seconds: float = 60.0,
+    name: str = '',
+    accept: Callable[[Convention], bool] | None = None,
+    patience: float = PATIENCE,
+) -> Recognition:
     """Which of our losses ``function`` equals, or how it differs from the nearest.
 
     function: what takes labels and prediction in either order, a class or a maker of such without arguments, or
     'MODULE:NAME' or 'FILE.py:NAME'. classes: the number of channels to try alone, else one and three. seconds: what the
-    calls of the function may take. TypeError where no way to call it works.
+    calls of the function may take, patience: of computing, the search. accept: which ways to call it come into question,
+    where more is known of it. TypeError where no way to call it works.
     """
     if isinstance(function, str):
         from segparity.loading import load
@@ -89,7 +97,7 @@ def recognise(function: Any, classes: int | None = None, seconds: float = 60.0, 
     name = name or getattr(function, '__name__', type(function).__name__)
     called, _ = function_of(function)
     caller = Caller(called, seconds)
-    kind, tasks = conventions(caller, classes, name)
+    kind, tasks = conventions(caller, classes, name, accept or (lambda convention: True))
     answers: list[Answer] = []
     remarks: list[str] = []
     if not deterministic(caller, tasks[0]):
@@ -101,7 +109,7 @@ def recognise(function: Any, classes: int | None = None, seconds: float = 60.0, 
             ['It is random: nothing can be compared. Switch off what draws random numbers.'],
         )
     try:
-        answers = answers_of_all(caller, tasks, remarks)
+        answers = answers_of_all(caller, tasks, remarks, patience)
     except TooSlow:
         remarks.append(f'its calls were stopped after {seconds:g} seconds, so that the search is not complete')
     unused = advising.unused(tasks, order_of_names(called))
@@ -170,19 +178,25 @@ def scouts(c: int) -> list[Probe]:
     return [Probe(p, y), Probe(q, y), Probe(p, z), Probe(q, z), of_another_size]
 
 
-def conventions(caller: Caller, classes: int | None, name: str) -> tuple[str, list[list[Group]]]:
+def conventions(
+    caller: Caller, classes: int | None, name: str, accept: Callable[[Convention], bool] = lambda convention: True
+) -> tuple[str, list[list[Group]]]:
     """(kind of tensors, groups of conventions for each number of channels that works). TypeError where none does."""
     errors: dict[str, str] = {}
     for kind, dtype, device in ways(caller.function):
+
+        def accepted(c: int, *way: str) -> list[Convention]:
+            return [one for one in candidates(caller.function, c, *way) if accept(one)]
+
         found = []
         for c in [classes] if classes else [1, 3]:
-            some = groups(caller, candidates(caller.function, c, kind, dtype, device), scouts(c), errors)
+            some = groups(caller, accepted(c, kind, dtype, device), scouts(c), errors)
             if some:
                 found.append(some)
         used = [some for some in found if any(uses(g) for g in some)]
         if not classes and not any(some[0].convention.channels == 3 for some in used):
             for c in MORE_CHANNELS:
-                some = groups(caller, candidates(caller.function, c, kind, dtype, device), scouts(c), errors)
+                some = groups(caller, accepted(c, kind, dtype, device), scouts(c), errors)
                 if some and any(uses(g) for g in some):
                     used.insert(0, some)
                     break
@@ -217,10 +231,12 @@ def deterministic(caller: Caller, found: list[Group]) -> bool:
     return bool(np.allclose(again, group.scouted, rtol=1e-5, atol=1e-12))
 
 
-def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str]) -> list[Answer]:
+def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str], patience: float) -> list[Answer]:
     """The best answer for each number of channels, the simple forms first; others only where nothing is found."""
     searches = [Search(caller, found, order_of_names(caller.function)) for found in tasks]
-    until = time.process_time() + PATIENCE
+    until = time.process_time() + patience
+    for search in searches if patience < PATIENCE else ():
+        search.until = until
     for tier in range(2):  # the order of the arguments that their names tell, then the other
         for search in searches:
             search.run(tier, simple_forms(search), until)
@@ -237,7 +253,7 @@ def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str])
         for search in searches:
             search.near()
         if any(s.cut and (s.answer is None or s.answer.fit is None) for s in searches):
-            remarks.append(f'the search was stopped after {PATIENCE} seconds of computing')
+            remarks.append(f'the search was stopped after {patience:g} seconds of computing')
     return [s.answer for s in searches if s.answer is not None]
 
 
@@ -246,7 +262,7 @@ class Search:
 
     def __init__(self, caller: Caller, found: list[Group], labels_first: bool | None) -> None:
         self.caller, self.answer, self.cut = caller, None, False  # type: tuple[Caller, Answer | None, bool]
-        self.channels = found[0].convention.channels
+        self.channels, self.until = found[0].convention.channels, float('inf')
         self.sums = Sums(fitting(self.channels))
         found = [g for g in found if uses(g)]
         pictures = [g for g in found if not g.convention.layout.startswith('flat')]
@@ -288,7 +304,7 @@ class Search:
             if time.process_time() > until:
                 self.cut = True
                 return
-            found = other_losses.answer(self.caller, group, self.sums.probes)
+            found = other_losses.answer(self.caller, group, self.sums.probes, self.until)
             if found is not None:
                 spec, sign, offset, apart = found
                 hard = apart.soft is not None and not apart.equal_on_soft
@@ -311,7 +327,7 @@ class Search:
 
 
 def simple_forms(search: Search) -> Callable[[Group], Iterator[Fit]]:
-    return lambda g: exact(search.sums, finite(g), 'hard' if search.stepwise[id(g)] else 'simple')
+    return lambda g: exact(search.sums, finite(g), 'hard' if search.stepwise[id(g)] else 'simple', search.until)
 
 
 def thorough_forms(search: Search, brief: bool) -> Callable[[Group], Iterator[Fit]]:

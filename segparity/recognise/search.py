@@ -1,6 +1,7 @@
 """Which form, with which parameters, gives the numbers of a function: the simple ones first."""
 
 import dataclasses
+import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -114,15 +115,18 @@ def entropies(c: int) -> Iterator[CrossEntropy]:
         yield CrossEntropy(binary=False, error=error)
 
 
-def exact(sums: Sums, values: np.ndarray, which: str) -> Iterator[Fit]:
+def exact(sums: Sums, values: np.ndarray, which: str, until: float = float('inf')) -> Iterator[Fit]:
     """Every form that gives the values, the simple ones first.
 
     which: 'simple': one score or cross-entropy, or the error of pixels; 'thorough': powers, logarithms and sums of two;
-    'brief': the commonest of these; 'hard': scores of thresholded predictions.
+    'brief': the commonest of these; 'hard': scores of thresholded predictions. until: when it ends, in seconds of the
+    process.
     """
     for some, ce in {'simple': _simple, 'thorough': _thorough, 'brief': _brief, 'hard': _hard}[which](
         sums.prob.shape[2]
     ):
+        if time.process_time() > until:
+            return
         plain = all(r.norm == 1 and r.counting == 'all' and r.transform in ('linear', 'power') for r in some)
         found = fit(sums, values, some, ce, two=which == 'simple' or plain)
         if found.error < ENOUGH and sensible(found):

@@ -7,6 +7,7 @@ import pytest
 
 from segparity.migrate.items import Item, Unread
 from segparity.migrate.moving import notes_for
+from segparity.migrate.peers import migrate_item
 from segparity.migrate.reading import read_source
 from segparity.migrate.reading.own_losses import expanded
 
@@ -207,6 +208,24 @@ def test_sums_are_taken_apart_as_far_as_their_parts_have_names():
     outer = Item('own', 'all', {'terms': [inner, bce], 'constant': 1.0}, weight=2.0)
     found, constant = expanded(outer)  # 2 (4 (0.5 bce + 3) + 0.5 bce + 1)
     assert ([part.weight for part in found], constant) == ([4.0, 1.0], 26.0)
+
+
+OWN = {  # an own loss -> verdict, our loss, a constant
+    'own_dice.py': ('exact', 'SoftDiceLoss', -1.0),
+    'bce_dice.py': ('float32', 'WeightedSumLoss', 0.0),
+    'own_import.py': ('exact', 'FocalTverskyLoss', 0.0),
+    'closure.py': ('float32', 'WeightedCrossEntropyLoss', 0.0),
+    'own_class.py': ('exact', 'SoftDiceLoss', 0.0),
+    'torch_module.py': ('exact', 'WeightedSumLoss', 0.0),
+    'own_missing.py': ('none', 'NoneType', 0.0),
+}
+
+
+@pytest.mark.parametrize('name', OWN)
+def test_own_losses_are_those_of_ours_that_they_compute(name):
+    output = read_source(CORPUS / name).outputs[0]
+    (found,) = migrate_item(output.losses[0], output.context).readings
+    assert (found.verdict, type(found.spec).__name__, found.offset) == OWN[name]
 
 
 def test_own_losses_carry_their_source():

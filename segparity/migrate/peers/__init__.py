@@ -20,6 +20,7 @@ from segparity.migrate.peers import (  # noqa: F401  each fills the table
     monai,
     monai_metrics,
     ours,
+    own,
     segmentation_models,
     smp,
     torch,
@@ -43,6 +44,8 @@ def migrate_item(item: Item, context: Context | None = None, compat: bool = Fals
     context = context or Context()
     if item.library == 'segparity':
         return Migrated(item, [ours.reading(item, context)], context)
+    if item.library == 'own':
+        return Migrated(item, own.readings(item, context), context)
     rows = rows_of(item.library, item.name)
     if not rows:
         return Migrated(item, [Reading('none', None, differences=[unknown_sentence(item)])], context)
@@ -58,8 +61,6 @@ def migrate_item(item: Item, context: Context | None = None, compat: bool = Fals
 
 def unknown_sentence(item: Item) -> str:
     """The sentence of an item that the table does not have."""
-    if item.library == 'own':
-        return f'{item.name} is defined by the project itself; segparity recognise compares such a function with ours'
     known = names_of(item.library)
     if not known:
         return f'{item.library} has no entries in the table of peers'

@@ -89,7 +89,11 @@ class Evaluator(Statements):
             self.on_call(called, self.scope)
         if self.inline and isinstance(called.target, Function) and not called.starred:
             return self.call(called.target, args, kwargs)
-        return called
+        return self.answered(called)
+
+    def grant(self, steps: int) -> None:
+        """Lets it take so many steps from now on."""
+        self.deadline = self.steps + steps
 
     def call(self, function: Function, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         """What a function of the source returns for these arguments, its body followed; Unread where it is not known."""

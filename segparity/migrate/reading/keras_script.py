@@ -13,8 +13,9 @@ from segparity.migrate.reading.keras_compile import Compiled, Found, Sum, output
 from segparity.migrate.reading.libraries import full_name, named
 from segparity.migrate.reading.loops import losses_of
 from segparity.migrate.reading.notebook import parse_with_magics, read_notebook
+from segparity.migrate.reading.own_losses import LOSS
 from segparity.migrate.reading.script_calls import Script, dotted, last_name
-from segparity.migrate.reading.script_items import LOSS, makes_loss
+from segparity.migrate.reading.script_items import makes_loss
 from segparity.migrate.reading.script_models import CONVOLUTIONS, Models, common_head
 from segparity.migrate.reading.text import decode
 from segparity.migrate.reading.values import Called, Function, Reference
@@ -238,7 +239,7 @@ class _Reading:
             self.outputs_without_compile('loop', called, losses)
         for heard in self.script.heard:
             called = heard.called
-            item = self.loss_called(called) if called.place not in covered else None
+            item = self.loss_called(called, deep=False) if called.place not in covered else None
             if item is not None:
                 covered.add(called.place)
                 self.outputs_without_compile('loop', called, [item])
@@ -270,19 +271,17 @@ class _Reading:
             name = f'{word} {self.where(called.place)}'
             outputs_of(Compiled(name, called.place, Sum(tuple(losses)), context=context), self.found)
 
-    def loss_called(self, called: Called) -> Item | None:
-        """The item of a loss that is called on labels and predictions."""
-        if called.name == '' and isinstance(called.on, Called):
-            if makes_loss(called.on, self.items.stars):
-                item = self.items.leaf(called.on, called.place)
-                return item if isinstance(item, Item) else None
-            return None
+    def loss_called(self, called: Called, deep: bool = True) -> Item | None:
+        """The item of a loss that is called on labels and predictions; deep: of a function of the source, too."""
+        if called.name == '' and isinstance(called.on, Called) and makes_loss(called.on, self.items.stars):
+            item = self.items.leaf(called.on, called.place)
+            return item if isinstance(item, Item) else None
         whose = named(called.name) if called.on is None and len(called.args) + len(called.kwargs) >= 2 else None
         if whose is not None and whose.kind == 'loss' and whose.name[:1].islower():
             words = {str(i): v for i, v in enumerate(called.args[2:], 2)} | dict(called.kwargs)
             arguments = {k: self.items.argument(v, called.place) for k, v in words.items() if k not in TENSORS}
             return Item(whose.library, whose.name, arguments, called.place, text=called.text)
-        return None
+        return self.items.loss_of_function(called) if deep else None
 
     # What changes the meaning
 

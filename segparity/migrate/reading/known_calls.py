@@ -246,6 +246,10 @@ def _setdefault(limits: Limits, table: dict[Any, Any], key: Any, default: Any = 
     return table.setdefault(key, default)
 
 
+def _plain_list(limits: Limits, value: tuple[Any, ...]) -> list[Any]:
+    return list(value)
+
+
 TEXT_METHODS: dict[str, Callable[..., Any]] = {
     name: _plain(name)
     for name in (
@@ -280,7 +284,7 @@ SET_METHODS: dict[str, Callable[..., Any]] = {
 METHODS: tuple[tuple[type, dict[str, Callable[..., Any]]], ...] = (
     (str, TEXT_METHODS),
     (list, LIST_METHODS),
-    (tuple, {name: LIST_METHODS[name] for name in ('index', 'count')}),
+    (tuple, {'as_list': _plain_list, **{name: LIST_METHODS[name] for name in ('index', 'count')}}),  # of a shape
     (dict, TABLE_METHODS),
     (set, SET_METHODS),
 )

@@ -1,9 +1,11 @@
 """Losses that a project defines itself: their text, and what they add up where they are sums of losses that are known."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from segparity.migrate.computing.formula import METHODS, Formula
 from segparity.migrate.items import Item, Unread
 from segparity.migrate.reading.json_text import is_finite
 from segparity.migrate.reading.keras_compile import times
@@ -11,6 +13,7 @@ from segparity.migrate.reading.libraries import from_star, full_name, named
 from segparity.migrate.reading.script_arguments import Arguments
 from segparity.migrate.reading.values import Called, Class, Function, Reference
 
+LOSS = re.compile('loss|criterion|dice|tversky|jaccard|focal|entropy', re.IGNORECASE)
 MEANS = frozenset('reduce_mean mean reduce_sum sum'.split())
 PASSING = frozenset('cast convert_to_tensor identity float long to contiguous astype'.split())  # the values stay
 SHAPING = frozenset('flatten reshape squeeze expand_dims view unsqueeze'.split())  # and these, elsewhere
@@ -45,7 +48,34 @@ class OwnLosses(Arguments):
             {**arguments, **more},
             whole.place,
             text=(self.text(whole).strip().splitlines() or [''])[0][:100],
+            formula=self.formula(function, name, metric, named_by=function if outer is None else None),
         )
+
+    def formula(
+        self,
+        function: Function,
+        name: str,
+        metric: bool,
+        named_by: Function | Class | None,
+        instance: Called | None = None,
+    ) -> Formula | None:
+        """What computes a function of labels and prediction; None where it takes something else.
+
+        named_by: the function or class whose name a module has, None where the source makes the function while it runs.
+        """
+        given = function.node.args
+        least = 2 if instance is None else 3
+        count = len(given.posonlyargs) + len(given.args)
+        if count < least or count - len(given.defaults) > least or given.vararg is not None:
+            return None
+        target = ''
+        if named_by is not None and named_by.scope.parent is None and named_by.place.file.endswith('.py'):
+            target = f'{named_by.place.file}:{named_by.name}'
+        if isinstance(named_by, Class):
+            parent = named_by.scope.parent
+            at_top = parent is not None and parent.parent is None and named_by.place.file.endswith('.py')
+            target = f'{named_by.place.file}:{named_by.name}' if at_top else ''
+        return Formula(self, function, name, metric, '' if '<' in target else target, instance)
 
     def own_instance(self, value: Called, target: Class, metric: bool) -> Item:
         """An object of a class of the script, with the text of the class, and what its ``call`` adds up."""
@@ -53,13 +83,25 @@ class OwnLosses(Arguments):
         found = None if metric else self.terms_of_instance(value, target)
         if found is not None:
             more['terms'], more['constant'] = found
-        return Item('own', target.name, {**self.arguments(value), **more}, value.place, text=value.text)
+        method = self.method(target)
+        formula = None
+        if method is not None:
+            named_by = None if value.args or value.kwargs else target
+            formula = self.formula(method, target.name, metric, named_by, instance=value)
+        return Item(
+            'own', target.name, {**self.arguments(value), **more}, value.place, text=value.text, formula=formula
+        )
+
+    def method(self, target: Class) -> Function | None:
+        """``call`` or ``forward`` of a class of the source."""
+        found = next((target.scope[word] for word in METHODS if word in target.scope), None)
+        return found if isinstance(found, Function) else None
 
     def terms_of_instance(self, value: Called, target: Class) -> tuple[list[Item], float] | None:
         """As ``terms_of``, of ``call`` or ``forward`` after ``__init__``."""
         self.make(value, target)
-        method = next((target.scope[word] for word in ('call', 'forward', '__call__') if word in target.scope), None)
-        return self.terms_of(method, owner=target) if isinstance(method, Function) else None
+        method = self.method(target)
+        return self.terms_of(method, owner=target) if method is not None else None
 
     def terms_of(
         self, function: Function, deep: int = 3, owner: Class | None = None
@@ -116,17 +158,47 @@ class OwnLosses(Arguments):
         name = from_star(value.name, self.stars)
         target = self.target(value) if named(name) is None else None
         if isinstance(target, Function):
-            more: dict[str, Any] = {'source': self.text(target)}
-            found = self.terms_of(target, deep=deep - 1) if deep > 0 else None
-            if found is not None:
-                more['terms'], more['constant'] = found
-            return Item('own', target.name, more, target.place, text=value.text)
+            item = self.own_called(value, target, deep)
+            return item if list(sides[:2]) == ['true', 'pred'] else dataclasses.replace(item, formula=None)
         whose = named(name) if value.on is None else None
         if whose is None:
             return None
         if whose.library == 'keras' and list(sides[:2]) == ['pred', 'true'] and value.args:
             self.remark(f'{value.place}: {value.text} takes the labels first, here the predictions stand first')
         return Item(whose.library, whose.name, {}, value.place, text=value.text)
+
+    def own_called(self, value: Called, function: Function, deep: int = 3) -> Item:
+        """A function of the source that is called on labels and predictions, with the other arguments of the call."""
+        more: dict[str, Any] = {'source': self.text(function)}
+        found = self.terms_of(function, deep=deep - 1) if deep > 0 else None
+        if found is not None:
+            more['terms'], more['constant'] = found
+        formula = self.formula(function, function.name, False, function)
+        given = function.node.args
+        names = [part.arg for part in (*given.posonlyargs, *given.args)]
+        if formula is not None and (len(value.args) > 2 or value.kwargs or value.starred):
+            words = dict(zip(names, value.args)) | dict(value.kwargs)
+            rest = {word: part for word, part in words.items() if word not in names[:2]}
+            bound = dataclasses.replace(value, args=(), kwargs=rest)
+            formula = formula.bound(bound) if len(value.args) <= len(names) else None
+        return Item('own', function.name, more, function.place, text=value.text, formula=formula)
+
+    def loss_of_function(self, value: Called) -> Item | None:
+        """The item of a function of the source whose name says that it is a loss, called on two values."""
+        if value.name.startswith('operator.') or len(value.args) + len(value.kwargs) < 2:
+            return None
+        if value.name == '' and isinstance(value.on, Called):
+            made = self.leaf(value.on, value.place) if isinstance(self.target(value.on), Function) else None
+            named_so = isinstance(made, Item) and made.formula is not None and LOSS.search(made.formula.function.name)
+            return made if named_so else None
+        function = self.target(value) if named(from_star(value.name, self.stars)) is None else None
+        if not isinstance(function, Function) or not LOSS.search(function.name) or self.is_method(function):
+            return None
+        item = self.own_called(value, function)
+        return item if item.formula is not None else None
+
+    def is_method(self, function: Function) -> bool:
+        return [part.arg for part in function.node.args.args][:1] in (['self'], ['cls'])
 
     def terms_of_operator(
         self, kind: str, args: Sequence[Any], pair: tuple[Any, Any], deep: int

@@ -55,6 +55,10 @@ class Follower(Evaluator):
         self.budget = budget
         self.deadline = 4 * LIMITS.steps  # the budget ends before
 
+    def grant(self, steps: int) -> None:
+        super().grant(steps)
+        self.budget.most = self.budget.spent + steps
+
     def charge(self, steps: int) -> None:
         self.budget.spent += steps
         if self.budget.spent > self.budget.most:

@@ -19,13 +19,15 @@ class Functions:
 
     evaluators: by the file that a place names, for following a function of the script. stars: modules of which the script
     imports everything. listening: whether what is followed counts as calls of the script. find: the value of a dotted name
-    in another file of the project, or None. missing: what is defined in no file that is read, by its name.
+    in another file of the project, or None. missing: what is defined in no file that is read, by its name. asked: what
+    evaluators ask for shapes while a loss is computed, which then also heed what changes a value in place.
     """
 
     def __init__(self) -> None:
         self.evaluators: dict[str, Evaluator] = {}
         self.stars: Sequence[str] = ()
         self.listening = True
+        self.asked: Callable[[Any], Any] | None = None
         self.remark: Callable[[str], None] = lambda sentence: None
         self.find: Callable[[str], Any] = lambda name: None
         self.missing: dict[str, Unread] = {}
@@ -40,7 +42,8 @@ class Functions:
         if evaluator is None:
             return Unread('the function was not read', function.place, function.name)
         before, self.listening = self.listening, False
-        outer = evaluator.scope
+        outer, asked = evaluator.scope, evaluator.asked
+        evaluator.asked = self.asked
         args = self.with_self(function, args, owner)
         try:
             return evaluator.call(_undecorated(function), args, kwargs)
@@ -48,7 +51,7 @@ class Functions:
             return Unread('it takes too long', function.place, function.name)
         finally:
             self.listening = before
-            evaluator.scope = outer
+            evaluator.scope, evaluator.asked = outer, asked
 
     def target(self, value: Called) -> Function | Class | None:
         """The function or class of the project that a call calls: of the source, a method of an object, of another file."""

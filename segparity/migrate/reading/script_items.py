@@ -2,7 +2,6 @@
 
 import builtins
 import dataclasses
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +10,10 @@ from segparity.migrate.items import Item, Place, Unread
 from segparity.migrate.reading.keras_compile import Sum, times
 from segparity.migrate.reading.keras_names import of_string
 from segparity.migrate.reading.libraries import from_star, full_name, named
-from segparity.migrate.reading.own_losses import OwnLosses, factor_of
+from segparity.migrate.reading.own_losses import LOSS, OwnLosses, factor_of
 from segparity.migrate.reading.script_arguments import DEEP, SAME, WRAPPERS
 from segparity.migrate.reading.values import Called, Class, Function, Reference
 
-LOSS = re.compile('loss|criterion|dice|tversky|jaccard|focal|entropy', re.IGNORECASE)
 HOSTS = frozenset('keras tensorflow torch numpy np pandas cv2 skimage scipy matplotlib jax'.split())
 
 
@@ -140,7 +138,8 @@ class Items(OwnLosses):
             more = {
                 k: self.argument(v, value.place) for k, v in value.kwargs.items() if k not in {'fn', 'name', 'dtype'}
             }
-            return dataclasses.replace(inner, arguments={**inner.arguments, **more}, text=value.text)
+            formula = inner.formula and inner.formula.bound(value)
+            return dataclasses.replace(inner, arguments={**inner.arguments, **more}, text=value.text, formula=formula)
         return inner
 
     # Sums

@@ -10,9 +10,10 @@ from segparity.migrate.items import Unread
 from segparity.migrate.reading import operators
 from segparity.migrate.reading.expressions import FAULTS, UNKNOWN, Expressions, Spent
 from segparity.migrate.reading.state import State, reachable, spoil
-from segparity.migrate.reading.values import Class, Function, Maybe, Reference, Scope, Table, is_plain, maybe
+from segparity.migrate.reading.values import Called, Class, Function, Maybe, Reference, Scope, Table, is_plain, maybe
 from segparity.migrate.reading.weight import TooMuch
 
+HARMLESS = frozenset('name_scope device autocast variable_scope suppress'.split())  # with: of no effect on a value
 ENDS_OF_LOOPS = frozenset({'break', 'continue'})
 Signal = str | None  # 'break', 'continue', 'return', 'raise': how a block ended before its last statement
 
@@ -98,11 +99,17 @@ class Statements(Expressions):
             before.extend(items)  # every name of the list sees it
         elif isinstance(before, dict) and isinstance(node.op, ast.BitOr) and isinstance(more, dict):
             self.take(before, more, node)
+        elif self.asked is not None and self.has_other_names(before):
+            self.forget_expression(target, self.unread(node, 'it is changed in place under two names'))
         else:
             if isinstance(before, Maybe) or (isinstance(before, (dict, list)) and not is_plain(more)):
                 self.forget([before], self.unread(node, 'what is added to it is not known'))
             self.unpack(target, self.combine(node, before, more))
         return None
+
+    def has_other_names(self, value: Any) -> bool:
+        """Whether an array has several names in the function."""
+        return isinstance(value, (Called, Reference)) and sum(other is value for other in self.scope.values()) > 1
 
     def unpack(self, target: ast.expr, value: Any) -> None:
         """Binds a value to a name, a subscript, an attribute or several of them."""
@@ -150,6 +157,8 @@ class Statements(Expressions):
             self.forget([owner], owner)
         elif is_plain(owner):
             raise TypeError('this has no items that can be changed')
+        elif self.asked is not None:
+            self.forget_expression(target.value, self.unread(target, 'items of an array are changed'))
 
     def put_key(self, owner: dict[Any, Any], key: Any, value: Any, node: ast.AST) -> None:
         if isinstance(owner, Table):
@@ -192,6 +201,16 @@ class Statements(Expressions):
         )
         if found:
             spoil(found, self.chain(), unread, self.charge)
+
+    def forget_expression(self, node: ast.expr, unread: Unread) -> None:
+        """The value of an expression is no longer known, under any of its names."""
+        value = self.evaluate(node)
+        self.forget([value], unread)
+        while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
+            node = node.func if isinstance(node, ast.Call) else node.value
+        names = [name for name, other in self.scope.items() if other is value]
+        for name in {*names, *([node.id] if isinstance(node, ast.Name) else [])}:
+            self.scope.bind(name, unread, unread.place)
 
     def forget_bound(self, body: Iterable[ast.stmt], unread: Unread) -> None:
         """What statements bind, or change by a method or an item, is no longer known."""
@@ -326,12 +345,16 @@ class Statements(Expressions):
     def do_With(self, node: ast.With | ast.AsyncWith) -> Signal:
         for item in node.items:
             value = self.evaluate(item.context_expr)
+            name = getattr(value, 'name', '').rpartition('.')[2]
+            if self.asked is not None and name not in HARMLESS:
+                self.forget_bound([node], self.unread(item.context_expr, f'it stands inside with {name}'))
+                return None
             if item.optional_vars is not None:
                 unread = self.unread(item.context_expr, 'what a with statement gives is not known')
                 self.unpack(item.optional_vars, unread if is_plain(value) else value)
         return self.block(node.body)
 
-    do_AsyncWith = do_With  # noqa: N815 - named by Python  # noqa: N815 - named by Python
+    do_AsyncWith = do_With  # noqa: N815 - named by Python
 
     def do_Try(self, node: ast.Try) -> Signal:
         signal = self.block(node.body)
@@ -339,7 +362,7 @@ class Statements(Expressions):
             signal = self.block(node.orelse)
         return self.block(node.finalbody) or (None if signal == 'raise' else signal)
 
-    do_TryStar = do_Try  # noqa: N815 - named by Python  # noqa: N815 - named by Python
+    do_TryStar = do_Try  # noqa: N815 - named by Python
 
     def do_Match(self, node: ast.Match) -> Signal:
         self.evaluate(node.subject)
@@ -368,7 +391,7 @@ class Statements(Expressions):
         self.scope.bind(node.name, Function(node.name, node, self.place(node), self.scope), self.place(node))
         return None
 
-    do_AsyncFunctionDef = do_FunctionDef  # noqa: N815 - named by Python  # noqa: N815 - named by Python
+    do_AsyncFunctionDef = do_FunctionDef  # noqa: N815 - named by Python
 
     def do_ClassDef(self, node: ast.ClassDef) -> Signal:
         bases = tuple(self.evaluate(base) for base in node.bases)
@@ -386,12 +409,20 @@ class Statements(Expressions):
         self.scope.outer.update(node.names)
         return None
 
-    do_Nonlocal = do_Global  # noqa: N815 - named by Python  # noqa: N815 - named by Python
+    do_Nonlocal = do_Global  # noqa: N815 - named by Python
 
     # Short ones
 
     def do_Expr(self, node: ast.Expr) -> Signal:
-        self.evaluate(node.value)
+        value = self.evaluate(node.value)
+        if (
+            self.asked is not None
+            and isinstance(value, Called)
+            and value.name.startswith('.')
+            and value.name[-1] == '_'
+        ):
+            if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+                self.forget_expression(node.value.func.value, self.unread(node, 'it is changed in place'))
         return None
 
     def do_Pass(self, node: ast.Pass) -> Signal:

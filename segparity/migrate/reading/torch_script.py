@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from segparity.migrate.items import Context, Item, Output, Place, Source, Unread
 from segparity.migrate.reading.libraries import from_star, full_name, named
 from segparity.migrate.reading.loops import losses_of
+from segparity.migrate.reading.own_losses import LOSS
 from segparity.migrate.reading.script_calls import Script, last_name
 from segparity.migrate.reading.script_items import makes_loss
 from segparity.migrate.reading.script_models import Models
@@ -91,13 +92,11 @@ class _Reading:
         for heard in self.script.heard:
             called = heard.called
             whose = named(from_star(called.name, self.items.stars)) if called.on is None else None
-            if (
-                kind == 'loss'
-                and isinstance(called.target, Class)
-                and self.items.terms_of_instance(called, called.target)
-            ):
-                found[called.place] = self.items.own_instance(called, called.target, metric=False)
-                continue
+            if kind == 'loss' and isinstance(called.target, Class):
+                own = self.items.own_instance(called, called.target, metric=False)
+                if 'terms' in own.arguments or (own.formula is not None and LOSS.search(own.name)):
+                    found[called.place] = own
+                    continue
             if whose is None or whose.kind != kind or whose.name == 'get_stats':
                 continue
             if kind == 'metric' and whose.name[:1].islower():
@@ -116,8 +115,8 @@ class _Reading:
         yield from (item for place, item in found.items() if place not in inside)
 
     def loss_called(self, value: Called) -> Item | None:
-        if value.name == '' and isinstance(value.on, Called):
-            item = self.items.leaf(value.on, value.place) if makes_loss(value.on, self.items.stars) else None
+        if value.name == '' and isinstance(value.on, Called) and makes_loss(value.on, self.items.stars):
+            item = self.items.leaf(value.on, value.place)
             return item if isinstance(item, Item) else None
         whose = named(value.name) if value.on is None else None
         if whose is not None and whose.kind == 'loss' and last_name(value)[:1].islower():
@@ -126,7 +125,7 @@ class _Reading:
                 k: self.items.argument(v, value.place) for k, v in words.items() if k not in {'input', 'target'}
             }
             return Item(whose.library, whose.name, arguments, value.place, text=value.text)
-        return None
+        return self.items.loss_of_function(value)
 
 
 def _places(item: Item) -> Iterator[Place]:
