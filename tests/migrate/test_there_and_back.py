@@ -136,7 +136,7 @@ def test_outputs_of_logits_and_of_probabilities_each_stay_what_they_are(tmp_path
     plan = make_plan(shorten_places(read_source(tmp_path / 'two.py')), migrate_item)
     text = ' '.join(write_keras_module(plan).split())
     assert "'mask': WeightedCrossEntropyLoss(from_logits=False" in text
-    assert "'edge': WeightedCrossEntropyLoss( loss_weight=0.25, " in text and text.count('from_logits=True') == 2
+    assert "'edge': WeightedCrossEntropyLoss( loss_weight=0.25, " in text and text.count('from_logits=True,') == 2
     assert "'edge': [ SegmentationReport(" in text.replace(
         "'edge': [SegmentationReport(", "'edge': [ SegmentationReport("
     )
@@ -144,4 +144,5 @@ def test_outputs_of_logits_and_of_probabilities_each_stay_what_they_are(tmp_path
     again = make_plan(shorten_places(read_source(tmp_path / 'written.py')), migrate_item)
     assert len(again.groups) == 1
     fragment = write_mmseg_fragment(again)
+    assert 'num_classes' not in fragment  # of either output the metrics of the other do not tell it
     assert 'decode_head=dict(' in fragment and 'auxiliary_head=' in fragment and 'loss_decode_2' not in fragment
