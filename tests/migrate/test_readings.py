@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from segparity.migrate.formulas import FORMULAS
 from segparity.migrate.items import Context, Item, Place, Unread
 from segparity.migrate.peers import migrate_item
+from segparity.migrate.peers.mmseg import EMPTY_IMAGE
 from segparity.migrate.peers.rows import ROWS
 from segparity.migrate.peers.versions import Versions
 from segparity.migrate.probes import probes
@@ -98,7 +99,7 @@ class TestArguments:
 
     def test_what_was_not_read_is_named_and_the_rest_is_read(self):
         reading = only('mmseg', 'TverskyLoss', {'smooth': HIDDEN, 'loss_weight': 2.0})
-        assert reading.differences == ('smooth alpha() was not read: it is the result of a call',)
+        assert reading.differences == (EMPTY_IMAGE, 'smooth alpha() was not read: it is the result of a call')
         assert reading.verdict == 'nearest'
         assert (reading.spec.loss_weight, reading.spec.smooth) == (2.0, 1.0)
 
