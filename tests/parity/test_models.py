@@ -1,6 +1,7 @@
 """Saved outputs of two models: every way in which they may differ, planted one at a time, is found and named."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ CASES = {
     'align_corners': (dict(logits=UP['align_corners']), 'a resize by 4 with align_corners=True in b and False in the other'),
     'legacy': (dict(logits=UP['no half pixel centres']), 'that is a resize by 4 with and without half pixel centres'),
     'nearest': (dict(logits=UP['nearest']), 'b is constant in blocks of 4x4: it was resized by nearest'),
-    'one_pixel': (dict(logits=np.roll(A, (1, 1), (2, 3))), 'b is a moved by -1.00 rows and -1.00 columns; whole pixels'),
+    'one_pixel': (dict(logits=np.roll(A, (1, 1), (2, 3))), 'b is a moved by +1.00 rows and +1.00 columns (down and to the right); whole pixels'),
     'softmax': (dict(logits=softmax(A)), 'b has a softmax applied and the other does not'),
     'scaled': (dict(logits=2 * A + 0.5), 'logits of b are about 2 times those of a, plus 0.5'),
     'log_softmax': (dict(logits=np.log(softmax(A))), 'logits differ by a constant in each pixel'),
@@ -69,7 +70,7 @@ CASES = {
     'no_relation': (dict(logits=RNG.normal(size=LOW.shape)), 'no resize of b makes a'),
     'reduce_zero_label': (dict(labels=LABELS - 1), 'b is a with reduce_zero_label=True (0 became 255'),
     'ignored': (dict(ignore_index=0), 'a ignores the label 255, b 0'),
-    'ids': (dict(logits=None, ids=np.roll(A.argmax(1), 1, 1)), 'b agrees most with a moved by -1 rows and +0 columns'),
+    'ids': (dict(logits=None, ids=np.roll(A.argmax(1), 1, 1)), 'b agrees most with a moved by +1 rows and +0 columns (down)'),
     'nan': (dict(logits=np.where(np.arange(A.size).reshape(A.shape) == 77, np.nan, A)), 'b has one number that is NaN'),
     'one_class': (dict(logits=A + 2 * (np.arange(C) == 3)[:, None, None]), 'class 3 is on average'),
 }  # fmt: skip
@@ -231,8 +232,21 @@ def test_shift_and_stretch_are_found_to_a_hundredth_of_a_pixel(dy, dx, ey, ex):
     b = 3 * maps(rows + dy + ey * t, columns + dx + ex * s) - 2
     found = geometry.motion(lambda: [(a, b)])
     got = [found.dy, found.dx, found.ey, found.ex, found.factor, found.offset]
-    assert np.allclose(got, [dy, dx, ey, ex, 3, -2], atol=0.03), found
+    assert np.allclose(got, [-dy, -dx, -ey, -ex, 3, -2], atol=0.03), found  # b is read from there: content goes back
     assert found.explained > 0.95 and found.moved
+
+
+@pytest.mark.parametrize(
+    ('move', 'words'),
+    [
+        (lambda z: np.roll(z, 2, 3), '0.00 rows and +2.00 columns (to the right)'),
+        (lambda z: np.roll(z, -1, 2), '-1.00 rows and 0.00 columns (up)'),
+        (lambda z: (z + np.roll(z, 1, 3)) / 2, '0.00 rows and +0.50 columns (to the right)'),
+    ],
+)
+def test_a_shift_is_said_as_content_goes(move, words, found):
+    said = sentences(found(ONE, beside(logits=move(A))))
+    assert any(f'b is a moved by {words}' in re.sub(r'[+-]?0[.]0[0-9]', '0.00', text) for text in said), said
 
 
 def test_no_motion_where_there_is_none_or_nothing_is_known():
@@ -273,7 +287,7 @@ def test_the_command_and_its_json(tmp_path, capsys):
         'sentences',
     ]  # fmt: skip
     assert found['ok'] is False and found['same_labels'] is True and set(found['losses']) == {'SoftDiceLoss'}
-    assert found['motion']['rows_at_border'] == pytest.approx(-1.5, abs=0.1) and len(found['images']) == N
+    assert found['motion']['rows_at_border'] == pytest.approx(1.5, abs=0.1) and len(found['images']) == N
     assert found['agreement_inside'] > found['agreement_near_borders']
     assert main(['check', '--model-a', paths[0], '--model-b', paths[0]]) == 0
     capsys.readouterr()

@@ -155,14 +155,14 @@ def best_resize(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> tuple[str, fl
 
 
 def best_shift(pairs: Iterator[tuple[np.ndarray, np.ndarray]], reach: int = 2) -> tuple[int, int]:
-    """The whole rows and columns by which ids of a are to be moved to agree most with b."""
+    """The whole rows and columns, down and to the right, by which ids of a are to be moved to agree most with b."""
     agreeing: dict[tuple[int, int], int] = {}
     for a, b in pairs:
         h, w = a.shape
         inner = b[reach : h - reach, reach : w - reach]
         for dy in range(-reach, reach + 1):
             for dx in range(-reach, reach + 1):
-                moved = a[reach + dy : h - reach + dy, reach + dx : w - reach + dx]
+                moved = a[reach - dy : h - reach - dy, reach - dx : w - reach - dx]
                 agreeing[dy, dx] = agreeing.get((dy, dx), 0) + int((moved == inner).sum())
     return max(agreeing, key=lambda k: (agreeing[k], -abs(k[0]) - abs(k[1])))
 

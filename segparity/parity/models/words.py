@@ -120,7 +120,10 @@ def places(found: Found) -> list[str]:
     if found.motion and found.motion.moved:
         told += geometry.in_words(found.motion, found.a.space)
     if found.shift != (0, 0):
-        told.append(f'b agrees most with a moved by {found.shift[0]:+d} rows and {found.shift[1]:+d} columns')
+        told.append(
+            f'b agrees most with a moved by {found.shift[0]:+d} rows and {found.shift[1]:+d} columns'
+            f'{geometry.direction(*found.shift)}'
+        )
     for letter, block, other in (('a', *found.blocks), ('b', *found.blocks[::-1])):
         if block > 1 and other < block and found.factor == 1:
             told.append(
