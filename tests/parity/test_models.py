@@ -69,7 +69,10 @@ CASES = {
     'quarter': (dict(logits=LOW), 'a is b resized bilinearly with half pixel centres'),
     'no_relation': (dict(logits=RNG.normal(size=LOW.shape)), 'no resize of b makes a'),
     'reduce_zero_label': (dict(labels=LABELS - 1), 'b is a with reduce_zero_label=True (0 became 255'),
-    'ignored': (dict(ignore_index=0), 'a ignores the label 255, b 0'),
+    'ignored': (dict(ignore_index=0), 'a ignores the label 255, b the label 0'),
+    'nothing_ignored': (dict(ignore_index=None), 'a ignores the label 255, b no label'),
+    'temperature': (dict(logits=2 * A), 'logits of b are about 2 times those of a: a temperature or a scale'),
+    'one_less': (dict(labels=LABELS.astype(int) - 1), 'every id of b is 1 less than that of a (0 of a is -1 of b)'),
     'ids': (dict(logits=None, ids=np.roll(A.argmax(1), 1, 1)), 'b agrees most with a moved by +1 rows and +0 columns (down)'),
     'nan': (dict(logits=np.where(np.arange(A.size).reshape(A.shape) == 77, np.nan, A)), 'b has one number that is NaN'),
     'one_class': (dict(logits=A + 2 * (np.arange(C) == 3)[:, None, None]), 'class 3 is on average'),
@@ -86,11 +89,9 @@ def test_a_difference_that_was_planted_is_named(name, found):
     expected = {
         'softmax': 'what the outputs are',
         'log_softmax': 'what the outputs are',
-        'reduce_zero_label': 'the labels',
+        **dict.fromkeys(('reduce_zero_label', 'ignored', 'nothing_ignored', 'one_less'), 'the labels'),
     }
-    assert said[0].startswith(expected.get(name, 'the labels' if name == 'ignored' else 'the outputs of the models')), (
-        said[0]
-    )
+    assert said[0].startswith(expected.get(name, 'the outputs of the models')), said[0]
     geometric = ('align_corners', 'legacy', 'one_pixel')
     assert bool(both.motion and both.motion.moved) == (name in geometric)
     assert (both.order != list(range(C))) == (name == 'order')
@@ -106,12 +107,51 @@ def test_each_image_is_told_and_the_one_that_differs_is_first(found):
 
 
 def test_classes_in_another_order_with_labels_in_theirs(found):
-    """Each model is measured against its own labels, in its own order."""
+    """Each model is measured against its own labels, b's brought to the ids of a."""
     back = np.argsort(ORDER)
     both = found(ONE, beside(logits=A[:, back], labels=np.array(ORDER)[LABELS]))
     assert both.metrics[0]['mIoUD'] == pytest.approx(both.metrics[1]['mIoUD'])
     assert both.counts.agreeing == both.counts.pixels and not both.same_labels
     assert any('ids are permuted' in text for text in sentences(both))
+
+
+WEIGHTED = LOSSES['WeightedCrossEntropyLoss'](class_weight=[1, 2, 3, 4, 5])
+BACK = np.argsort(ORDER)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        (dict(logits=A[:, BACK]), 'what follows has those of b in the order of a, losses and metrics too'),
+        (dict(logits=A[:, BACK], labels=None), 'the labels are those of a alone'),
+        (dict(logits=A[:, BACK], labels=np.array(ORDER)[LABELS]), 'ids are permuted'),
+        (dict(labels=LABELS - 1), 'losses and metrics of b are of its labels brought to the ids of a'),
+        (dict(labels=LABELS.astype(int) - 1), 'losses and metrics of b are of its labels brought to the ids of a'),
+        (dict(labels=LABELS + 1), 'losses and metrics of b are of its labels brought to the ids of a'),
+    ],
+)
+def test_losses_and_metrics_of_b_are_of_the_classes_of_a(changes, words, found):
+    both = found(ONE, beside(**changes), dict(weighted=WEIGHTED))
+    assert both.losses['weighted'][0] == pytest.approx(both.losses['weighted'][1])
+    assert both.metrics[0] == pytest.approx(both.metrics[1]) and both.per_class[0] == pytest.approx(both.per_class[1])
+    assert any(words in text for text in sentences(both)), sentences(both)
+
+
+def test_labels_of_b_alone_are_in_its_order(found):
+    both = found(
+        beside(labels=None), beside(logits=A[:, BACK], labels=np.array(ORDER)[LABELS]), dict(weighted=WEIGHTED)
+    )
+    one = found(ONE, ONE, dict(weighted=WEIGHTED))
+    assert both.losses['weighted'] == pytest.approx(one.losses['weighted']) and both.metrics[0] == one.metrics[0]
+    assert any('alone, taken to be in the order of its own classes' in text for text in sentences(both))
+
+
+def test_labels_that_are_not_recognised_stay_as_they_are(found):
+    labels = np.random.default_rng(5).integers(C, size=LABELS.shape)
+    both = found(ONE, beside(labels=labels), dict(weighted=WEIGHTED))
+    want = np.mean([WEIGHTED.reference(A[k : k + 1], labels[k : k + 1]) for k in range(N)])
+    assert both.losses['weighted'][1] == pytest.approx(want)
+    assert any('losses and metrics of b are of its own labels as they are' in text for text in sentences(both))
 
 
 def test_losses_are_those_of_the_reference_by_image(found):
@@ -188,6 +228,10 @@ def test_a_layout_that_may_be_either_is_asked_for(found):
         ({0: 1, 1: 2, 2: 3}, 'every id of b is 1 more than that of a'),
         ({3: 1, 4: 2}, 'every id of b is 2 less'),
         ({0: 1, 1: 2, 255: -1}, 'every id of b is 1 more than that of a (255 of a is -1 of b)'),
+        ({0: -1, 1: 0, 2: 1}, 'every id of b is 1 less than that of a (0 of a is -1 of b)'),
+        ({0: -1, 1: 0, 2: 1, 255: 255}, 'every id of b is 1 less than that of a (0 of a is -1 of b)'),
+        ({0: 65535, 1: 0, 2: 1}, 'every id of b is 1 less than that of a (0 of a is 65535 of b)'),
+        ({0: 1, 1: 2, 2: 0}, 'every id of b is 1 more than that of a (2 of a is 0 of b)'),
         ({0: 0, 1: 1, 255: -1}, 'the ignored label differs: 255 of a is -1 of b'),
         ({0: 1, 1: 0, 2: 2}, 'ids are permuted: 0 of a is 1 of b, 1 of a is 0 of b'),
         ({0: 0, 1: 7, 2: 3}, 'ids are renamed: 1 of a is 7 of b, 2 of a is 3 of b'),
@@ -304,6 +348,7 @@ def test_the_command_and_its_json(tmp_path, capsys):
     ],
 )
 def test_wrong_words(words, said, capsys):
-    assert main(['check', *words]) == 2
-    out, err = capsys.readouterr()
-    assert said in err and not out
+    for more in ([], ['--json']):
+        assert main(['check', *words, *more]) == 2
+        out, err = capsys.readouterr()
+        assert said in err and not out
