@@ -300,7 +300,7 @@ def _lose(
     if name in found.losses:
         return
     values = []
-    for side, scores, label, value in zip((found.a, found.b), outputs, of, ignored):
+    for side, scores, label, ignore_index in zip((found.a, found.b), outputs, of, ignored):
         if side.kind == 'ids':
             found.losses[name] = f'{side.path} has class ids, of which there is no loss'
             return
@@ -313,7 +313,7 @@ def _lose(
                 'logits are resized to the labels before the loss'
             )
             return
-        case = Case(scores[None], label[None], None, value, from_logits=side.kind == 'logits')
+        case = Case(scores[None], label[None], None, ignore_index, from_logits=side.kind == 'logits')
         try:
             values.append(float(on_case(spec, case).reference(case.pred, case.target)))
         except ValueError as error:
