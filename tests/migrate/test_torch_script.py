@@ -83,3 +83,47 @@ def test_a_division_is_mostly_that_of_accumulated_gradients(read):
     source = read('(ce(model(x), y) / 4).backward()')
     assert weights(source) == [('CrossEntropyLoss', 0.25)]
     assert any('accumulated gradients' in remark for remark in source.remarks)
+
+
+NET = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Conv2d(3, 3, 1)
+        self.end = nn.Softmax(dim=1)
+    def forward(self, x):
+        x = self.body(x)
+        return self.end(x)
+net = Net().cuda()
+"""
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'p = torch.softmax(model(x), 1)\nce(p, y).backward()',
+        'p = model(x).sigmoid()\nnn.BCEWithLogitsLoss()(p, y).backward()',
+        'p = F.log_softmax(model(x), 1)\ndice(p, y).backward()',
+        'p = nn.Softmax(dim=1)(model(x))\nF.cross_entropy(p, y).backward()',
+        "net = smp.Unet(classes=3, activation='softmax2d')\nce(net(x), y).backward()",
+        "net = smp.Unet(classes=3, activation='sigmoid')\nF.binary_cross_entropy_with_logits(input=net(x), target=y).backward()",
+        'net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sigmoid())\nnn.BCEWithLogitsLoss()(net(x), y).backward()',
+        NET + 'ce(net(x), y).backward()',
+    ],
+)  # fmt: skip
+def test_a_second_activation_is_named(read, text):
+    assert any('a second activation' in unread.reason and unread.place.line for unread in read(text).unread)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'ce(model(x), y).backward()\nshown = torch.softmax(model(x), 1)',
+        'nn.BCELoss()(model(x).sigmoid(), y).backward()',
+        'nn.NLLLoss()(F.log_softmax(model(x), 1), y).backward()',
+        'ce(F.log_softmax(model(x), 1), y).backward()',  # which is the same, as log_softmax of its result is
+        'net = nn.Sequential(nn.Conv2d(3, 3, 1))\nce(net(x), y).backward()',
+    ],
+)
+def test_one_activation_is_not(read, text):
+    assert not read(text).unread

@@ -235,7 +235,9 @@ class _Reading:
                 self.found.remark(f'{called.place}: add_loss adds to what compile has')
             else:
                 self.found.unread.append(
-                    Unread('add_loss adds to what compile has, and what it adds is not known', called.place, called.text)
+                    Unread(
+                        'add_loss adds to what compile has, and what it adds is not known', called.place, called.text
+                    )
                 )
             self.outputs_without_compile('add_loss', called, losses)
 

@@ -63,14 +63,20 @@ def losses_of(
         else:
             unread.append(_beside(value))
     if waiting:
-        changed.append(Unread(f'it has more than {PARTS} parts', waiting[0][0].place if isinstance(waiting[0][0], Called) else Place('')))
+        changed.append(
+            Unread(
+                f'it has more than {PARTS} parts',
+                waiting[0][0].place if isinstance(waiting[0][0], Called) else Place(''),
+            )
+        )
     return found, [*(unread if found else []), *changed]
 
 
 def holds_loss(value: Any, loss_called: Callable[[Called], Item | None]) -> bool:
     """Whether a loss that is known is called in what a value is calculated from; one that ``item()`` or ``detach()`` gives
     has no gradient."""
-    waiting, seen = [value], set()
+    waiting: list[Any] = [value]
+    seen: set[int] = set()
     while waiting and len(seen) < PARTS:
         part = waiting.pop()
         if isinstance(part, (list, tuple)):

@@ -59,7 +59,7 @@ class Follower(Evaluator):
         self.worked: list[Called] = []  # every operator that was applied to what is not known
         self.returned: list[tuple[Place, Any]] = []
         self.owners: dict[int, str] = {}  # the class of a method, by the identity of its node
-        self.following: list[ast.AST] = []
+        self.following: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
 
     def symbolic(self, node: ast.AST, name: str, values: tuple[Any, ...]) -> Any:
         made = super().symbolic(node, name, values)
@@ -83,7 +83,7 @@ class Follower(Evaluator):
     def bind_defaults(self, function: Function) -> None:
         super().bind_defaults(function)
         owner = self.owners.get(id(function.node)) if self.following else None
-        if owner is not None and self.following[-1] is function.node:
+        if owner and self.following[-1] is function.node:
             found = self.scope.holder(owner)
             value = None if found is None else found[owner]
             if isinstance(value, Class):  # its methods see what __init__ has bound, which is followed first
@@ -102,8 +102,8 @@ class Follower(Evaluator):
 
     def know_objects(self) -> None:
         """Methods that nothing calls are followed with an object, whose attributes are those that ``__init__`` binds."""
-        for part in ast.walk(self.tree):
-            for node in part.body if isinstance(part, ast.ClassDef) else ():
+        for part in (node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)):
+            for node in part.body:
                 if isinstance(node, ast.FunctionDef) and [arg.arg for arg in node.args.args][:1] == ['self']:
                     self.owners[id(node)] = part.name
 

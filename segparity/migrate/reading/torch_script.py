@@ -10,8 +10,11 @@ from segparity.migrate.reading.own_losses import LOSS
 from segparity.migrate.reading.script_calls import Script, last_name
 from segparity.migrate.reading.script_items import makes_loss
 from segparity.migrate.reading.script_models import Models
+from segparity.migrate.reading.torch_activations import activation_of, takes_logits
 from segparity.migrate.reading.values import Called, Class, Function
 
+SECOND = 'the loss takes logits and is given probabilities: a second activation'
+PREDICTIONS = 'input', 'y_pred', 'pred', 'preds', 'output', 'logits'
 BACKWARD = frozenset('backward manual_backward'.split())
 ARITHMETIC = frozenset('add iadd sub isub mul imul truediv itruediv neg pow ipow floordiv mod matmul'.split())
 
@@ -33,6 +36,7 @@ class _Reading:
 
     def source(self, kind: str, file: str) -> Source:
         outputs = list(self.outputs())
+        self.activations()
         metrics = [(item, self.context) for item in self.made('metric')]
         if not outputs and not metrics:
             self.unread.append(Unread('no loss of a known library was found', Place(file)))
@@ -49,7 +53,7 @@ class _Reading:
 
     def context_of_model(self) -> Context:
         """Classes and activation of a model of segmentation_models_pytorch, where all that are made agree."""
-        models = Models(self.items)
+        models = self.models = Models(self.items)
         found = {
             head
             for heard in self.script.heard
@@ -89,6 +93,24 @@ class _Reading:
                 covered.add(item.place)
                 covered.update(_places(item))
                 yield self.output(f'{item.name} at line {item.place.line}', [item], item.place)
+
+    def activations(self) -> None:
+        """Names the losses of logits that are called on probabilities."""
+        known: set[Place] = set()
+        for heard in self.script.heard:
+            called = heard.called
+            item = self.loss_called(called) if called.place not in known else None
+            if item is None or not takes_logits(item):
+                continue
+            given = [called.kwargs[word] for word in PREDICTIONS if word in called.kwargs]
+            prediction = (*given, *called.args[:1], None)[0]
+            found = activation_of(prediction, self.models, self.follow) or self.context.activation
+            if found == 'log_softmax' and item.name in {'CrossEntropyLoss', 'cross_entropy'}:
+                known.add(called.place)
+                self.remarks.append(f'{called.place}: a log_softmax before {item.name} changes nothing: it has its own')
+            elif found not in {None, 'logits'}:
+                known.add(called.place)
+                self.unread.append(Unread(f'{SECOND} ({found})', called.place, called.text))
 
     def gradients(self) -> Iterator[tuple[str, Place, Any]]:
         """(how it is used, where, value) of what a gradient is taken of, then of what methods return, then of other sums."""
