@@ -70,9 +70,7 @@ def of_parts(parts: Sequence[tuple[str, str]], what: str, file: str, installs: S
     return Source(
         f'Keras {what}',
         'keras',
-        [dataclasses.replace(o, name=o.name.partition(', output ')[2] or 'decode_head') for o in found.outputs]
-        if used
-        else found.outputs,
+        [dataclasses.replace(o, name=name_in_functions(o.name)) for o in found.outputs] if used else found.outputs,
         found.metrics,
         (*found.unread, *script.items.missing.values(), *script.unread),
         found.remarks,
@@ -89,6 +87,14 @@ def use_of_functions(parts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     names = [name for name in ('losses', 'metrics') if re.search(rf'^def {name}\(\):', text, re.MULTILINE)]
     words = ', '.join(f'{ARGUMENTS[name]}={name}()' for name in names)
     return [(parts[0][0], f"model.compile(optimizer='sgd', {words})")] if names else []
+
+
+def name_in_functions(name: str) -> str:
+    """Of an output of ``losses()``: heads of MMSegmentation under their name, others as outputs of one model."""
+    output = name.partition(', output ')[2]
+    if not output:
+        return 'decode_head'
+    return output if output.startswith(('decode_head', 'auxiliary_head')) else f'losses, output {output}'
 
 
 def _compiles_in(node: ast.Call) -> bool:
