@@ -1,5 +1,6 @@
 """PyTorch training scripts: the losses and metrics of known libraries that they construct, and how the loss is added up."""
 
+import ast
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from segparity.migrate.reading.script_models import Models
 from segparity.migrate.reading.torch_activations import activation_of, takes_logits
 from segparity.migrate.reading.values import Called, Class, Function
 
+LOSS_TERMS = frozenset(('terms', 'formula'))
 SECOND = 'the loss takes logits and is given probabilities: a second activation'
 PREDICTIONS = 'input', 'y_pred', 'pred', 'preds', 'output', 'logits'
 BACKWARD = frozenset('backward manual_backward'.split())
@@ -75,7 +77,15 @@ class _Reading:
     def outputs(self) -> Iterator[Output]:
         """What ``backward`` is called on, then every other loss by itself; losses inside another are not named twice."""
         covered: set[Place] = set()
+        own: dict[str, list[ast.ClassDef]] = {}
+        for heard in self.script.heard:
+            target = heard.called.target
+            if isinstance(target, Class) and LOSS_TERMS & set(self.own_arguments(heard.called, target)):
+                own.setdefault(target.place.file, []).append(target.node)
         for name, place, value in self.gradients():
+            inside = any(node.lineno <= place.line <= (node.end_lineno or 0) for node in own.get(place.file, []))
+            if name != 'backward' and inside:
+                continue  # a loss of the source's own, which is an item itself
             if place in covered or (name.startswith(('return', 'loss')) and self.is_known(value, covered)):
                 continue
             losses, unread = losses_of(value, self.loss_called, covered, self.follow)
@@ -93,6 +103,12 @@ class _Reading:
                 covered.add(item.place)
                 covered.update(_places(item))
                 yield self.output(f'{item.name} at line {item.place.line}', [item], item.place)
+
+    def own_arguments(self, called: Called, target: Class) -> dict[str, Any]:
+        """What is known of a class of the source as a loss; 'formula' among it where it is computed."""
+        item = self.items.own_instance(called, target, metric=False)
+        computed = {'formula': item.formula} if item.formula is not None and LOSS.search(item.name) else {}
+        return {**item.arguments, **computed}
 
     def activations(self) -> None:
         """Names the losses of logits that are called on probabilities."""
