@@ -21,6 +21,17 @@ FLATTENED = (
 )
 
 
+OF_SIGMOIDS = (
+    'With a sigmoid of each of several classes it is no Dice or Tversky of classes: all classes are in one sum, so that a '
+    'rare class counts by its pixels.'
+)
+
+
+def flattened(answer: 'Answer') -> str:
+    """What flattening several classes does; FP = FN only of channels that add up to 1."""
+    return OF_SIGMOIDS if answer.group.convention.independent else FLATTENED
+
+
 def unused(tasks: list[list[Group]], labels_first: bool | None) -> list[str]:
     """Of a function that never looks at its labels, or never at its prediction; the names of its arguments tell which."""
     found = [g for some in tasks for g in some]
@@ -102,7 +113,7 @@ def of_numbers(answers: list['Answer']) -> list[str]:
                     'The smoothing above the line is larger than the one below: a perfect prediction scores more than 1.'
                 )
             if region.cells.startswith('pooled') and answer.channels > 1 and answer is best:
-                found.append(FLATTENED)
+                found.append(flattened(answer))
             if region.means and answer is best and upper > 1e-12:
                 found.append(
                     'It divides means, not sums: the smoothing then weighs as many pixels as the picture has, and training at another size is another loss.'
@@ -224,8 +235,11 @@ def remarks(caller: Caller, answers: list['Answer']) -> list[str]:
     """What is not wrong, but good to know."""
     best = answers[0]
     found = of_soft_labels(caller, best)
-    if best.channels == 1 and any(a.verdict == 'equal on flattened classes' for a in answers):
-        found.append(f'of several channels: {FLATTENED[0].lower()}{FLATTENED[1:-1]}')
+    for answer in answers:
+        if best.channels == 1 and answer.verdict == 'equal on flattened classes':
+            sentence = flattened(answer)
+            found.append(f'of several channels: {sentence[0].lower()}{sentence[1:-1]}')
+            break
     if caller.prints:
         found.append('it prints')
     if caller.mutates:

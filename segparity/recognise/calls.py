@@ -12,7 +12,7 @@ import numpy as np
 
 from segparity.loading import parameters, short
 from segparity.recognise import tensors
-from segparity.recognise.probes import Probe
+from segparity.recognise.probes import Probe, apart
 
 LABELS = ('true', 'target', 'label', 'mask', 'gt', 'ground', 'truth', 'gold', 'ref')
 PREDICTIONS = ('pred', 'logit', 'prob', 'output', 'input', 'score', 'hat', 'net')
@@ -77,6 +77,15 @@ class Convention:
         if self.layout in ('last', 'flat_last'):
             return found.reshape(n, h, w, c).transpose(0, 3, 1, 2)
         return found.reshape(n, c, h, w)
+
+    @property
+    def independent(self) -> bool:
+        """Whether each channel has a sigmoid of its own, so that the channels do not add up to 1."""
+        return self.channels > 1 and self.takes == 'logits' and self.activation == 'sigmoid'
+
+    def suited(self, probes: list[Probe]) -> list[Probe]:
+        """The probes, or such with independent channels where the function takes a sigmoid of each."""
+        return apart(probes, self.form == 'maps') if self.independent else probes
 
     def words(self) -> dict[str, str]:
         """The convention as facts to print."""
@@ -270,6 +279,11 @@ def groups(caller: Caller, found: Iterable[Convention], scouts: list[Probe], err
             errors.setdefault(short(error, 120), f'{words["arguments"]}, {words["layout"]}, {words["labels"]}')
             continue
         if not np.isfinite(values).all():
+            words = convention.words()
+            errors.setdefault(
+                'it gives NaN or infinity for ordinary labels and predictions',
+                f'{words["arguments"]}, {words["layout"]}, {words["labels"]}',
+            )
             continue
         scale = np.abs(values).max() or 1.0
         same = [g for g in grouped if np.abs(g.scouted - values).max() <= 1e-6 * scale]

@@ -45,7 +45,10 @@ def labels_for_us(convention: Convention, probe: Probe) -> np.ndarray:
 def values_of(spec: LossSpec, convention: Convention, probes: list[Probe]) -> np.ndarray:
     """The reference's loss of each probe; ``spec`` has ``from_logits=False`` unless it needs logits."""
     hard = 'soft' not in spec.labels
-    labels = [(p.ids[:, None] if p.channels == 1 else p.ids) if hard else labels_for_us(convention, p) for p in probes]
+    labels = [
+        (p.ids[:, None] if p.channels == 1 else p.ids) if hard and p.exclusive else labels_for_us(convention, p)
+        for p in probes
+    ]
     preds = [p.sigmoid_logits if spec.needs_logits else p.prob for p in probes]
     return np.array([spec.reference(pred, target) for pred, target in zip(preds, labels)])
 
@@ -54,7 +57,9 @@ def difference(
     caller: Caller, convention: Convention, spec: LossSpec, sign: float, offset: float, seed: int = 7
 ) -> Difference:
     """The largest difference of ``function`` and ``sign * spec + offset``."""
-    hard = fresh(convention.channels, seed)
+    hard = convention.suited(fresh(convention.channels, seed))
+    if 'soft' not in spec.labels:
+        hard = [p for p in hard if p.exclusive]
     found = np.array([caller.on(convention, p) for p in hard])
     ours = sign * values_of(spec, convention, hard) + offset
     scale = max(np.abs(found).max(), np.abs(ours).max(), 1e-30)
@@ -64,7 +69,7 @@ def difference(
         result.hard = float('inf') if np.isnan(result.hard) else result.hard
         return result
     if convention.form == 'maps' and 'soft' in spec.labels:
-        soft = fresh(convention.channels, seed + 1, soft=True, count=4)
+        soft = convention.suited(fresh(convention.channels, seed + 1, soft=True, count=4))
         found = np.array([caller.on(convention, p) for p in soft])
         apart = np.abs(found - sign * values_of(spec, convention, soft) - offset)
         result.soft = float(apart.max() / max(np.abs(found).max(), 1e-30))
@@ -77,7 +82,8 @@ def gradient_difference(
 ) -> float | None:
     """The largest difference of the gradients that reach the logits, relative to ours; None without gradients."""
     worst = None
-    for probe in fresh(convention.channels, seed, count=2):
+    probes = convention.suited(fresh(convention.channels, seed, count=4))
+    for probe in [p for p in probes if p.exclusive or 'soft' in spec.labels][:2]:
         small = Probe(probe.prob[:2, :, :2, :2], probe.target[:2, :, :2, :2])
         theirs = gradient_at(caller, convention, small)
         if theirs is None:

@@ -46,11 +46,13 @@ def answer(
         return None
     chosen = list(range(0, len(probes), max(1, len(probes) // 24)))
     some, values = [probes[k] for k in chosen], group.values[chosen]
+    exclusive = [k for k, p in enumerate(some) if p.exclusive]
     for name, fixed, free in TRIED:
         for given in combinations(fixed):
             if time.process_time() > until:
                 return None
-            found = fitted(caller, group, name, given, free, some, values)
+            kept = list(range(len(some))) if 'soft' in LOSSES[name].labels else exclusive
+            found = fitted(caller, group, name, given, free, [some[k] for k in kept], values[kept])
             if found is not None:
                 return found
     return None

@@ -10,7 +10,8 @@ LEAST = 0.02  # of a probability, so that logarithms say nothing of how they are
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """prob (N, C, H, W), which add up to 1 for several channels; target (N, C, H, W): one-hot, or soft where ``soft``.
+    """prob (N, C, H, W), which add up to 1 for several channels, or ``apart``; target (N, C, H, W): one-hot, or soft where
+    ``soft``, or maps of 0 and 1 that overlap.
 
     small: some probabilities are below ``LEAST``.
     """
@@ -23,6 +24,11 @@ class Probe:
     @property
     def channels(self) -> int:
         return self.prob.shape[1]
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether class ids say all of the labels."""
+        return self.channels == 1 or bool(np.all(self.target.sum(1).round(9) == 1) and not self.soft)
 
     @property
     def ids(self) -> np.ndarray:
@@ -63,6 +69,28 @@ def labels(rng: np.random.Generator, n: int, c: int, h: int, w: int, absent: tup
     for k, class_id in enumerate(i for i in range(len(share)) if i not in absent):
         ids[:, k % h, (k // h) % w] = class_id  # there in every image
     return ids
+
+
+def apart(probes: list[Probe], overlapping: bool, seed: int = 31) -> list[Probe]:
+    """The same with channels that know nothing of each other, as a sigmoid of each makes them.
+
+    overlapping: every second random one has maps that overlap, as in multi-label segmentation, in place of one-hot labels.
+    """
+    rng, found = np.random.default_rng(seed), []
+    for k, probe in enumerate(probes):
+        n, c, h, w = probe.prob.shape
+        if probe.small:
+            found.append(probe)
+            continue
+        prob = np.concatenate([probabilities(rng, n, 1, h, w) for _ in range(c)], 1)
+        target = probe.target
+        if overlapping and k % 2 == 0:
+            if probe.soft:
+                target = np.concatenate([probabilities(rng, n, 1, h, w) for _ in range(c)], 1)
+            else:
+                target = (rng.random((n, c, h, w)) < rng.uniform(0.2, 0.8, (1, c, 1, 1))).astype(np.float64)
+        found.append(Probe(prob, target, probe.soft))
+    return found
 
 
 def fitting(c: int, seed: int = 0) -> list[Probe]:

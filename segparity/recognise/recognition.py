@@ -263,14 +263,24 @@ class Search:
     def __init__(self, caller: Caller, found: list[Group], labels_first: bool | None) -> None:
         self.caller, self.answer, self.cut = caller, None, False  # type: tuple[Caller, Answer | None, bool]
         self.channels, self.until = found[0].convention.channels, float('inf')
-        self.sums = Sums(fitting(self.channels))
+        self.plain: Sums = Sums(fitting(self.channels))
+        self.apart: dict[str, Sums] = {}
         found = [g for g in found if uses(g)]
         pictures = [g for g in found if not g.convention.layout.startswith('flat')]
-        found = [g for g in pictures or found if evaluated(caller, g, self.sums)]
+        found = [g for g in pictures or found if evaluated(caller, g, self.sums(g))]
         named = [g for g in found if any(c.labels_first == labels_first for c in g.conventions)]
         rest = [g for g in found if g not in named]
         self.tiers = [named, rest] if named else [found]
         self.stepwise = {id(g): stepwise(caller, g) for g in found}
+
+    def sums(self, group: Group) -> Sums:
+        """Of the probes that suit the group."""
+        convention = group.convention
+        if not convention.independent:
+            return self.plain
+        if convention.form not in self.apart:
+            self.apart[convention.form] = Sums(convention.suited(self.plain.probes))
+        return self.apart[convention.form]
 
     def run(self, tier: int, forms: Callable[[Group], Iterator[Fit]], until: float, enough: int = 6) -> None:
         """Takes the first answer that equals one of ours, else the best of those of a group whose form is known."""
@@ -278,7 +288,7 @@ class Search:
             return
         for group in self.tiers[tier]:
             known: list[Answer] = []
-            for answer in answers_of(self.caller, group, self.sums, forms(group)):
+            for answer in answers_of(self.caller, group, self.sums(group), forms(group)):
                 known.append(answer)
                 if answer.equal or len(known) >= enough:
                     break
@@ -304,7 +314,7 @@ class Search:
             if time.process_time() > until:
                 self.cut = True
                 return
-            found = other_losses.answer(self.caller, group, self.sums.probes, self.until)
+            found = other_losses.answer(self.caller, group, self.sums(group).probes, self.until)
             if found is not None:
                 spec, sign, offset, apart = found
                 hard = apart.soft is not None and not apart.equal_on_soft
@@ -316,7 +326,7 @@ class Search:
         if self.answer is not None and self.answer.verdict == FLATTENED:
             return
         groups_ = [self.answer.group] if self.answer is not None else (self.tiers[0] or [])
-        nearest = [n for n in (nearest_of.nearest(self.caller, g, self.sums) for g in groups_) if n is not None]
+        nearest = [n for n in (nearest_of.nearest(self.caller, g, self.sums(g)) for g in groups_) if n is not None]
         if not nearest:
             return
         group, spec, sign, offset, apart = min(nearest, key=lambda n: n[4].typical)
@@ -327,12 +337,12 @@ class Search:
 
 
 def simple_forms(search: Search) -> Callable[[Group], Iterator[Fit]]:
-    return lambda g: exact(search.sums, finite(g), 'hard' if search.stepwise[id(g)] else 'simple', search.until)
+    return lambda g: exact(search.sums(g), finite(g), 'hard' if search.stepwise[id(g)] else 'simple', search.until)
 
 
 def thorough_forms(search: Search, brief: bool) -> Callable[[Group], Iterator[Fit]]:
     return lambda g: (
-        iter(()) if search.stepwise[id(g)] else exact(search.sums, finite(g), 'brief' if brief else 'thorough')
+        iter(()) if search.stepwise[id(g)] else exact(search.sums(g), finite(g), 'brief' if brief else 'thorough')
     )
 
 
@@ -389,7 +399,7 @@ def answers_of(caller: Caller, group: Group, sums: Sums, fits: Iterator[Fit]) ->
 
 def holds(caller: Caller, group: Group, fit: Fit) -> bool:
     """Whether the form itself gives the values of fresh probes."""
-    probes = fresh(group.convention.channels, 5)
+    probes = group.convention.suited(fresh(group.convention.channels, 5))
     values = np.array([caller.on(group.convention, p) for p in probes])
     with np.errstate(all='ignore'):
         parts = columns(Sums(probes), fit.regions, fit.ce, fit.theta[None])

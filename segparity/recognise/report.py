@@ -79,6 +79,7 @@ def short(spec: LossSpec) -> str:
         factor = f'{spec.loss_weight:g} * ' if spec.loss_weight != 1 else ''
         return f'{factor}({" + ".join(parts)})' if factor else ' + '.join(parts)
     shown = {k: v for k, v in spec.to_mmseg().items() if k not in ('type', 'from_logits', 'ignore_index', 'activation')}
+    shown |= {k: getattr(spec, k) for k in ('alpha', 'beta') if k in spec.parameters()}
     if 'granularity' in spec.parameters():
         shown['granularity'] = spec.builtin_value('granularity')
     return f'{type(spec).__name__}({", ".join(f"{k}={v!r}" for k, v in shown.items())})'

@@ -64,7 +64,7 @@ def keras_backend() -> str:
 
 def tensor(kind: str, array: np.ndarray, dtype: str = '') -> Any:
     """A tensor of its own memory; ``dtype``: of floating point, '' keeps integers."""
-    array = np.array(array, dtype or array.dtype)
+    array = np.array(array, dtype or array.dtype, order='C')  # contiguous, so that ``view`` works
     if kind == 'torch':
         return sys.modules['torch'].as_tensor(array)
     if kind == 'tensorflow':

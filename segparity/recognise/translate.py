@@ -106,7 +106,9 @@ def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: d
     if region.cells.startswith('pooled'):
         of = 'the batch' if region.cells == 'pooled D' else 'an image'
         reasons.append(f'it adds up all classes of {of} before the ratio; no parameter of ours says so yet')
-        if abs(alpha + beta - 1) < 1e-6 and region.norm == 1:
+        if given.get('activation') == 'sigmoid':
+            pass  # whose channels do not add up to 1: FP and FN differ
+        elif abs(alpha + beta - 1) < 1e-6 and region.norm == 1:
             alpha = beta = 0.5
         elif region.norm == 1 and abs(alpha + beta - 2) < 1e-6:
             alpha = beta = 1.0

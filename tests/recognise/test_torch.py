@@ -103,7 +103,7 @@ DIFFERENT = {  # name: (channels, part of a reason, part of what is likely wrong
     'focal_tversky_of_the_mean': (3, 'acts on the mean over classes', 'gradient is NaN'),
     'unactivated': (1, 'as if they were probabilities', 'takes logits for probabilities'),
     'thresholded': (1, 'thresholds its prediction', 'No gradient reaches the prediction'),
-    'dice_loss': (3, 'adds up all classes of the batch', 'FP = FN'),
+    'dice_loss': (3, 'adds up all classes of the batch', 'all classes are in one sum'),
 }
 
 
@@ -188,3 +188,12 @@ def test_modules_of_the_current_folder_are_found(tmp_path):
         env={**__import__('os').environ, 'PYTHONPATH': ':'.join(p for p in sys.path if p)},
     )  # fmt: skip
     assert done.returncode == 0 and 'SoftDiceLoss(' in done.stdout, done.stderr
+
+
+def test_sigmoids_of_several_channels_are_independent():
+    """A flattened Tversky of sigmoids is no Dice: its FP and FN differ."""
+    found = recognise(written.Tversky, classes=3)
+    best = found.answers[0]
+    assert best.verdict == 'equal on flattened classes' and best.group.convention.activation == 'sigmoid'
+    assert (best.spec.alpha, best.spec.beta, best.spec.smooth) == (0.3, 0.7, 1.0), best.spec
+    assert 'FP = FN' not in ' '.join([*found.wrong, *found.remarks])
