@@ -79,6 +79,7 @@ class Context:
     reduce_zero_label: of the data set. activation: of the prediction as the loss receives it, 'logits', 'softmax' or
     'sigmoid'. labels: 'ids', 'one_hot' or 'soft'. version: of the host, as text ('1.2.2', '0.30.0', '3.15.1'), which decides
     what a name means; None where it cannot be told and every reading is printed. align_corners, sampler: of the head.
+    threshold: of a head with one channel, above which a pixel is foreground.
     """
 
     world: World = 'mmseg'
@@ -91,6 +92,7 @@ class Context:
     labels: str | None = None
     align_corners: bool | None = None
     sampler: str | None = None
+    threshold: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

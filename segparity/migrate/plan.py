@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from segparity.migrate.items import WORDS, Context, Item, Migrated, Output, Reading, Source, Unread
+from segparity.migrate.peers.page import brief
 from shared_spec.parameters import SpecError
 from shared_spec.spec import LossSpec, Spec
 
@@ -136,11 +137,21 @@ def split(item: Item, scored: bool = False) -> list[Item]:
 
 
 def verdict_of(migrated: Migrated) -> str:
-    """The worst verdict of its readings; an outer weight that was not read makes it a nearest one."""
+    """The worst verdict of its readings; 'nearest' at best where they differ, or an outer weight was not read."""
     verdicts = [reading.verdict for reading in migrated.readings] or ['none']
-    if unknown_weight(migrated.item):
+    if unknown_weight(migrated.item) or depends_on_version(migrated):
         verdicts.append('nearest')
     return max(verdicts, key=ORDER.index)
+
+
+def depends_on_version(migrated: Migrated) -> str:
+    """What an item is in each version, where its readings are not all the same of ours; '' where they are."""
+    specs = [reading.spec for reading in migrated.readings]
+    if all(spec == specs[0] for spec in specs):
+        return ''
+    found = [f'{r.versions} {brief(r.spec) if r.spec else "nothing of ours"}' for r in migrated.readings]
+    hosted = migrated.item.library == migrated.context.world and migrated.context.version is None
+    return f'what it means depends on the version: {"; ".join(found)}' + ('; say --host-version' if hosted else '')
 
 
 def unknown_weight(item: Item) -> str:
@@ -250,5 +261,5 @@ def sentences_of(migrated: Migrated) -> list[str]:
             lines.append(f'{before}it is ours {reading.offset:+g}, a constant that trains the same')
         if reading.bug:
             lines.append(f'{before}{reading.bug}')
-    weight = unknown_weight(migrated.item)
-    return lines + ([weight] if weight else [])
+    told = (depends_on_version(migrated), unknown_weight(migrated.item))
+    return lines + [sentence for sentence in told if sentence]

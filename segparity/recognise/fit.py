@@ -39,7 +39,7 @@ def residuals(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def solve(
-    columns: Columns, values: np.ndarray, starts: list[list[float]], enough: float = 1e-9, best: int = 2
+    columns: Columns, values: np.ndarray, starts: list[list[float]], enough: float = 3e-7, best: int = 2
 ) -> Solution:
     """The best fit of ``values`` (K,) by the columns, of the ``best`` of several starts; stops below ``enough``."""
     scale = float(np.abs(values).max()) or 1.0

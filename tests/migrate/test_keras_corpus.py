@@ -79,7 +79,7 @@ READ = {
     ),
     'saved.py': ('not', [], '', ''),
     'add_loss.py': ('fully', ['keras.binary_crossentropy'], 'mean_absolute_error', 'sigmoid 1 None None'),
-    'class_weight.py': ('fully', ['keras.sparse_categorical_crossentropy'], 'accuracy', 'softmax 2 ids None'),
+    'class_weight.py': ('partly', ['keras.sparse_categorical_crossentropy'], 'accuracy', 'softmax 2 ids None'),
     'smp_train.py': ('fully', ['smp.DiceLoss + 0.5*smp.FocalLoss'], '', 'logits 5 None None'),
     'monai_train.py': ('fully', ['monai.DiceCELoss'], 'DiceMetric', 'None None None None'),
     'torch_train.py': (

@@ -204,7 +204,8 @@ def test_a_model_of_keras_2(tmp_path):
     ],
 )  # fmt: skip
 def test_mistakes_that_a_model_shows(tmp_path, layers, given, said):
-    assert any(said in remark for remark in read(tmp_path, layers, loss=given).remarks)
+    source = read(tmp_path, layers, loss=given)
+    assert any(said in sentence for sentence in [*source.remarks, *(unread.reason for unread in source.unread)])
 
 
 def test_what_is_no_number_is_not_read(tmp_path):

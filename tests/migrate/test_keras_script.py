@@ -451,3 +451,21 @@ model.compile('adam', 'mse')
     )
     assert items(source) == [(1, 'keras', 'mean_squared_error')] * 3
     assert not source.unread
+
+
+@pytest.mark.parametrize(
+    ('text', 'reason'),
+    [
+        ("model.add(layers.Softmax(axis=1))\nmodel.compile('adam', 'bce')", 'channels first'),
+        ("keras.backend.set_image_data_format('channels_first')\nmodel.compile('adam', 'bce')", 'channels first'),
+        ("model.add(layers.Conv2D(2, 1, data_format='channels_first'))\nmodel.compile('adam', 'bce')", 'channels first'),
+        ("model.add_loss(mystery(model))\nmodel.compile('adam', 'bce')", 'add_loss adds to what compile has'),
+        ("model.add(layers.Conv2D(2, 1, activation='relu'))\nmodel.compile('adam', 'bce')", "ends in 'relu'"),
+        ("model.compile('adam', 'bce')\nmodel.fit(x, y, sample_weight=w)", 'Keras divides the weighted sum'),
+    ],
+)  # fmt: skip
+def test_what_makes_the_loss_another_is_named(read, text, reason):
+    source = read(text)
+    assert [unread for unread in source.unread if reason in unread.reason and unread.place.line], source.unread
+    plain = read("model.add(layers.Softmax())\nmodel.compile('adam', 'bce')\nmodel.fit(x, y)")
+    assert not plain.unread

@@ -8,6 +8,7 @@ from segparity.migrate import measure
 from segparity.migrate.items import Context, Item
 from segparity.migrate.measure import Measured, context_of, holds, item_of, measure_on_probes, reading_of
 from segparity.migrate.peers import migrate_item
+from segparity.migrate.peers.mmseg import EMPTY_IMAGE
 from segparity.migrate.peers.recorded import key_of, records
 from segparity.migrate.running import installed_version
 from shared_spec import LOSSES
@@ -48,7 +49,8 @@ def test_row(row, example):
     reading = reading_of(row, example)
     found = measure_on_probes(item_of(row, example), reading, context_of(row, example), asked(row, example))
     assert found is not None, f'{row.library} {installed_version(row.library)} is not a version of this row'
-    assert holds(reading.verdict, found, row.kind == 'metric'), (reading.verdict, found)
+    beyond = EMPTY_IMAGE in reading.differences  # what is told of such images no probe shows: it may be equal on all
+    assert holds(reading.verdict, found, row.kind == 'metric' or beyond), (reading.verdict, found)
     kept = records()[key_of(row, example)]
     assert kept['verdict'] == reading.verdict
     assert set(kept['refused']) == set(found.refused)

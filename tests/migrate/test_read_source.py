@@ -38,6 +38,11 @@ def test_kinds(tmp_path, name, text, kind):
     assert read_source(str(tmp_path / name)).kind == kind
 
 
+def test_a_byte_order_mark_hides_no_configuration(tmp_path):
+    (tmp_path / 'a.py').write_bytes(b'\xef\xbb\xbfmodel = dict(decode_head=dict(num_classes=2))')
+    assert read_source(tmp_path / 'a.py').kind == MMSEG
+
+
 @pytest.mark.parametrize(
     ('name', 'data', 'said'),
     [

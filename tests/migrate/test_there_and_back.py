@@ -120,3 +120,31 @@ def test_the_command_there_and_back(tmp_path, monkeypatch, capsys):
         assert main(['migrate', source, '--to', to, '--out', out]) == 0, capsys.readouterr()
     assert (tmp_path / 'k1.py').read_text() == (tmp_path / 'k2.py').read_text()
     assert (tmp_path / 'm1.py').read_text() == (tmp_path / 'm2.py').read_text()
+
+
+def test_outputs_of_logits_and_of_probabilities_each_stay_what_they_are(tmp_path):
+    (tmp_path / 'two.py').write_text(
+        'import keras\nfrom keras import layers\n'
+        'x = keras.Input((32, 32, 3))\n'
+        "mask = layers.Conv2D(5, 1, activation='softmax', name='mask')(x)\n"
+        "edge = layers.Conv2D(1, 1, name='edge')(x)\n"
+        'model = keras.Model(x, dict(mask=mask, edge=edge))\n'
+        "model.compile('adam', loss=dict(mask=keras.losses.CategoricalCrossentropy(),\n"
+        '    edge=keras.losses.BinaryCrossentropy(from_logits=True)), loss_weights=dict(mask=1.0, edge=0.25),\n'
+        "    metrics=dict(edge=['accuracy']))\n"
+    )
+    plan = make_plan(shorten_places(read_source(tmp_path / 'two.py')), migrate_item)
+    text = ' '.join(write_keras_module(plan).split())
+    assert "'mask': WeightedCrossEntropyLoss(from_logits=False" in text
+    assert (
+        "'edge': WeightedCrossEntropyLoss( loss_weight=0.25, " in text and text.count('from_logits=True,') == 3
+    )  # in the docstring, too
+    assert "'edge': [ SegmentationReport(" in text.replace(
+        "'edge': [SegmentationReport(", "'edge': [ SegmentationReport("
+    )
+    (tmp_path / 'written.py').write_text(write_keras_module(plan))
+    again = make_plan(shorten_places(read_source(tmp_path / 'written.py')), migrate_item)
+    assert len(again.groups) == 1
+    fragment = write_mmseg_fragment(again)
+    assert 'num_classes' not in fragment  # of either output the metrics of the other do not tell it
+    assert 'decode_head=dict(' in fragment and 'auxiliary_head=' in fragment and 'loss_decode_2' not in fragment

@@ -1,6 +1,7 @@
 """Saved outputs of two models: every way in which they may differ, planted one at a time, is found and named."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ CASES = {
     'align_corners': (dict(logits=UP['align_corners']), 'a resize by 4 with align_corners=True in b and False in the other'),
     'legacy': (dict(logits=UP['no half pixel centres']), 'that is a resize by 4 with and without half pixel centres'),
     'nearest': (dict(logits=UP['nearest']), 'b is constant in blocks of 4x4: it was resized by nearest'),
-    'one_pixel': (dict(logits=np.roll(A, (1, 1), (2, 3))), 'b is a moved by -1.00 rows and -1.00 columns; whole pixels'),
+    'one_pixel': (dict(logits=np.roll(A, (1, 1), (2, 3))), 'b is a moved by +1.00 rows and +1.00 columns (down and to the right); whole pixels'),
     'softmax': (dict(logits=softmax(A)), 'b has a softmax applied and the other does not'),
     'scaled': (dict(logits=2 * A + 0.5), 'logits of b are about 2 times those of a, plus 0.5'),
     'log_softmax': (dict(logits=np.log(softmax(A))), 'logits differ by a constant in each pixel'),
@@ -68,8 +69,11 @@ CASES = {
     'quarter': (dict(logits=LOW), 'a is b resized bilinearly with half pixel centres'),
     'no_relation': (dict(logits=RNG.normal(size=LOW.shape)), 'no resize of b makes a'),
     'reduce_zero_label': (dict(labels=LABELS - 1), 'b is a with reduce_zero_label=True (0 became 255'),
-    'ignored': (dict(ignore_index=0), 'a ignores the label 255, b 0'),
-    'ids': (dict(logits=None, ids=np.roll(A.argmax(1), 1, 1)), 'b agrees most with a moved by -1 rows and +0 columns'),
+    'ignored': (dict(ignore_index=0), 'a ignores the label 255, b the label 0'),
+    'nothing_ignored': (dict(ignore_index=None), 'a ignores the label 255, b no label'),
+    'temperature': (dict(logits=2 * A), 'logits of b are about 2 times those of a: a temperature or a scale'),
+    'one_less': (dict(labels=LABELS.astype(int) - 1), 'every id of b is 1 less than that of a (0 of a is -1 of b)'),
+    'ids': (dict(logits=None, ids=np.roll(A.argmax(1), 1, 1)), 'b agrees most with a moved by +1 rows and +0 columns (down)'),
     'nan': (dict(logits=np.where(np.arange(A.size).reshape(A.shape) == 77, np.nan, A)), 'b has one number that is NaN'),
     'one_class': (dict(logits=A + 2 * (np.arange(C) == 3)[:, None, None]), 'class 3 is on average'),
 }  # fmt: skip
@@ -85,11 +89,9 @@ def test_a_difference_that_was_planted_is_named(name, found):
     expected = {
         'softmax': 'what the outputs are',
         'log_softmax': 'what the outputs are',
-        'reduce_zero_label': 'the labels',
+        **dict.fromkeys(('reduce_zero_label', 'ignored', 'nothing_ignored', 'one_less'), 'the labels'),
     }
-    assert said[0].startswith(expected.get(name, 'the labels' if name == 'ignored' else 'the outputs of the models')), (
-        said[0]
-    )
+    assert said[0].startswith(expected.get(name, 'the outputs of the models')), said[0]
     geometric = ('align_corners', 'legacy', 'one_pixel')
     assert bool(both.motion and both.motion.moved) == (name in geometric)
     assert (both.order != list(range(C))) == (name == 'order')
@@ -105,12 +107,51 @@ def test_each_image_is_told_and_the_one_that_differs_is_first(found):
 
 
 def test_classes_in_another_order_with_labels_in_theirs(found):
-    """Each model is measured against its own labels, in its own order."""
+    """Each model is measured against its own labels, b's brought to the ids of a."""
     back = np.argsort(ORDER)
     both = found(ONE, beside(logits=A[:, back], labels=np.array(ORDER)[LABELS]))
     assert both.metrics[0]['mIoUD'] == pytest.approx(both.metrics[1]['mIoUD'])
     assert both.counts.agreeing == both.counts.pixels and not both.same_labels
     assert any('ids are permuted' in text for text in sentences(both))
+
+
+WEIGHTED = LOSSES['WeightedCrossEntropyLoss'](class_weight=[1, 2, 3, 4, 5])
+BACK = np.argsort(ORDER)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        (dict(logits=A[:, BACK]), 'what follows has those of b in the order of a, losses and metrics too'),
+        (dict(logits=A[:, BACK], labels=None), 'the labels are those of a alone'),
+        (dict(logits=A[:, BACK], labels=np.array(ORDER)[LABELS]), 'ids are permuted'),
+        (dict(labels=LABELS - 1), 'losses and metrics of b are of its labels brought to the ids of a'),
+        (dict(labels=LABELS.astype(int) - 1), 'losses and metrics of b are of its labels brought to the ids of a'),
+        (dict(labels=LABELS + 1), 'losses and metrics of b are of its labels brought to the ids of a'),
+    ],
+)
+def test_losses_and_metrics_of_b_are_of_the_classes_of_a(changes, words, found):
+    both = found(ONE, beside(**changes), dict(weighted=WEIGHTED))
+    assert both.losses['weighted'][0] == pytest.approx(both.losses['weighted'][1])
+    assert both.metrics[0] == pytest.approx(both.metrics[1]) and both.per_class[0] == pytest.approx(both.per_class[1])
+    assert any(words in text for text in sentences(both)), sentences(both)
+
+
+def test_labels_of_b_alone_are_in_its_order(found):
+    both = found(
+        beside(labels=None), beside(logits=A[:, BACK], labels=np.array(ORDER)[LABELS]), dict(weighted=WEIGHTED)
+    )
+    one = found(ONE, ONE, dict(weighted=WEIGHTED))
+    assert both.losses['weighted'] == pytest.approx(one.losses['weighted']) and both.metrics[0] == one.metrics[0]
+    assert any('alone, taken to be in the order of its own classes' in text for text in sentences(both))
+
+
+def test_labels_that_are_not_recognised_stay_as_they_are(found):
+    labels = np.random.default_rng(5).integers(C, size=LABELS.shape)
+    both = found(ONE, beside(labels=labels), dict(weighted=WEIGHTED))
+    want = np.mean([WEIGHTED.reference(A[k : k + 1], labels[k : k + 1]) for k in range(N)])
+    assert both.losses['weighted'][1] == pytest.approx(want)
+    assert any('losses and metrics of b are of its own labels as they are' in text for text in sentences(both))
 
 
 def test_losses_are_those_of_the_reference_by_image(found):
@@ -187,6 +228,10 @@ def test_a_layout_that_may_be_either_is_asked_for(found):
         ({0: 1, 1: 2, 2: 3}, 'every id of b is 1 more than that of a'),
         ({3: 1, 4: 2}, 'every id of b is 2 less'),
         ({0: 1, 1: 2, 255: -1}, 'every id of b is 1 more than that of a (255 of a is -1 of b)'),
+        ({0: -1, 1: 0, 2: 1}, 'every id of b is 1 less than that of a (0 of a is -1 of b)'),
+        ({0: -1, 1: 0, 2: 1, 255: 255}, 'every id of b is 1 less than that of a (0 of a is -1 of b)'),
+        ({0: 65535, 1: 0, 2: 1}, 'every id of b is 1 less than that of a (0 of a is 65535 of b)'),
+        ({0: 1, 1: 2, 2: 0}, 'every id of b is 1 more than that of a (2 of a is 0 of b)'),
         ({0: 0, 1: 1, 255: -1}, 'the ignored label differs: 255 of a is -1 of b'),
         ({0: 1, 1: 0, 2: 2}, 'ids are permuted: 0 of a is 1 of b, 1 of a is 0 of b'),
         ({0: 0, 1: 7, 2: 3}, 'ids are renamed: 1 of a is 7 of b, 2 of a is 3 of b'),
@@ -231,8 +276,21 @@ def test_shift_and_stretch_are_found_to_a_hundredth_of_a_pixel(dy, dx, ey, ex):
     b = 3 * maps(rows + dy + ey * t, columns + dx + ex * s) - 2
     found = geometry.motion(lambda: [(a, b)])
     got = [found.dy, found.dx, found.ey, found.ex, found.factor, found.offset]
-    assert np.allclose(got, [dy, dx, ey, ex, 3, -2], atol=0.03), found
+    assert np.allclose(got, [-dy, -dx, -ey, -ex, 3, -2], atol=0.03), found  # b is read from there: content goes back
     assert found.explained > 0.95 and found.moved
+
+
+@pytest.mark.parametrize(
+    ('move', 'words'),
+    [
+        (lambda z: np.roll(z, 2, 3), '0.00 rows and +2.00 columns (to the right)'),
+        (lambda z: np.roll(z, -1, 2), '-1.00 rows and 0.00 columns (up)'),
+        (lambda z: (z + np.roll(z, 1, 3)) / 2, '0.00 rows and +0.50 columns (to the right)'),
+    ],
+)
+def test_a_shift_is_said_as_content_goes(move, words, found):
+    said = sentences(found(ONE, beside(logits=move(A))))
+    assert any(f'b is a moved by {words}' in re.sub(r'[+-]?0[.]0[0-9]', '0.00', text) for text in said), said
 
 
 def test_no_motion_where_there_is_none_or_nothing_is_known():
@@ -273,7 +331,7 @@ def test_the_command_and_its_json(tmp_path, capsys):
         'sentences',
     ]  # fmt: skip
     assert found['ok'] is False and found['same_labels'] is True and set(found['losses']) == {'SoftDiceLoss'}
-    assert found['motion']['rows_at_border'] == pytest.approx(-1.5, abs=0.1) and len(found['images']) == N
+    assert found['motion']['rows_at_border'] == pytest.approx(1.5, abs=0.1) and len(found['images']) == N
     assert found['agreement_inside'] > found['agreement_near_borders']
     assert main(['check', '--model-a', paths[0], '--model-b', paths[0]]) == 0
     capsys.readouterr()
@@ -290,6 +348,7 @@ def test_the_command_and_its_json(tmp_path, capsys):
     ],
 )
 def test_wrong_words(words, said, capsys):
-    assert main(['check', *words]) == 2
-    out, err = capsys.readouterr()
-    assert said in err and not out
+    for more in ([], ['--json']):
+        assert main(['check', *words, *more]) == 2
+        out, err = capsys.readouterr()
+        assert said in err and not out

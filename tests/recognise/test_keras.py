@@ -42,7 +42,16 @@ EXACT = {  # name: (channels, Keras configuration, sign, offset)
 }
 
 
-SLOW = 'half_bce_less_dice', 'focal_tversky', 'dice_per_image', 'softmax_dice'
+SLOW = (
+    'half_bce_less_dice',
+    'focal_tversky',
+    'dice_per_image',
+    'softmax_dice',
+    'jaccard_distance',
+    'unnamed',
+    'tversky',
+    'bce_dice_loss',
+)
 
 
 def by_speed(names):

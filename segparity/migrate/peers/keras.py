@@ -1,6 +1,7 @@
 """The losses that come with Keras. They take probabilities unless ``from_logits`` says otherwise, channels last."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from segparity.migrate.items import Reading, Verdict
@@ -9,21 +10,54 @@ from segparity.migrate.peers.rows import Example, row
 from segparity.migrate.peers.versions import Versions
 
 COMMON = dict(reduction='sum_over_batch_size', name=None, dtype=None)
-MEANS = (None, 'sum_over_batch_size', 'mean', 'mean_with_sample_weight', 'auto')
+MEANS = ('sum_over_batch_size', 'mean', 'mean_with_sample_weight', 'auto')
 ONE = dict(channels=1, activation='sigmoid', labels='ids')
 MANY = dict(channels=3, activation='softmax', labels='one_hot')
 IDS = dict(channels=3, activation='softmax', labels='ids')
 ONE_LOGITS = dict(channels=1, activation='logits', labels='ids')
 LOGITS = dict(channels=3, activation='logits', labels='one_hot')
 
-CLIPPED = 'it clips probabilities to [1e-7, 1 - 1e-7], ours from below alone: 1e-7 where a right pixel is certain'
+CLIPPED = (
+    'it clips probabilities to [1e-7, 1 - 1e-7]; ours of probabilities does so from below alone (1e-7 less where a right '
+    'pixel is certain), ours of logits nowhere: there it is equal up to the clipping, for logits within about 16 of each other'
+)
+SATURATED = (
+    'in float32 its upper bound is 1 - 1.2e-7: a probability of exactly 1 costs a pixel of the other label 15.94, ours of '
+    'probabilities 16.12 (with label_smoothing each pixel has a share of that cost)'
+)
+CHANNELS = 'on logits of a head the sigmoid of each channel is taken where the source has a softmax'
 EPSILON = '1e-7 stands in its denominator alone: an empty mask that is predicted as exactly nothing costs it 1, ours 0'
 
 
-def reduction_sentences(call: Call) -> list[str]:
-    """A sentence where the reduction is no mean."""
-    value = call['reduction']
-    return [] if value in MEANS else [f'reduction {value!r} is no mean over pixels, which ours is']
+def shared_sentences(call: Call) -> list[str]:
+    """A sentence where the reduction is no mean, and one where the dtype is coarser than float32."""
+    value, told = call['reduction'], dtype_sentences(call)
+    hidden = value is None and call.values['reduction'] is not None  # not read, which is told
+    if value not in MEANS and not hidden:
+        told.insert(0, f'reduction {value!r} is no mean over pixels, which ours is')
+    return told
+
+
+def dtype_sentences(call: Call) -> list[str]:
+    """A sentence where the dtype is not known to be float32 or float64."""
+    value = call['dtype'] if 'dtype' in call.values else None
+    if isinstance(value, Mapping):  # a policy as a saved model has it
+        config = value.get('config')
+        value = config.get('name', value) if isinstance(config, Mapping) else value
+    name = str(getattr(value, 'name', value)).rpartition('.')[2]
+    if value is None or name in ('float32', 'float64'):
+        return []
+    return [f'dtype {name!r} is none of float32 and float64, in which ours is computed: its value is rounded to it']
+
+
+def axis_sentences(call: Call, binary: bool = False) -> list[str]:
+    """A sentence where ``axis`` is not the last one of images (B, H, W, C)."""
+    axis = call['axis']
+    if (axis in (-1, 3) and not isinstance(axis, bool)) or (axis is None and call.values['axis'] is not None):
+        return []
+    if binary:
+        return [f'axis {axis!r} is averaged before the weights of samples count, in ours the last axis, -1, is']
+    return [f'axis {axis!r} is not that of the classes, which in ours is the last, -1: it compares along another axis']
 
 
 def logits_taken(call: Call) -> tuple[bool, str]:
@@ -36,12 +70,15 @@ def logits_taken(call: Call) -> tuple[bool, str]:
 
 def cross_entropy_reading(call: Call, *told: str, activation: str = 'softmax', **parameters: Any) -> Reading:
     from_logits, bug = logits_taken(call)
-    told = (*reduction_sentences(call), *told)
+    binary = activation == 'sigmoid'
+    told = (*shared_sentences(call), *axis_sentences(call, binary), *told)
+    if binary and call.context.activation == 'softmax' and not call.one:
+        told = (*told, CHANNELS)
     if 'from_logits' in call.given and from_logits and call.context.activation in ('softmax', 'sigmoid'):
         bug = f'from_logits=True on the output of a {call.context.activation}: it is applied twice'
     verdict: Verdict = 'nearest' if told or bug else 'float32'
     if not from_logits:
-        told = (*told, CLIPPED)
+        told = (*told, CLIPPED, SATURATED) if binary else (*told, CLIPPED)
     return call.reading(
         verdict,
         'WeightedCrossEntropyLoss',
@@ -56,7 +93,7 @@ def cross_entropy_reading(call: Call, *told: str, activation: str = 'softmax', *
 @row('keras', 'BinaryCrossentropy', dict(from_logits=False, label_smoothing=0.0, axis=-1, **COMMON),
      aliases=('binary_crossentropy', 'bce', 'BCE'), examples=(
     Example({}, ONE),
-    Example({}, MANY),
+    Example({}, MANY, 'none'),
     Example(dict(label_smoothing=0.1), dict(channels=3, activation='sigmoid', labels='soft')),
     Example(dict(from_logits=True, label_smoothing=0.2), ONE_LOGITS),
     Example(dict(from_logits=True), dict(channels=1, activation='logits', labels='soft')),
@@ -126,7 +163,7 @@ def overlap(call: Call, name: str, **parameters: Any) -> Reading:
     from_logits, bug = logits_taken(call)
     if granularity is None:
         return call.none(*pooled)
-    told = reduction_sentences(call)
+    told = shared_sentences(call)
     if call.context.labels == 'ids' and not call.one and call.channels:
         bug = bug or f'labels as ids beside {call.channels} channels broadcast, and the value means nothing'
     verdict: Verdict = 'not yet' if pooled else 'nearest' if told or bug else 'float32'
@@ -207,7 +244,7 @@ def binary_focal(call: Call) -> Reading:
     if 'alpha' in call.given and not call.truth('apply_class_balancing'):
         bug = bug or 'alpha has no effect without apply_class_balancing=True'
     return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *reduction_sentences(call), bug=bug, activation='sigmoid',
+        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *shared_sentences(call), *axis_sentences(call, True), bug=bug, activation='sigmoid',
         from_logits=from_logits, label_smoothing=call.number('label_smoothing', 0.0),
     )  # fmt: skip
 
@@ -224,7 +261,7 @@ def categorical_focal(call: Call) -> Reading:
     weight = float(alpha) if isinstance(alpha, (int, float)) else 1.0
     weights = [float(a) for a in alpha] if isinstance(alpha, (list, tuple)) else None
     return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *reduction_sentences(call), bug=bug, from_logits=from_logits,
+        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *shared_sentences(call), *axis_sentences(call), bug=bug, from_logits=from_logits,
         label_smoothing=call.number('label_smoothing', 0.0), loss_weight=weight, class_weight=weights,
     )  # fmt: skip
 
@@ -240,7 +277,7 @@ def kl_divergence(call: Call) -> Reading:
         'WeightedCrossEntropyLoss',
         'it is less than cross-entropy by the entropy of the labels, which trains nothing: the same gradient; labels are '
         'floored at 1e-7, which moves one-hot ones by about 1e-6',
-        *reduction_sentences(call),
+        *shared_sentences(call),
         bug=bug,
         activation='softmax',
         from_logits=from_logits,

@@ -5,6 +5,7 @@ from typing import Any
 
 from segparity.migrate.items import Reading, Verdict
 from segparity.migrate.peers.call import REQUIRED, Call
+from segparity.migrate.peers.keras import dtype_sentences
 from segparity.migrate.peers.rows import Example, row
 
 SHARED = dict(name=None, dtype=None)
@@ -36,6 +37,8 @@ def score_reading(
         return call.none(f'nearest is FineGrained, result {results[0]}', CLASSES)
     metric = next((name for name in results if name != 'aAcc'), 'mAccD')[:-1]
     parameters = dict(ignore_index=None, levels=['D'], metrics=[metric], q=[]) | parameters
+    if coarse := dtype_sentences(call):
+        verdict, told = 'nearest' if verdict in ('exact', 'float32') else verdict, (*coarse, *told)
     return call.reading(
         verdict, 'FineGrained', *told, bug=bug, results=results, num_classes=classes, binary=binary, **parameters
     )
@@ -179,7 +182,9 @@ def one_hot_iou(call: Call) -> Reading:
 ))  # fmt: skip
 def binary_iou(call: Call) -> Reading:
     chosen, threshold = list(call['target_class_ids'] or (0, 1)), call.number('threshold', 0.5)
-    told = [] if threshold == 0.5 else [f'its threshold is {threshold:g}, ours 0.5']
+    told = dtype_sentences(call)
+    if threshold != 0.5:
+        told.append(f'its threshold is {threshold:g}, ours 0.5')
     if call.context.activation == 'logits':
         told.append(f'it compares logits with {threshold:g}, ours with 0')
     if sorted(chosen) not in ([0, 1], [1]):

@@ -30,6 +30,18 @@ def ignored_label(call: Call) -> int:
     return IGNORED if call.context.ignore_index is None else call.context.ignore_index
 
 
+def told_label(call: Call, own: int | None, told: list[str]) -> int | None:
+    """The label that ours ignores for a loss with one of its own: the head's, with a sentence where that is another."""
+    head = call.context.ignore_index
+    if head is None or own == head:
+        return own
+    told.append(
+        f'it ignores {own!r}, its own ignore_index, and not the label {head} that its head hands over: pixels with label '
+        f'{head} count in it, ours leaves them out'
+    )
+    return head
+
+
 def is_class(call: Call, label: int | None) -> bool:
     """Whether an ignored label is the id of a class; taken for none where the number of classes does not show."""
     classes = call.channels if not call.one else 2
@@ -165,6 +177,7 @@ def dice_up_to_1_0(call: Call) -> Reading:
     if norm not in (1, 2):
         told.append(f'exponent {norm:g} has no counterpart: ours has norm 1 or 2')
         norm = 2
+    ignored = told_label(call, label, told)
     told.append('its denominators count ignored pixels, ours does not; where no pixel is ignored both are equal')
     bug = ''
     if is_class(call, label):
@@ -180,7 +193,7 @@ def dice_up_to_1_0(call: Call) -> Reading:
         smooth=call.number('smooth', 1) / 2,
         loss_weight=call.number('loss_weight', 1.0),
         class_weight=call.weights('class_weight', call.channels),
-        ignore_index=label,
+        ignore_index=ignored,
     )
 
 
@@ -216,6 +229,7 @@ def dice_from_1_1(call: Call) -> Reading:
         ignore_index=ignored_label(call),
         classes='all',
     )
+    told_label(call, label, told)
     if not naive and eps:
         told.append(f'eps {eps:g} stands in its denominators alone, ours has none there: an empty mask costs it 1')
     if call.one:
@@ -298,7 +312,8 @@ def tversky(call: Call) -> Reading:
     if call.one:
         return call.none(SOFTMAX_OF_ONE, bug='one channel goes through a softmax')
     alpha, beta, label = call.number('alpha', 0.3), call.number('beta', 0.7), call['ignore_index']
-    told, bug = [], ''
+    told: list[str] = []
+    bug = ''
     parameters: dict[str, Any] = dict(
         alpha=alpha,
         beta=beta,
@@ -306,9 +321,9 @@ def tversky(call: Call) -> Reading:
         classes='all',
         smooth=call.number('smooth', 1),
         class_weight=call.weights('class_weight', call.channels),
-        ignore_index=label,
+        ignore_index=told_label(call, label, told),
     )
-    verdict: Verdict = 'exact'
+    verdict: Verdict = 'nearest' if told else 'float32'
     weight = call.number('loss_weight', 1.0)
     if alpha + beta != 1:
         bug, verdict = 'its constructor raises unless alpha + beta is 1', 'nearest'
@@ -322,6 +337,7 @@ def tversky(call: Call) -> Reading:
         else:
             verdict = 'nearest'
             told.append(f'ours is the mean over {call.channels - 1} classes; --compat puts the factor into loss_weight')
+    told.append(EMPTY_IMAGE)
     return call.reading(verdict, 'SoftTverskyLoss', *told, bug=bug, loss_weight=weight, **parameters)
 
 

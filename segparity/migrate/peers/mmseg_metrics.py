@@ -18,6 +18,10 @@ def fine_grained(call: Call, names: list[str], ignore_index: int | None, beta: f
     if call.context.num_classes is None:
         return call.none(f'nearest is FineGrained, metrics {names}, levels ["D"]', CLASSES)
     metrics = list(dict.fromkeys(ours for name in names for ours in OURS[name]))
+    threshold = call.context.threshold
+    if threshold not in (None, 0.5):
+        sentence = f'the head of one channel predicts foreground above {threshold:g}, ours above 0.5'
+        told = (*told, f'{sentence}: threshold=0.5 in the head makes them the same')
     verdict: Verdict = 'nearest' if told else 'float32'
     return call.reading(
         verdict,

@@ -7,7 +7,7 @@ from typing import Any
 
 from segparity.migrate.items import Reading, Verdict
 from segparity.migrate.peers.call import Call
-from segparity.migrate.peers.keras import FOCAL
+from segparity.migrate.peers.keras import CHANNELS, CLIPPED, FOCAL, SATURATED
 from segparity.migrate.peers.rows import Example, row
 from shared_spec import LOSSES
 from shared_spec.spec import LossSpec
@@ -88,12 +88,13 @@ def jaccard(call: Call) -> Reading:
 
 
 @row('segmentation_models', 'BinaryCELoss', {}, aliases=('binary_crossentropy',), examples=(
-    Example({}, ONE, 'formula'), Example({}, MANY, 'formula'),
+    Example({}, ONE, 'formula'), Example({}, MANY, 'none'),
 ))  # fmt: skip
 def binary_cross_entropy(call: Call) -> Reading:
+    told = [CHANNELS] if call.context.activation == 'softmax' and not call.one else []
     return call.reading(
-        'float32', 'WeightedCrossEntropyLoss', 'it clips probabilities to [1e-7, 1 - 1e-7], ours from below alone',
-        activation='sigmoid', from_logits=False,
+        'nearest' if told else 'float32', 'WeightedCrossEntropyLoss', *told, CLIPPED, SATURATED, activation='sigmoid',
+        from_logits=False,
     )  # fmt: skip
 
 

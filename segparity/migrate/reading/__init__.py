@@ -47,7 +47,7 @@ def read_source(path: AnyPath, trust: bool = False) -> Source:
     if suffix in {'.yaml', '.yml'}:
         return _config(path, trust)
     if suffix == '.py':
-        text = content(path, 8 << 20).decode('utf-8', 'replace')
+        text = content(path, 8 << 20).decode('utf-8-sig', 'replace')
         if not COMPILE.search(text) and (BASED.search(text) or (KEYS.search(text) and not FRAMEWORK.search(text))):
             return _config(path, trust)
         from segparity.migrate.reading.keras_script import read_keras_script

@@ -159,7 +159,10 @@ def _context(context: Context, head: Head | None, losses: Sequence[Item], name: 
     activation = head.activation if head else context.activation
     channels = head.channels if head and head.channels else context.channels
     if activation not in {None, 'logits', 'softmax', 'sigmoid'}:
-        found.remark(f'{name}: the last layer ends in {activation!r}, which gives neither logits nor probabilities')
+        place = losses[0].place if losses else Place('')
+        reason = f'{name}: the last layer ends in {activation!r}, which gives neither logits nor probabilities'
+        if all(unread.reason != reason for unread in found.unread):
+            found.unread.append(Unread(reason, place))
         activation = None
     told = [item.arguments['from_logits'] for item in losses if isinstance(item.arguments.get('from_logits'), bool)]
     if activation in {'softmax', 'sigmoid'} and True in told:

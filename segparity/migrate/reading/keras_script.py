@@ -29,6 +29,10 @@ NOT_KERAS = ('re.', 'regex.', 'torch.', 'py_compile.', 'numba.', 'jax.')
 TENSORS = frozenset('y_true y_pred labels logits target output'.split())
 LAYERS = CONVOLUTIONS | {'Activation'}
 PINNED = re.compile(r'(keras|tf[-_]keras|tensorflow(?:[-_](?:gpu|cpu))?)(?:\[.*\])?==([\w.]+)')
+WEIGHTED = (
+    'Keras divides the weighted sum by the number of pixels, ours by the sum of weights; '
+    'a head of MMSegmentation takes no sample_weight'
+)
 BACKEND = frozenset('sum mean flatten abs square log clip cast pow exp maximum round equal variable'.split())
 CLASSES = re.compile(r'(?:n|num|number|no|nb)_?(?:of_?)?(?:classes|class|labels)\Z|classes\Z|n_?cls\Z', re.IGNORECASE)
 
@@ -66,9 +70,7 @@ def of_parts(parts: Sequence[tuple[str, str]], what: str, file: str, installs: S
     return Source(
         f'Keras {what}',
         'keras',
-        [dataclasses.replace(o, name=o.name.partition(', output ')[2] or 'decode_head') for o in found.outputs]
-        if used
-        else found.outputs,
+        [dataclasses.replace(o, name=name_in_functions(o.name)) for o in found.outputs] if used else found.outputs,
         found.metrics,
         (*found.unread, *script.items.missing.values(), *script.unread),
         found.remarks,
@@ -85,6 +87,14 @@ def use_of_functions(parts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     names = [name for name in ('losses', 'metrics') if re.search(rf'^def {name}\(\):', text, re.MULTILINE)]
     words = ', '.join(f'{ARGUMENTS[name]}={name}()' for name in names)
     return [(parts[0][0], f"model.compile(optimizer='sgd', {words})")] if names else []
+
+
+def name_in_functions(name: str) -> str:
+    """Of an output of ``losses()``: heads of MMSegmentation under their name, others as outputs of one model."""
+    output = name.partition(', output ')[2]
+    if not output:
+        return 'decode_head'
+    return output if output.startswith(('decode_head', 'auxiliary_head')) else f'losses, output {output}'
 
 
 def _compiles_in(node: ast.Call) -> bool:
@@ -227,8 +237,14 @@ class _Reading:
         """What ``model.add_loss`` is given."""
         for called in self.once('add_loss'):
             losses = self.losses_in(called, set())
-            more = '' if losses else f', and was not read: {called.text}'
-            self.found.remark(f'{called.place}: add_loss adds to what compile has{more}')
+            if losses:
+                self.found.remark(f'{called.place}: add_loss adds to what compile has')
+            else:
+                self.found.unread.append(
+                    Unread(
+                        'add_loss adds to what compile has, and what it adds is not known', called.place, called.text
+                    )
+                )
             self.outputs_without_compile('add_loss', called, losses)
 
     def loops(self) -> None:
@@ -366,12 +382,19 @@ class _Reading:
                 )
             if name in {'fit', 'train_on_batch'} and called.kwargs.get('sample_weight') is not None:
                 self.found.remark(f'{called.place}: sample_weight changes the loss and weighted_metrics, not metrics')
+                self.unread_once(WEIGHTED, called)
+            if _puts_channels_first(name, called):
+                self.unread_once('channels first: ours take the classes last', called)
             if name == 'load_model':
                 given = called.kwargs.get('custom_objects')
                 words = f' with {", ".join(map(str, list(given)[:8]))}' if isinstance(given, Mapping) and given else ''
                 self.found.remark(
                     f'{called.place}: load_model takes losses and metrics from the saved model{words}; read that file as well'
                 )
+
+    def unread_once(self, reason: str, called: Called) -> None:
+        if all(unread.reason != reason for unread in self.found.unread):
+            self.found.unread.append(Unread(reason, called.place, called.text))
 
     def nothing(self) -> Unread:
         place = Place(self.script.evaluators[0].file if self.script.evaluators else '')
@@ -400,6 +423,15 @@ class _Reading:
             'mmseg',
         }
         return bool(torch) and not names & {'keras', 'tensorflow', 'segmentation_models', 'keras_plugin'}
+
+
+def _puts_channels_first(name: str, called: Called) -> bool:
+    """Whether a call says that the classes are the second axis: a softmax over it, a layer or the whole of Keras."""
+    if name == 'set_image_data_format':
+        return 'channels_first' in (*called.args[:1], *called.kwargs.values())
+    if name == 'Softmax':
+        return 1 in (called.kwargs.get('axis'), *called.args[:1])
+    return name in CONVOLUTIONS and called.kwargs.get('data_format') == 'channels_first'
 
 
 def _weights(value: Any, place: Place) -> Any:

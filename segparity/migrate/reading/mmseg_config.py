@@ -57,7 +57,16 @@ def read_config(config: Table, chain: Chain) -> Source:
     heads = Heads(dataclasses.replace(shared, reduce_zero_label=reduced['train']))
     heads.read(config.get('model', config.rest), config.places.get('model', config.place))
     num_classes = next((output.context.num_classes for output in heads.outputs if 'auxiliary' not in output.name), None)
-    context = metric_context(dataclasses.replace(shared, reduce_zero_label=reduced['val']), config, num_classes)
+    predicting = [output.context for output in heads.outputs if 'auxiliary' not in output.name]
+    context = metric_context(
+        dataclasses.replace(
+            shared,
+            reduce_zero_label=reduced['val'],
+            threshold=predicting[-1].threshold if predicting else None,  # of a cascade the last one predicts
+        ),
+        config,
+        num_classes,
+    )
     evaluators = Evaluators(config, context)
     evaluators.read()
     if not heads.outputs and not heads.unread and not evaluators.metrics:

@@ -51,6 +51,7 @@ REDUCE_ZERO_LABEL = {
 WRAPPERS = ('RepeatDataset', 'ConcatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
 
 IGNORE_INDEX = 255  # of heads, data sets and evaluators
+THRESHOLD = 0.3  # of a head with one channel that names none
 DEFAULT_LOSS = {'use_sigmoid': False, 'loss_weight': 1.0}  # of CrossEntropyLoss, of a head without loss_decode
 
 OLD_KEYS = ('evaluation', 'data', 'optimizer', 'lr_config', 'checkpoint_config', 'runner', 'total_iters')

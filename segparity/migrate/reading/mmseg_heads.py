@@ -98,13 +98,15 @@ class Heads:
     def context_of(self, name: str, table: Table) -> Context:
         num_classes = self.fact(name, table, 'num_classes', int, None)
         channels = self.fact(name, table, 'out_channels', int, num_classes)
+        channels = num_classes if channels is None else channels
         return dataclasses.replace(
             self.context,
             num_classes=num_classes,
-            channels=num_classes if channels is None else channels,
+            channels=channels,
             ignore_index=self.fact(name, table, 'ignore_index', int, mmseg_facts.IGNORE_INDEX),
             align_corners=self.fact(name, table, 'align_corners', bool, False),
             sampler=self.sampler(name, table),
+            threshold=self.threshold(name, table) if channels == 1 else None,
         )
 
     def fact(self, name: str, table: Table, key: str, kind: type, default: Any) -> Any:
@@ -115,6 +117,14 @@ class Heads:
             return value
         self.unread.append(named(f'{name}.{key}', value, place))
         return None
+
+    def threshold(self, name: str, table: Table) -> float | None:
+        """The probability above which a head of one channel predicts foreground; None where it was not read."""
+        value = table.get('threshold', table.rest)
+        if type(value) is int:
+            return float(value)
+        found: float | None = self.fact(name, table, 'threshold', float, None)
+        return mmseg_facts.THRESHOLD if found is None and value is None else found
 
     def sampler(self, name: str, table: Table) -> str | None:
         value = table.get('sampler')

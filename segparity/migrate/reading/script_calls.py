@@ -4,6 +4,7 @@ import ast
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ LIMITS = Limits(turns=64)  # a loop of more turns is followed once: it is over i
 FILES, MODULE = 12, 1 << 19  # modules of the project that are read, and their size
 HEARD = 20_000  # calls that are kept
 MOST = 3_000  # calls that are kept for the notes
+KERAS = re.compile(r'^\s*(?:import|from)\s+(?:tensorflow|keras|tf_keras|segmentation_models)\b', re.MULTILINE)
 OPERATORS = {ast.Div: '/', ast.Mult: '*', ast.Sub: '-', ast.Mod: '%'}
 
 
@@ -54,6 +56,56 @@ class Follower(Evaluator):
         super().__init__(text, file, **words)
         self.budget = budget
         self.deadline = 4 * LIMITS.steps  # the budget ends before
+        self.worked: list[Called] = []  # every operator that was applied to what is not known
+        self.returned: list[tuple[Place, Any]] = []
+        self.owners: dict[int, str] = {}  # the class of a method, by the identity of its node
+        self.following: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
+
+    def symbolic(self, node: ast.AST, name: str, values: tuple[Any, ...]) -> Any:
+        made = super().symbolic(node, name, values)
+        if self.asked is None and len(self.worked) < HEARD and isinstance(made, Called):
+            self.worked.append(made)
+        return made
+
+    def do_Return(self, node: ast.Return) -> Any:
+        signal = super().do_Return(node)
+        if self.asked is None and len(self.returned) < HEARD and isinstance(self.frame.value, (Called, dict, tuple)):
+            self.returned.append((self.place(node), self.frame.value))
+        return signal
+
+    def follow(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Scope:
+        self.following.append(node)
+        try:
+            return super().follow(node, scope)
+        finally:
+            self.following.pop()
+
+    def bind_defaults(self, function: Function) -> None:
+        super().bind_defaults(function)
+        owner = self.owners.get(id(function.node)) if self.following else None
+        if owner and self.following[-1] is function.node:
+            found = self.scope.holder(owner)
+            value = None if found is None else found[owner]
+            if isinstance(value, Class):  # its methods see what __init__ has bound, which is followed first
+                self.scope.bind('self', value, function.place)
+                self.know_attributes(value, function)
+
+    def know_attributes(self, owner: Class, method: Function) -> None:
+        """Binds in the class what ``__init__`` binds; its calls are heard elsewhere."""
+        init = owner.scope.get('__init__')
+        if isinstance(init, Function) and init.node is not method.node:
+            listener, self.on_call = self.on_call, None
+            try:
+                self.call(init, [owner])
+            finally:
+                self.on_call = listener
+
+    def know_objects(self) -> None:
+        """Methods that nothing calls are followed with an object, whose attributes are those that ``__init__`` binds."""
+        for part in (node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)):
+            for node in part.body:
+                if isinstance(node, ast.FunctionDef) and [arg.arg for arg in node.args.args][:1] == ['self']:
+                    self.owners[id(node)] = part.name
 
     def grant(self, steps: int) -> None:
         super().grant(steps)
@@ -89,6 +141,8 @@ class Script:
             evaluator = Follower(text, file, self.budget, on_call=self.hear, scope=self.scope, limits=LIMITS)
             self.items.evaluators[file] = evaluator
             self.evaluators.append(evaluator)
+            if 'torch' in text and not KERAS.search(text):
+                evaluator.know_objects()
             if not self.follow(evaluator, lambda evaluator: evaluator.run()):
                 break  # what follows is not read, which has been said
         self.items.stars = tuple(self.scope.stars)

@@ -14,6 +14,7 @@ from shared_spec.metrics.fine_grained import FineGrained
 from shared_spec.spec import LossSpec, Spec
 
 OF_LOGITS = 'The model gives logits: its last layer has no softmax and no sigmoid.'
+OF_BOTH = 'An output gives logits where its losses have from_logits=True, else probabilities.'
 OF_PROBABILITIES = 'The model gives probabilities: its last layer has a softmax or sigmoid.'
 
 LEARNT = "in the model: outputs = keras_plugin.layers.DegreesOfFreedom(nu={nu!r}, name='nu')(logits)"
@@ -21,25 +22,32 @@ LEARNT = "in the model: outputs = keras_plugin.layers.DegreesOfFreedom(nu={nu!r}
 
 def write_keras_module(plan: Plan) -> str:
     """Source text of the module; '' where nothing of the source has anything near in ours."""
-    logits = gives_logits(plan)
     functions, losses, metrics = [], set(), set()
     for number, group in enumerate(plan.groups, 1):
-        value = losses_value(group, logits)
+        value = losses_value(group, plan)
         if value is not None:
             losses |= set(names_in(value))
             about = f'of {group[0][0].name}' if len(plan.groups) > 1 else 'takes'
             name = 'losses' if number == 1 else f'losses_{number}'
             functions.append(function(name, f'What ``compile(loss=...)`` takes, {about}.', value, unwritten(group)))
-    several = bool(plan.groups) and len(keras_names(plan.groups[0])) > 1
-    first_name = keras_names(plan.groups[0])[0] if several else ''
-    specs = metric_specs(plan.metrics)
-    calls = [call for spec in specs for call in metric_calls(spec, logits)]
+    of_outputs = metrics_of_outputs(plan)
+    calls = {
+        name: [call for spec in metric_specs(items) for call in metric_calls(spec, logits)]
+        for name, (items, logits) in of_outputs.items()
+    }
+    calls = {name: some for name, some in calls.items() if some}
     notes = [line for migrated in plan.metrics for line in comments_of(migrated)]
     if calls:
-        metrics |= {call.name for call in calls}
-        returned: Any = {first_name: calls} if several else calls
+        metrics |= {call.name for some in calls.values() for call in some}
+        several = bool(plan.groups) and len(plan.groups[0]) > 1
+        returned: Any = calls if several else next(iter(calls.values()))
         functions.append(function('metrics', 'What ``compile(metrics=...)`` takes.', returned, notes))
-    distances = [host_metrics(spec, specs, logits) for spec in specs if isinstance(spec, SurfaceDistance)]
+    distances = [
+        host_metrics(spec, specs, logits)
+        for specs, logits in ((metric_specs(items), logits) for items, logits in of_outputs.values())
+        for spec in specs
+        if isinstance(spec, SurfaceDistance)
+    ]
     if distances:
         metrics.add('HostMetrics')
         returned = source_text(distances, 4, len('return '))
@@ -54,27 +62,39 @@ def write_keras_module(plan: Plan) -> str:
         for room, names in (('losses', losses), ('metrics', metrics))
         if names
     ]
-    return '\n'.join([header(plan, logits, bool(losses), bool(calls)), '\n'.join(imports), '', *functions])
+    return '\n'.join([header(plan, bool(losses), bool(calls)), '\n'.join(imports), '', *functions])
 
 
-def header(plan: Plan, logits: bool, has_losses: bool, has_metrics: bool) -> str:
+def metrics_of_outputs(plan: Plan) -> dict[str, tuple[list[Migrated], bool]]:
+    """Name of an output of the first group -> its metrics and whether it gives logits; '' where there is no output."""
+    group = plan.groups[0] if plan.groups else []
+    found: dict[str, tuple[list[Migrated], bool]] = {
+        name: ([], gives_logits(plan, output, items)) for name, (output, items) in zip(keras_names(group), group)
+    } or {'': ([], plan.source.world == 'mmseg')}
+    contexts = {name: output.context for name, (output, _) in zip(keras_names(group), group)}
+    for migrated in plan.metrics:
+        name = next((name for name, context in contexts.items() if context == migrated.context), next(iter(found)))
+        found[name][0].append(migrated)
+    return found
+
+
+def header(plan: Plan, has_losses: bool, has_metrics: bool) -> str:
     """The module's docstring, with the line that uses it."""
     arguments = ['optimizer'] + ['loss=losses()'] * has_losses + ['metrics=metrics()'] * has_metrics
+    given = {gives_logits(plan, output, items) for output, items in plan.outputs} or {plan.source.world == 'mmseg'}
+    said = OF_BOTH if len(given) > 1 else OF_LOGITS if True in given else OF_PROBABILITIES
     return (
         '"""Losses and metrics for Keras, written by ``segparity migrate``.\n\n'
-        f'    model.compile({", ".join(arguments)})\n\n'
-        f'{OF_LOGITS if logits else OF_PROBABILITIES}\n"""\n'
+        f'    model.compile({", ".join(arguments)})\n\n{said}\n"""\n'
     )
 
 
-def gives_logits(plan: Plan) -> bool:
-    """Whether the model that the code is for gives logits: as the heads of MMSegmentation do, else as the source's losses say."""
+def gives_logits(plan: Plan, output: Output, items: Sequence[Migrated]) -> bool:
+    """Whether an output of the model that the code is for gives logits: as heads of MMSegmentation do, else as its losses say."""
     if plan.source.world == 'mmseg':
         return True
-    losses = [spec for _, items in plan.outputs for migrated in items for spec in parts_of(migrated)]
-    given = [getattr(spec, 'from_logits', True) for spec in losses]
-    activations = [output.context.activation for output, _ in plan.outputs]
-    return all(given) if given else 'logits' in activations
+    given = [getattr(spec, 'from_logits', True) for migrated in items for spec in parts_of(migrated)]
+    return all(given) if given else output.context.activation == 'logits'
 
 
 def keras_names(group: Sequence[tuple[Output, Any]]) -> list[str]:
@@ -90,10 +110,11 @@ def keras_names(group: Sequence[tuple[Output, Any]]) -> list[str]:
     return names
 
 
-def losses_value(group: Sequence[tuple[Output, Sequence[Migrated]]], logits: bool) -> Any:
+def losses_value(group: Sequence[tuple[Output, Sequence[Migrated]]], plan: Plan) -> Any:
     """A loss, or a dictionary of one for each output; None where there is none."""
     found: dict[str, Any] = {}
-    for name, (_, items) in zip(keras_names(group), group):
+    for name, (output, items) in zip(keras_names(group), group):
+        logits = gives_logits(plan, output, items)
         entries = [entry for migrated in items for entry in noted_losses(migrated, logits)]
         if len(entries) == 1:
             found[name] = entries[0]

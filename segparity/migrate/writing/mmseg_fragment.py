@@ -25,7 +25,8 @@ def write_mmseg_fragment(plan: Plan, base: str | None = None) -> str:
         if not any(parts_of(migrated) for _, items in group for migrated in items):
             statements += comments(unwritten(group))
         elif number == 1:
-            statements += model(group, base is not None, num_classes)
+            of_one = len(group) == 1 or all(HEAD.fullmatch(output.name) for output, _ in group)
+            statements += model(group, base is not None, num_classes if of_one else None)
         else:
             statements += comments([f'the losses of {group[0][0].name}, for a configuration of their own'])
             statements += [assignment(f'loss_decode_{number}', loss_list(items)) for _, items in group[:1]]

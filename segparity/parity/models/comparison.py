@@ -26,7 +26,8 @@ SAME = 1e-4  # probabilities that differ by less are the same in float32
 class Found:
     """What was found. order: the class of b that is each class of a; losses: name -> (mean of a, mean of b), or a sentence.
 
-    batch: name -> 'a' or 'b' -> the loss of all images as one batch, for a file that has the value of its framework.
+    recode: the id of a that each id of b's labels is, {} where they are encoded alike, None where b is measured by its own
+    labels as they are. batch: name -> 'a' or 'b' -> the loss of all images as one batch, for a file that has the value of its framework.
     """
 
     a: Side
@@ -38,6 +39,7 @@ class Found:
     motion: geometry.Motion | None = None
     resize: tuple[str, float] | None = None
     shift: tuple[int, int] = (0, 0)
+    recode: dict[int, int] | None = None
     blocks: tuple[int, int] = (1, 1)
     losses: dict[str, tuple[float, float] | str] = dataclasses.field(default_factory=dict)
     batch: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
@@ -155,14 +157,14 @@ def best_resize(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> tuple[str, fl
 
 
 def best_shift(pairs: Iterator[tuple[np.ndarray, np.ndarray]], reach: int = 2) -> tuple[int, int]:
-    """The whole rows and columns by which ids of a are to be moved to agree most with b."""
+    """The whole rows and columns, down and to the right, by which ids of a are to be moved to agree most with b."""
     agreeing: dict[tuple[int, int], int] = {}
     for a, b in pairs:
         h, w = a.shape
         inner = b[reach : h - reach, reach : w - reach]
         for dy in range(-reach, reach + 1):
             for dx in range(-reach, reach + 1):
-                moved = a[reach + dy : h - reach + dy, reach + dx : w - reach + dx]
+                moved = a[reach - dy : h - reach - dy, reach - dx : w - reach - dx]
                 agreeing[dy, dx] = agreeing.get((dy, dx), 0) + int((moved == inner).sum())
     return max(agreeing, key=lambda k: (agreeing[k], -abs(k[0]) - abs(k[1])))
 
@@ -184,15 +186,20 @@ def _gather(found: Found, losses: dict[str, LossSpec], progress: Callable[[int, 
     a, b, counts = found.a, found.b, found.counts
     total = a.scores.shape[0]
     classes = max(counts.channels, 2)
-    states = [FineGrainedState(classes, side.ignore_index) for side in (a, b)]
+    if a.labels is not None and b.labels is not None:
+        for one, two in zip(a.labels.images(), b.labels.images()):
+            labels.count_pairs(*fitted(np.squeeze(one), np.squeeze(two)), counts.label_pairs)
+    found.recode = recode_of(found)
+    ignored = a.ignore_index, a.ignore_index if found.recode else b.ignore_index
+    states = [FineGrainedState(classes, value) for value in ignored]
     sums: dict[str, list[list[float]]] = {name: [[], []] for name in losses}
     labelled = a.labels is not None or b.labels is not None
     for k, ((x, label_a), (y, label_b)) in enumerate(zip(a.images(), b.images())):
         ids_a, ids_b = predicted(x, a, found.activation), predicted(y, b, found.activation)
-        own = y, ids_b  # in the order of its own labels
+        own = y, ids_b
         if b.kind != 'ids' and found.order != sorted(found.order):
             y, ids_b = y[found.order], np.argsort(found.order)[ids_b]
-        mine = own if label_b is not None else (y, ids_b)
+        mine = own if found.recode is None else (y, ids_b)  # in the order of the labels that it is measured by
         before = counts.pixels, counts.agreeing, counts.total
         _compare(found, x, y, ids_a, ids_b, label_a if label_a is not None else label_b)
         name = a.names[k] if a.names else b.names[k] if b.names else k
@@ -204,10 +211,9 @@ def _gather(found: Found, losses: dict[str, LossSpec], progress: Callable[[int, 
                 mean_difference=None if 'ids' in (a.kind, b.kind) else (counts.total - before[2]) / pixels,
             )
         )
-        if label_a is not None and label_b is not None:
-            one, two = fitted(label_a, label_b)
-            labels.count_pairs(one, two, counts.label_pairs)
         if labelled:
+            if label_b is not None and found.recode:
+                label_b = labels.recoded(label_b, found.recode)
             of: list[Any] = [
                 label_a if label_a is not None else label_b,
                 label_b if label_b is not None else label_a,
@@ -216,14 +222,14 @@ def _gather(found: Found, losses: dict[str, LossSpec], progress: Callable[[int, 
                 pred, target = fitted(ids, label)
                 state.update(pred, target)
             for name in list(losses):
-                _lose(found, losses[name], name, (x, mine[0]), of, sums[name])
+                _lose(found, losses[name], name, (x, mine[0]), of, ignored, sums[name])
         if progress:
             progress(k + 1, total, 'images')
     if labelled:
         spec: Any = METRICS['FineGrained'](
             num_classes=classes, ignore_index=a.ignore_index, q=[], metrics=['mIoU', 'mDice']
         )
-        other = dataclasses.replace(spec, ignore_index=b.ignore_index)
+        other = dataclasses.replace(spec, ignore_index=ignored[1])
         found.metrics = states[0].results(spec), states[1].results(other)
         found.per_class = _iou(states[0]), _iou(states[1])
     for name, values in sums.items():
@@ -233,6 +239,16 @@ def _gather(found: Found, losses: dict[str, LossSpec], progress: Callable[[int, 
         if side.loss is not None and side.labels is not None and side.kind != 'ids':
             for name, spec in losses.items():
                 _batch(found, letter, side, name, spec)
+
+
+def recode_of(found: Found) -> dict[int, int] | None:
+    """How labels of b are brought to those of a, by which its outputs are then measured in the order of a."""
+    a, b = found.a, found.b
+    if b.labels is None or not found.counts.label_pairs:
+        permuted = a.labels is None and found.order != sorted(found.order)  # labels of b alone: in the order of b
+        return {two: one for one, two in enumerate(found.order)} if permuted else {}
+    back = labels.recode(found.counts.label_pairs)
+    return back if not back or 'ids' not in (a.kind, b.kind) else None  # the order of predicted ids is not known
 
 
 def _compare(
@@ -277,13 +293,14 @@ def _lose(
     name: str,
     outputs: tuple[np.ndarray, np.ndarray],
     of: list[Any],
+    ignored: tuple[int | None, int | None],
     sums: list[list[float]],
 ) -> None:
     """Adds the loss of one image of each model, by the reference."""
     if name in found.losses:
         return
     values = []
-    for side, scores, label in zip((found.a, found.b), outputs, of):
+    for side, scores, label, ignore_index in zip((found.a, found.b), outputs, of, ignored):
         if side.kind == 'ids':
             found.losses[name] = f'{side.path} has class ids, of which there is no loss'
             return
@@ -296,7 +313,7 @@ def _lose(
                 'logits are resized to the labels before the loss'
             )
             return
-        case = Case(scores[None], label[None], None, side.ignore_index, from_logits=side.kind == 'logits')
+        case = Case(scores[None], label[None], None, ignore_index, from_logits=side.kind == 'logits')
         try:
             values.append(float(on_case(spec, case).reference(case.pred, case.target)))
         except ValueError as error:

@@ -22,7 +22,9 @@ Pairs = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """b(y, x) is about factor * a(y + dy + ey * t, x + dx + ex * s) + offset, t and s from -1 to 1 over the image.
+    """What is at (y, x) in a is at about (y + dy + ey * t, x + dx + ex * s) in b, factor times as large plus offset.
+
+    Positive is down and to the right, for a stretch away from the middle; t and s go from -1 to 1 over the image.
 
     explained: the share of the squared difference that shift and stretch explain, beyond factor and offset; left: the
     share of the variance of b that factor and offset alone leave.
@@ -61,7 +63,7 @@ def motion(pairs: Pairs) -> Motion:
         if np.abs(step).max() < ENOUGH or 8 * np.abs(at).max() > size:
             break  # found, or so far away that little of the image would be left
     left, at, (factor, offset) = best
-    dy, dx, ey, ex = map(float, at)
+    dy, dx, ey, ex = (0.0 - float(x) for x in at)  # b is read from a at the places ``at``: it is moved the other way
     explained = 1 - left / start if start > 0 else 0.0
     return Motion(dy, dx, ey, ex, factor, offset, float(explained), float(start))
 
@@ -154,18 +156,34 @@ def in_words(found: Motion, size: tuple[int, int]) -> list[str]:
             edge = (abs(found.ey) + abs(found.ex)) / 2
             factor = min(FACTORS, key=lambda f: abs(align_corners_edge(f, size) - edge))
             if abs(align_corners_edge(factor, size) - edge) < 0.2 * edge:
-                aligned = 'b' if found.ey < 0 else 'a'
+                aligned = 'b' if found.ey > 0 else 'a'
                 likely = f'; that is what a resize by {factor} with align_corners=True in {aligned} and False in the other does'
         told.append(
-            f'b is a stretched about the middle by {found.ey:+.2f} rows and {found.ex:+.2f} columns at the border{likely}'
+            f'b is a stretched about the middle by {signed(found.ey)} rows and {signed(found.ex)} columns at the border{likely}'
         )
     if shift > VISIBLE:
         told.append(
-            f'b is a moved by {found.dy:+.2f} rows and {found.dx:+.2f} columns{likely_shift(found.dy, found.dx)}'
+            f'b is a moved by {signed(found.dy)} rows and {signed(found.dx)} columns'
+            f'{direction(found.dy, found.dx)}{likely_shift(found.dy, found.dx)}'
         )
     if told:
         told[-1] += f' (explains {100 * found.explained:.0f} % of the squared difference)'
     return told
+
+
+def signed(value: float) -> str:
+    """With two digits and a sign, which zero has not."""
+    return f'{value:+.2f}' if abs(value) >= 0.005 else '0.00'
+
+
+def direction(dy: float, dx: float, visible: float = VISIBLE) -> str:
+    """Where content goes: ' (down and to the right)'."""
+    told = []
+    if abs(dy) > visible:
+        told.append('down' if dy > 0 else 'up')
+    if abs(dx) > visible:
+        told.append('to the right' if dx > 0 else 'to the left')
+    return f' ({" and ".join(told)})' if told else ''
 
 
 def align_corners_edge(factor: int, size: tuple[int, int]) -> float:

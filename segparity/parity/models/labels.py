@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 
+RENAMED = 0.9  # of the pixels that a renaming of ids has to explain
+
 
 def count_pairs(a: np.ndarray, b: np.ndarray, into: Counter[tuple[int, int]]) -> None:
     """Adds how often each pair of ids meets in a pixel; a and b of one shape."""
@@ -30,7 +32,7 @@ def in_words(pairs: Counter[tuple[int, int]]) -> list[str]:
         return []
     to, share = mapping(pairs)
     changed = {one: two for one, two in to.items() if one != two}
-    if not changed or share < 0.9:
+    if not changed or share < RENAMED:
         sentence = (
             f'labels differ in {total - same:,} of {total:,} pixels ({100 * (total - same) / total:.2g} %), and no renaming of '
             f'ids explains it: are they of the same images, resized without interpolation?'
@@ -45,6 +47,34 @@ def in_words(pairs: Counter[tuple[int, int]]) -> list[str]:
     return told
 
 
+def wrapped(to: dict[int, int]) -> list[int]:
+    """The id at one end that an offset of one took to the other: 0 of three or more ids that are one less, the top if more."""
+    for end, step in ((min, -1), (max, 1)):
+        one = end(to, default=0)
+        rest = {two - other for other, two in to.items() if other != one}
+        if len(to) > 2 and rest == {step} and to[one] != one + step:
+            return [one]
+    return []
+
+
+def recode(pairs: Counter[tuple[int, int]]) -> dict[int, int] | None:
+    """(id of b -> id of a), {} where labels are encoded alike; None where no renaming explains how they differ."""
+    to, share = mapping(pairs)
+    if all(one == two for one, two in to.items()):
+        return {}
+    back = {two: one for one, two in to.items()}
+    strange = {two for _, two in pairs} - set(back)  # ids of b that are mostly nothing of a
+    return back if share >= RENAMED and len(back) == len(to) and not strange & set(to) else None
+
+
+def recoded(ids: np.ndarray, back: dict[int, int]) -> np.ndarray:
+    """Ids of b in the encoding of a; those that are not in ``back`` stay."""
+    found = ids.astype(np.int64)
+    for two, one in back.items():
+        found[ids == two] = one
+    return found
+
+
 def kind(to: dict[int, int]) -> str:
     """The name of a renaming of ids."""
     changed = {one: two for one, two in to.items() if one != two}
@@ -57,10 +87,11 @@ def kind(to: dict[int, int]) -> str:
         shifted = [one for one in renamed if one not in (0, 255)]
         if zero == 255 and shifted and all(renamed[one] == one - 1 for one in shifted):
             return f'{letter} is {name} with reduce_zero_label=True (0 became 255, the others are one less): {listed}'
-    ignored = [one for one in changed if {one, changed[one]} & {255, -1}]
-    moved = [one for one in to if one not in ignored]
-    offsets = {to[one] - one for one in moved}
-    extra = f' ({", ".join(f"{one} of a is {to[one]} of b" for one in ignored)})' if ignored else ''
+    apart = [one for one in to if {one, to[one]} & {255, -1}]  # the ignored label, or what it wrapped to
+    apart += wrapped({one: two for one, two in to.items() if one not in apart})
+    offsets = {to[one] - one for one in to if one not in apart}
+    extra = ', '.join(f'{one} of a is {to[one]} of b' for one in apart if one in changed)
+    extra = f' ({extra})' if extra else ''
     if offsets == {0}:
         return f'the ignored label differs: {listed}'
     if len(offsets) == 1:

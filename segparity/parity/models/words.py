@@ -6,6 +6,7 @@ from segparity.parity.models import geometry, labels
 from segparity.parity.models.comparison import SAME, Found
 
 SHOWN = 5  # classes, images
+CONSTANT = 1e-6  # of the largest difference of logits: a constant that is only rounding
 RESIZED = 1e-3  # of the squares: what float32 leaves of a resize that is the right one
 
 
@@ -93,8 +94,10 @@ def numbers(found: Found) -> list[str]:
                 f'or a bias that all classes share'
             )
         elif found.motion and abs(found.motion.factor - 1) > 0.02 and rest_is_small(found):
+            offset, scale = found.motion.offset, max(c.largest_score, abs(found.motion.factor))
+            plus = f', plus {offset:.3g}' if abs(offset) > CONSTANT * scale else ''
             told.append(
-                f'logits of b are about {found.motion.factor:.3g} times those of a, plus {found.motion.offset:.3g}: a temperature or a scale'
+                f'logits of b are about {found.motion.factor:.3g} times those of a{plus}: a temperature or a scale'
             )
     return told
 
@@ -111,7 +114,8 @@ def classes(found: Found) -> list[str]:
     listed = ', '.join(f'{k} of a is {found.order[k]} of b' for k in moved[:8]) + (
         f' and {len(moved) - 8} more' if len(moved) > 8 else ''
     )
-    return [f'the classes are in another order: {listed}; what follows has those of b in the order of a']
+    measured = '' if found.recode is None else ', losses and metrics too'
+    return [f'the classes are in another order: {listed}; what follows has those of b in the order of a{measured}']
 
 
 def places(found: Found) -> list[str]:
@@ -120,7 +124,10 @@ def places(found: Found) -> list[str]:
     if found.motion and found.motion.moved:
         told += geometry.in_words(found.motion, found.a.space)
     if found.shift != (0, 0):
-        told.append(f'b agrees most with a moved by {found.shift[0]:+d} rows and {found.shift[1]:+d} columns')
+        told.append(
+            f'b agrees most with a moved by {found.shift[0]:+d} rows and {found.shift[1]:+d} columns'
+            f'{geometry.direction(*found.shift)}'
+        )
     for letter, block, other in (('a', *found.blocks), ('b', *found.blocks[::-1])):
         if block > 1 and other < block and found.factor == 1:
             told.append(
@@ -168,12 +175,23 @@ def parts(found: Found) -> list[str]:
 
 def of_labels(found: Found) -> list[str]:
     told = labels.in_words(found.counts.label_pairs) if found.counts.label_pairs else []
+    if found.counts.label_pairs and not found.same_labels:
+        if found.recode is None:
+            told.append('losses and metrics of b are of its own labels as they are, in the order of its own classes')
+        elif found.recode:
+            told.append(
+                'losses and metrics of b are of its labels brought to the ids of a, with the ignored label of a'
+            )
     if found.a.ignore_index != found.b.ignore_index:
-        told.append(f'a ignores the label {found.a.ignore_index}, b {found.b.ignore_index}')
+        one, two = (
+            'no label' if side.ignore_index is None else f'the label {side.ignore_index}' for side in (found.a, found.b)
+        )
+        told.append(f'a ignores {one}, b {two}')
     if found.a.labels is None and found.b.labels is None:
         told.append('neither file has labels, so nothing is said of losses and metrics')
     elif found.a.labels is None or found.b.labels is None:
-        told.append(f'the labels are those of {"b" if found.a.labels is None else "a"} alone')
+        order = ', taken to be in the order of its own classes' if found.a.labels is None and found.recode else ''
+        told.append(f'the labels are those of {"b" if found.a.labels is None else "a"} alone{order}')
     return told
 
 
