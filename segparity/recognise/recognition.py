@@ -16,8 +16,9 @@ from segparity.recognise import other_losses, tensors
 from segparity.recognise.calls import Caller, Convention, Group, TooSlow, candidates, groups, order_of_names
 from segparity.recognise.clock import ending
 from segparity.recognise.confirm import TOLERANCE, Difference, difference, gradient_difference, values_of
-from segparity.recognise.probes import Probe, fitting, fresh, labels, one_hot, probabilities, tiny
-from segparity.recognise.search import Fit, columns, exact, refine, tidy
+from segparity.recognise.probes import Probe, apart, fitting, fresh, labels, one_hot, probabilities, tiny
+from segparity.recognise.search import ENOUGH, Fit, columns, exact, refine, tidy
+from segparity.recognise.search import fit as fit_form
 from segparity.recognise.sums import Sums
 from segparity.recognise.translate import Match, match
 from shared_spec import LossSpec
@@ -459,10 +460,25 @@ def answers_of(caller: Caller, group: Group, sums: Sums, fits: Iterator[Fit]) ->
             if np.isfinite(some).all():
                 fit, clip = refine(fit, [*sums.probes, *more], some)
         fit = tidy(fit, sums, values)
-        found = match(fit, c, convention.activation if convention.takes == 'logits' else '')
+        told_apart = convention.independent
+        if any(r.cells.startswith('pooled') for r in fit.regions) and convention.takes == 'probabilities':
+            fit, told_apart = of_independent(caller, group, sums, fit)
+        found = match(fit, c, convention.activation if convention.takes == 'logits' else '', told_apart)
         if clip:
             found.notes.append(f'it keeps probabilities between {clip:g} and 1 - {clip:g}, which ours does not')
         yield judged(caller, group, found, fit)
+
+
+def of_independent(caller: Caller, group: Group, sums: Sums, found: Fit) -> tuple[Fit, bool]:
+    """(the same form fitted to probabilities that do not add up to 1, which tell FP from FN; whether it fits there)."""
+    if group.convention.form != 'maps':
+        return found, False
+    others = Sums(apart(sums.probes, overlapping=True))
+    values = np.array([caller.on(group.convention, p) for p in others.probes])
+    if not np.isfinite(values).all():
+        return found, False
+    again = fit_form(others, values, found.regions, found.ce)
+    return (tidy(again, others, values), True) if again.error < ENOUGH else (found, False)
 
 
 def holds(caller: Caller, group: Group, fit: Fit) -> bool:
