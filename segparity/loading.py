@@ -44,6 +44,8 @@ def load_function(target: str) -> Callable[..., Any]:
 
 
 def _module(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split('.')):
+        raise ValueError(f'{name!r} is no module: expected MODULE:FUNCTION such as losses:dice, or FILE.py:FUNCTION')
     here = os.getcwd()
     if here not in sys.path and '' not in sys.path:
         sys.path.insert(0, here)

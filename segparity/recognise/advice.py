@@ -21,6 +21,8 @@ FLATTENED = (
 )
 
 
+SCORE_AS_LOSS = 'It is a score returned as a loss: a perfect prediction has the largest value, so that training goes the wrong way. Return 1 - score.'
+BETTER_IS_LARGER = 'A better prediction has a larger value: as a loss it trains the wrong way.'
 OF_SIGMOIDS = (
     'With a sigmoid of each of several classes it is no Dice or Tversky of classes: all classes are in one sum, so that a '
     'rare class counts by its pixels.'
@@ -71,7 +73,7 @@ def wrong(caller: Caller, answers: list['Answer'], name: str, function: Any) -> 
     if best.sign < 0 and looks_like_a_loss(name, function):
         found.insert(
             0,
-            'It is a score returned as a loss: a perfect prediction has the largest value, so that training goes the wrong way. Return 1 - score.',
+            SCORE_AS_LOSS,
         )
     elif (
         best.verdict == 'different'
@@ -79,7 +81,7 @@ def wrong(caller: Caller, answers: list['Answer'], name: str, function: Any) -> 
         and looks_like_a_loss(name, function)
         and better_is_larger(caller, convention)
     ):
-        found.insert(0, 'A better prediction has a larger value: as a loss it trains the wrong way.')
+        found.insert(0, BETTER_IS_LARGER)
     if not flat:
         found += of_extremes(caller, convention)
     return found

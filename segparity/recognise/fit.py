@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from segparity.recognise import clock
+
 Columns = Callable[[np.ndarray], np.ndarray]  # theta (B, T) -> (B, K, J): B sets of parameters at once
 STEP = 1e-6  # of a difference
 
@@ -51,6 +53,7 @@ def solve(
         order = np.argsort(np.square(residual(thetas)).sum(1))
         found = None
         for k in order[:best]:
+            clock.check()
             theta = descend(residual, thetas[k])
             (at,) = columns(theta[None])
             if not np.isfinite(at).all():
@@ -73,6 +76,7 @@ def descend(residual: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, ste
     (rest,) = residual(theta[None])
     cost = float(rest @ rest)
     for turn in range(steps):
+        clock.check()
         jacobian = (residual(theta + STEP * eye) - rest).T / STEP
         normal, slope = jacobian.T @ jacobian, jacobian.T @ rest
         bound = np.diag(np.diag(normal) + 1e-14)

@@ -14,9 +14,11 @@ from segparity.recognise import advice as advising
 from segparity.recognise import nearest as nearest_of
 from segparity.recognise import other_losses, tensors
 from segparity.recognise.calls import Caller, Convention, Group, TooSlow, candidates, groups, order_of_names
+from segparity.recognise.clock import ending
 from segparity.recognise.confirm import TOLERANCE, Difference, difference, gradient_difference, values_of
-from segparity.recognise.probes import Probe, fitting, fresh, labels, one_hot, probabilities, tiny
-from segparity.recognise.search import Fit, columns, exact, refine, tidy
+from segparity.recognise.probes import Probe, apart, fitting, fresh, labels, one_hot, probabilities, tiny
+from segparity.recognise.search import ENOUGH, Fit, columns, exact, refine, tidy
+from segparity.recognise.search import fit as fit_form
 from segparity.recognise.sums import Sums
 from segparity.recognise.translate import Match, match
 from shared_spec import LossSpec
@@ -44,6 +46,16 @@ class Answer:
     notes: list[str] = dataclasses.field(default_factory=list)
     equals: list[LossSpec] = dataclasses.field(default_factory=list)
     fit: Fit | None = None
+    on_ids: bool = True  # whether class ids, which MMSegmentation hands over, give the same number
+
+    @property
+    def matched(self) -> bool:
+        """Whether its form is known, so that how it is called is, too."""
+        return self.equal or self.fit is not None
+
+    @property
+    def equal_in_mmseg(self) -> bool:
+        return self.equal and self.on_ids
 
     @property
     def equal(self) -> bool:
@@ -70,6 +82,11 @@ class Recognition:
         return bool(self.answers) and self.answers[0].equal
 
     @property
+    def trains_the_wrong_way(self) -> bool:
+        """Whether it is named like a loss, and larger for better predictions."""
+        return any(sentence in (advising.SCORE_AS_LOSS, advising.BETTER_IS_LARGER) for sentence in self.wrong)
+
+    @property
     def spec(self) -> LossSpec | None:
         """The configuration that the function equals, or the nearest; it reads what the function reads."""
         return self.answers[0].spec if self.answers else None
@@ -82,12 +99,15 @@ def recognise(
     name: str = '',
     accept: Callable[[Convention], bool] | None = None,
     patience: float = PATIENCE,
+    wall: float = float('inf'),
+    progress: Callable[[str], None] | None = None,
 ) -> Recognition:
     """Which of our losses ``function`` equals, or how it differs from the nearest.
 
     function: what takes labels and prediction in either order, a class or a maker of such without arguments, or
     'MODULE:NAME' or 'FILE.py:NAME'. classes: the number of channels to try alone, else one and three. seconds: what the
-    calls of the function may take, patience: of computing, the search. accept: which ways to call it come into question,
+    calls of the function may take, patience: of computing, the search, wall: on the clock, all of it about. progress: is
+    told in a sentence that the search begins. accept: which ways to call it come into question,
     where more is known of it. TypeError where no way to call it works.
     """
     if isinstance(function, str):
@@ -97,6 +117,8 @@ def recognise(
     name = name or getattr(function, '__name__', type(function).__name__)
     called, _ = function_of(function)
     caller = Caller(called, seconds)
+    start = time.monotonic()
+    caller.deadline = start + 0.5 * wall
     kind, tasks = conventions(caller, classes, name, accept or (lambda convention: True))
     answers: list[Answer] = []
     remarks: list[str] = []
@@ -109,9 +131,10 @@ def recognise(
             ['It is random: nothing can be compared. Switch off what draws random numbers.'],
         )
     try:
-        answers = answers_of_all(caller, tasks, remarks, patience)
-    except TooSlow:
-        remarks.append(f'its calls were stopped after {seconds:g} seconds, so that the search is not complete')
+        answers = answers_of_all(caller, tasks, remarks, patience, (start, wall), progress)
+    except TooSlow as error:
+        remarks.append(f'the search is not complete, it was stopped: {error}')
+    caller.deadline = max(start + wall, time.monotonic() + 0.1 * wall)
     unused = advising.unused(tasks, order_of_names(called))
     answers.sort(key=lambda a: a.rank)
     if answers and answers[0].rank <= 2:  # for another number of channels it is perhaps not meant
@@ -120,7 +143,8 @@ def recognise(
     if any(a.equal and a.channels > 1 and has_class_weight(a.spec) for a in answers):
         answers = [a for a in answers if a.channels > 1]  # weights of classes, added up for one channel by broadcasting
     if answers and caller.left > 0:
-        remarks += advising.remarks(caller, answers)
+        with contextlib.suppress(TooSlow):
+            remarks += advising.remarks(caller, answers)
     wrong = unused or []
     if answers and not unused:
         try:
@@ -193,6 +217,11 @@ def conventions(
             some = groups(caller, accepted(c, kind, dtype, device), scouts(c), errors)
             if some:
                 found.append(some)
+        if dtype == 'float64' and found and not any(first_order(caller.function, g) for some in found for g in some):
+            likely = accepted(found[0][0].convention.channels, kind, 'float32', device)
+            likely = [c for c in likely if c.labels_first == likely[0].labels_first]
+            if any(uses(g) for g in groups(caller, likely, scouts(found[0][0].convention.channels), {})):
+                continue  # an error of dtypes, not of the order
         used = [some for some in found if any(uses(g) for g in some)]
         if not classes and not any(some[0].convention.channels == 3 for some in used):
             for c in MORE_CHANNELS:
@@ -207,6 +236,13 @@ def conventions(
         or 'it gives no finite number for ordinary labels and probabilities'
     )
     raise TypeError(f'{name}: no way to call it with labels and a prediction works ({told})')
+
+
+def first_order(function: Any, group: Group) -> bool:
+    """Whether the group has the likeliest order of the arguments."""
+    convention = group.convention
+    first = candidates(function, convention.channels, convention.kind)[0].labels_first
+    return any(c.labels_first == first for c in group.conventions)
 
 
 def ways(function: Any) -> Iterator[tuple[str, str, str]]:
@@ -231,27 +267,58 @@ def deterministic(caller: Caller, found: list[Group]) -> bool:
     return bool(np.allclose(again, group.scouted, rtol=1e-5, atol=1e-12))
 
 
-def answers_of_all(caller: Caller, tasks: list[list[Group]], remarks: list[str], patience: float) -> list[Answer]:
+def answers_of_all(
+    caller: Caller,
+    tasks: list[list[Group]],
+    remarks: list[str],
+    patience: float,
+    clock: tuple[float, float] = (0.0, float('inf')),
+    progress: Callable[[str], None] | None = None,
+) -> list[Answer]:
     """The best answer for each number of channels, the simple forms first; others only where nothing is found."""
     searches = [Search(caller, found, order_of_names(caller.function)) for found in tasks]
     until = time.process_time() + patience
     for search in searches if patience < PATIENCE else ():
         search.until = until
-    for tier in range(2):  # the order of the arguments that their names tell, then the other
-        for search in searches:
-            search.run(tier, simple_forms(search), until)
-        for search in sorted(searches, key=lambda s: s.answer is None):
-            brief = any(s.answer is not None and s.answer.rank <= 2 for s in searches)
-            search.run(tier, thorough_forms(search, brief), until, enough=1)
-        if any(s.answer is not None for s in searches):
-            break
+    start, wall = clock
+    ended = False  # by the clock
+
+    @contextlib.contextmanager
+    def within(share: float) -> Iterator[None]:
+        nonlocal ended
+        end = start + share * wall
+        caller.deadline = end
+        try:
+            with ending(end):
+                yield
+        except TooSlow:
+            if caller.left <= 0:
+                raise
+            ended = True
+
+    if progress is not None:
+        progress('the loss that gives its numbers is searched')
+    with within(0.5):
+        for tier in range(2):  # the order of the arguments that their names tell, then the other
+            for search in searches:
+                search.run(tier, simple_forms(search), until)
+            for search in sorted(searches, key=lambda s: s.answer is None):
+                brief = any(s.answer is not None and s.answer.rank <= 2 for s in searches)
+                search.run(tier, thorough_forms(search, brief), until, enough=1)
+            if any(s.answer is not None for s in searches):
+                break
     if not any(s.answer is not None and s.answer.equal for s in searches):
         until = time.process_time() + PATIENCE / 2
-        for search in searches:
-            search.others(until)
+        with within(0.8):
+            for search in searches:
+                search.others(until)
     if not any(s.answer is not None and s.answer.rank <= 2 for s in searches):
-        for search in searches:
-            search.near()
+        with within(1.0):
+            for search in searches:
+                search.near([s.answer for s in searches if s.answer is not None])
+    if ended:
+        remarks.append(f'the search was ended by the clock, within {wall:g} seconds: it is not complete')
+    if not any(s.answer is not None and s.answer.rank <= 2 for s in searches):
         if any(s.cut and (s.answer is None or s.answer.fit is None) for s in searches):
             remarks.append(f'the search was stopped after {patience:g} seconds of computing')
     return [s.answer for s in searches if s.answer is not None]
@@ -321,11 +388,13 @@ class Search:
                 self.answer = Answer(self.channels, group, ON_HARD if hard else EQUAL, spec, sign, offset, apart)
                 return
 
-    def near(self) -> None:
+    def near(self, others: list[Answer]) -> None:
         """The nearest of ours, where none is equal or it is nearer than what the form suggests."""
         if self.answer is not None and self.answer.verdict == FLATTENED:
             return
         groups_ = [self.answer.group] if self.answer is not None else (self.tiers[0] or [])
+        known = {a.group.convention.takes for a in others if a.matched and a is not self.answer}
+        groups_ = [g for g in groups_ if g.convention.takes in known] or groups_  # as with another number of channels
         nearest = [n for n in (nearest_of.nearest(self.caller, g, self.sums(g)) for g in groups_) if n is not None]
         if not nearest:
             return
@@ -391,10 +460,25 @@ def answers_of(caller: Caller, group: Group, sums: Sums, fits: Iterator[Fit]) ->
             if np.isfinite(some).all():
                 fit, clip = refine(fit, [*sums.probes, *more], some)
         fit = tidy(fit, sums, values)
-        found = match(fit, c, convention.activation if convention.takes == 'logits' else '')
+        told_apart = convention.independent
+        if any(r.cells.startswith('pooled') for r in fit.regions) and convention.takes == 'probabilities':
+            fit, told_apart = of_independent(caller, group, sums, fit)
+        found = match(fit, c, convention.activation if convention.takes == 'logits' else '', told_apart)
         if clip:
             found.notes.append(f'it keeps probabilities between {clip:g} and 1 - {clip:g}, which ours does not')
         yield judged(caller, group, found, fit)
+
+
+def of_independent(caller: Caller, group: Group, sums: Sums, found: Fit) -> tuple[Fit, bool]:
+    """(the same form fitted to probabilities that do not add up to 1, which tell FP from FN; whether it fits there)."""
+    if group.convention.form != 'maps':
+        return found, False
+    others = Sums(apart(sums.probes, overlapping=True))
+    values = np.array([caller.on(group.convention, p) for p in others.probes])
+    if not np.isfinite(values).all():
+        return found, False
+    again = fit_form(others, values, found.regions, found.ce)
+    return (tidy(again, others, values), True) if again.error < ENOUGH else (found, False)
 
 
 def holds(caller: Caller, group: Group, fit: Fit) -> bool:
@@ -440,6 +524,7 @@ def judged(caller: Caller, group: Group, found: Match, fit: Fit) -> Answer:
         else:
             answer.verdict = ON_HARD
         if answer.equal:
+            answer.on_ids = same_on_ids(convention, spec)
             answer.notes += empty_classes(caller, convention, answer)
             answer.equals = [
                 found.specs[k]
@@ -449,6 +534,16 @@ def judged(caller: Caller, group: Group, found: Match, fit: Fit) -> Answer:
     elif any(r.startswith('it adds up all classes') for r in found.reasons) and len(found.reasons) == 1:
         answer.verdict = FLATTENED
     return answer
+
+
+def same_on_ids(convention: Convention, spec: LossSpec) -> bool:
+    """Whether the spec has the same value on class ids as on the maps that the function takes."""
+    if convention.form != 'maps' or 'soft' not in spec.labels:
+        return True
+    probes = [p for p in fresh(convention.channels, 9) if p.exclusive]
+    ids = np.array([spec.reference(p.prob, p.ids[:, None] if p.channels == 1 else p.ids) for p in probes])
+    maps = np.array([spec.reference(p.prob, p.target) for p in probes])
+    return bool(np.abs(ids - maps).max() <= TOLERANCE * max(np.abs(maps).max(), 1e-30))
 
 
 def empty_classes(caller: Caller, convention: Convention, answer: Answer) -> list[str]:

@@ -14,7 +14,7 @@ def lines(found: Recognition) -> list[str]:
     """The report, line by line."""
     said = [f'{found.name} ({found.framework})', '']
     for answer in found.answers:
-        said += [*of_answer(answer), '']
+        said += [*of_answer(answer, diagnosed(found)), '']
     if not found.answers and not found.wrong:
         said += ['Nothing of ours is like it.', '']
     said += [f'- {remark}' for remark in found.remarks]
@@ -23,18 +23,40 @@ def lines(found: Recognition) -> list[str]:
     return said
 
 
-def of_answer(answer: Answer) -> list[str]:
+def diagnosed(found: Recognition) -> bool:
+    """Whether what is wrong with its formula is said, so that the nearest loss is no help."""
+    return any(not sentence.startswith(('Its value is', 'Its gradient is')) for sentence in found.wrong)
+
+
+def of_answer(answer: Answer, known_as_wrong: bool = False) -> list[str]:
     channels = 'one channel' if answer.channels == 1 else f'{answer.channels} channels'
     said = [f'With {channels}: {verdict(answer)}']
-    said += [f'  {name:<12}{value}' for name, value in facts(answer).items()]
+    if answer.matched:
+        said += [f'  {name:<12}{value}' for name, value in facts(answer).items()]
+    else:
+        way = facts(answer)
+        said.append(
+            f'  called as {way["arguments"]}; {way["layout"]}; {way["labels"]}; {way["takes"]}: '
+            'as nothing was matched, which it takes is not certain'
+        )
     said += [f'  - {reason}' for reason in (*answer.reasons, *answer.notes)]
     if answer.spec is not None:
         if answer.equals:
             said.append(f'  - the same on these labels: {", ".join(short(s) for s in answer.equals)}')
+        if not answer.equal and known_as_wrong:
+            return said
+        if not answer.equal:
+            said.append("  The lines of the nearest, which do not give the function's number:")
+        elif answer.sign < 0:
+            said.append('  The lines below are the loss, not the score.')
+        if answer.equal and not answer.on_ids:
+            said.append(
+                '  MMSegmentation: no lines give your number there: it hands over class ids, on which ours has another value'
+            )
+        else:
+            said += ['  MMSegmentation:', *_indented(mmseg_line(answer.spec))]
         said += [
-            '  MMSegmentation:',
-            *_indented(mmseg_line(answer.spec)),
-            '  Keras:',
+            '  Keras (labels as maps):' if not answer.on_ids else '  Keras:',
             *_indented(keras_line(answer.spec, answer)),
         ]
     return said
@@ -55,7 +77,7 @@ def verdict(answer: Answer) -> str:
         where = ' on hard labels' if answer.verdict == 'equal on hard labels' else ''
         return f'equals {what}{where} ({sure})'
     if answer.verdict == 'equal on flattened classes':
-        return f'equals {what} on the classes flattened into one channel; the lines below do not flatten'
+        return f'equals {what} on the classes flattened into one channel'
     if apart is None or apart.hard <= 1e-6:
         return f'its values are those of {what}'
     return f'none of ours; the nearest is {what}, which differs by {apart.typical:.2g} on average and {apart.largest:.2g} at most'
@@ -156,6 +178,8 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
         reasons=answer.reasons,
         notes=answer.notes,
         called=facts(answer),
+        matched=answer.matched,
+        equal=dict(mmseg=answer.equal_in_mmseg, keras=answer.equal),
         mmseg=None if spec is None else with_from_logits(spec, value=True).to_mmseg(),
         keras=None if spec is None else {'type': type(spec).__name__, **with_from_logits(spec, logits).to_keras()},
         same=[s.to_dict() for s in answer.equals],

@@ -36,8 +36,11 @@ class Match:
     fit: Fit | None = None
 
 
-def match(fit: Fit, c: int, activation: str) -> Match:
-    """What a fit of ``c`` channels is among our losses, with ``from_logits=False``; activation: '' of probabilities."""
+def match(fit: Fit, c: int, activation: str, independent: bool = False) -> Match:
+    """What a fit of ``c`` channels is among our losses, with ``from_logits=False``; activation: '' of probabilities.
+
+    independent: the fit is one of channels that do not add up to 1, so that weights of FP and FN of all of them differ.
+    """
     parts, sign, offset = [], 1, fit.offset
     weights = [np.array([simple(w) if abs(w) > 1e-7 * scale_of(fit) else 0.0 for w in some]) for some in fit.weights]
     positive = any((w > 0).any() for w in weights)
@@ -47,7 +50,7 @@ def match(fit: Fit, c: int, activation: str) -> Match:
     given = {'from_logits': False, **({'activation': 'sigmoid'} if activation == 'sigmoid' and c > 1 else {})}
     for region, theta, w in zip(fit.regions, thetas, weights):
         if w.any():
-            parts.append(of_region(region, theta, w, c, given))
+            parts.append(of_region(region, theta, w, c, given, independent))
     if fit.ce is not None and weights[-1].any():
         parts.append(of_entropy(fit.ce, thetas[-1], weights[-1], c, given))
     offset = simple(offset, 2e-5) if abs(offset) > 1e-6 * scale_of(fit) else 0.0
@@ -90,7 +93,9 @@ def summed(parts: list[Part]) -> list[LossSpec]:
     return found
 
 
-def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: dict[str, Any]) -> Part:
+def of_region(
+    region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: dict[str, Any], independent: bool
+) -> Part:
     """A score's part; ``w``: the weight of each class, or one for all."""
     reasons: list[str] = []
     notes: list[str] = []
@@ -106,7 +111,7 @@ def of_region(region: Region, theta: np.ndarray, w: np.ndarray, c: int, given: d
     if region.cells.startswith('pooled'):
         of = 'the batch' if region.cells == 'pooled D' else 'an image'
         reasons.append(f'it adds up all classes of {of} before the ratio; no parameter of ours says so yet')
-        if given.get('activation') == 'sigmoid':
+        if independent:
             pass  # whose channels do not add up to 1: FP and FN differ
         elif abs(alpha + beta - 1) < 1e-6 and region.norm == 1:
             alpha = beta = 0.5

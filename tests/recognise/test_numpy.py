@@ -84,3 +84,8 @@ def test_a_generalized_dice_is_tried_as_it_is():
     spec, sign, offset, apart = other_losses.answer(caller, group, probes)
     assert type(spec).__name__ == 'GeneralizedDiceLoss' and spec.weighting == 'square' and spec.smooth == 0
     assert sign == 1 and offset == 0 and apart.hard < 1e-12
+
+
+def test_probabilities_need_not_add_up_to_1():
+    best = recognise(written.flat_tversky, classes=3).answers[0]
+    assert best.verdict == 'equal on flattened classes' and (best.spec.alpha, best.spec.beta) == (0.2, 0.8)

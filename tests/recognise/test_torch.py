@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -11,6 +12,8 @@ torch = pytest.importorskip('torch')
 
 from segparity import recognise
 from segparity.cli import main
+from segparity.recognise.calls import Caller
+from segparity.recognise.recognition import conventions
 from segparity.recognise.report import as_json, lines
 from tests.recognise import written_for_torch as written
 
@@ -197,3 +200,44 @@ def test_sigmoids_of_several_channels_are_independent():
     assert best.verdict == 'equal on flattened classes' and best.group.convention.activation == 'sigmoid'
     assert (best.spec.alpha, best.spec.beta, best.spec.smooth) == (0.3, 0.7, 1.0), best.spec
     assert 'FP = FN' not in ' '.join([*found.wrong, *found.remarks])
+
+
+def test_maps_that_ids_do_not_give_have_no_lines_for_mmseg():
+    found = recognise(written.weighted_bce, classes=1)
+    told = as_json(found)['answers'][0]
+    assert found.equal and told['equal'] == {'mmseg': False, 'keras': True}
+    text = '\n'.join(lines(found))
+    assert 'loss_decode' not in text and 'no lines give your number' in text and 'losses.WeightedCross' in text
+    told = as_json(recognise(written.multiclass_dice, classes=3))['answers'][0]
+    assert told['equal'] == {'mmseg': True, 'keras': True}
+
+
+def test_float32_is_tried_before_another_order():
+    (group, *_) = conventions(Caller(written.hinge_in_float32), 1, 'hinge')[1][0]
+    assert group.convention.dtype == 'float32' and not group.convention.labels_first
+
+
+def test_the_clock_ends_the_search_and_what_is_not_matched_is_not_certain():
+    start, told = time.monotonic(), []
+    found = recognise(written.symmetric_cubic, classes=1, wall=3, progress=told.append)
+    assert time.monotonic() - start < 10 and len(told) == 1
+    assert any('ended by the clock' in remark for remark in found.remarks)
+    text = '\n'.join(lines(found))
+    assert 'not certain' in text and text.index('do not give the function') < text.index('loss_decode')
+
+
+def test_where_the_formula_is_diagnosed_no_lines_are_printed():
+    text = '\n'.join(lines(recognise(written.thresholded, classes=1, name='thresholded')))
+    assert 'No gradient' in text and 'loss_decode' not in text
+
+
+def test_a_score_named_like_a_loss_is_exit_code_1(capsys):
+    assert main(['recognise', f'{written.__file__}:dice_score_loss', '--classes', '1']) == 1
+    assert 'are the loss, not the score' in capsys.readouterr().out
+
+
+def test_nan_and_the_current_folder_are_said(capsys):
+    assert main(['recognise', f'{written.__file__}:no_number', '--classes', '1']) == 2
+    assert 'it gives NaN' in capsys.readouterr().err
+    assert main(['recognise', '.:x']) == 2
+    assert "'.' is no module" in capsys.readouterr().err

@@ -42,3 +42,8 @@ def jaccard_metric(y_true, y_pred):
 
 def accuracy(y_true, y_pred):
     return np.mean((y_pred > 0.5) == (y_true > 0.5))
+
+
+def flat_tversky(y_true, y_pred):
+    tp, fp, fn = (y_true * y_pred).sum(), ((1 - y_true) * y_pred).sum(), (y_true * (1 - y_pred)).sum()
+    return 1 - (tp + 1) / (tp + 0.2 * fp + 0.8 * fn + 1)
