@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from segparity.arguments import positive_integer
+from segparity.as_json import print_json
 from segparity.migrate.items import Context, Source
 from segparity.migrate.plan import Plan, make_plan, shorten_places
-from segparity.migrate.report import print_report, report_json
+from segparity.migrate.report import as_found, print_report
 from segparity.migrate.writing.keras_module import write_keras_module
 from segparity.migrate.writing.mmseg_fragment import write_mmseg_fragment
 from segparity.outputs import check_writable, refuse_clashes
@@ -70,7 +71,7 @@ def migrate(options: argparse.Namespace, console: Console) -> int:
         with replacing(options.out) as part:
             part.write_text(code, encoding='utf-8')
     if options.json:
-        console.out(report_json(plan, code, options.to, notes), highlight=False)
+        print_json(console, 'migrate', as_found(plan, code, options.to, notes))
     else:
         report_on = console if options.out else standard_error()
         if not report_on.is_terminal:

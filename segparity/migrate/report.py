@@ -1,6 +1,5 @@
 """What ``segparity migrate`` says of a plan: a table and sentences in the terminal, or JSON."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -103,33 +102,29 @@ def measured_of(migrated: Migrated) -> str:
     return '' if reading is None or reading.measured is None else f'{reading.measured:.1e}'
 
 
-def report_json(plan: Plan, code: str, to: str, notes: Sequence[Any] = ()) -> str:
-    """Everything of the report and the code, as JSON with the keys that docs/migrate.md names."""
-    return json.dumps(
-        {
-            'source': plan.source.files[0] if plan.source.files else '',
-            'kind': plan.source.kind,
-            'world': plan.source.world,
-            'to': to,
-            'complete': plan.complete,
-            'losses': [
-                {'output': output.name, **item_json(migrated)} for output, losses in plan.outputs for migrated in losses
-            ],
-            'metrics': [item_json(migrated) for migrated in plan.metrics],
-            'refused': [
-                {'output': output.name, 'why': output.refused, **place_json(output.place)}
-                for output, _ in plan.outputs
-                if output.refused
-            ],
-            'unread': [{'why': u.reason, 'text': u.text, **place_json(u.place)} for u in plan.source.unread],
-            'remarks': list(plan.source.remarks),
-            'notes': [{'title': n.title, 'sentence': n.sentence, 'anchor': n.anchor} for n in notes],
-            'files': list(plan.source.files),
-            'code': code,
-        },
-        indent=2,
-        default=str,
-    )
+def as_found(plan: Plan, code: str, to: str, notes: Sequence[Any] = ()) -> dict[str, Any]:
+    """Everything of the report and the code, under the keys that docs/migrate.md names."""
+    return {
+        'source': plan.source.files[0] if plan.source.files else '',
+        'kind': plan.source.kind,
+        'world': plan.source.world,
+        'to': to,
+        'complete': plan.complete,
+        'losses': [
+            {'output': output.name, **item_json(migrated)} for output, losses in plan.outputs for migrated in losses
+        ],
+        'metrics': [item_json(migrated) for migrated in plan.metrics],
+        'refused': [
+            {'output': output.name, 'why': output.refused, **place_json(output.place)}
+            for output, _ in plan.outputs
+            if output.refused
+        ],
+        'unread': [{'why': u.reason, 'text': u.text, **place_json(u.place)} for u in plan.source.unread],
+        'remarks': list(plan.source.remarks),
+        'notes': [{'title': n.title, 'sentence': n.sentence, 'anchor': n.anchor} for n in notes],
+        'files': list(plan.source.files),
+        'code': code,
+    }
 
 
 def place_json(place: Place) -> dict[str, Any]:
