@@ -13,6 +13,7 @@ from segparity.migrate.items import Context
 from segparity.migrate.peers import migrate_item
 from segparity.migrate.reading import read_source
 from tests.migrate.own_formula_sources import SOURCES
+from tests.support.frameworks import axis
 
 KERAS_USE = "\nmodel.compile(optimizer='adam', loss=loss)\n"
 TORCH_USE = '\nlast = loss(model(images), masks)\nlast.backward()\n'
@@ -40,38 +41,32 @@ def arrays(context, seed=0):
     return (ids if context.get('labels') == 'ids' else maps), pred
 
 
-def run(text, labels, pred):
-    """The mean of what the text itself returns, run on PyTorch, TensorFlow or Keras on whatever backend it has."""
+def run(worker, text, labels, pred):
+    """The mean of what the text itself returns, run on PyTorch, or on TensorFlow in a process of its own."""
+    if 'import torch' not in text:
+        arrays = dict(labels=np.ascontiguousarray(labels), pred=np.ascontiguousarray(pred))
+        return worker.call('tests.migrate.keras_calls:run_text', arrays, text=text)[0]
+    import torch
+
     scope = {}
-    if 'import torch' in text:
-        import torch
-
-        exec(text, scope)
-        return float(scope['loss'](torch.tensor(pred), torch.tensor(labels)).mean())
-    tf = pytest.importorskip('tensorflow')
-    if 'from keras import backend as K' in text:  # which Keras 3 has left
-        text = text.replace('from keras import backend as K', 'from tensorflow.keras import backend as K')
-    import keras
-
-    text = text.replace('float32', 'float64')
-    keras.config.set_floatx('float64')
-    try:
-        exec(text, scope)
-        tensors = [tf.constant(x, tf.float64 if x.dtype.kind == 'f' else tf.int64) for x in (labels, pred)]
-        return float(np.mean(np.asarray(scope['loss'](*tensors))))
-    finally:
-        keras.config.set_floatx('float32')
+    exec(text, scope)
+    return float(scope['loss'](torch.tensor(pred), torch.tensor(labels)).mean())
 
 
+@pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 @pytest.mark.parametrize('name', SOURCES)
-def test_value_is_that_of_running_it(name, tmp_path):
+def test_value_is_that_of_running_it(name, framework, worker, tmp_path):
     imports, text, context, *_ = SOURCES[name]
     labels, pred = arrays(context)
     formula = read(tmp_path, imports + text).formula
     pair = (labels, pred) if context['world'] == 'keras' else (pred, labels)
-    assert float(np.mean(formula(*pair))) == pytest.approx(run(imports + text, labels, pred), rel=1e-6, abs=1e-9)
+    assert float(np.mean(formula(*pair))) == pytest.approx(
+        run(worker, imports + text, labels, pred), rel=1e-6, abs=1e-9
+    )
     again = formula(*(x[::-1] for x in pair))  # by the instructions that were kept
-    assert float(np.mean(again)) == pytest.approx(run(imports + text, labels[::-1].copy(), pred[::-1].copy()), rel=1e-6)
+    assert float(np.mean(again)) == pytest.approx(
+        run(worker, imports + text, labels[::-1].copy(), pred[::-1].copy()), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize('name', [name for name in SOURCES if SOURCES[name][3] is not None])
