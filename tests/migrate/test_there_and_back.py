@@ -17,7 +17,11 @@ from shared_spec import LOSSES, METRICS
 from tests.support.parameters import specs
 
 WRITERS = {'keras': write_keras_module, 'mmseg': write_mmseg_fragment}
-FEW = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+)
 
 
 def written(spec, world):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared_spec import METRICS, from_dict
@@ -18,7 +18,7 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize(('name', 'parameter'), PARAMETERS)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_dictionary_mmsegmentation_and_keras(name, parameter, data):
     """Each parameter off its default in turn, and whatever else with it."""
