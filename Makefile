@@ -12,7 +12,7 @@ BENCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
-EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,evaluate,dask,audit,test,loops
+EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,evaluate,dask,audit,test,loops,peers
 STAMP := $(VENV)/.installed-$(TENSORFLOW)
 PEERS := $(VENV)/.peers-$(TENSORFLOW)
 # one thread per worker and framework, or they fight over the cores
@@ -32,10 +32,13 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo \
 	  "'$(PYTHON) -m venv' failed; on Debian and Ubuntu it comes with the package python3-venv" >&2; exit 1; }
 
+# segmentation_models_pytorch comes without what it asks for: its losses need PyTorch alone, and the torchvision that it
+# would bring fails beside a PyTorch for the CPU, where MMEngine then fails too
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@rm -f $(VENV)/.installed-* $(VENV)/.peers-*
 	@echo 'Installing PyTorch, TensorFlow, JAX and segparity into $(VENV), once; this takes minutes.'
 	$(PIP) -e '.[$(EXTRAS)]'
+	$(PIP) --no-deps segmentation-models-pytorch
 	@touch $@
 
 demo: install  ## both worlds train on the same pictures, and a page shows what they did
@@ -50,11 +53,8 @@ test-all: install  ## every test that needs no GPU, those that take long too
 report: install  ## the parity tables, in Markdown
 	@$(BIN)/segparity report --golden tests/golden $(REPORT_ARGS)
 
-# segmentation_models_pytorch without what it asks for: its losses need PyTorch alone, and the torchvision that it would
-# bring fails beside a PyTorch for the CPU, where MMEngine then fails too
 $(PEERS): $(STAMP)
 	$(PIP) -e '.[$(EXTRAS),bench]'
-	$(PIP) --no-deps segmentation-models-pytorch
 	@touch $@
 
 bench: $(PEERS)  ## time, memory and accuracy beside MONAI, segmentation_models_pytorch and others, into bench_out

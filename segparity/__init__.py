@@ -22,4 +22,13 @@ def check_parity(
     return check_parity(names, data, **options)
 
 
+def __getattr__(name: str) -> Any:
+    """``segparity.recognise(function)``: a module that can be called, loaded at its first use."""
+    if name == 'recognise':
+        import importlib
+
+        return importlib.import_module('segparity.recognise')
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
 __all__ = ['__version__', 'check_parity']

@@ -1,4 +1,4 @@
-"""The command line: ``segparity list | show | check | report | evaluate | merge | audit | demo``."""
+"""The command line: ``segparity list | show | spec | check | recognise | migrate | report | evaluate | merge | audit | demo``."""
 
 import argparse
 import os
@@ -83,14 +83,15 @@ def build_parser() -> Parser:
     command.add_argument('name', help='of a loss, a metric, or a class of either world, such as MeanIoU')
     command.set_defaults(run=_show)
 
+    command = commands.add_parser('spec', help='every loss and metric as JSON Schema, for other frameworks and editors')
+    command.add_argument('name', nargs='?', help='of a loss or metric; all in one schema when not given')
+    command.add_argument('--json', action='store_true', help='the only form there is')
+    command.set_defaults(run=_spec)
+
+    from segparity.check_options import add_check_arguments
+
     command = commands.add_parser('check', help='values and gradients of every installed implementation side by side')
-    command.add_argument('name', nargs='*', help='losses or metrics; all when none is named')
-    command.add_argument('--framework', action='append', help='only this framework (repeatable)')
-    command.add_argument(
-        '--way',
-        action='append',
-        help='only this way of running it: plain, fused, kernels, eager, graph, xla, jit (repeatable)',
-    )
+    add_check_arguments(command)
     command.set_defaults(run=_check)
 
     command = commands.add_parser('report', help='the parity and golden tables as Markdown')
@@ -119,6 +120,19 @@ def build_parser() -> Parser:
 
     audit.add_arguments(command)
     command.set_defaults(run=audit.run)
+
+    from segparity.migrate import command as migrate
+
+    command = commands.add_parser(
+        'migrate', help='losses and metrics of a config or script as code for the other world'
+    )
+    migrate.add_arguments(command)
+    command.set_defaults(run=migrate.migrate)
+    command = commands.add_parser('recognise', help='which loss of ours a function of yours is, or how it differs')
+    from segparity.recognise import command as recognise
+
+    recognise.add_arguments(command)
+    command.set_defaults(run=recognise.run)
     return parser
 
 
@@ -137,10 +151,25 @@ def _show(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _spec(options: argparse.Namespace, console: Console) -> int:
+    import json
+
+    from segparity.schema import schema_of, schema_of_all
+    from shared_spec import LOSSES, METRICS
+    from shared_spec.registry import unknown_name
+
+    known = [*LOSSES, *METRICS]
+    if options.name and options.name not in known:
+        raise unknown_name('loss or metric', options.name, known)
+    found = schema_of(options.name) if options.name else schema_of_all()
+    console.out(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False), highlight=False)
+    return 0
+
+
 def _check(options: argparse.Namespace, console: Console) -> int:
     from segparity.parity.check_command import check
 
-    return check(options.name, options.framework, options.way, console)
+    return check(options, console)
 
 
 def _report(options: argparse.Namespace, console: Console) -> int:

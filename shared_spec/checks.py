@@ -40,6 +40,10 @@ class Check:
         """The allowed value nearest to ``value``, or None."""
         return None
 
+    def schema(self) -> dict[str, Any]:
+        """What is allowed as JSON Schema (draft 2020-12), of thawed values."""
+        raise NotImplementedError(type(self).__name__)
+
 
 class Real(Check):
     """A finite real number between ``low`` and ``high``, both included unless ``above`` (low) or ``below`` (high) says so."""
@@ -56,6 +60,14 @@ class Real(Check):
         if self.high is not None:
             parts.append(f'{"<" if self.below else "<="} {self.high:g}')
         return 'a number' + (' ' + ' and '.join(parts) if parts else '')
+
+    def schema(self) -> dict[str, Any]:
+        found: dict[str, Any] = {'type': 'number'}
+        if self.low is not None:
+            found['exclusiveMinimum' if self.above else 'minimum'] = self.low
+        if self.high is not None:
+            found['exclusiveMaximum' if self.below else 'maximum'] = self.high
+        return found
 
     def freeze(self, value: object) -> float:
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
@@ -81,6 +93,10 @@ class Integer(Check):
             return f'an integer from {self.low} to {self.high}'
         return 'an integer' + (f' >= {self.low}' if self.low is not None else '')
 
+    def schema(self) -> dict[str, Any]:
+        limits = {'minimum': self.low, 'maximum': self.high}
+        return {'type': 'integer', **{word: limit for word, limit in limits.items() if limit is not None}}
+
     def freeze(self, value: Any) -> int:
         # numbers.Real has no __int__ in the stubs
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or value != int(value):  # type: ignore[call-overload]
@@ -97,6 +113,9 @@ class Boolean(Check):
     def describe(self) -> str:
         return 'True or False'
 
+    def schema(self) -> dict[str, Any]:
+        return {'type': 'boolean'}
+
     def freeze(self, value: object) -> bool:
         if not isinstance(value, (bool, np.bool_)):
             raise ValueError
@@ -111,6 +130,9 @@ class Choice(Check):
 
     def describe(self) -> str:
         return 'one of ' + ', '.join(repr(v) for v in self.values)
+
+    def schema(self) -> dict[str, Any]:
+        return {'enum': list(self.values)}
 
     def freeze(self, value: object) -> str:
         if not isinstance(value, str) or value not in self.values:
@@ -130,6 +152,9 @@ class Optional(Check):
     def describe(self) -> str:
         return f'{self.inner.describe()}, or None'
 
+    def schema(self) -> dict[str, Any]:
+        return {'anyOf': [self.inner.schema(), {'type': 'null'}]}
+
     def freeze(self, value: object) -> Any:
         return None if value is None else self.inner.freeze(value)
 
@@ -148,6 +173,9 @@ class AnyOf(Check):
 
     def describe(self) -> str:
         return ', or '.join(check.describe() for check in self.inner)
+
+    def schema(self) -> dict[str, Any]:
+        return {'anyOf': [check.schema() for check in self.inner]}
 
     def freeze(self, value: object) -> Any:
         for check in self.inner:
@@ -183,6 +211,14 @@ class Each(Check):
     def describe(self) -> str:
         return self.words or f'a list whose entries are {self.inner.describe()}'
 
+    def schema(self) -> dict[str, Any]:
+        found: dict[str, Any] = {'type': 'array', 'items': self.inner.schema(), 'minItems': self.at_least}
+        if self.unique:
+            found['uniqueItems'] = True
+        if self.some_positive:
+            found['contains'] = {'exclusiveMinimum': 0}
+        return found
+
     def freeze(self, value: object) -> tuple[Any, ...]:
         value = value.tolist() if hasattr(value, 'tolist') else value
         if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
@@ -212,6 +248,15 @@ class Weights(Check):
     def describe(self) -> str:
         example = dict.fromkeys(self.words[-2:], 0.5)
         return f'one of {", ".join(repr(w) for w in self.words)}, or weights >= 0 such as {example}'
+
+    def schema(self) -> dict[str, Any]:
+        weights: dict[str, Any] = {
+            'type': 'object',
+            'properties': {word: {'type': 'number', 'minimum': 0} for word in self.words},
+            'additionalProperties': False,
+            'anyOf': [{'properties': {w: {'exclusiveMinimum': 0}}, 'required': [w]} for w in self.words],
+        }
+        return {'anyOf': [{'enum': list(self.words)}, weights]}
 
     def freeze(self, value: Any) -> Granularity:
         if isinstance(value, str):

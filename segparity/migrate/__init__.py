@@ -1,1 +1,1 @@
-"""Reads what a user has, an MMSegmentation config or a Keras source, and writes it for the other world."""
+"""``segparity migrate``: losses and metrics of one world, read from a source that is never executed, written for the other."""

@@ -2,90 +2,48 @@
 
 import dataclasses
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, cast
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
-from segparity.parity import cases, replay
+from segparity.parity import cases, replay, yours
 from segparity.parity.frameworks import Worker, WorkerError, installed_frameworks
 from segparity.parity.large_cases import LARGE
 from segparity.parity.metrics import metric_error, metric_jobs
-from segparity.parity.tolerances import GRADIENT, VALUE, gradient_error, value_error
-from segparity.parity.ways import OVERLAP, WAYS, YOURS, large_plan, plan, precisions, replays
+from segparity.parity.rows import Job, Reference, Row, side, worse
+from segparity.parity.tolerances import value_error
+from segparity.parity.ways import OVERLAP, WAYS, large_plan, plan, precisions, replays
 from shared_spec import LOSSES, METRICS, LossSpec
 from shared_spec.registry import unknown_name
-
-Reference = tuple[float, np.ndarray | None]  # value and gradient
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """The worst differences of one loss in one framework, way and precision; ``worst`` names the case of the first."""
-
-    name: str
-    framework: str
-    dtype: str
-    value_error: float
-    grad_error: float
-    cases: int
-    worst: str = ''
-    error: str = ''
-    way: str = ''
-
-    @property
-    def ok(self) -> bool:
-        """Whether both differences are within the precision's tolerances; False after an error or without a case."""
-        return (
-            not self.error
-            and self.value_error <= VALUE[self.dtype]
-            and self.grad_error <= GRADIENT[self.dtype]
-            and self.cases > 0
-        )
-
-
-class Job(NamedTuple):
-    """One comparison: an example of a loss on a case. want: a Future of value and gradient, None for a large case."""
-
-    name: str
-    example: str
-    case_name: str
-    spec: LossSpec
-    case: cases.Case
-    want: Future[Reference] | None
-
-    @property
-    def label(self) -> str:
-        return f'{self.example}, {self.case_name}'
-
-
-def side(framework: str) -> str:
-    """The module that answers for ``framework`` in its worker."""
-    return 'segparity.parity.torch_side' if framework == 'torch' else 'segparity.parity.keras_side'
 
 
 def check_parity(
     names: Iterable[str] | None = None,
-    data: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | cases.Case | None = None,
     frameworks: Iterable[str] | None = None,
     progress: Callable[[int, int, str], object] | None = None,
     ways: Collection[str] | None = None,
     notes: Callable[[str], object] | None = None,
+    configs: Mapping[str, LossSpec] | None = None,
 ) -> list[Row]:
     """Compares every installed implementation with the reference: values and gradients, float32 and float64.
 
-    names: losses and metrics to check, all by default (with ``data`` all losses). data: your own inputs instead of the
-    built-in cases: a mapping with 'pred' (N, C, *space) logits, 'target', and optionally 'weight' and 'ignore_index';
-    the gradient then costs eight reference calls for each element of pred, so keep it small. frameworks: of
-    ``FRAMEWORKS``, all installed ones by default; ways: those of ``WAYS``, all that run here by default. progress:
-    called with (done, total, text); notes: with a sentence for each way that is left out. Returns a list of ``Row``
-    with .name, .framework, .way, .value_error, .grad_error and .ok. Raises SpecError for an unknown name, RuntimeError
-    when no framework is installed.
+    names: losses and metrics to check, all by default (with ``data`` all losses, with ``configs`` none). data: your own
+    inputs instead of the built-in cases: a mapping with 'pred' (N, C, *space) logits, 'target', and optionally 'weight'
+    and 'ignore_index'; of more than 1,024 logits the gradient is held by the plain way in float64, as
+    ``segparity.parity.yours`` says. configs: name -> spec, configurations of losses that are checked as they are.
+    frameworks: of ``FRAMEWORKS``, all installed ones by default; ways: those of ``WAYS``, all that run here by default.
+    progress: called with (done, total, text); notes: with a sentence for each way that is left out. Returns a list of
+    ``Row`` with .name, .framework, .way, .value_error, .grad_error and .ok. Raises SpecError for an unknown name,
+    RuntimeError when no framework is installed.
     """
     everything = [*LOSSES, *METRICS] if data is None else list(LOSSES)
-    names = everything if names is None else list(names)
+    names = (everything if configs is None else []) if names is None else list(names)
     kind = 'loss or metric' if data is None else 'loss'
     known_ways = list(dict.fromkeys(way for of_framework in WAYS.values() for way in of_framework))
     for what, given, known in ((kind, names, everything), ('way', ways or (), known_ways)):
@@ -95,25 +53,55 @@ def check_parity(
     frameworks = installed_frameworks() if frameworks is None else list(frameworks)
     if not frameworks:
         raise RuntimeError("no framework is installed: pip install 'segparity[torch]' or 'segparity[keras,jax]'")
+    case = None if data is None else yours.case_of(data)
     losses = [name for name in names if name in LOSSES]
-    jobs = [job for name in losses for job in _jobs(name, data)]
-    if data is None and 'torch' in frameworks:
+    jobs = [job for name in losses for job in (_jobs(name, None) if case is None else yours.data_jobs(name, case))]
+    unmeant = [name for name in losses if not any(job.name == name for job in jobs)]
+    if unmeant and notes and case is not None:
+        notes(yours.not_meant(unmeant, case))
+    if case is None and 'torch' in frameworks:
         jobs += [job for name in losses for job in _large_jobs(name)]
+    labels = unlike(configs or {}, names)
+    jobs += yours.configuration_jobs(labels, case)
     metrics = [(name, *job) for name in names if name in METRICS for job in metric_jobs(name)]
     plans = {f: _plan(f, ways, jobs, metrics) for f in frameworks}
     planned = {id(job) for plan in plans.values() for _, job in plan}
-    small = [job for job in jobs if job.want and id(job) in planned]
-    steps = _Steps(len(small) + sum(map(len, plans.values())), progress)
-    if data is not None:
-        _references(small, steps)  # which refuses what is wrong with them before anything is started
-    slowest_first = sorted(frameworks, key=lambda f: 'jax' not in f)
-    with ThreadPoolExecutor(max(1, min(len(frameworks) + 1, os.cpu_count() or 1))) as pool:
-        if data is None:
-            pool.submit(_references, small, steps)
-        found = list(pool.map(lambda f: _check_framework(f, plans[f], steps, notes), slowest_first))
-    order = {name: i for i, name in enumerate(names)}
-    rows = [row for of_framework in found for row in of_framework]
-    return sorted(rows, key=lambda row: (order[row.name], frameworks.index(row.framework)))
+    wanted = [job for job in jobs if job.want and id(job) in planned]
+    large = [job for job in wanted if yours.is_large(job)]
+    small = [job for job in wanted if not yours.is_large(job)]
+    steps = _Steps(len(wanted) + sum(map(len, plans.values())), progress)
+    with tempfile.TemporaryDirectory(prefix='segparity-') as folder:
+        if case is not None or labels:
+            _references(small, steps)  # which refuses what is wrong with them before anything is started
+        held = []
+        if large:
+            if notes:
+                notes(yours.sentence(large, yours.holder()))
+            held = list(yours.hold(large, yours.holder(), Path(folder), steps.done))
+        slowest_first = sorted(frameworks, key=lambda f: 'jax' not in f)
+        with ThreadPoolExecutor(max(1, min(len(frameworks) + 1, os.cpu_count() or 1))) as pool:
+            if case is None and not labels:
+                pool.submit(_references, small, steps)
+            found = list(pool.map(lambda f: _check_framework(f, plans[f], steps, notes), slowest_first))
+    order = {name: i for i, name in enumerate((*names, *labels))}
+    rows = with_held([row for of_framework in found for row in of_framework], held)
+    places = {framework: k for k, framework in enumerate((*frameworks, *yours.HOLDERS))}
+    return sorted(rows, key=lambda row: (order[row.name], places[row.framework]))
+
+
+def unlike(configs: Mapping[str, LossSpec], names: Collection[str]) -> dict[str, LossSpec]:
+    """The configurations by labels that are no names of losses that are checked beside them."""
+    return {f'{label} configured' if label in names else label: spec for label, spec in configs.items()}
+
+
+def with_held(rows: list[Row], held: Iterable[Row]) -> list[Row]:
+    """The rows, and in them what was found of the gradients to which others are held."""
+    found = {(row.name, row.framework, row.way, row.dtype): row for row in rows}
+    for row in held:
+        key = row.name, row.framework, row.way, row.dtype
+        if not row.ok:
+            found[key] = dataclasses.replace(worse(found.get(key), row), cases=found[key].cases if key in found else 1)
+    return list(found.values())
 
 
 class _Steps:
@@ -131,23 +119,13 @@ class _Steps:
 
 def _jobs(name: str, data: Mapping[str, Any] | None) -> Iterator[Job]:
     """The small cases that are compared for one loss, or your data."""
-    if data is None:
-        for example_name, case_name in plan(name):
-            case = cases.build(case_name)
-            spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example_name], case)
-            yield Job(name, example_name, case_name, spec, case, Future())
+    if data is not None:
+        yield from yours.data_jobs(name, yours.case_of(data))
         return
-    known = ('pred', 'target', 'weight', 'ignore_index')
-    if not {'pred', 'target'} <= set(data) <= set(known):
-        raise ValueError(
-            f"check_parity: data must have 'pred' and 'target', and may have 'weight' and 'ignore_index', got {sorted(data)}"
-        )
-    case = cases.Case(
-        np.asarray(data['pred'], np.float64), np.asarray(data['target']), data.get('weight'), data.get('ignore_index')
-    )
-    for example_name, example in LOSSES[name].examples.items():
-        if replay.applies(LOSSES[name], example, case):
-            yield Job(name, example_name, YOURS, replay.spec_for(LOSSES[name], example, case), case, Future())
+    for example_name, case_name in plan(name):
+        case = cases.build(case_name)
+        spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example_name], case)
+        yield Job(name, example_name, case_name, spec, case, Future())
 
 
 def _large_jobs(name: str) -> Iterator[Job]:
@@ -166,7 +144,9 @@ def _plan(
         (way, job)
         for way in chosen
         for job in jobs
-        if (replays(framework, way, job.name, job.example, job.case_name) if job.want else way in OVERLAP)
+        if (
+            (job.yours or replays(framework, way, job.name, job.example, job.case_name)) if job.want else way in OVERLAP
+        )
     ]
     way = 'plain' if framework == 'torch' else 'eager'  # in which every metric runs
     return losses + [(way, job) for job in metrics if not ways or way in ways]
@@ -205,7 +185,7 @@ def _check_framework(
             if not needs.get(way):
                 for row in _rows(worker, way, job, large):
                     key = row.name, row.way, row.dtype
-                    worst[key] = _worse(worst.get(key), row)
+                    worst[key] = worse(worst.get(key), row)
             steps.done(f'{framework} {way} {job[0]}')
     return worst.values()
 
@@ -229,7 +209,7 @@ def _rows(worker: Worker, way: str, job: Job | tuple[Any, ...], large: dict[str,
         except WorkerError as error:
             yield Row(job.name, framework, dtype, float('inf'), float('inf'), 1, job.label, str(error), way)
             continue
-        grad = 0.0 if gradient is None else gradient_error(got['gradient'], gradient)
+        grad = 0.0 if gradient is None else yours.gradient_error_of(job, got['gradient'], gradient, dtype)
         yield Row(job.name, framework, dtype, value_error(got['value'], value), grad, 1, job.label, '', way)
 
 
@@ -253,18 +233,3 @@ def _large_want(worker: Worker, job: Job, known: dict[str, Reference]) -> Refere
         _, plain = _ask(worker, job, dtype='float64', way='plain')
         known[job.label] = value, plain['gradient']
     return known[job.label]
-
-
-def _worse(old: Row | None, new: Row) -> Row:
-    """Both rows in one: the larger differences, the number of cases added up."""
-    if old is None:
-        return new
-    leading = max(
-        old, new, key=lambda r: (bool(r.error), r.value_error / VALUE[r.dtype] + r.grad_error / GRADIENT[r.dtype])
-    )
-    return dataclasses.replace(
-        leading,
-        value_error=max(old.value_error, new.value_error),
-        grad_error=max(old.grad_error, new.grad_error),
-        cases=old.cases + new.cases,
-    )

@@ -192,11 +192,11 @@ def test_a_row_is_ok_where_value_and_gradient_are(dtype):
 def test_the_worst_of_two_rows_leads():
     small, large = row(1e-9, 1e-2, cases=2), row(1e-3, 1e-9, cases=3)
     for first, second in ((small, large), (large, small)):
-        both = check._worse(first, second)
+        both = check.worse(first, second)
         assert (both.value_error, both.grad_error, both.cases) == (1e-3, 1e-2, 5)
-    assert check._worse(row(1e-9), row(1e-3)).worst == check._worse(row(1e-3), row(1e-9)).worst == row(1e-3).worst
-    assert check._worse(row(1.0), row(error='ended')).error == check._worse(row(error='ended'), row(1.0)).error
-    assert check._worse(None, small) is small
+    assert check.worse(row(1e-9), row(1e-3)).worst == check.worse(row(1e-3), row(1e-9)).worst == row(1e-3).worst
+    assert check.worse(row(1.0), row(error='ended')).error == check.worse(row(error='ended'), row(1.0)).error
+    assert check.worse(None, small) is small
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ class Losses(Check):
     def describe(self) -> str:
         return "a list of losses, each a spec or a configuration such as {'type': 'JaccardMetricLoss'}"
 
+    def schema(self) -> dict[str, Any]:
+        return {'type': 'array', 'items': {'oneOf': [{'$ref': f'#/$defs/{name}'} for name in LOSSES]}, 'minItems': 1}
+
     def freeze(self, value: Any) -> tuple[LossSpec, ...]:
         if isinstance(value, (str, Mapping)) or not value:
             raise ValueError

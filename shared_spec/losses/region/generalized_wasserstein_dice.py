@@ -17,6 +17,10 @@ class DistanceMatrix(Check):
     def describe(self) -> str:
         return 'a square matrix of numbers >= 0, zeros on its diagonal, one of them above 0'
 
+    def schema(self) -> dict[str, Any]:
+        row = {**self.rows.inner.schema(), 'minItems': 2}
+        return {'type': 'array', 'items': row, 'minItems': 2, 'contains': {'contains': {'exclusiveMinimum': 0}}}
+
     def freeze(self, value: object) -> tuple[tuple[float, ...], ...]:
         matrix = self.rows.freeze(value)
         if any(len(row) != len(matrix) for row in matrix) or any(row[i] != 0 for i, row in enumerate(matrix)):

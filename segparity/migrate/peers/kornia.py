@@ -1,0 +1,96 @@
+"""The losses of Kornia: logits (B, C, H, W) and ids, a ratio for each image over the classes that are present in it."""
+
+from segparity.migrate.items import Reading, Verdict
+from segparity.migrate.peers.call import REQUIRED, Call
+from segparity.migrate.peers.rows import Example, row
+from segparity.migrate.peers.versions import Versions
+
+MANY = dict(channels=3)
+ONE = dict(channels=1)
+WEIGHTS = [0.5, 1.75, 1.0]
+FROM_0_9 = Versions('from 0.9', since='0.9')  # which classes count in a mean has changed between releases
+EPSILON = 'eps stands in its denominator alone, ours has none there'
+NORMALISED = (
+    'weights are divided by the sum of those of the classes that are present, ours by the number of these classes'
+)
+
+
+@row('kornia', 'DiceLoss', dict(average='micro', eps=1e-8, weight=None, ignore_index=-100), versions=FROM_0_9,
+     aliases=('dice_loss',), examples=(
+    Example(dict(average='macro'), MANY),
+    Example(dict(average='macro', ignore_index=255), MANY),
+    Example(dict(average='macro', weight=WEIGHTS), MANY),
+    Example({}, MANY),
+))  # fmt: skip
+def dice(call: Call) -> Reading:
+    weights, told = call.weights('weight', call.channels), []
+    verdict: Verdict = 'float32'
+    if call['average'] == 'micro':
+        verdict = 'not yet'
+        told.append('it adds up all classes of an image before the ratio, ours averages a ratio for each class')
+    if weights:
+        verdict = 'nearest' if verdict == 'float32' else verdict
+        told.append(NORMALISED)
+        weights = [w * len(weights) / sum(weights) for w in weights]
+    return call.reading(
+        verdict, 'SoftDiceLoss', *told, EPSILON, granularity='I', classes='present', smooth=0, class_weight=weights,
+        ignore_index=call['ignore_index'],
+    )  # fmt: skip
+
+
+@row('kornia', 'TverskyLoss', dict(alpha=REQUIRED, beta=REQUIRED, eps=1e-8, ignore_index=-100), versions=FROM_0_9,
+     aliases=('tversky_loss',), examples=(
+    Example(dict(alpha=0.3, beta=0.7), MANY),
+    Example(dict(alpha=1.0, beta=1.0, ignore_index=255), MANY),
+))  # fmt: skip
+def tversky(call: Call) -> Reading:
+    return call.reading(
+        'float32', 'SoftTverskyLoss', EPSILON, granularity='I', classes='present', smooth=0,
+        alpha=call.number('alpha', 0.5), beta=call.number('beta', 0.5), ignore_index=call['ignore_index'],
+    )  # fmt: skip
+
+
+@row('kornia', 'LovaszSoftmaxLoss', dict(weight=None), versions=FROM_0_9, aliases=('lovasz_softmax_loss',), examples=(
+    Example({}, MANY),
+    Example(dict(weight=WEIGHTS), MANY),
+))  # fmt: skip
+def lovasz_softmax(call: Call) -> Reading:
+    return call.reading(
+        'exact', 'LovaszSoftmaxLoss', 'it cannot ignore a label', per_image=True, classes='all',
+        class_weight=call.weights('weight', call.channels),
+    )  # fmt: skip
+
+
+@row('kornia', 'LovaszHingeLoss', {}, versions=FROM_0_9, aliases=('lovasz_hinge_loss',), examples=(Example({}, ONE),))
+def lovasz_hinge(call: Call) -> Reading:
+    return call.reading('exact', 'LovaszHingeLoss', 'it cannot ignore a label', per_image=True)
+
+
+@row('kornia', 'FocalLoss', dict(alpha=REQUIRED, gamma=2.0, reduction='none', weight=None, ignore_index=-100),
+     aliases=('focal_loss',), examples=(
+    Example(dict(alpha=0.25, reduction='mean'), MANY),
+))  # fmt: skip
+def focal(call: Call) -> Reading:
+    return call.reading(
+        'not yet', 'WeightedCrossEntropyLoss',
+        'a focal loss weighs cross-entropy by (1 - p)^gamma; the nearest is the cross-entropy without that weight',
+        ignore_index=call['ignore_index'],
+    )  # fmt: skip
+
+
+@row('kornia', 'BinaryFocalLossWithLogits', dict(
+    alpha=REQUIRED, gamma=2.0, reduction='none', pos_weight=None, weight=None, ignore_index=-100,
+), aliases=('binary_focal_loss_with_logits',), examples=(
+    Example(dict(alpha=0.25, reduction='mean'), ONE, 'none'),
+))  # fmt: skip
+def binary_focal(call: Call) -> Reading:
+    return call.reading(
+        'not yet', 'WeightedCrossEntropyLoss',
+        'a focal loss weighs cross-entropy by (1 - p)^gamma; the nearest is the cross-entropy without that weight',
+        activation='sigmoid', ignore_index=call['ignore_index'],
+    )  # fmt: skip
+
+
+@row('kornia', 'HausdorffERLoss', dict(alpha=2.0, k=10, reduction='mean'), examples=(Example({}, MANY, 'none'),))
+def hausdorff(call: Call) -> Reading:
+    return call.reading('not yet', None, 'a loss of distances to the boundary; none of ours is near')

@@ -1,0 +1,1 @@
+"""A plan of a migration as source text of the other world."""

@@ -1,0 +1,3 @@
+from keras.models import Model
+model.compile(optimizer='adam', loss='binary_crossentropy')
+print "training"

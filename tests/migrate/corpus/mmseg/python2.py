@@ -1,0 +1,2 @@
+print 'training', 3
+model = dict()
