@@ -20,7 +20,7 @@ WRITERS = {'keras': write_keras_module, 'mmseg': write_mmseg_fragment}
 FEW = settings(
     max_examples=5,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 
 

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segparity.cli import main
@@ -78,7 +78,7 @@ def in_json(value):
 
 
 @pytest.mark.parametrize('name', list(EVERY))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(data=st.data())
 def test_random_specs_are_instances_and_random_nonsense_is_judged_alike(name, data):
     spec = data.draw(specs(name))
