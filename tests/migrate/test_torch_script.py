@@ -127,3 +127,23 @@ def test_a_second_activation_is_named(read, text):
 )
 def test_one_activation_is_not(read, text):
     assert not read(text).unread
+
+
+def test_the_object_of_a_method_has_any_name(tmp_path):
+    (tmp_path / 'a.py').write_text(
+        'import torch.nn as nn\nimport pytorch_lightning as pl\n'
+        'class M(pl.LightningModule):\n'
+        '    def __init__(s):\n        super().__init__(); s.c = nn.CrossEntropyLoss()\n'
+        '    def training_step(s, batch, i):\n        return s.c(s.m(batch[0]), batch[1]) * 2\n'
+    )
+    (output,) = read_source(tmp_path / 'a.py').outputs
+    assert [item.weight for item in output.losses] == [2.0]
+
+
+def test_a_loss_whose_gradient_is_not_found_is_named(tmp_path):
+    (tmp_path / 'a.py').write_text(
+        'import torch.nn as nn\nimport engine\nloss = nn.CrossEntropyLoss()\n'
+        'total = engine.total(net, loss, factor=3)\ntotal.backward()\n'
+    )
+    source = read_source(tmp_path / 'a.py')
+    assert any('its factor is not known' in unread.reason and unread.place.line == 3 for unread in source.unread)

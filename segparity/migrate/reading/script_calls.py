@@ -87,7 +87,7 @@ class Follower(Evaluator):
             found = self.scope.holder(owner)
             value = None if found is None else found[owner]
             if isinstance(value, Class):  # its methods see what __init__ has bound, which is followed first
-                self.scope.bind('self', value, function.place)
+                self.scope.bind(function.node.args.args[0].arg, value, function.place)
                 self.know_attributes(value, function)
 
     def know_attributes(self, owner: Class, method: Function) -> None:
@@ -104,7 +104,7 @@ class Follower(Evaluator):
         """Methods that nothing calls are followed with an object, whose attributes are those that ``__init__`` binds."""
         for part in (node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)):
             for node in part.body:
-                if isinstance(node, ast.FunctionDef) and [arg.arg for arg in node.args.args][:1] == ['self']:
+                if isinstance(node, ast.FunctionDef) and node.args.args and not is_without_object(node):
                     self.owners[id(node)] = part.name
 
     def grant(self, steps: int) -> None:
@@ -116,6 +116,11 @@ class Follower(Evaluator):
         if self.budget.spent > self.budget.most:
             raise Spent
         super().charge(steps)
+
+
+def is_without_object(node: ast.FunctionDef) -> bool:
+    """Whether the first argument of a method is no object of its class."""
+    return any(isinstance(d, ast.Name) and d.id in {'staticmethod', 'classmethod'} for d in node.decorator_list)
 
 
 class Script:

@@ -16,8 +16,10 @@ from segparity.migrate.reading.values import Called, Class, Function
 
 LOSS_TERMS = frozenset(('terms', 'formula'))
 SECOND = 'the loss takes logits and is given probabilities: a second activation'
+UNUSED = 'where a gradient of this loss is taken was not found, so that its factor is not known and is 1 here'
 PREDICTIONS = 'input', 'y_pred', 'pred', 'preds', 'output', 'logits'
 BACKWARD = frozenset('backward manual_backward'.split())
+STEPS = frozenset('training_step train_step compute_loss'.split())
 ARITHMETIC = frozenset('add iadd sub isub mul imul truediv itruediv neg pow ipow floordiv mod matmul'.split())
 
 
@@ -102,7 +104,18 @@ class _Reading:
             if item.place not in covered:
                 covered.add(item.place)
                 covered.update(_places(item))
+                if self.trains():
+                    self.unread.append(Unread(UNUSED, item.place, item.text))
                 yield self.output(f'{item.name} at line {item.place.line}', [item], item.place)
+
+    def trains(self) -> bool:
+        """Whether the source itself takes gradients, or has the step of a trainer that does."""
+        nodes = [node for evaluator in self.script.evaluators for node in ast.walk(evaluator.tree)]
+        return any(
+            (isinstance(node, ast.FunctionDef) and node.name in STEPS)
+            or (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in BACKWARD)
+            for node in nodes
+        )
 
     def own_arguments(self, called: Called, target: Class) -> dict[str, Any]:
         """What is known of a class of the source as a loss; 'formula' among it where it is computed."""
