@@ -13,14 +13,14 @@ from segparity import __version__
 
 def print_json(console: Console, command: str, found: Mapping[str, Any]) -> None:
     """One object with the version and the command in front, and nothing else on the standard output."""
-    text = json.dumps(plain({'segparity': __version__, 'command': command, **found}), indent=1, allow_nan=False)
+    text = json.dumps(json_value({'segparity': __version__, 'command': command, **found}), indent=1, allow_nan=False)
     console.out(text, highlight=False)
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """The same in what JSON has."""
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return json_value(value.tolist())
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, np.integer):
@@ -29,7 +29,7 @@ def plain(value: Any) -> Any:
         value = float(value)
         return value if math.isfinite(value) else None if math.isnan(value) else 'inf' if value > 0 else '-inf'
     if isinstance(value, Mapping):
-        return {str(key): plain(v) for key, v in value.items()}
+        return {str(key): json_value(v) for key, v in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return [plain(v) for v in value]
+        return [json_value(v) for v in value]
     return value

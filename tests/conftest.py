@@ -1,5 +1,7 @@
 """Options and fixtures of the whole suite."""
 
+import contextlib
+import importlib
 import os
 import shutil
 import tempfile
@@ -19,9 +21,15 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """The process that starts the workers makes their common folder, and removes it in the end."""
+    """The process that starts the workers makes their common folder, and removes it in the end.
+
+    It also imports YAPF, which MMEngine imports: in a fresh environment YAPF writes its grammar into the user's cache on
+    import, and of two workers that do so at once one reads what the other has half written (EOFError).
+    """
     if not hasattr(config, 'workerinput'):
         os.environ[FOLDER] = tempfile.mkdtemp(prefix='segparity-')
+        with contextlib.suppress(ImportError):
+            importlib.import_module('yapf')
 
 
 def pytest_unconfigure(config):

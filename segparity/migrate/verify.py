@@ -1,10 +1,9 @@
 """``--verify``: a migration measured on probe tensors, the source's side and ours, as far as frameworks are installed."""
 
 import dataclasses
-import math
 import os
 
-from segparity.migrate.items import Migrated, Output, Reading
+from segparity.migrate.items import WORDS, Migrated, Reading
 from segparity.migrate.measure import measure
 from segparity.migrate.plan import Plan, parts_of
 from segparity.parity.check import Row, check_parity
@@ -18,25 +17,22 @@ def measured(plan: Plan) -> Plan:
 
     A reading that measures worse than its verdict says becomes a nearest one, with the sentence.
     """
-    outputs = tuple(
-        (output, tuple(measured_item(migrated, output) for migrated in losses)) for output, losses in plan.outputs
-    )
-    return dataclasses.replace(plan, outputs=outputs)
+    outputs = tuple((output, tuple(map(measured_item, losses))) for output, losses in plan.outputs)
+    return dataclasses.replace(plan, outputs=outputs, metrics=tuple(map(measured_item, plan.metrics)))
 
 
-def measured_item(migrated: Migrated, output: Output) -> Migrated:
-    readings = tuple(measured_reading(migrated, reading, output) for reading in migrated.readings)
+def measured_item(migrated: Migrated) -> Migrated:
+    readings = tuple(measured_reading(migrated, reading) for reading in migrated.readings)
     return dataclasses.replace(migrated, readings=readings)
 
 
-def measured_reading(migrated: Migrated, reading: Reading, output: Output) -> Reading:
-    found = measure(migrated.item, reading, output.context)
+def measured_reading(migrated: Migrated, reading: Reading) -> Reading:
+    found = measure(migrated.item, reading, migrated.context)
     if found is None:
         return reading
-    allowed = {'exact': VALUE['float32'], 'float32': VALUE['float32']}.get(reading.verdict, math.inf)
-    if found <= allowed:
+    if reading.verdict not in ('exact', 'float32') or found <= VALUE['float32']:
         return dataclasses.replace(reading, measured=found)
-    said = f'measured here it differs by {found:.1e} where the table has it {reading.verdict}'
+    said = f'measured here it differs by {found:.1e}, where the table has it {WORDS[reading.verdict]}'
     return dataclasses.replace(reading, measured=found, verdict='nearest', differences=(*reading.differences, said))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from segparity.migrate.items import Context, Item, Migrated, Output, Place, Reading, Source, Unread
@@ -104,7 +105,7 @@ def test_fit_trains_heads_with_what_was_written(framework, worker):
 def test_fit_learns_nu_with_what_was_written(framework, worker):
     code = write_keras_module(plan_of(('decode_head', [LOSSES['RobustTLoss'](ignore_index=255)])))
     found, _ = worker.call('tests.migrate.keras_module_calls:fit', code=code, channels=4, outputs=['out'])
-    assert found['loss'][0] == found['loss'][0]
+    assert np.isfinite(found['loss'][0]) and abs(found['nu'][0] - 1) > 1e-6  # at which it starts
 
 
 def test_a_configuration_stands_on_its_base(tmp_path):
@@ -213,3 +214,37 @@ def test_lines_are_no_wider_than_said():
     text = source_text(config({'type': 'WeightedCrossEntropyLoss', 'class_weight': long, 'a': {'I': 0.5}}), 8)
     assert all(len(line) <= WIDTH for line in text.splitlines())
     assert eval(text)['class_weight'] == long
+
+
+def test_on_a_base_a_head_keeps_losses_of_which_one_has_no_equivalent():
+    none = Reading('none', None, differences=['it compares features'])
+    plan = plan_of(
+        ('decode_head', [LOSSES['SoftDiceLoss'](ignore_index=255), none]),
+        ('auxiliary_head', [LOSSES['LovaszSoftmaxLoss'](ignore_index=255)]),
+        metrics=[METRICS['FineGrained'](num_classes=4), none],
+    )
+    text = write_mmseg_fragment(plan, 'base.py')
+    assert 'SoftDiceLoss' not in text and 'LovaszSoftmaxLoss' in text and 'val_evaluator =' not in text
+    assert 'decode_head keeps its losses' in text and 'the evaluators stay as they are' in text
+    alone = write_mmseg_fragment(plan)  # for a model that has none of them
+    assert 'SoftDiceLoss' in alone and 'val_evaluator =' in alone
+
+
+@pytest.mark.parametrize(
+    ('verdict', 'found', 'want'),
+    [
+        ('float32', 1e-8, 'float32'),
+        ('exact', 0.3, 'nearest'),
+        ('exact', float('nan'), 'nearest'),
+        ('not yet', float('nan'), 'not yet'),
+        ('none', 0.3, 'none'),
+    ],
+)
+def test_what_is_measured_makes_no_verdict_better(verdict, found, want, monkeypatch):
+    from segparity.migrate import verify
+
+    monkeypatch.setattr(verify, 'measure', lambda item, reading, context: found)
+    reading = Reading(verdict, LOSSES['SoftDiceLoss']())
+    plan = verify.measured(plan_of(('decode_head', [reading]), metrics=[METRICS['FineGrained'](num_classes=4)]))
+    assert plan.outputs[0][1][0].readings[0].verdict == want
+    assert plan.metrics[0].readings[0].measured is not None  # metrics are measured as well

@@ -27,9 +27,9 @@ def write_keras_module(plan: Plan) -> str:
         value = losses_value(group, plan)
         if value is not None:
             losses |= set(names_in(value))
-            about = f'of {group[0][0].name}' if len(plan.groups) > 1 else 'takes'
+            about = f', of {group[0][0].name}' if len(plan.groups) > 1 else ''
             name = 'losses' if number == 1 else f'losses_{number}'
-            functions.append(function(name, f'What ``compile(loss=...)`` takes, {about}.', value, unwritten(group)))
+            functions.append(function(name, f'What ``compile(loss=...)`` takes{about}.', value, unwritten(group)))
     of_outputs = metrics_of_outputs(plan)
     calls = {
         name: [call for spec in metric_specs(items) for call in metric_calls(spec, logits)]
@@ -196,5 +196,5 @@ def function(name: str, docstring: str, value: Any, comments: Sequence[str]) -> 
         value = value.value
     lines = [line for text in above for line in comment_lines(text)]
     said = ''.join(f'    # {line}\n' for line in lines)
-    docstring = escape_controls(docstring.replace(', takes.', '.')).replace('"', "'").replace('\\', '/')
+    docstring = escape_controls(docstring).replace('"', "'").replace('\\', '/')
     return f'\ndef {name}():\n    """{docstring}"""\n{said}    return {source_text(value, 4, len("return "))}\n'

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segparity.migrate.items import Migrated, Output
-from segparity.migrate.plan import HEAD, Plan, comments_of, metric_specs, on_logits, parts_of
+from segparity.migrate.plan import HEAD, Plan, chosen, comments_of, metric_specs, on_logits, parts_of
 from segparity.migrate.writing.python_text import Noted, Raw, as_config, comment_lines, config, source_text
 from shared_spec.spec import LossSpec
 
@@ -33,7 +33,9 @@ def write_mmseg_fragment(plan: Plan, base: str | None = None) -> str:
     specs = [as_config(spec.to_mmseg()) for spec in metrics]
     notes = [line for migrated in plan.metrics for line in comments_of(migrated)]
     statements += comments(notes)
-    if specs:
+    if base and any(chosen(migrated) is None for migrated in plan.metrics):
+        statements += comments(['the evaluators stay as they are: one of them has no equivalent'])
+    elif specs:
         statements += [assignment('val_evaluator', specs), 'test_evaluator = val_evaluator']
     if all(statement.startswith('#') for statement in statements):
         return ''
@@ -63,6 +65,9 @@ def model(group: Group, on_base: bool, num_classes: int | None) -> list[str]:
             before += unwritten([(output, items)])
             if on_base:
                 continue
+        elif on_base and not all(parts_of(migrated) for migrated in items):  # a list would leave one out of training
+            before += [f'{output.name} keeps its losses, of which one has no equivalent', *unwritten([(output, items)])]
+            continue
         heads.setdefault(head, []).append((number, head_settings(output, items, on_base, num_classes)))
     statements = comments(before)
     settings: dict[str, Any] = {}
