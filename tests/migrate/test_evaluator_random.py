@@ -145,22 +145,34 @@ def runs(text):
                 continue
 
 
+def check(seed):
+    """(runs, names whose value was said) of one program, in every run of which what is said is so."""
+    text = Writer(seed).program()
+    endings = list(runs(text))
+    if not endings:
+        return 0, 0
+    known = 0
+    scope = Evaluator(text, 'p.py', inline=True).run()
+    for names in endings:
+        for name in NAMES:
+            if name in names:
+                assert fits(scope.get(name), names[name]), f'{name}: {scope.get(name)!r} is {names[name]!r}\n{text}'
+                known += not isinstance(scope.get(name), (Unread, Called))
+    return len(endings), known
+
+
 @pytest.mark.parametrize('count', [150, pytest.param(500, marks=pytest.mark.slow)])
 def test_what_is_said_is_so_in_every_run(count):
-    checked = known = 0
-    for seed in range(count):
-        text = Writer(seed).program()
-        endings = list(runs(text))
-        if not endings:
-            continue
-        scope = Evaluator(text, 'p.py', inline=True).run()
-        for names in endings:
-            checked += 1
-            for name in NAMES:
-                if name in names:
-                    assert fits(scope.get(name), names[name]), f'{name}: {scope.get(name)!r} is {names[name]!r}\n{text}'
-                    known += not isinstance(scope.get(name), (Unread, Called))
+    checked, known = map(sum, zip(*map(check, range(count))))
     assert checked > 8 * count and known > 2 * checked  # of six names
+
+
+@pytest.mark.xfail(
+    strict=True, reason='the docstring of Evaluator says what is not seen: three of the first 1,500 programs'
+)
+@pytest.mark.parametrize('seed', [523, 740, 1338])
+def test_changes_that_are_not_seen(seed):
+    check(seed)
 
 
 def test_fits_tells_values_apart():
