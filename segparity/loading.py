@@ -78,6 +78,7 @@ def _file(path: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)  # half a module would answer the next import of its name
         if isinstance(error, ModuleNotFoundError):
             raise ValueError(f'{path} cannot be imported: it needs {error.name!r}, which is not installed') from None
         raise ValueError(f'{path} cannot be imported: {short(error)}') from None

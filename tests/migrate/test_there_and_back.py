@@ -81,6 +81,12 @@ def test_losses(name, data, tmp_path):
     goes_there_and_back(spec, tmp_path)
 
 
+def test_a_learnt_part_of_a_sum(tmp_path):
+    part = dict(type='RobustTLoss', learn_nu=True, nu=2.0, ignore_index=7)
+    other = dict(type='SoftDiceLoss', ignore_index=7)
+    goes_there_and_back(LOSSES['WeightedSumLoss'](losses=[part, other], weights=[0.25, 0.75]), tmp_path)
+
+
 @pytest.mark.parametrize('name', list(METRICS))
 @FEW
 @given(data=st.data())

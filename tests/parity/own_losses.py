@@ -70,6 +70,12 @@ def one_argument(y_true):
     return 0.0
 
 
+def any_arguments(*tensors):
+    if len(tensors) != 1:
+        raise TypeError('any_arguments takes one argument')
+    return 0.0
+
+
 class Dice:
     def __call__(self, y_true, y_pred):
         return dice_loss(y_true, y_pred)

@@ -57,7 +57,7 @@ def test_one_channel_with_and_without_its_axis():
             'nan_where_absent',
             'It is NaN where a class is missing in all images and where an object is one pixel, where ours is 0.79',
         ),
-        ('one_argument', 'cannot be called on labels and predictions (TypeError: one_argument() takes 1 positional'),
+        ('any_arguments', 'cannot be called on labels and predictions (TypeError: any_arguments takes one argument'),
     ],
 )
 def test_the_difference_in_words(function, words):

@@ -33,12 +33,7 @@ def reading(item: Item, context: Context) -> Reading:
     """The spec of an item of ours; 'none' with a sentence where it is refused or not read."""
     told: list[str] = []
     try:
-        arguments = {key: plain(value, context, told, key) for key, value in item.arguments.items()}
-        arguments = {key: value for key, value in arguments.items() if value is not Missing}
-        kept = {key: value for key, value in arguments.items() if key not in HOST[context.world]}
-        if arguments.get('reduction') not in (None, 'mean', 'sum_over_batch_size'):
-            told.append(f'reduction {arguments["reduction"]!r} is no parameter of the definition: it is left out')
-        spec, results = made(item.name, kept, context)
+        spec, results = made(item.name, arguments_of(item, context, told), context)
         spec = as_called(spec, context, told)
     except (SpecError, ValueError, TypeError) as error:
         return Reading('none', None, differences=(str(error), *told))
@@ -49,13 +44,21 @@ class Missing:
     """In place of an argument that was not read."""
 
 
+def arguments_of(item: Item, context: Context, told: list[str]) -> dict[str, Any]:
+    """What an item was given, without what belongs to its host; also of an item within an item, a part of a sum."""
+    arguments = {key: plain(value, context, told, key) for key, value in item.arguments.items()}
+    if arguments.get('reduction') not in (None, Missing, 'mean', 'sum_over_batch_size'):
+        told.append(f'reduction {arguments["reduction"]!r} is no parameter of the definition: it is left out')
+    return {key: value for key, value in arguments.items() if value is not Missing and key not in HOST[context.world]}
+
+
 def plain(value: Any, context: Context, told: list[str], key: str) -> Any:
     """An argument without items and unread parts: an item becomes its configuration in the words of the world."""
     if isinstance(value, Unread):
         told.append(f'{key} was not read: {value.reason}; its default is taken')
         return Missing
     if isinstance(value, Item):
-        return {'type': value.name, **{k: plain(v, context, told, k) for k, v in value.arguments.items()}}
+        return {'type': value.name, **arguments_of(value, context, told)}
     if isinstance(value, Mapping):
         return {k: plain(v, context, told, str(k)) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
