@@ -57,10 +57,22 @@ def increments_of_row(errors: Tensor, signed: Tensor, weighted: bool) -> Tensor:
 def curve(place: Tensor, in_class: Tensor, weight: Tensor, bins: int, weighted: bool) -> Curve:
     """The ``Curve`` of pixels (P,) whose bins are ``place``, of so many; in_class: 1 for those of the class, else 0."""
     real = widest_dtype(weight)
-    sums = ops.reshape(sum_weights(in_class * bins + place, weight, 2 * bins, weighted), (2, bins))
-    wrong = ops.pad(cumulative_sum(sums), ((0, 0), (1, 0)))
-    total = wrong[1, -1]
-    return Curve(*(ops.cast(x, real) for x in (sums[0] + sums[1], total - wrong[1], total + wrong[0])))
+    terms = []
+    for x, unit in in_units(weight) if weighted else [(ops.cast(weight > 0, 'int32'), 1)]:
+        sums = ops.reshape(sum_by_place(in_class * bins + place, x, 2 * bins), (2, bins))
+        wrong = ops.pad(cumulative_sum(sums), ((0, 0), (1, 0)))
+        total = wrong[1, -1]
+        parts = sums[0] + sums[1], total - wrong[1], total + wrong[0]
+        terms.append([ops.cast(part, real) * ops.cast(unit, real) for part in parts])
+    return Curve(*(sum(parts[1:], parts[0]) for parts in zip(*terms)))
+
+
+def in_units(weight: Tensor) -> list[tuple[Tensor, Tensor | int]]:
+    """Weights as whole numbers of a unit, int32, and what is left of them: many equal ones add up wrongly in float32."""
+    weight = ops.where(weight >= 0, weight, ops.zeros_like(weight))  # what is no number is none in the increments
+    unit = ops.max(weight) * (ops.cast(ops.shape(weight)[0], weight.dtype) / 2**30)
+    units = ops.floor(ratio(weight, unit * ops.ones_like(weight), 0.0))
+    return [(ops.cast(units, 'int32'), unit), (weight - units * unit, 1)]
 
 
 def parts_of_bins(c: Curve) -> Tensor:
@@ -88,22 +100,6 @@ def increments_of_bins(c: Curve) -> Tensor:
     before, behind = slope[:-1], slope[1:]
     others = ops.where(c.union[:-1] > 0, (c.left[:-1] + c.left[1:]) / 2 * before * behind, behind)
     return ops.concatenate([others, (before + behind) / 2])
-
-
-def sum_weights(places: Tensor, weight: Tensor, size: int, weighted: bool) -> Tensor:
-    """(size,) the sums of weight (P,) by place: int32, or where ``weighted`` in the widest float.
-
-    Many equal weights would add up wrongly in float32: most of each is counted in whole units, the rest is small.
-    """
-    if not weighted:
-        return sum_by_place(places, ops.cast(weight > 0, 'int32'), size)
-    weight = ops.where(weight >= 0, weight, ops.zeros_like(weight))  # what is no number is so in the increments
-    unit = ops.max(weight) * (ops.cast(ops.shape(weight)[0], weight.dtype) / 2**30)
-    units = ops.floor(ratio(weight, unit * ops.ones_like(weight), 0.0))
-    whole, rest = ops.cast(units, 'int32'), weight - units * unit
-    real = widest_dtype(weight)
-    whole, rest = (ops.cast(sum_by_place(places, x, size), real) for x in (whole, rest))
-    return whole * ops.cast(unit, real) + rest
 
 
 def sum_by_place(places: Tensor, x: Tensor, size: int) -> Tensor:

@@ -45,7 +45,7 @@ def logits(rng, kind, y):
         untrained=noise / 1000,
         equal=0 * noise,
         rounded=np.round(2 * noise),
-        regions=np.round(noise) + noise / 1e5,
+        regions=np.round(noise) + noise / 1e3,
     )
     return z[kind].astype(np.float32)
 
@@ -59,7 +59,7 @@ SOFTMAX = {
     'untrained': ('untrained', '', {}, False, 1),
     'equal': ('equal', '', {}, False, 1),
     'rounded': ('rounded', '', {}, False, 1),
-    'regions': ('regions', '', {}, False, 1),
+    'regions': ('regions', '', dict(from_logits=False), False, 1),
     'tiny': ('trained', 'tiny', {}, False, 1),
     'weighted': ('trained', '', {}, True, 1),
     'weighted_equal': ('equal', '', {}, True, 1),

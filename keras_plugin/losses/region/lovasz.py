@@ -5,16 +5,18 @@ from collections.abc import Sequence
 import keras
 from keras import backend, ops
 
-from keras_plugin.arithmetic import at_least, cumulative_sum, ratio, widest_dtype
+from keras_plugin.arithmetic import accumulator_dtype, at_least, cumulative_sum, ratio, widest_dtype
 from keras_plugin.distributed import gather_replicas
 from keras_plugin.error_bins import increments_by_bins
 from keras_plugin.granularity import CellSums
+from keras_plugin.hard_overlap import sum_by_class
 from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
 MANY = 2**16  # pixels that are sorted
+AXES = {True: (0, 2, 1), False: (2, 0, 1)}  # of (N, P, C), for rows of an image or of the batch
 
 
 def jaccard_increments(errors: Tensor, signed: Tensor) -> Tensor:
@@ -37,7 +39,7 @@ def jaccard_increments(errors: Tensor, signed: Tensor) -> Tensor:
     return ops.take_along_axis(increments, ops.argsort(order, axis=1), axis=1)
 
 
-def choose_increments(errors: Tensor, signed: Tensor, weighted: bool) -> Tensor:
+def increments_of(errors: Tensor, signed: Tensor, weighted: bool) -> Tensor:
     """``jaccard_increments`` in the dtype of the errors: of few pixels by sorting, of more than ``MANY`` in bins.
 
     In float64, which asks for more than bins give, by sorting too. weighted: whether weights are others than 0 and 1.
@@ -57,26 +59,53 @@ def choose_increments(errors: Tensor, signed: Tensor, weighted: bool) -> Tensor:
     return by_bins() if pixels > MANY else by_sorting()
 
 
+def class_of_pixels(batch: Batch, per_image: bool) -> Tensor:
+    """(N, C, P) if ``per_image``, else (C, N, P): whether a pixel is of a class."""
+    if len(batch.labels.shape) != 2:
+        return ops.transpose(batch.target > 0, AXES[per_image])
+    ids = ops.where(batch.labelled, batch.labels, -1 * ops.ones_like(batch.labels))
+    classes = ops.arange(batch.channels, dtype='int32')[:, None]
+    return ids[:, None] == classes if per_image else ids[None] == classes[..., None]
+
+
+def size_of_classes(batch: Batch) -> Tensor | None:
+    """(N, C) the weight of the pixels of each class of class ids, or None."""
+    if len(batch.labels.shape) != 2:
+        return None
+    ids = ops.where(batch.labelled, batch.labels, ops.zeros_like(batch.labels))
+    return sum_by_class(batch, ids, batch.weight)  # of no number in one class at least
+
+
 class Lovasz(RegionLoss):
     """What the two share: the sums of an (image, class) cell, whose means are those of the other region losses."""
 
     def statistics(self, batch: Batch) -> CellSums:
-        """(N, C) sums of error times increment; by default the pixels of the whole batch take turns."""
-        errors = self.errors(batch)
-        increments = self.increments(batch, ops.stop_gradient(errors))
-        return CellSums((batch.add(ops.sum(batch.chunks(errors * increments), axis=2)),))
+        """(N, C) sums of error times increment, or (1, C) of the batch where its pixels take turns together."""
+        c, per_image = batch.channels, self.spec.per_image
+        n, pixels, _ = ops.shape(batch.given)
+        rows = (n * c, pixels) if per_image else (c, -1)
+        inside = class_of_pixels(batch, per_image)
+        weight = batch.weight[:, None] if per_image else batch.weight
+        signed = ops.reshape(ops.where(inside, weight, -weight), rows)
+        inside = ops.reshape(inside, rows)
+        x = ops.reshape(ops.transpose(self.compared(batch), AXES[per_image]), rows)
+        errors = self.errors(ops.cast(inside, batch.dtype), ops.where(inside, -x, x))
+        constant = ops.stop_gradient(errors), ops.stop_gradient(signed)
+        if per_image:
+            increments = increments_of(*constant, batch.weighted)
+        else:
+            constant, own = gather_replicas(constant, self.spec.sync)
+            increments = own(increments_of(*constant, batch.weighted))
+        sums = ops.sum(ops.cast(errors * increments, accumulator_dtype(errors)), axis=1)
+        return CellSums((ops.reshape(sums, (-1, c)),), size_of_classes(batch))
 
-    def increments(self, batch: Batch, errors: Tensor) -> Tensor:
-        """(N, P, C) how much each pixel adds to the Jaccard loss of its image or of the batch, without a gradient."""
-        n, pixels, c = ops.shape(errors)
-        signed = batch.weight[..., None] * ops.where(batch.target > 0, ops.ones_like(errors), -ops.ones_like(errors))
-        by_class, back = ((0, 2, 1), (0, 2, 1)) if self.spec.per_image else ((2, 0, 1), (1, 2, 0))
-        rows = [ops.transpose(ops.stop_gradient(x), by_class) for x in (errors, signed)]
-        shape = ops.shape(rows[0])
-        rows = [ops.reshape(x, (n * c, pixels) if self.spec.per_image else (c, -1)) for x in rows]
-        rows, own = (rows, lambda x: x) if self.spec.per_image else gather_replicas(rows, self.spec.sync)
-        increments = own(choose_increments(*rows, batch.weighted))
-        return ops.transpose(ops.reshape(increments, shape), back)
+    def compared(self, batch: Batch) -> Tensor:
+        """(N, P, C) what is compared with the labels."""
+        raise NotImplementedError(type(self).__name__)
+
+    def errors(self, inside: Tensor, turned: Tensor) -> Tensor:
+        """The errors; inside: 1 in the class, else 0; turned: what is ``compared``, negative inside."""
+        raise NotImplementedError(type(self).__name__)
 
     def cell_loss(self, sums: Tensor) -> Tensor:
         return sums
@@ -109,9 +138,11 @@ class LovaszSoftmaxLoss(Lovasz):
     ) -> None:
         super().__init__(locals())
 
-    def errors(self, batch: Batch) -> Tensor:
-        p = batch.prob
-        return ops.where(batch.target > 0, 1 - p, p)
+    def compared(self, batch: Batch) -> Tensor:
+        return batch.prob
+
+    def errors(self, inside: Tensor, turned: Tensor) -> Tensor:
+        return inside + turned
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -138,5 +169,8 @@ class LovaszHingeLoss(Lovasz):
     ) -> None:
         super().__init__(locals())
 
-    def errors(self, batch: Batch) -> Tensor:
-        return at_least(1 - batch.pred * (2 * batch.target - 1), 0)
+    def compared(self, batch: Batch) -> Tensor:
+        return batch.pred
+
+    def errors(self, inside: Tensor, turned: Tensor) -> Tensor:
+        return at_least(1 + turned, 0)
