@@ -6,11 +6,11 @@ so that the first pixels of a small class come to lie in bins of their own. Pixe
 as if they took turns: the loss and its gradient are those of errors that differ by less than the width of a bin.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from keras import backend, ops
+from keras import backend, ops, tree
 
 from keras_plugin.arithmetic import at_least, cumulative_sum, ratio, widest_dtype
 from keras_plugin.typing import Tensor
@@ -19,6 +19,7 @@ INFINITY = int(np.float32(np.inf).view(np.int32))  # the largest bit pattern of 
 FIRST = (INFINITY >> 16) + 1  # bins by the leading 16 bits; the place within a bin has 16 bits too
 MORE = 2**14 - 1  # bins that a division adds for each of its two reasons: a bin becomes 2^15 - 1 at most
 DIVISIONS = 2
+LAST = FIRST + DIVISIONS * (2 * MORE + 2)  # bins in the end
 
 
 class Curve(NamedTuple):
@@ -34,37 +35,35 @@ class Curve(NamedTuple):
         return ratio(ops.ones_like(self.union), self.union, 0.0)
 
 
-def increments_by_bins(errors: Tensor, signed: Tensor, weighted: bool) -> Tensor:
-    """(rows, P) float32 as ``lovasz.jaccard_increments`` of the same; weighted: whether weights are others than 0 and 1."""
-    return map_rows(lambda row: increments_of_row(*row, weighted), (errors, signed))
+def increments_in_bins(errors: Tensor, signed: Tensor, weighted: bool) -> Tensor:
+    """(P,) float32 as ``lovasz.jaccard_increments`` has them, of one row; weighted: whether weights are others than 0 and 1.
 
-
-def increments_of_row(errors: Tensor, signed: Tensor, weighted: bool) -> Tensor:
-    """(P,) of one row; not a number where a weight is none."""
+    Not a number where a weight is none.
+    """
     weight, in_class = ops.abs(signed), ops.cast(signed > 0, 'int32')
-    falling = INFINITY - ops.clip(bits_of_float(errors), 0, INFINITY)  # what is no number has to lie somewhere
-    place, within = split_bits(falling)
-    bins = FIRST
-    for _ in range(DIVISIONS):
-        parts = parts_of_bins(curve(place, in_class, weight, bins, weighted))
-        part, within = split_bits(look_up(parts, place) * within)
-        place = look_up(ops.cumsum(parts) - parts, place) + part
-        bins += 2 * MORE + 2
-    table = increments_of_bins(curve(place, in_class, weight, bins, weighted))
-    return weight * look_up(ops.cast(table, errors.dtype), in_class * bins + place)
-
-
-def curve(place: Tensor, in_class: Tensor, weight: Tensor, bins: int, weighted: bool) -> Curve:
-    """The ``Curve`` of pixels (P,) whose bins are ``place``, of so many; in_class: 1 for those of the class, else 0."""
+    terms = in_units(weight) if weighted else [(ops.cast(weight > 0, 'int32'), 1)]
     real = widest_dtype(weight)
-    terms = []
-    for x, unit in in_units(weight) if weighted else [(ops.cast(weight > 0, 'int32'), 1)]:
-        sums = ops.reshape(sum_by_place(in_class * bins + place, x, 2 * bins), (2, bins))
+    falling = INFINITY - ops.clip(bits_of_float(errors), 0, INFINITY)  # what is no number has to lie somewhere
+    bin_, within = split_bits(falling)
+    place = bin_ + in_class * LAST  # the pixels of the class have tables of their own, behind those of the others
+    for _ in range(DIVISIONS):
+        parts = parts_of_bins(curve(place, terms, real))
+        first = ops.cumsum(parts) - parts
+        part, within = split_bits(look_up(ops.concatenate([parts, parts]), place) * within)
+        place = look_up(ops.concatenate([first, first + LAST]), place) + part
+    return weight * look_up(ops.cast(increments_of_bins(curve(place, terms, real)), errors.dtype), place)
+
+
+def curve(place: Tensor, terms: Sequence[tuple[Tensor, Tensor | int]], real: str) -> Curve:
+    """The ``Curve`` of pixels (P,) at their places, whose weights are the sums of terms times units, in the dtype ``real``."""
+    found = []
+    for x, unit in terms:
+        sums = ops.reshape(sum_by_place(place, x, 2 * LAST), (2, LAST))
         wrong = ops.pad(cumulative_sum(sums), ((0, 0), (1, 0)))
         total = wrong[1, -1]
         parts = sums[0] + sums[1], total - wrong[1], total + wrong[0]
-        terms.append([ops.cast(part, real) * ops.cast(unit, real) for part in parts])
-    return Curve(*(sum(parts[1:], parts[0]) for parts in zip(*terms)))
+        found.append([ops.cast(part, real) * ops.cast(unit, real) for part in parts])
+    return Curve(*(sum(parts[1:], parts[0]) for parts in zip(*found)))
 
 
 def in_units(weight: Tensor) -> list[tuple[Tensor, Tensor | int]]:
@@ -144,14 +143,8 @@ def bits_of_float(x: Tensor) -> Tensor:
     return tf.bitcast(x, tf.int32)
 
 
-def map_rows(function: Callable[[tuple[Tensor, ...]], Tensor], rows: tuple[Tensor, ...]) -> Tensor:
-    """``function`` of each row of ``rows``, one after the other, stacked, in the dtype of the first."""
+def map_rows(function: Callable[..., Any], *rows: Tensor) -> Any:
+    """``function`` of each row of ``rows``, one after the other, its tensors stacked."""
     if backend.backend() == 'torch':
-        return ops.stack([function(row) for row in zip(*rows)])
-    if backend.backend() == 'jax':
-        import jax
-
-        return jax.lax.map(function, rows)
-    import tensorflow as tf
-
-    return tf.map_fn(function, rows, fn_output_signature=rows[0].dtype)
+        return tree.map_structure(lambda *parts: ops.stack(parts), *(function(*row) for row in zip(*rows)))
+    return ops.map(lambda row: function(*row), rows)

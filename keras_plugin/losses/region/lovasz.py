@@ -1,13 +1,14 @@
 """The Lovasz losses: Lovasz softmax on probabilities, Lovasz hinge on logits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import keras
 from keras import backend, ops
 
 from keras_plugin.arithmetic import accumulator_dtype, at_least, cumulative_sum, ratio, widest_dtype
-from keras_plugin.distributed import gather_replicas
-from keras_plugin.error_bins import increments_by_bins
+from keras_plugin.distributed import gather_replicas, partners
+from keras_plugin.error_bins import increments_in_bins, map_rows
 from keras_plugin.granularity import CellSums
 from keras_plugin.hard_overlap import sum_by_class
 from keras_plugin.inputs import Batch
@@ -36,76 +37,92 @@ def jaccard_increments(errors: Tensor, signed: Tensor) -> Tensor:
     before = ops.concatenate([total, union[:, :-1]], axis=1)
     share = ops.where(signed > 0, ops.ones_like(signed), ratio(total - found, before))
     increments = ratio(weight, union, 0.0) * share
-    return ops.take_along_axis(increments, ops.argsort(order, axis=1), axis=1)
+    return ops.cast(ops.take_along_axis(increments, ops.argsort(order, axis=1), axis=1), errors.dtype)
 
 
-def increments_of(errors: Tensor, signed: Tensor, weighted: bool) -> Tensor:
-    """``jaccard_increments`` in the dtype of the errors: of few pixels by sorting, of more than ``MANY`` in bins.
+def by_number_of_pixels(rows: Tensor, by_sorting: Callable[[], Any], by_bins: Callable[[], Any]) -> Any:
+    """What one of the two gives for rows (rows, P): in bins if there are more than ``MANY`` pixels.
 
-    In float64, which asks for more than bins give, by sorting too. weighted: whether weights are others than 0 and 1.
+    Float64, which asks for more than bins give, is sorted.
     """
-
-    def by_sorting() -> Tensor:
-        return ops.cast(jaccard_increments(errors, signed), errors.dtype)
-
-    def by_bins() -> Tensor:
-        return increments_by_bins(errors, signed, weighted)
-
-    pixels = errors.shape[1]
-    if backend.standardize_dtype(errors.dtype) == 'float64':
+    if backend.standardize_dtype(rows.dtype) == 'float64':
         return by_sorting()
-    if pixels is None:
-        return ops.cond(ops.shape(errors)[1] > MANY, by_bins, by_sorting)
-    return by_bins() if pixels > MANY else by_sorting()
+    if rows.shape[1] is None:
+        return ops.cond(ops.shape(rows)[1] > MANY, by_bins, by_sorting)
+    return by_bins() if rows.shape[1] > MANY else by_sorting()
 
 
-def class_of_pixels(batch: Batch, per_image: bool) -> Tensor:
-    """(N, C, P) if ``per_image``, else (C, N, P): whether a pixel is of a class."""
+def signed_weights(batch: Batch, per_image: bool) -> Tensor:
+    """(N, C, P) if ``per_image``, else (C, N, P): the weight of a pixel, negative outside the class."""
+    weight = batch.weight[:, None] if per_image else batch.weight
     if len(batch.labels.shape) != 2:
-        return ops.transpose(batch.target > 0, AXES[per_image])
-    ids = ops.where(batch.labelled, batch.labels, -1 * ops.ones_like(batch.labels))
+        return ops.where(ops.transpose(batch.target > 0, AXES[per_image]), weight, -weight)
     classes = ops.arange(batch.channels, dtype='int32')[:, None]
-    return ids[:, None] == classes if per_image else ids[None] == classes[..., None]
+    inside = batch.labels[:, None] == classes if per_image else batch.labels == classes[..., None]
+    return ops.where(inside, weight, -weight)  # -0 where there is no label
 
 
 def size_of_classes(batch: Batch) -> Tensor | None:
-    """(N, C) the weight of the pixels of each class of class ids, or None."""
+    """(N, C) the weight of the pixels of each class of class ids, NaN in one where that of a pixel is; else None."""
     if len(batch.labels.shape) != 2:
         return None
     ids = ops.where(batch.labelled, batch.labels, ops.zeros_like(batch.labels))
-    return sum_by_class(batch, ids, batch.weight)  # of no number in one class at least
+    return sum_by_class(batch, ids, batch.weight)
 
 
 class Lovasz(RegionLoss):
     """What the two share: the sums of an (image, class) cell, whose means are those of the other region losses."""
+
+    hinge: ClassVar[bool]
 
     def statistics(self, batch: Batch) -> CellSums:
         """(N, C) sums of error times increment, or (1, C) of the batch where its pixels take turns together."""
         c, per_image = batch.channels, self.spec.per_image
         n, pixels, _ = ops.shape(batch.given)
         rows = (n * c, pixels) if per_image else (c, -1)
-        inside = class_of_pixels(batch, per_image)
-        weight = batch.weight[:, None] if per_image else batch.weight
-        signed = ops.reshape(ops.where(inside, weight, -weight), rows)
-        inside = ops.reshape(inside, rows)
-        x = ops.reshape(ops.transpose(self.compared(batch), AXES[per_image]), rows)
-        errors = self.errors(ops.cast(inside, batch.dtype), ops.where(inside, -x, x))
-        constant = ops.stop_gradient(errors), ops.stop_gradient(signed)
-        if per_image:
-            increments = increments_of(*constant, batch.weighted)
-        else:
-            constant, own = gather_replicas(constant, self.spec.sync)
-            increments = own(increments_of(*constant, batch.weighted))
-        sums = ops.sum(ops.cast(errors * increments, accumulator_dtype(errors)), axis=1)
+        signed = ops.stop_gradient(ops.reshape(signed_weights(batch, per_image), rows))
+        x = ops.reshape(ops.transpose(batch.pred if self.hinge else batch.prob, AXES[per_image]), rows)
+
+        def extension(x: Tensor) -> tuple[Tensor, Callable[..., tuple[Tensor]]]:
+            sums, slopes = self.solve(x, signed, batch.weighted)
+
+            def gradient(*inputs: Tensor, upstream: Tensor | None = None) -> tuple[Tensor]:
+                """That of x from that of the sums, as ``hard_overlap`` has it."""
+                upstream = inputs[0] if upstream is None else upstream
+                return (slopes * ops.cast(upstream, slopes.dtype)[:, None],)
+
+            return sums, gradient
+
+        sums = ops.custom_gradient(extension)(x)
         return CellSums((ops.reshape(sums, (-1, c)),), size_of_classes(batch))
 
-    def compared(self, batch: Batch) -> Tensor:
-        """(N, P, C) what is compared with the labels."""
-        raise NotImplementedError(type(self).__name__)
+    def solve(self, x: Tensor, signed: Tensor, weighted: bool) -> tuple[Tensor, Tensor]:
+        """(rows,) sums of error times increment and (rows, P) their derivatives by x; weighted: see ``error_bins``."""
+        if self.spec.per_image or partners(self.spec.sync) is None:
+            return by_number_of_pixels(
+                x,
+                lambda: self.sums(x, signed, jaccard_increments(self.errors(x, signed), signed)),
+                lambda: map_rows(lambda x, signed: self.sums(x, signed, increments_in_bins(self.errors(x, signed), signed, weighted)), x, signed),
+            )
+        joined, own = gather_replicas([self.errors(x, signed), signed], self.spec.sync)
+        increments = by_number_of_pixels(
+            joined[0],
+            lambda: jaccard_increments(*joined),
+            lambda: map_rows(lambda *row: increments_in_bins(*row, weighted), *joined),
+        )
+        return self.sums(x, signed, own(increments))
 
-    def errors(self, inside: Tensor, turned: Tensor) -> Tensor:
-        """The errors; inside: 1 in the class, else 0; turned: what is ``compared``, negative inside."""
-        raise NotImplementedError(type(self).__name__)
+    def sums(self, x: Tensor, signed: Tensor, increments: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``solve`` gives, of one row or of several with a first axis."""
+        errors, slopes = self.errors(x, signed), ops.where(signed > 0, -increments, increments)
+        if self.hinge:
+            slopes = ops.where(errors > 0, slopes, ops.zeros_like(slopes))
+        return ops.sum(ops.cast(errors * increments, accumulator_dtype(errors)), axis=-1), slopes
+
+    def errors(self, x: Tensor, signed: Tensor) -> Tensor:
+        """The errors of probabilities, or of logits for the hinge."""
+        turned = ops.where(signed > 0, -x, x)
+        return at_least(1 + turned, 0) if self.hinge else turned + ops.cast(signed > 0, x.dtype)
 
     def cell_loss(self, sums: Tensor) -> Tensor:
         return sums
@@ -120,6 +137,7 @@ class LovaszSoftmaxLoss(Lovasz):
     """
 
     spec_class = LOSSES['LovaszSoftmaxLoss']
+    hinge = False
 
     def __init__(
         self,
@@ -138,11 +156,6 @@ class LovaszSoftmaxLoss(Lovasz):
     ) -> None:
         super().__init__(locals())
 
-    def compared(self, batch: Batch) -> Tensor:
-        return batch.prob
-
-    def errors(self, inside: Tensor, turned: Tensor) -> Tensor:
-        return inside + turned
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -154,6 +167,7 @@ class LovaszHingeLoss(Lovasz):
     """
 
     spec_class = LOSSES['LovaszHingeLoss']
+    hinge = True
 
     def __init__(
         self,
@@ -169,8 +183,3 @@ class LovaszHingeLoss(Lovasz):
     ) -> None:
         super().__init__(locals())
 
-    def compared(self, batch: Batch) -> Tensor:
-        return batch.pred
-
-    def errors(self, inside: Tensor, turned: Tensor) -> Tensor:
-        return at_least(1 + turned, 0)
