@@ -6,11 +6,11 @@ so that the first pixels of a small class come to lie in bins of their own. Pixe
 as if they took turns: the loss and its gradient are those of errors that differ by less than the width of a bin.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from keras import backend, ops, tree
+from keras import backend, ops
 
 from keras_plugin.arithmetic import at_least, cumulative_sum, ratio, widest_dtype
 from keras_plugin.typing import Tensor
@@ -20,63 +20,101 @@ FIRST = (INFINITY >> 16) + 1  # bins by the leading 16 bits; the place within a 
 MORE = 2**14 - 1  # bins that a division adds for each of its two reasons: a bin becomes 2^15 - 1 at most
 DIVISIONS = 2
 LAST = FIRST + DIVISIONS * (2 * MORE + 2)  # bins in the end
+PIECE = 2**15  # pixels that PyTorch takes at a time: they stay in the cache, and its threads need not wait for each other
+
+
+class Pixels(NamedTuple):
+    """Pixels (P,) of a row, by falling error: ``place``, the bin, or for those of the class the bin + LAST; ``within`` the
+    bin from 0 to 2^16; ``terms``: weights as a sum of numbers times units."""
+
+    place: Tensor
+    within: Tensor
+    terms: Sequence[tuple[Tensor, Tensor | int]]
 
 
 class Curve(NamedTuple):
-    """A row's K bins by falling error: weight (K,) in each, and at their K + 1 edges what is left of the class and how
-    large the union of the class and of what is taken for it has become."""
+    """A row's K bins: weight (K,) in each, and at their K + 1 edges what is left of the class and how large the union of
+    the class and of what is taken for it has become."""
 
     weight: Tensor
     left: Tensor
     union: Tensor
 
-    def slope(self) -> Tensor:
-        """(K + 1,) 1 / union, or 0."""
-        return ratio(ops.ones_like(self.union), self.union, 0.0)
+
+Sums = tuple[Tensor, Tensor]  # of error times increment, and their derivatives
+Keep = Callable[[int, Pixels], Pixels]  # of a piece: where its pixels lie in memory from now on
 
 
-def increments_in_bins(errors: Tensor, signed: Tensor, weighted: bool) -> Tensor:
-    """(P,) float32 as ``lovasz.jaccard_increments`` has them, of one row; weighted: whether weights are others than 0 and 1.
+def solve_in_bins(
+    x: Tensor,
+    signed: Tensor,
+    weighted: bool,
+    errors: Callable[[Tensor, Tensor], Tensor],
+    sums: Callable[[Tensor, Tensor, Tensor], Sums],
+) -> Sums:
+    """(rows,) and (rows, P): ``sums(x, signed, increments)`` of each row, with increments as sorting would have them.
 
-    Not a number where a weight is none.
+    x (rows, P) float32 with ``errors(x, signed)``; signed (rows, P): the weight of a pixel, negative outside the class,
+    and not a number where increments are to be none; weighted: whether weights are others than 0 and 1.
     """
-    weight, in_class = ops.abs(signed), ops.cast(signed > 0, 'int32')
-    terms = in_units(weight) if weighted else [(ops.cast(weight > 0, 'int32'), 1)]
-    real = widest_dtype(weight)
-    falling = INFINITY - ops.clip(bits_of_float(errors), 0, INFINITY)  # what is no number has to lie somewhere
-    bin_, within = split_bits(falling)
-    place = bin_ + in_class * LAST  # the pixels of the class have tables of their own, behind those of the others
-    for _ in range(DIVISIONS):
-        parts = parts_of_bins(curve(place, terms, real))
-        first = ops.cumsum(parts) - parts
-        part, within = split_bits(look_up(ops.concatenate([parts, parts]), place) * within)
-        place = look_up(ops.concatenate([first, first + LAST]), place) + part
-    return weight * look_up(ops.cast(increments_of_bins(curve(place, terms, real)), errors.dtype), place)
+    real, weight = widest_dtype(x), numbers(ops.abs(signed)) if weighted else None
+    unit = None if weight is None else ops.max(weight) * (ops.cast(ops.shape(x)[1], x.dtype) / 2**30)
+
+    def solve(pieces: Sequence[tuple[Tensor, Tensor]], keep: Keep = lambda k, pixels: pixels) -> Iterator[Sums]:
+        pixels = [keep(k, in_first_bins(errors(*piece), piece[1], unit)) for k, piece in enumerate(pieces)]
+        for _ in range(DIVISIONS):
+            parts = parts_of_bins(curve(pixels, real))
+            first = ops.cumsum(parts) - parts
+            tables = ops.concatenate([parts, parts]), ops.concatenate([first, first + LAST])
+            pixels = [keep(k, in_parts(p, *tables)) for k, p in enumerate(pixels)]
+        table = ops.cast(increments_of_bins(curve(pixels, real)), x.dtype)
+        for piece, p in zip(pieces, pixels, strict=True):
+            yield sums(*piece, ops.abs(piece[1]) * look_up(table, p.place))
+
+    return map_rows(solve, x, signed)
 
 
-def curve(place: Tensor, terms: Sequence[tuple[Tensor, Tensor | int]], real: str) -> Curve:
-    """The ``Curve`` of pixels (P,) at their places, whose weights are the sums of terms times units, in the dtype ``real``."""
+def in_first_bins(errors: Tensor, signed: Tensor, unit: Tensor | None) -> Pixels:
+    """``Pixels`` in bins of equal leading bits; of no error where it is no number, and of no weight where that is none.
+
+    unit: what weights are whole numbers of, but for a rest that is small: many equal ones add up wrongly in float32.
+    None: weights are 0 or 1.
+    """
+    inside = ops.cast(signed > 0, 'int32')
+    bin_, within = split_bits(INFINITY - ops.clip(bits_of_float(errors), 0, INFINITY))
+    if unit is None:
+        return Pixels(bin_ + inside * LAST, within, [(ops.cast(signed != 0, 'int32'), 1)])
+    weight = numbers(ops.abs(signed))
+    units = ops.floor(ratio(weight, unit * ops.ones_like(weight), 0.0))
+    return Pixels(bin_ + inside * LAST, within, [(ops.cast(units, 'int32'), unit), (weight - units * unit, 1)])
+
+
+def in_parts(pixels: Pixels, parts: Tensor, first: Tensor) -> Pixels:
+    """The ``Pixels`` after each bin has become ``parts`` bins, from the ``first`` on."""
+    part, within = split_bits(look_up(parts, pixels.place) * pixels.within)
+    return Pixels(look_up(first, pixels.place) + part, within, pixels.terms)
+
+
+def curve(pieces: Sequence[Pixels], real: str) -> Curve:
+    """The ``Curve`` of all pixels of a row, in the dtype ``real``."""
     found = []
-    for x, unit in terms:
-        sums = ops.reshape(sum_by_place(place, x, 2 * LAST), (2, LAST))
+    for k, (_, unit) in enumerate(pieces[0].terms):
+        sums = ops.reshape(sum_by_place([(p.place, p.terms[k][0]) for p in pieces], 2 * LAST), (2, LAST))
         wrong = ops.pad(cumulative_sum(sums), ((0, 0), (1, 0)))
         total = wrong[1, -1]
         parts = sums[0] + sums[1], total - wrong[1], total + wrong[0]
         found.append([ops.cast(part, real) * ops.cast(unit, real) for part in parts])
-    return Curve(*(sum(parts[1:], parts[0]) for parts in zip(*found)))
+    return Curve(*(sum(parts[1:], parts[0]) for parts in zip(*found, strict=True)))
 
 
-def in_units(weight: Tensor) -> list[tuple[Tensor, Tensor | int]]:
-    """Weights as whole numbers of a unit, int32, and what is left of them: many equal ones add up wrongly in float32."""
-    weight = ops.where(weight >= 0, weight, ops.zeros_like(weight))  # what is no number is none in the increments
-    unit = ops.max(weight) * (ops.cast(ops.shape(weight)[0], weight.dtype) / 2**30)
-    units = ops.floor(ratio(weight, unit * ops.ones_like(weight), 0.0))
-    return [(ops.cast(units, 'int32'), unit), (weight - units * unit, 1)]
+def slope_of(c: Curve) -> Tensor:
+    """(K + 1,) 1 / union, or 0."""
+    return ratio(ops.ones_like(c.union), c.union, 0.0)
 
 
 def parts_of_bins(c: Curve) -> Tensor:
     """(K,) int32: how many bins each becomes, 0 where it is empty."""
-    slope = c.slope()
+    slope = slope_of(c)
     steepest = slope + c.left * slope**2  # of a pixel of the class and of another one
     fall = at_least(steepest[:-1] - steepest[1:], 0)
     growth = c.weight * slope[1:]
@@ -84,8 +122,8 @@ def parts_of_bins(c: Curve) -> Tensor:
     parts = ops.cast(c.weight > 0, 'int32')
     for share in (growth, fall):
         share = ops.where(adds, share, ops.zeros_like(share))
-        largest_share = ratio(MORE * ops.ones_like(share), ops.sum(share), 0.0)
-        parts = parts + ops.cast(ops.floor(share * largest_share), 'int32')
+        scale = ratio(MORE * ops.ones_like(share), ops.sum(share), 0.0)
+        parts = parts + ops.cast(ops.floor(share * scale), 'int32')
     return parts
 
 
@@ -95,21 +133,30 @@ def increments_of_bins(c: Curve) -> Tensor:
     Half of it as if the bin's others turned wrong first, half as if its pixels of the class did: what the bin adds
     is what the Jaccard loss grows by, and no two close numbers are subtracted.
     """
-    slope = c.slope()
+    slope = slope_of(c)
     before, behind = slope[:-1], slope[1:]
     others = ops.where(c.union[:-1] > 0, (c.left[:-1] + c.left[1:]) / 2 * before * behind, behind)
     return ops.concatenate([others, (before + behind) / 2])
 
 
-def sum_by_place(places: Tensor, x: Tensor, size: int) -> Tensor:
-    """(size,) the sums of x (P,) by place, in x's own dtype."""
-    if backend.backend() == 'torch':  # whose ops.segment_sum takes many times as long
-        return x.new_zeros(size).index_add_(0, places, x)
-    return ops.segment_sum(x, places, num_segments=size)
+def numbers(x: Tensor) -> Tensor:
+    """x with 0 in place of what is no number."""
+    return ops.where(x == x, x, ops.zeros_like(x))
+
+
+def sum_by_place(pieces: Sequence[tuple[Tensor, Tensor]], size: int) -> Tensor:
+    """(size,) the sums by place of numbers in their own dtype; pieces: (places, numbers)."""
+    if backend.backend() != 'torch':
+        ((places, x),) = pieces
+        return ops.segment_sum(x, places, num_segments=size)
+    sums = pieces[0][1].new_zeros(size)
+    for places, x in pieces:
+        sums.index_add_(0, places, x)
+    return sums
 
 
 def look_up(table: Tensor, places: Tensor) -> Tensor:
-    """(P,) the entries of a table (K,) at places of it; no place is looked at twice, as ``ops.take`` does."""
+    """(P,) the entries of a table (K,) at places within it, which ``ops.take`` would look for outside too."""
     if backend.backend() == 'torch':
         return table.index_select(0, places)
     if backend.backend() == 'jax':
@@ -143,8 +190,24 @@ def bits_of_float(x: Tensor) -> Tensor:
     return tf.bitcast(x, tf.int32)
 
 
-def map_rows(function: Callable[..., Any], *rows: Tensor) -> Any:
-    """``function`` of each row of ``rows``, one after the other, its tensors stacked."""
-    if backend.backend() == 'torch':
-        return tree.map_structure(lambda *parts: ops.stack(parts), *(function(*row) for row in zip(*rows)))
-    return ops.map(lambda row: function(*row), rows)
+def map_rows(solve: Callable[..., Iterator[Sums]], x: Tensor, signed: Tensor) -> Sums:
+    """What ``solve`` gives for each row of x and signed, one after the other."""
+    if backend.backend() != 'torch':
+        return ops.map(lambda row: next(solve([row])), (x, signed))
+    import torch
+
+    x = x.contiguous()  # a transposed view is slow to read
+    sums, slopes = x.new_zeros(len(x)), torch.empty_like(x)
+    place, within = torch.empty((2, x.shape[1]), dtype=torch.int32, device=x.device)
+
+    def keep(k: int, pixels: Pixels) -> Pixels:
+        """In the same memory for all rows: fresh memory costs more than arithmetic."""
+        piece = slice(k * PIECE, (k + 1) * PIECE)
+        return Pixels(place[piece].copy_(pixels.place), within[piece].copy_(pixels.within), pixels.terms)
+
+    for row in range(len(x)):
+        pieces = list(zip(x[row].split(PIECE), signed[row].split(PIECE)))
+        for k, (part, derivatives) in enumerate(solve(pieces, keep)):
+            sums[row] += part
+            slopes[row, k * PIECE : (k + 1) * PIECE] = derivatives
+    return sums, slopes

@@ -7,8 +7,8 @@ import keras
 from keras import backend, ops
 
 from keras_plugin.arithmetic import accumulator_dtype, at_least, cumulative_sum, ratio, widest_dtype
-from keras_plugin.distributed import gather_replicas, partners
-from keras_plugin.error_bins import increments_in_bins, map_rows
+from keras_plugin.distributed import partners
+from keras_plugin.error_bins import solve_in_bins
 from keras_plugin.granularity import CellSums
 from keras_plugin.hard_overlap import sum_by_class
 from keras_plugin.inputs import Batch
@@ -98,19 +98,15 @@ class Lovasz(RegionLoss):
 
     def solve(self, x: Tensor, signed: Tensor, weighted: bool) -> tuple[Tensor, Tensor]:
         """(rows,) sums of error times increment and (rows, P) their derivatives by x; weighted: see ``error_bins``."""
-        if self.spec.per_image or partners(self.spec.sync) is None:
-            return by_number_of_pixels(
-                x,
-                lambda: self.sums(x, signed, jaccard_increments(self.errors(x, signed), signed)),
-                lambda: map_rows(lambda x, signed: self.sums(x, signed, increments_in_bins(self.errors(x, signed), signed, weighted)), x, signed),
-            )
-        joined, own = gather_replicas([self.errors(x, signed), signed], self.spec.sync)
-        increments = by_number_of_pixels(
-            joined[0],
-            lambda: jaccard_increments(*joined),
-            lambda: map_rows(lambda *row: increments_in_bins(*row, weighted), *joined),
+        others = None if self.spec.per_image else partners(self.spec.sync)
+        if others is not None:
+            (x, signed), own = others.gather([x, signed])
+        sums, slopes = by_number_of_pixels(
+            x,
+            lambda: self.sums(x, signed, jaccard_increments(self.errors(x, signed), signed)),
+            lambda: solve_in_bins(x, signed, weighted, self.errors, self.sums),
         )
-        return self.sums(x, signed, own(increments))
+        return (sums, slopes) if others is None else (sums / others.number, own(slopes))  # to be added up once more
 
     def sums(self, x: Tensor, signed: Tensor, increments: Tensor) -> tuple[Tensor, Tensor]:
         """What ``solve`` gives, of one row or of several with a first axis."""
