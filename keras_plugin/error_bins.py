@@ -6,7 +6,7 @@ so that the first pixels of a small class come to lie in bins of their own. Pixe
 as if they took turns: the loss and its gradient are those of errors that differ by less than the width of a bin.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +16,11 @@ from keras_plugin.arithmetic import at_least, cumulative_sum, ratio, widest_dtyp
 from keras_plugin.typing import Tensor
 
 INFINITY = int(np.float32(np.inf).view(np.int32))  # the largest bit pattern of a number that is not negative
-FIRST = (INFINITY >> 16) + 1  # bins by the leading 16 bits; the place within a bin has 16 bits too
-MORE = 2**14 - 1  # bins that a division adds for each of its two reasons: a bin becomes 2^15 - 1 at most
+LOWER = 17  # bits of a place within a bin
+FIRST = (INFINITY >> LOWER) + 1  # bins by the bits above
+MORE = 2**13 - 1  # bins that a division adds for each of its two reasons: a bin becomes 2^14 - 1 at most
 DIVISIONS = 2
 LAST = FIRST + DIVISIONS * (2 * MORE + 2)  # bins in the end
-PIECE = 2**15  # pixels that PyTorch takes at a time: they stay in the cache, and its threads need not wait for each other
 
 
 class Pixels(NamedTuple):
@@ -42,7 +42,6 @@ class Curve(NamedTuple):
 
 
 Sums = tuple[Tensor, Tensor]  # of error times increment, and their derivatives
-Keep = Callable[[int, Pixels], Pixels]  # of a piece: where its pixels lie in memory from now on
 
 
 def solve_in_bins(
@@ -60,16 +59,13 @@ def solve_in_bins(
     real, weight = widest_dtype(x), numbers(ops.abs(signed)) if weighted else None
     unit = None if weight is None else ops.max(weight) * (ops.cast(ops.shape(x)[1], x.dtype) / 2**30)
 
-    def solve(pieces: Sequence[tuple[Tensor, Tensor]], keep: Keep = lambda k, pixels: pixels) -> Iterator[Sums]:
-        pixels = [keep(k, in_first_bins(errors(*piece), piece[1], unit)) for k, piece in enumerate(pieces)]
+    def solve(x: Tensor, signed: Tensor) -> Sums:
+        pixels = in_first_bins(errors(x, signed), signed, unit)
         for _ in range(DIVISIONS):
             parts = parts_of_bins(curve(pixels, real))
-            first = ops.cumsum(parts) - parts
-            tables = ops.concatenate([parts, parts]), ops.concatenate([first, first + LAST])
-            pixels = [keep(k, in_parts(p, *tables)) for k, p in enumerate(pixels)]
+            pixels = in_parts(pixels, parts, ops.cumsum(parts) - parts)
         table = ops.cast(increments_of_bins(curve(pixels, real)), x.dtype)
-        for piece, p in zip(pieces, pixels, strict=True):
-            yield sums(*piece, ops.abs(piece[1]) * look_up(table, p.place))
+        return sums(x, signed, ops.abs(signed) * look_up(table, pixels.place))
 
     return map_rows(solve, x, signed)
 
@@ -91,15 +87,15 @@ def in_first_bins(errors: Tensor, signed: Tensor, unit: Tensor | None) -> Pixels
 
 def in_parts(pixels: Pixels, parts: Tensor, first: Tensor) -> Pixels:
     """The ``Pixels`` after each bin has become ``parts`` bins, from the ``first`` on."""
-    part, within = split_bits(look_up(parts, pixels.place) * pixels.within)
-    return Pixels(look_up(first, pixels.place) + part, within, pixels.terms)
+    part, within = split_bits(look_up(ops.concatenate([parts, parts]), pixels.place) * pixels.within)
+    return Pixels(look_up(ops.concatenate([first, first + LAST]), pixels.place) + part, within, pixels.terms)
 
 
-def curve(pieces: Sequence[Pixels], real: str) -> Curve:
-    """The ``Curve`` of all pixels of a row, in the dtype ``real``."""
+def curve(pixels: Pixels, real: str) -> Curve:
+    """The ``Curve`` of the pixels of a row, in the dtype ``real``."""
     found = []
-    for k, (_, unit) in enumerate(pieces[0].terms):
-        sums = ops.reshape(sum_by_place([(p.place, p.terms[k][0]) for p in pieces], 2 * LAST), (2, LAST))
+    for x, unit in pixels.terms:
+        sums = ops.reshape(sum_by_place(pixels.place, x, 2 * LAST), (2, LAST))
         wrong = ops.pad(cumulative_sum(sums), ((0, 0), (1, 0)))
         total = wrong[1, -1]
         parts = sums[0] + sums[1], total - wrong[1], total + wrong[0]
@@ -144,15 +140,11 @@ def numbers(x: Tensor) -> Tensor:
     return ops.where(x == x, x, ops.zeros_like(x))
 
 
-def sum_by_place(pieces: Sequence[tuple[Tensor, Tensor]], size: int) -> Tensor:
-    """(size,) the sums by place of numbers in their own dtype; pieces: (places, numbers)."""
-    if backend.backend() != 'torch':
-        ((places, x),) = pieces
-        return ops.segment_sum(x, places, num_segments=size)
-    sums = pieces[0][1].new_zeros(size)
-    for places, x in pieces:
-        sums.index_add_(0, places, x)
-    return sums
+def sum_by_place(places: Tensor, x: Tensor, size: int) -> Tensor:
+    """(size,) the sums of x (P,) by place, in x's own dtype."""
+    if backend.backend() == 'torch':  # whose ops.segment_sum takes many times as long
+        return x.new_zeros(size).index_add_(0, places, x)
+    return ops.segment_sum(x, places, num_segments=size)
 
 
 def look_up(table: Tensor, places: Tensor) -> Tensor:
@@ -167,12 +159,12 @@ def look_up(table: Tensor, places: Tensor) -> Tensor:
 
 
 def split_bits(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The upper and the lower 16 bits of int32 >= 0."""
+    """The bits of int32 >= 0 above the ``LOWER`` ones, and those."""
     if backend.backend() != 'tensorflow':
-        return x >> 16, x & 0xFFFF
+        return x >> LOWER, x & (2**LOWER - 1)
     import tensorflow as tf
 
-    return tf.bitwise.right_shift(x, 16), tf.bitwise.bitwise_and(x, 0xFFFF)
+    return tf.bitwise.right_shift(x, LOWER), tf.bitwise.bitwise_and(x, 2**LOWER - 1)
 
 
 def bits_of_float(x: Tensor) -> Tensor:
@@ -190,24 +182,12 @@ def bits_of_float(x: Tensor) -> Tensor:
     return tf.bitcast(x, tf.int32)
 
 
-def map_rows(solve: Callable[..., Iterator[Sums]], x: Tensor, signed: Tensor) -> Sums:
-    """What ``solve`` gives for each row of x and signed, one after the other."""
+def map_rows(solve: Callable[[Tensor, Tensor], Sums], x: Tensor, signed: Tensor) -> Sums:
+    """``solve`` of each row of x and signed, one after the other, its results stacked."""
     if backend.backend() != 'torch':
-        return ops.map(lambda row: next(solve([row])), (x, signed))
-    import torch
-
+        return ops.map(lambda row: solve(*row), (x, signed))
     x = x.contiguous()  # a transposed view is slow to read
-    sums, slopes = x.new_zeros(len(x)), torch.empty_like(x)
-    place, within = torch.empty((2, x.shape[1]), dtype=torch.int32, device=x.device)
-
-    def keep(k: int, pixels: Pixels) -> Pixels:
-        """In the same memory for all rows: fresh memory costs more than arithmetic."""
-        piece = slice(k * PIECE, (k + 1) * PIECE)
-        return Pixels(place[piece].copy_(pixels.place), within[piece].copy_(pixels.within), pixels.terms)
-
-    for row in range(len(x)):
-        pieces = list(zip(x[row].split(PIECE), signed[row].split(PIECE)))
-        for k, (part, derivatives) in enumerate(solve(pieces, keep)):
-            sums[row] += part
-            slopes[row, k * PIECE : (k + 1) * PIECE] = derivatives
+    sums, slopes = x.new_zeros(len(x)), x.new_empty(x.shape)  # no second copy of all derivatives
+    for k, row in enumerate(zip(x, signed, strict=True)):
+        sums[k], slopes[k] = solve(*row)
     return sums, slopes
