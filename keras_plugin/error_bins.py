@@ -7,6 +7,7 @@ as if they took turns: the loss and its gradient are those of errors that differ
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -186,8 +187,26 @@ def map_rows(solve: Callable[[Tensor, Tensor], Sums], x: Tensor, signed: Tensor)
     """``solve`` of each row of x and signed, one after the other, its results stacked."""
     if backend.backend() != 'torch':
         return ops.map(lambda row: solve(*row), (x, signed))
-    x = x.contiguous()  # a transposed view is slow to read
-    sums, slopes = x.new_zeros(len(x)), x.new_empty(x.shape)  # no second copy of all derivatives
-    for k, row in enumerate(zip(x, signed, strict=True)):
-        sums[k], slopes[k] = solve(*row)
+    return map_rows_of_torch(solve, x.contiguous(), signed)  # a transposed view is slow to read
+
+
+def map_rows_of_torch(solve: Callable[[Tensor, Tensor], Sums], x: Tensor, signed: Tensor) -> Sums:
+    """``map_rows`` by as many threads as PyTorch has, each of which works alone: short common work makes them wait."""
+    import torch
+
+    sums, slopes = x.new_zeros(len(x)), torch.empty_like(x)  # and no second copy of all derivatives
+
+    def fill(k: int) -> None:
+        sums[k], slopes[k] = solve(x[k], signed[k])
+
+    threads = torch.get_num_threads()
+    if min(threads, len(x)) <= 1 or x.device.type != 'cpu' or torch.compiler.is_compiling():
+        for k in range(len(x)):
+            fill(k)
+        return sums, slopes
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(fill, range(len(x))))
+    finally:
+        torch.set_num_threads(threads)  # which threads to come start with
     return sums, slopes

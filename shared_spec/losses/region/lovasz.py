@@ -121,7 +121,9 @@ class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
         'channel is the foreground. Hard labels alone: errors from soft ones have no Jaccard loss to extend. The '
         "official code takes classes='present' by identity (a string from a file means 'all') and fails or gives an "
         'empty tensor where everything is ignored; here that is 0. To sort the pixels of a global batch (per_image '
-        'False, sync) every process gathers the errors of all, one class after the other.'
+        'False, sync) every process gathers the errors of all, one class after the other. Keras counts more than 65536 '
+        'pixels that are sorted together in fine bins of their error (in float64 it sorts them): the value is within 1e-6, '
+        'the gradient within 1e-3 of its largest.'
     )
 
     per_image: bool = param(False, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')
@@ -154,7 +156,8 @@ class LovaszHingeLoss(Lovasz, Weighted):
     source = 'Berman, Rannen Triki, Blaschko: The Lovasz-Softmax loss, arXiv 1705.08790; Yu, Blaschko: arXiv 1512.07797'
     remarks = (
         'Binary: one channel of logits. An image without foreground costs its largest error. An image without a valid '
-        'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels.'
+        'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels. More '
+        'than 65536 pixels are counted in bins in Keras, as LovaszSoftmaxLoss has it.'
     )
     channels = ('one',)
     needs_logits = True
