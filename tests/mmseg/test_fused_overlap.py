@@ -106,7 +106,7 @@ def test_gradcheck(operator, labels, activation, flavour, weight):
 @pytest.mark.parametrize('weight', [None, 'mask', 'weights'])
 @pytest.mark.parametrize(('labels', 'activation', 'flavour'), [*CALLS, ('soft', 'none', 'metric'), ('hard', 'none', 'product'), ('soft', 'none', 'exact')])  # fmt: skip
 def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, share, layout, monkeypatch):
-    monkeypatch.setattr(overlap_cpu, 'SHARE', share)
+    monkeypatch.setattr(overlap_cpu, 'BLOCK', share)
     pred, target, w = inputs(labels, weight, classes, activation=activation)
     pred = pred.transpose(1, 2).contiguous().transpose(1, 2) if layout == 'classes_last' else pred
     grad = torch.rand(3, 3, classes, dtype=torch.float64)

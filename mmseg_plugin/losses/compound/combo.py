@@ -9,6 +9,7 @@ from mmseg_plugin.arithmetic import ratio, scale_part, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import mean_of_sums, parts_of_mean
 from mmseg_plugin.inputs import Batch
+from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import product_overlap, score
 from mmseg_plugin.registry import register
@@ -46,14 +47,18 @@ class ComboLoss(Loss):
     def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         return score(tp, fp, fn, 0.5, 0.5, self.spec.smooth)
 
+    def pixel_loss(self, part: Batch) -> Tensor:
+        """(N, 1, P) the cross-entropy of each pixel, mean over the foreground classes."""
+        beta, y = self.spec.beta, part.target
+        log_p, log_q = part.log_both
+        loss = -times_log(beta * y, log_p) - times_log((1 - beta) * (1 - y), log_q)
+        return loss if y.shape[1] == 1 else loss[:, 1:].mean(1, keepdim=True)
+
     def compute(self, batch: Batch) -> Tensor:
-        spec, y = self.spec, batch.target
-        log_p, log_q = batch.log_both
-        loss = -times_log(spec.beta * y, log_p) - times_log((1 - spec.beta) * (1 - y), log_q)
-        loss = batch.sum(loss if y.shape[1] == 1 else loss[:, 1:]) / max(1, y.shape[1] - 1)
-        mass = batch.sum(torch.ones_like(y[:, :1]))
+        spec = self.spec
+        loss = pixel_sum(batch, self.pixel_loss)
         parts = parts_of_mean(spec, batch, product_overlap(batch), self.cell_loss)
-        parts['ce'] = torch.stack([loss.sum(), mass.sum()])
+        parts['ce'] = torch.stack([loss.sum(), batch.mass.sum()])
 
         parts = sum_over_ranks(parts, spec.sync)
         loss, mass = parts['ce']

@@ -10,6 +10,7 @@ from mmseg_plugin.arithmetic import accumulator_dtype, ratio, scale_part, times_
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.inputs import Batch
+from mmseg_plugin.kernels.pixel_sums import class_value, pixel_sum
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES
@@ -42,17 +43,28 @@ class RegionMutualInformationLoss(Loss):
     ) -> None:
         super().__init__(locals())
 
+    def pixel_loss(self, part: Batch) -> Tensor:
+        """(N, 1, P) the softmax cross-entropy of each pixel, or the sigmoid one of each channel (N, C, P)."""
+        log_p, log_q = part.log_prob
+        if log_q is not None:
+            return -(times_log(part.target, log_p) + times_log(1 - part.target, log_q))
+        return -part.log_prob_of_own if part.hard else -times_log(part.target, log_p).sum(1, keepdim=True)
+
+    def of_classes(self, part: Batch) -> Tensor:
+        """(N, C) the lower bound of each class."""
+        p = part.pred.sigmoid() if part.logits else part.pred
+        y = part.target
+        if part.pixel_weight is not None or not part.visible:
+            p, y = (torch.where(part.counts[:, None], x, 0) for x in (p, y))
+        p = p + CLIP if self.spec.ce == 'sigmoid' else p.clamp(min=CLIP)
+        y, p = y.unflatten(2, part.space), p.unflatten(2, part.space)
+        return self.lower_bound(self.regions(self.pool(y, nearest=True)), self.regions(self.pool(p)))
+
     def compute(self, batch: Batch) -> Tensor:
-        spec, y = self.spec, batch.target
-        log_p, log_q = batch.log_prob
-        bce = -times_log(y, log_p) if log_q is None else -(times_log(y, log_p) + times_log(1 - y, log_q))
-        ce, mass = batch.sum(bce).sum(), batch.sum(torch.ones_like(y[:, :1])).sum()
-        p = batch.pred.sigmoid() if batch.logits else batch.pred
-        p = p * (batch.weight != 0)[:, None]
-        p = p + CLIP if spec.ce == 'sigmoid' else p.clamp(min=CLIP)
-        y, p = y.unflatten(2, batch.space), p.unflatten(2, batch.space)
-        rmi = self.lower_bound(self.regions(self.pool(y, nearest=True)), self.regions(self.pool(p)))
-        parts = {'ce': torch.stack([ce, mass]), 'rmi': image_sums(batch, rmi.sum(1))}
+        spec = self.spec
+        self.spec.pooled_size(batch.space)
+        ce, rmi = pixel_sum(batch, self.pixel_loss), class_value(batch, self.of_classes)
+        parts = {'ce': torch.stack([ce.sum(), batch.mass.sum()]), 'rmi': image_sums(batch, rmi.sum(1))}
 
         parts = sum_over_ranks(parts, spec.sync)
         (ce, mass), (total, images) = parts['ce'], parts['rmi']
