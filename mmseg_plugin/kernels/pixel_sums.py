@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Terms = Callable[[Batch], Mapping[str, Tensor]]
     Place = tuple[slice, slice, slice]  # images, channels, pixels
 
-BLOCK = 2**19  # numbers of a block of logits on one core
+BLOCK = 2**18  # numbers of a block of logits on one core
 BLOCK_OF_DEVICE = 2**22  # on a GPU, which many short operations would keep waiting
 SMALL = 2**18  # numbers in the logits up to which nothing is gained
 WHOLE = slice(None)
@@ -82,13 +82,13 @@ def in_blocks(batch: Batch) -> bool:
 
 def in_parts(batch: Batch, call: Call, one_sum: bool) -> dict[str, Tensor]:
     """What ``call`` adds up, by name; one_sum: there is one of each image, or class."""
-    one_sum = one_sum and torch.is_grad_enabled()
+    one_sum = one_sum and torch.is_grad_enabled() and batch.given.requires_grad
     try:
-        sums = BlockSums.apply(batch.given, batch.labels, batch.pixel_weight, call, one_sum)
+        sums, slopes = call.add_up(one_sum)
     except UnsoundBlockError:
         batch.look()  # which refuses it, or marks where it is
-        sums = BlockSums.apply(batch.given, batch.labels, batch.pixel_weight, call, one_sum)
-    return call.by_name(sums)
+        sums, slopes = call.add_up(one_sum)
+    return call.by_name(BlockSums.apply(batch.given, batch.labels, batch.pixel_weight, call, sums, slopes))
 
 
 class Call:
@@ -128,11 +128,21 @@ class Call:
     def by_name(self, sums: Tensor) -> dict[str, Tensor]:
         return dict(zip(self.widths, sums.split(list(self.widths.values()), 1)))
 
+    def add_up(self, one_sum: bool) -> tuple[Tensor, Tensor | None]:
+        """(sums of all blocks, their slopes (N, C, P) where each image or class has one sum)."""
+        slopes = torch.empty_like(self.batch.given) if one_sum else None
+        total = None
+        one = functools.partial(self.forward, slopes=slopes)
+        for k, found in enumerate(workers.each(one, range(len(self.places)), self.is_cpu)):
+            total = self.empty(found) if total is None else total
+            total[self.at(self.places[k])] += found
+        return total, slopes
+
     def forward(self, k: int, slopes: Tensor | None = None) -> Tensor:
         """The sums of block k; writes into ``slopes`` their gradient, where an image or class has one."""
         place = self.places[k]
-        given = self.batch.given[place].detach()
-        with torch.set_grad_enabled(slopes is not None):
+        given = self.batch.given.detach()[place]
+        with torch.set_grad_enabled(slopes is not None), torch.autocast(given.device.type, enabled=False):
             if slopes is not None:
                 given.requires_grad_()
             part = self.batch.part(*place, given)
@@ -189,20 +199,21 @@ class ClassCall(Call):
 
 
 class BlockSums(torch.autograd.Function):
-    """The sums of all blocks, in float64 where there is float64."""
+    """``sums`` with their gradient; ``slopes``, which it overwrites, are that up to a factor, or None."""
 
     @staticmethod
     def forward(
-        ctx: Any, given: Tensor, labels: Tensor, weight: Tensor | None, call: Call, one_sum: bool
+        ctx: Any,
+        given: Tensor,
+        labels: Tensor,
+        weight: Tensor | None,
+        call: Call,
+        sums: Tensor,
+        slopes: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(given, labels, weight)
-        ctx.call, total = call, None
-        ctx.slopes = torch.empty_like(given) if one_sum and given.requires_grad else None
-        one = functools.partial(call.forward, slopes=ctx.slopes)
-        for k, found in enumerate(workers.each(one, range(len(call.places)), call.is_cpu)):
-            total = call.empty(found) if total is None else total
-            total[call.at(call.places[k])] += found
-        return total
+        ctx.call, ctx.slopes = call, slopes
+        return sums
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -211,7 +222,8 @@ class BlockSums(torch.autograd.Function):
         given, *_ = ctx.saved_tensors  # which says if any was changed in place
         call, slopes, ctx.slopes = ctx.call, ctx.slopes, None
         if slopes is not None:
-            return slopes.mul_(call.factors(grad).to(slopes.dtype)), None, None, None, None
-        result = torch.empty_like(given)
-        workers.run(lambda k: call.gradient(k, grad, result), range(len(call.places)), call.is_cpu)
-        return result, None, None, None, None
+            result = slopes.mul_(call.factors(grad).to(slopes.dtype))
+        else:
+            result = torch.empty_like(given)
+            workers.run(lambda k: call.gradient(k, grad, result), range(len(call.places)), call.is_cpu)
+        return result, None, None, None, None, None
