@@ -49,6 +49,7 @@ def test_as_defined(case, framework, worker):
     assert_same(got.sum(1), (maps != case.params.get('ignore_index')).all(0) * 1.0, tolerance)
 
 
+@pytest.mark.slow_on('keras_jax_x64')
 @EVERY
 @pytest.mark.parametrize('case_id', [*index('bls'), *index('ls'), 'raters_7'])
 def test_published(case_id, framework, worker):
