@@ -29,7 +29,7 @@ def test_configuration_round_trip(name, framework, worker):
     assert ask(worker, 'round_trip', name=name)[0] == dict(complete=True, same=True, dtype='float64')
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')  # where tests/kept loads every loss
+@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
 def test_saved_models_of_every_loss_reload_in_another_process(framework, worker, tmp_path):
     values = ask(worker, 'save', folder=str(tmp_path))[0]
     assert set(values) == set(LOSSES)

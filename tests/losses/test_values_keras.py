@@ -83,7 +83,9 @@ def test_some_losses_on_every_form_of_input(form, framework, worker):
 @pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_torch'))
 @pytest.mark.parametrize(
-    'granularity', [pytest.param('D', marks=pytest.mark.slow), 'I', 'C', {'D': 0.5, 'I': 0.25, 'C': 0.25}], ids=str
+    'granularity',
+    [*(pytest.param(k, marks=pytest.mark.slow) for k in 'DI'), 'C', {'D': 0.5, 'I': 0.25, 'C': 0.25}],
+    ids=str,
 )
 def test_every_mean_over_cells(granularity, framework, worker):
     names = None if framework == 'keras_torch' else ['SoftDiceLoss']

@@ -26,7 +26,8 @@ def is_taken(name, example):
 # a loss receives in all its forms, which one piece of code prepares for all losses, meets two of them. JAX compiles for
 # every loss, form of labels and shape, so a loss compiles once there in float32: its first example meets the few cases
 # of one shape that `segparity.parity.ways` has for what compiles; in float64 it meets two cases, and each other example
-# one, of soft labels where it takes them. The rest with -m slow, and in `segparity check`.
+# one, of soft labels where it takes them; all forms go through `fit` there, below. The rest with -m slow, and in
+# `segparity check`.
 ROUNDING = {
     'hard_label', 'soft_label', 'soft_label_at_target', 'perfect', 'disjoint', 'absent_class', 'large_logits',
     'large_logits_soft', 'ignored_border', 'ignored_not_a_number', 'not_a_number', 'infinite', 'huge_logits',
@@ -64,7 +65,7 @@ def marks(framework, way, name, example, case):
     elif framework == 'keras_jax':
         quick = case in COMPILED['many' if 'many' in LOSSES[name].channels else 'one']
     else:
-        quick = case in IN_BOTH or (case not in ROUNDING and name in EVERY_FORM)
+        quick = case in IN_BOTH
     return () if quick else (pytest.mark.slow,)
 
 
@@ -150,7 +151,7 @@ TABLE = [
     'one_channel_soft', 'pixel_weight', 'image_weight', 'all_ignored', 'volume', 'probabilities',
 ]  # fmt: skip
 SLOW_ROWS = ['ignored_border', 'one_channel_ignored', 'pixel_weight_soft', 'one_image_ignored']
-# What TensorFlow and JAX would compile once more, though `prepare` makes of it what another row holds.
+# What TensorFlow would compile once more, though `prepare` makes of it what another row holds.
 AGAIN = {
     'trailing_axis_uint8', 'float_ids', 'one_hot', 'one_channel_bool', 'one_channel_soft', 'image_weight', 'all_ignored',
     'volume', 'probabilities',
@@ -160,7 +161,7 @@ THROUGH_FIT = [
         'JaccardMetricLoss',
         'image_class',
         case,
-        marks=pytest.mark.slow_on('keras_tensorflow', 'keras_jax') if case in AGAIN else (),
+        marks=pytest.mark.slow_on('keras_tensorflow') if case in AGAIN else (),
     )
     for case in TABLE
 ] + [(name, first_example(name), 'one_channel') for name in LOSSES if LOSSES[name].channels == ('one',)]
