@@ -33,6 +33,7 @@ X64 = [
     'case_boundary_random',
     'case_bools_and_wide_integers_are_labels',
 ]
+DEAR_ON_X64 = ['case_kinds_of_input', 'case_wrong_pixels_make_every_metric_nan']
 # JAX compiles each operation of each shape; these cases say of it what others say already
 DEAR_ON_JAX = [
     'case_calibration_kinds_of_input',
@@ -114,6 +115,7 @@ def test_case(framework, case, processes):
     [
         *(together('keras_jax', case, 'compiled metrics') for case in EVERYWHERE),
         *(together('keras_tensorflow', case, 'compiled metrics') for case in EVERYWHERE + TENSORFLOW),
+        *(together('keras_jax_x64', case, 'compiled metrics') for case in DEAR_ON_X64),
     ],
 )
 def test_case_as_users_compile_it(framework, case, processes):
@@ -121,4 +123,6 @@ def test_case_as_users_compile_it(framework, case, processes):
 
 
 def test_every_list_names_cases():
-    assert {*X64, *DEAR_ON_JAX, *DEAR_ON_TENSORFLOW} <= set(EVERYWHERE) and len(FUNCTIONS) == len(set(FUNCTIONS)) > 50
+    assert {*X64, *DEAR_ON_X64, *DEAR_ON_JAX, *DEAR_ON_TENSORFLOW} <= set(EVERYWHERE) and len(FUNCTIONS) == len(
+        set(FUNCTIONS)
+    ) > 50
