@@ -51,7 +51,8 @@ class Batch:
     [0, 1] and weight (N, P), all of them 0 where a pixel is absent.
     Besides: image_weight (N,), hard: whether the target came as class ids, activation: softmax, sigmoid, or none for
     probabilities; softmax: whether classes exclude each other, channels and space; images: which of a larger batch's
-    it holds, first: from which channel on; masked: whether what stands at absent pixels may be anything but a number.
+    it holds, first: from which channel on; shared: what losses on
+    one batch compute once, by name, or None; masked: whether what stands at absent pixels may be anything but a number.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Batch:
         self.dtype, self.channels = image_weight.dtype, given.shape[1]
         self.images, self.masked, self.backgrounds = slice(None), pixel_weight is not None, False
         self.first = 0
+        self.shared: dict[str, Any] | None = None
 
     def part(self, images: slice, channels: slice, pixels: slice, given: Tensor | None = None) -> Batch:
         """Some pixels of some channels of some images; ``given``: their predictions, (n, c, p)."""
