@@ -274,7 +274,8 @@ class Batch:
     def log_both_of_own(self) -> tuple[Tensor, Tensor]:
         """(N, 1, P) log p and log(1 - p) of each pixel's class, for class ids and softmax, each accurate near 0."""
         if not self.logits:
-            return tuple(self.at_own(x) for x in self.log_both)
+            log_p, log_q = self.log_both
+            return self.at_own(log_p), self.at_own(log_q)
         return functional.logsigmoid(self.lead), functional.logsigmoid(-self.lead)
 
     @property

@@ -131,7 +131,7 @@ class Call:
     def add_up(self, one_sum: bool) -> tuple[Tensor, Tensor | None]:
         """(sums of all blocks, their slopes (N, C, P) where each image or class has one sum)."""
         slopes = torch.empty_like(self.batch.given) if one_sum else None
-        total = None
+        total: Any = None  # as wide as what the first block gives
         one = functools.partial(self.forward, slopes=slopes)
         for k, found in enumerate(workers.each(one, range(len(self.places)), self.is_cpu)):
             total = self.empty(found) if total is None else total

@@ -102,14 +102,14 @@ class FewClasses:
         """Where p of the true class is near 1, ``exact`` takes its part from the others': together they are 0."""
         slopes = g[1][:, :, None] + torch.diag_embed(g[0] - g[1] - g[2])
         slope = torch.bmm(slopes.expand(len(x), -1, -1), part.y)
-        of_log = of_logs = None
-        if self.logs:
+        beside = None
+        if self.logs:  # -log p_y has the slopes p_c and p_y - 1
             of_log = torch.bmm(g[3][:, None].expand(len(x), -1, -1), part.y)
             of_log = of_log if part.weight is None else of_log.mul_(part.weight[:, None])
-            of_logs = x * of_log
+            beside = (x - part.y).mul_(of_log)
         softmax_gradient_(x, slope if part.weight is None else slope.mul_(part.weight[:, None]))
-        if of_logs is not None:
-            x.add_(of_logs).sub_(part.y * of_log)
+        if beside is not None:
+            x.add_(beside)
         return from_the_others_(x, part.y) if self.exact else x
 
 

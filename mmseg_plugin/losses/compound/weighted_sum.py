@@ -61,10 +61,10 @@ class WeightedSumLoss(Loss):
         """The weighted sum; every part receives the call's arguments as they are, and what parts have in common once."""
         total, given = 0, (pred, target, weight, ignore_index)
         batches = SharedBatches(sum(shares_statistics(part) for part in self.parts) > 1)
-        for share, part in zip(self.spec.shares, self.parts):
+        parts: Any = self.parts  # losses, which nn.ModuleList knows as modules alone
+        for share, part in zip(self.spec.shares, parts):
             if absent or share == 0:
-                # nn.ModuleList knows them as modules alone
-                total = total + part.loss_of_call(*given, dict(call), absent=True)  # type: ignore[operator]
+                total = total + part.loss_of_call(*given, dict(call), absent=True)
             elif is_called_as_it_stands(part):
                 own = dict(avg_factor=None, reduction_override=None) | call
                 zero = part.spec.loss_weight == 0
