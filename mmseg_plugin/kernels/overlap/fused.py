@@ -32,7 +32,8 @@ def fused_overlap(
         squared   p y, p^2 - p y, y^2 - p y
         errors    (p - y)^2 y, (p - y)^2 (1 - y), y
 
-    logs: (4, N, C) with the sums of -log p of the true class, infinite where that is too small; None where they are not to be had.
+    logs: (4, N, C) with the sums of -log p of the true class, infinite or NaN where a p is too small for that; None
+    where there are none.
     """
     chosen = choose(pred, target, weight, activation, flavour)
     if chosen.way == 'plain' or (logs and not (chosen.overwrites and cpu.has_logs(target, activation, pred.shape[1]))):

@@ -2,7 +2,7 @@
 
 x (n, C, p) is what stands in the probabilities' memory, y the labels, g (3, n, C) d loss / d (tp, fp, fn). Sums are
 those of the probabilities on and off the true class, so fn needs no 1 - p and both flavours have the same. With logs
-there is a fourth, of -log p of the true class: infinite where p is so small that its logarithm is better taken elsewhere.
+there is a fourth, of -log p of the true class: no number where p is so small that its logarithm is better taken elsewhere.
 """
 
 from __future__ import annotations

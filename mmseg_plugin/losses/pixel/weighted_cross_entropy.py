@@ -119,5 +119,5 @@ class WeightedCrossEntropyLoss(PixelLoss):
 
 
 def apply_class_weight(w: Tensor, loss: Tensor) -> Tensor:
-    """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
-    return torch.where(w == 0, 0, w * loss)
+    """w * loss; 0 for a class of weight 0 whose logits are -inf."""
+    return torch.where((w == 0) & loss.isposinf(), 0, w * loss)
