@@ -28,7 +28,11 @@ def times_of(*others, ours=OURS):
 
     def measured(case):
         found = [case['seconds'][name] for name in others if name in case['seconds']]
-        return max(timing.ratio(case['seconds'][ours], times) for times in found) if found else None
+        return (
+            max(timing.ratio(case['seconds'][ours], times) for times in found)
+            if found and ours in case['seconds']
+            else None
+        )
 
     return measured
 
