@@ -1,5 +1,9 @@
 """tp, fp, fn of each (image, class) cell in PyTorch, in the two flavours of the catalogue."""
 
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
 import torch
 from torch import Tensor
 
@@ -7,8 +11,31 @@ from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.granularity import CellSums
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.overlap.fused import fused_overlap
+from mmseg_plugin.kernels.pixel_sums import in_blocks
+from mmseg_plugin.resized import ResizedBatch
+
+P = ParamSpec('P')
 
 
+def by_parts(overlap: Callable[Concatenate[Batch, P], CellSums]) -> Callable[Concatenate[Batch, P], CellSums]:
+    """Of predictions that are resized, each block is taken as a batch: the fused operator takes all of a batch at once."""
+
+    @functools.wraps(overlap)
+    def of_batch(batch: Batch, *rest: P.args, **named: P.kwargs) -> CellSums:
+        def terms(part: Batch) -> dict[str, Tensor]:
+            sums, size = overlap(part, *rest, **named)
+            sizes = [] if not part.hard else [part.class_sizes if size is None else size]
+            return {str(k): x for k, x in enumerate([*sums, *sizes])}
+
+        if not isinstance(batch, ResizedBatch) or not in_blocks(batch):
+            return overlap(batch, *rest, **named)
+        *sums, last = batch.sums(terms).values()
+        return CellSums.stack(*sums, size=last.detach()) if batch.hard else CellSums.stack(*sums, last)
+
+    return of_batch
+
+
+@by_parts
 def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|: ``CellSums``."""
     cells = fused_cell_sums(batch, {1: 'product', 2: 'squared'}.get(norm))
@@ -19,6 +46,7 @@ def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
     return CellSums.stack(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
+@by_parts
 def exact_overlap(batch: Batch) -> CellSums:
     """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
     cells = fused_cell_sums(batch, 'exact')
@@ -28,6 +56,7 @@ def exact_overlap(batch: Batch) -> CellSums:
     return CellSums.stack(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
 
 
+@by_parts
 def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; at p = y the gradient splits evenly."""
     cells = fused_cell_sums(batch, {1: 'metric', 2: 'squared'}.get(norm))
@@ -43,6 +72,7 @@ def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
     return CellSums.stack(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
+@by_parts
 def squared_errors(batch: Batch) -> CellSums:
     """Sums of (p - y)^2 y, (p - y)^2 (1 - y), y."""
     cells = fused_cell_sums(batch, 'errors')

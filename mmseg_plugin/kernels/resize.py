@@ -1,0 +1,145 @@
+"""Logits that are interpolated when a block of them is needed, so that those of a whole picture never exist.
+
+Bilinear, as ``torch.nn.functional.interpolate`` does it: a block is a range of output rows, made of the few input rows that
+they lie between, first downwards at the small width, then along the rows.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from mmseg_plugin.kernels.pixel_sums import Place
+
+COLUMNS = 256  # of the output, whose gradient one product of matrices takes back
+
+
+class Whole:
+    """Logits or probabilities (N, C, P) as they are."""
+
+    step = 1  # pixels of which a block holds a multiple
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.shape = tensor, tuple(tensor.shape)
+
+    def needed(self, place: Place) -> Tensor:
+        """What a block is made of, to be differentiated for: the block."""
+        return self.tensor[place].detach()
+
+    def block(self, needed: Tensor, place: Place) -> Tensor:
+        """The block (n, c, p)."""
+        return needed
+
+    def empty_gradient(self) -> Tensor:
+        """What the gradients of all blocks are written to."""
+        return torch.empty_like(self.tensor)
+
+    def keep(self, place: Place, slope: Tensor, gradient: Tensor) -> Tensor | None:
+        """Writes the gradient of a block, from any thread; what has to be added in order it hands back, for ``add``."""
+        gradient[place] = slope
+        return None
+
+    def add(self, place: Place, slope: Tensor | None, gradient: Tensor) -> None:
+        """Adds what ``keep`` handed back."""
+
+    def finish(self, gradient: Tensor, factors: Tensor | None = None) -> Tensor:
+        """The gradient times the factors of its images, or classes (N, C or 1)."""
+        return gradient if factors is None else gradient.mul_(factors[:, :, None].to(gradient.dtype))
+
+
+class Resized(Whole):
+    """(N, C, H * W) of tensor (N, C, h, w), interpolated in ``dtype``."""
+
+    def __init__(self, tensor: Tensor, size: tuple[int, int], align_corners: bool, dtype: torch.dtype) -> None:
+        self.tensor, self.size, self.align_corners, self.dtype = tensor, size, align_corners, dtype
+        self.step = max(1, size[1])
+        self.shape = (*tensor.shape[:2], size[0] * size[1])
+
+    def whole(self) -> Tensor:
+        """All of it, in PyTorch's autograd."""
+        return resize(self.tensor.to(self.dtype), self.size, self.align_corners).flatten(2)
+
+    def rows(self, place: Place) -> tuple[slice, slice]:
+        """The output rows of a block, and the input rows that they lie between."""
+        start, stop = place[2].start or 0, place[2].stop
+        rows = slice(start // self.step, self.size[0] if stop is None else stop // self.step)
+        low, high, _ = self.between()
+        return rows, slice(int(low[rows.start]), int(high[rows.stop - 1]) + 1)
+
+    def between(self) -> tuple[Tensor, Tensor, Tensor]:
+        return between(self.tensor.shape[2], self.size[0], self.align_corners, self.dtype)
+
+    def needed(self, place: Place) -> Tensor:
+        return self.tensor[place[0], place[1], self.rows(place)[1]].detach().to(self.dtype)
+
+    def block(self, needed: Tensor, place: Place) -> Tensor:
+        rows, lines = self.rows(place)
+        low, high, part = (x[rows].to(needed.device) for x in self.between())
+        low_lines, high_lines = (needed.index_select(2, x - lines.start) for x in (low, high))
+        x = torch.lerp(low_lines, high_lines, part[:, None])
+        if x.is_cpu:
+            share = shares(x.shape[3], self.size[1], self.align_corners, self.dtype)
+            return Columns.apply(x, share, self.align_corners).flatten(2)
+        return resize(x, (x.shape[2], self.size[1]), self.align_corners).flatten(2)
+
+    def empty_gradient(self) -> Tensor:
+        return torch.zeros_like(self.tensor, dtype=self.dtype)
+
+    def keep(self, place: Place, slope: Tensor, gradient: Tensor) -> Tensor | None:
+        return slope
+
+    def add(self, place: Place, slope: Tensor | None, gradient: Tensor) -> None:
+        gradient[place[0], place[1], self.rows(place)[1]] += slope
+
+    def finish(self, gradient: Tensor, factors: Tensor | None = None) -> Tensor:
+        if factors is not None:
+            gradient.mul_(factors[:, :, None, None].to(gradient.dtype))
+        return gradient.to(self.tensor.dtype)
+
+
+def resize(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    """x (N, C, h, w) at another size, as a head of MMSegmentation resizes its logits."""
+    return functional.interpolate(x, size, mode='bilinear', align_corners=align_corners)
+
+
+@functools.lru_cache(maxsize=32)
+def shares(length: int, size: int, align_corners: bool, dtype: torch.dtype) -> Tensor:
+    """(size, length) what each line of the output has of each of the input, to the last bit."""
+    return resize(torch.eye(length, dtype=dtype)[None, None], (size, length), align_corners)[0, 0]
+
+
+@functools.lru_cache(maxsize=32)
+def between(length: int, size: int, align_corners: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """(low, high, part) of each line of the output: low + part * (high - low) of the input's lines."""
+    share = shares(length, size, align_corners, dtype)
+    low = (share != 0).byte().argmax(1)
+    high = (low + 1).clamp(max=length - 1)
+    return low, high, torch.where(high > low, share.gather(1, high[:, None])[:, 0], 0)
+
+
+class Columns(torch.autograd.Function):
+    """(n, C, rows, W) of x (n, C, rows, w), whose gradient products of matrices take back: many times as fast."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, share: Tensor, align_corners: bool) -> Tensor:
+        ctx.share = share  # (W, w)
+        return resize(x, (x.shape[2], len(share)), align_corners)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        width, w = ctx.share.shape
+        flat = grad.reshape(-1, width)
+        result = flat.new_zeros(len(flat), w)
+        for a in range(0, width, COLUMNS):
+            share = ctx.share[a : a + COLUMNS]
+            used = share.any(0).nonzero()
+            first, last = int(used[0]), int(used[-1]) + 1
+            result[:, first:last].addmm_(flat[:, a : a + COLUMNS], share[:, first:last])
+        return result.view(*grad.shape[:3], w), None, None
