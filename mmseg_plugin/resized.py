@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mmseg_plugin import values
-from mmseg_plugin.inputs import Batch, made_once, prepare
-from mmseg_plugin.kernels.pixel_sums import blocks_of
+from mmseg_plugin.inputs import Batch, prepare
+from mmseg_plugin.kernels.pixel_sums import blocks_of, in_blocks
 from mmseg_plugin.kernels.resize import Resized, Whole
 from shared_spec import shapes
 from shared_spec.spec import LossSpec
@@ -20,12 +20,15 @@ class ResizedBatch(Batch):
     """
 
     def __init__(self, batch: Batch, resized: Resized) -> None:
-        vars(self).update(vars(batch), resized=resized)
-        del vars(self)['given']  # which is made below
+        self.resized = resized
+        vars(self).update((name, value) for name, value in vars(batch).items() if name != 'given')
 
-    @made_once
-    def given(self) -> Tensor:  # type: ignore[override]  # an attribute that is made late
-        return self.resized.whole()
+    def __getattr__(self, name: str) -> Tensor:
+        """``given``, made when it is asked for."""
+        if name != 'given':
+            raise AttributeError(name)
+        self.given = self.resized.whole()
+        return self.given
 
     @property
     def source(self) -> Whole:
@@ -46,14 +49,17 @@ class ResizedBatch(Batch):
             return values.are_within(small, 0, 1)
         return math.isfinite(small.sum(dtype=self.dtype).item())
 
-    @torch.no_grad()
     def nan_weights(self) -> Tensor:
-        if 'given' in vars(self):
-            return super().nan_weights()
-        source, weight = self.resized, self.image_weight.new_empty(len(self.labels), self.shape[2])
-        for place in blocks_of(self.shape, source.step, source.tensor.is_cpu):
-            weight[place[0], place[2]] = self.part(*place, source.block(source.needed(place), place)).nan_weights()
-        return weight
+        return nan_weights_of_blocks(self) if in_blocks(self) else super().nan_weights()
+
+
+@torch.no_grad()
+def nan_weights_of_blocks(batch: ResizedBatch) -> Tensor:
+    """(N, P) ``nan_weights`` of predictions that are interpolated block by block."""
+    source, weight = batch.source, batch.image_weight.new_empty(len(batch.labels), batch.shape[2])
+    for place in blocks_of(batch.shape, source.step, source.tensor.is_cpu):
+        weight[place[0], place[2]] = batch.part(*place, source.block(source.needed(place), place)).nan_weights()
+    return weight
 
 
 def prepare_at_size(
@@ -83,11 +89,11 @@ def size_of_labels(owner: str, pred: Tensor, target: Tensor, align_corners: bool
             f'{owner}: align_corners resizes pred (N, C, h, w) alone, got shape {shapes.as_text(shape)}; '
             "resize it to target's size before the call"
         )
-    size = tuple(target.shape[-2:])
-    if target.dim() not in (3, 4) or size == shape[2:]:
+    if target.dim() not in (3, 4) or target.shape[-2:] == pred.shape[2:]:
         return None
-    if 0 in shape[2:] or 0 in size:
+    height, width = target.shape[-2:]
+    if 0 in (*shape[2:], height, width):
         raise ValueError(
-            f'{owner}: pred {shapes.as_text(shape)} cannot be resized to {shapes.as_text(size)}, one has no pixels'
+            f'{owner}: pred {shapes.as_text(shape)} cannot be resized to {shapes.as_text((height, width))}, one has no pixels'
         )
-    return size
+    return height, width

@@ -153,7 +153,8 @@ class Call:
             self.masked[k] = part.masked
             sums = self.join(self.terms(part))
         if slopes is not None:
-            rest = self.source.keep(place, *torch.autograd.grad(sums, needed, torch.ones_like(sums)), slopes)
+            (slope,) = torch.autograd.grad(sums, needed, torch.ones_like(sums))
+            rest = self.source.keep(place, slope, slopes)
         return sums.detach(), rest
 
     def gradient(self, k: int, grad: Tensor, result: Tensor) -> Tensor | None:
@@ -205,11 +206,10 @@ class BlockSums(torch.autograd.Function):
     """The sums of all blocks, in float64 where there is float64."""
 
     @staticmethod
-    def forward(
-        ctx: Any, given: Tensor, labels: Tensor, weight: Tensor | None, call: Call, one_sum: bool
-    ) -> Tensor:
+    def forward(ctx: Any, given: Tensor, labels: Tensor, weight: Tensor | None, call: Call, one_sum: bool) -> Tensor:
         ctx.save_for_backward(given, labels, weight)
-        ctx.call, source, total = call, call.source, None
+        ctx.call, source = call, call.source
+        total: Any = None
         ctx.slopes = source.empty_gradient() if one_sum and given.requires_grad else None
         one = functools.partial(call.forward, slopes=ctx.slopes)
         found = workers.each(one, range(len(call.places)), call.is_cpu)

@@ -54,9 +54,7 @@ class UnifiedFocalLoss(Loss):
             log_p, log_q = part.log_both_of_own
             p, q, others = clip(log_p.exp()), clip(log_q.exp()), clip(part.prob).scatter(1, part.own, 0)
             focal = part.of_own(weights) * q ** part.of_own(focus) * clipped_nll(log_p)
-            return dict(
-                focal=part.sum(focal), tp=part.sum_by_class(p), fp=part.sum(others), fn=part.sum_by_class(q)
-            )
+            return dict(focal=part.sum(focal), tp=part.sum_by_class(p), fp=part.sum(others), fn=part.sum_by_class(q))
         (log_p, log_q), (p, q), y = part.log_both, part.prob_both, part.target
         if not part.softmax:
             log_p, p, q, y = (torch.cat(pair, 1) for pair in ((log_q, log_p), (q, p), (p, q), (1 - y, y)))
@@ -94,4 +92,3 @@ def clip(p: Tensor) -> Tensor:
 
 def clipped_nll(log_p: Tensor) -> Tensor:
     return -log_p.clamp(math.log(FLOOR), math.log1p(-FLOOR))
-
