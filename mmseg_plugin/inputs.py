@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from mmseg_plugin import values
 from mmseg_plugin.arithmetic import accumulator_dtype, log1m_exp
-from mmseg_plugin.kernels.log_probabilities import Lead, OwnLogProb
+from mmseg_plugin.kernels.log_probabilities import SPAN, Lead, LogBoth, Others
 from mmseg_plugin.kernels.pixel_sums import pixel_sums
 from mmseg_plugin.kernels.resize import Whole
 from mmseg_plugin.values import NARROW, can_look, is_compiling
@@ -26,7 +26,7 @@ OF_HEADS = {
     'one': 'in a decode head of two classes: out_channels=1, threshold=0.5',
     'many': 'in a decode head: leave out out_channels=1',
 }
-PIECE = 4096  # pixels that are added in float32
+PIECE = 2**16  # pixels that are added in float32, by PyTorch's pairwise sums
 LABEL_DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -221,6 +221,10 @@ class Batch:
     @made_once
     def log_both(self) -> tuple[Tensor, Tensor]:
         """(N, C, P) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
+        if self.softmax and self.logits and self.shape[1] > 2 and can_look(self.pred):
+            low, high = values.limits(self.pred)
+            if high - low < SPAN:
+                return LogBoth.apply(self.pred)
         log_p, log_q = self.log_prob
         if log_q is not None:
             return log_p, log_q
@@ -258,21 +262,30 @@ class Batch:
     @made_once
     def log_prob_of_own(self) -> Tensor:
         """(N, 1, P) log p of each pixel's class, for class ids and softmax."""
+        return functional.logsigmoid(self.lead) if self.logits else self.at_own(self.log_prob[0])
+
+    @made_once
+    def lead(self) -> Tensor:
+        """(N, 1, P) the log-odds of each pixel's class, for class ids and the logits of a softmax."""
+        if values.is_traced(self.pred):
+            rest = self.pred.scatter(1, self.own, torch.finfo(self.dtype).min)
+            return self.at_own(self.pred) - rest.logsumexp(1, keepdim=True)
+        return Lead.apply(self.pred, self.own)
+
+    @made_once
+    def prob_of_others(self) -> Tensor:
+        """(N, C, P) the probabilities of all classes but each pixel's own, where 0 stands; for class ids and softmax."""
         if not self.logits or values.is_traced(self.pred):
-            return self.at_own(self.log_prob[0])
-        return OwnLogProb.apply(self.pred, self.own)
+            return self.prob.scatter(1, self.own, 0)
+        others, self.lead = Others.apply(self.pred, self.own)
+        return others
 
     @made_once
     def log_both_of_own(self) -> tuple[Tensor, Tensor]:
         """(N, 1, P) log p and log(1 - p) of each pixel's class, for class ids and softmax, each accurate near 0."""
         if not self.logits:
             return tuple(self.at_own(x) for x in self.log_both)
-        if values.is_traced(self.pred):
-            rest = self.pred.scatter(1, self.own, torch.finfo(self.dtype).min)
-            lead = self.at_own(self.pred) - rest.logsumexp(1, keepdim=True)
-        else:
-            lead = Lead.apply(self.pred, self.own)
-        return functional.logsigmoid(lead), functional.logsigmoid(-lead)
+        return functional.logsigmoid(self.lead), functional.logsigmoid(-self.lead)
 
     @property
     def has_pixel(self) -> Tensor:
@@ -336,8 +349,10 @@ class Batch:
 def add_pixels(x: Tensor) -> Tensor:
     """(N, K) x (N, K, P) added in float64 over pieces that are added in its own dtype."""
     whole = x.shape[2] // PIECE * PIECE
-    total = x[:, :, whole:].sum(2).to(accumulator_dtype(x))
-    return total + x[:, :, :whole].unflatten(2, (-1, PIECE)).sum(3).to(total.dtype).sum(2) if whole else total
+    if whole <= PIECE:
+        return x.sum(2).to(accumulator_dtype(x))
+    total = x[:, :, :whole].unflatten(2, (-1, PIECE)).sum(3).to(accumulator_dtype(x)).sum(2)
+    return total if whole == x.shape[2] else total + x[:, :, whole:].sum(2).to(total.dtype)
 
 
 def prepare(

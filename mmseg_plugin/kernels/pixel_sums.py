@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Terms = Callable[[Batch], Mapping[str, Tensor]]
     Place = tuple[slice, slice, slice]  # images, channels, pixels
 
-BLOCK = 2**19  # numbers of a block of logits on one core
+BLOCK = 2**18  # numbers of a block of logits on one core
 BLOCK_OF_DEVICE = 2**22  # on a GPU, which many short operations would keep waiting
 SMALL = 2**18  # numbers in the logits up to which nothing is gained
 WHOLE = slice(None)
@@ -82,14 +82,15 @@ def in_blocks(batch: Batch) -> bool:
 
 def in_parts(batch: Batch, call: Call, one_sum: bool) -> dict[str, Tensor]:
     """What ``call`` adds up, by name; one_sum: there is one of each image, or class."""
-    one_sum = one_sum and torch.is_grad_enabled()
+    one_sum = one_sum and torch.is_grad_enabled() and call.source.tensor.requires_grad
     try:
-        sums = BlockSums.apply(call.source.tensor, batch.labels, batch.pixel_weight, call, one_sum)
+        sums, slopes = call.add_up(one_sum)
     except UnsoundBlockError:
         batch.look()  # which refuses it, or marks where it is
         call.source = batch.source
-        sums = BlockSums.apply(call.source.tensor, batch.labels, batch.pixel_weight, call, one_sum)
-    return call.by_name(sums)
+        sums, slopes = call.add_up(one_sum)
+    inputs = call.source.tensor, batch.labels, batch.pixel_weight
+    return call.by_name(BlockSums.apply(*inputs, call, sums, slopes))
 
 
 def size_of_blocks(is_cpu: bool) -> int:
@@ -140,11 +141,23 @@ class Call:
     def by_name(self, sums: Tensor) -> dict[str, Tensor]:
         return dict(zip(self.widths, sums.split(list(self.widths.values()), 1)))
 
+    def add_up(self, one_sum: bool) -> tuple[Tensor, Tensor | None]:
+        """(sums of all blocks, their slopes where each image or class has one sum)."""
+        slopes = self.source.empty_gradient() if one_sum else None
+        total: Any = None
+        one = functools.partial(self.forward, slopes=slopes)
+        found = workers.each(one, range(len(self.places)), self.is_cpu)
+        for place, (sums, slope) in zip(self.places, found):
+            total = self.empty(sums) if total is None else total
+            total[self.at(place)] += sums
+            self.source.add(place, slope, slopes)
+        return total, slopes
+
     def forward(self, k: int, slopes: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """The sums of block k; keeps in ``slopes`` their gradient, where an image or class has one."""
         place, rest = self.places[k], None
         needed = self.source.needed(place)
-        with torch.set_grad_enabled(slopes is not None):
+        with torch.set_grad_enabled(slopes is not None), torch.autocast(needed.device.type, enabled=False):
             if slopes is not None:
                 needed.requires_grad_()
             part = self.batch.part(*place, self.source.block(needed, place))
@@ -167,6 +180,14 @@ class Call:
             sums = self.join(self.terms(part))
             (slope,) = torch.autograd.grad(sums, needed, grad[self.at(place)])
         return self.source.keep(place, slope, result)
+
+    def gradients(self, grad: Tensor) -> Tensor:
+        """d loss / d logits of all blocks."""
+        result = self.source.empty_gradient()
+        found = workers.each(lambda k: self.gradient(k, grad, result), range(len(self.places)), self.is_cpu)
+        for place, slope in zip(self.places, found):
+            self.source.add(place, slope, result)
+        return result
 
     def factors(self, grad: Tensor) -> Tensor:
         """d loss / d sum as factors of the slopes of images, or of images and classes (N, C)."""
@@ -203,34 +224,30 @@ class ClassCall(Call):
 
 
 class BlockSums(torch.autograd.Function):
-    """The sums of all blocks, in float64 where there is float64."""
+    """``sums`` with their gradient; ``slopes``, which it overwrites, are that up to a factor, or None."""
 
     @staticmethod
-    def forward(ctx: Any, given: Tensor, labels: Tensor, weight: Tensor | None, call: Call, one_sum: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        given: Tensor,
+        labels: Tensor,
+        weight: Tensor | None,
+        call: Call,
+        sums: Tensor,
+        slopes: Tensor | None,
+    ) -> Tensor:
         ctx.save_for_backward(given, labels, weight)
-        ctx.call, source = call, call.source
-        total: Any = None
-        ctx.slopes = source.empty_gradient() if one_sum and given.requires_grad else None
-        one = functools.partial(call.forward, slopes=ctx.slopes)
-        found = workers.each(one, range(len(call.places)), call.is_cpu)
-        for place, (sums, slope) in zip(call.places, found):
-            total = call.empty(sums) if total is None else total
-            total[call.at(place)] += sums
-            if slope is not None:
-                source.add(place, slope, ctx.slopes)
-        return total
+        ctx.call, ctx.slopes = call, slopes
+        return sums
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(AGAIN)
         _ = ctx.saved_tensors  # which says if any was changed in place
-        call, source, slopes, ctx.slopes = ctx.call, ctx.call.source, ctx.slopes, None
-        if slopes is not None:
-            return source.finish(slopes, call.factors(grad)), None, None, None, None
-        result = source.empty_gradient()
-        found = workers.each(lambda k: call.gradient(k, grad, result), range(len(call.places)), call.is_cpu)
-        for place, slope in zip(call.places, found):
-            if slope is not None:
-                source.add(place, slope, result)
-        return source.finish(result), None, None, None, None
+        call, slopes, ctx.slopes = ctx.call, ctx.slopes, None
+        if slopes is None:
+            result = call.source.finish(call.gradients(grad))
+        else:
+            result = call.source.finish(slopes, call.factors(grad))
+        return result, None, None, None, None, None

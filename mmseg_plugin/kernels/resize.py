@@ -45,7 +45,7 @@ class Whole:
         gradient[place] = slope
         return None
 
-    def add(self, place: Place, slope: Tensor, gradient: Tensor) -> None:
+    def add(self, place: Place, slope: Tensor | None, gradient: Tensor | None) -> None:
         """Adds what ``keep`` handed back."""
 
     def finish(self, gradient: Tensor, factors: Tensor | None = None) -> Tensor:
@@ -94,8 +94,9 @@ class Resized(Whole):
     def keep(self, place: Place, slope: Tensor, gradient: Tensor) -> Tensor | None:
         return slope
 
-    def add(self, place: Place, slope: Tensor, gradient: Tensor) -> None:
-        gradient[place[0], place[1], self.rows(place)[1]] += slope
+    def add(self, place: Place, slope: Tensor | None, gradient: Tensor | None) -> None:
+        if slope is not None and gradient is not None:
+            gradient[place[0], place[1], self.rows(place)[1]] += slope
 
     def finish(self, gradient: Tensor, factors: Tensor | None = None) -> Tensor:
         if factors is not None:

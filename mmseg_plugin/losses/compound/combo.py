@@ -49,8 +49,14 @@ class ComboLoss(Loss):
 
     def pixel_loss(self, part: Batch) -> Tensor:
         """(N, 1, P) the cross-entropy of each pixel, mean over the foreground classes."""
-        beta, y = self.spec.beta, part.target
+        beta = self.spec.beta
         log_p, log_q = part.log_both
+        if part.hard and part.softmax:
+            positive = torch.where(part.own > 0, part.at_own(log_p), 0)
+            background_and_own = torch.cat([torch.zeros_like(part.own), part.own], 1)
+            negative = log_q.scatter(1, background_and_own, 0).sum(1, keepdim=True)
+            return -(scale_part(beta, positive) + scale_part(1 - beta, negative)) / (part.channels - 1)
+        y = part.target
         loss = -times_log(beta * y, log_p) - times_log((1 - beta) * (1 - y), log_q)
         return loss if y.shape[1] == 1 else loss[:, 1:].mean(1, keepdim=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mmseg_plugin.arithmetic import power, ratio
+from mmseg_plugin.arithmetic import clamp, power, ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import CellSums, mean_of_sums, parts_of_mean
 from mmseg_plugin.inputs import Batch
@@ -51,8 +51,9 @@ class UnifiedFocalLoss(Loss):
         _, background = self.spec.sides(part.channels, part.softmax)
         weights, focus, _ = self.spec.powers(background)
         if part.hard and part.softmax:
+            others = clip(part.prob_of_others).scatter(1, part.own, 0)
             log_p, log_q = part.log_both_of_own
-            p, q, others = clip(log_p.exp()), clip(log_q.exp()), clip(part.prob).scatter(1, part.own, 0)
+            p, q = clip(log_p.exp()), clip(log_q.exp())
             focal = part.of_own(weights) * q ** part.of_own(focus) * clipped_nll(log_p)
             return dict(focal=part.sum(focal), tp=part.sum_by_class(p), fp=part.sum(others), fn=part.sum_by_class(q))
         (log_p, log_q), (p, q), y = part.log_both, part.prob_both, part.target
@@ -87,7 +88,7 @@ class UnifiedFocalLoss(Loss):
 
 
 def clip(p: Tensor) -> Tensor:
-    return p.clamp(FLOOR, 1 - FLOOR)
+    return clamp(p, FLOOR, 1 - FLOOR)
 
 
 def clipped_nll(log_p: Tensor) -> Tensor:
