@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mmseg_plugin.inputs import Batch
 
     Terms = Callable[[Batch], Mapping[str, Tensor]]
-    Place = tuple[slice, slice, slice]  # images, channels, pixels
 
+Place = tuple[slice, slice, slice]  # images, channels, pixels
 BLOCK = 2**18  # numbers of a block of logits on one core
 BLOCK_OF_DEVICE = 2**22  # on a GPU, which many short operations would keep waiting
 SMALL = 2**18  # numbers in the logits up to which nothing is gained

@@ -26,7 +26,8 @@ class Whole:
     step = 1  # pixels of which a block holds a multiple
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.shape = tensor, tuple(tensor.shape)
+        n, c, p = tensor.shape
+        self.tensor, self.shape = tensor, (n, c, p)
 
     def needed(self, place: Place) -> Tensor:
         """What a block is made of, to be differentiated for: the block."""
@@ -59,7 +60,7 @@ class Resized(Whole):
     def __init__(self, tensor: Tensor, size: tuple[int, int], align_corners: bool, dtype: torch.dtype) -> None:
         self.tensor, self.size, self.align_corners, self.dtype = tensor, size, align_corners, dtype
         self.step = max(1, size[1])
-        self.shape = (*tensor.shape[:2], size[0] * size[1])
+        self.shape = (len(tensor), tensor.shape[1], size[0] * size[1])
 
     def whole(self) -> Tensor:
         """All of it, in PyTorch's autograd."""
