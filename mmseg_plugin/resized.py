@@ -35,11 +35,6 @@ class ResizedBatch(Batch):
         self.look()
         return super().source if 'given' in vars(self) else self.resized
 
-    def part(self, images: slice, channels: slice, pixels: slice, given: Tensor | None = None) -> Batch:
-        part = super().part(images, channels, pixels, given)
-        part.masked = self.masked
-        return part
-
     def is_sure(self) -> bool:
         """What lies between numbers is one, and between probabilities a probability."""
         if 'given' in vars(self):

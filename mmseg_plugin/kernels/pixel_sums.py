@@ -161,7 +161,9 @@ class Call:
             if slopes is not None:
                 needed.requires_grad_()
             part = self.batch.part(*place, self.source.block(needed, place))
-            if not self.batch.looked and not part.is_sound():
+            if self.batch.looked:
+                part.masked = self.batch.masked
+            elif not part.is_sound():
                 raise UnsoundBlockError
             self.masked[k] = part.masked
             sums = self.join(self.terms(part))
