@@ -42,8 +42,17 @@ def correct_pixels(source: Resized, labels: Tensor, ignore_index: int | None) ->
 
     def of_block(z: Tensor, place: Place) -> Tensor:
         y = ids[place[0], place[2]]
-        right = z.topk(1, 1).indices[:, 0] == y  # of equal ones that which MMSegmentation takes
+        right = is_largest(z, y)
         return (right if ignore_index is None else right & (y != ignore_index)).sum()
 
     counted = ids.numel() if ignore_index is None else int((ids != ignore_index).sum())
     return torch.stack([found for _, found in of_blocks(source, of_block)]).sum(), counted
+
+
+def is_largest(z: Tensor, ids: Tensor) -> Tensor:
+    """(n, p) whether class ids are those of ``topk`` of z (n, C, p), which is asked itself where numbers are equal or none."""
+    top = z.amax(1, keepdim=True)
+    if torch.eq(z, top, out=torch.empty_like(z)).sum() != top.numel():
+        return z.topk(1, 1).indices[:, 0] == ids
+    own = ids.clamp(0, z.shape[1] - 1)
+    return (z.gather(1, own[:, None].long()) == top)[:, 0] & (own == ids)

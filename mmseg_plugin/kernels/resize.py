@@ -85,9 +85,8 @@ class Resized(Whole):
         low_lines, high_lines = (needed.index_select(2, x - lines.start) for x in (low, high))
         x = torch.lerp(low_lines, high_lines, part[:, None])
         if x.is_cpu:
-            share = shares(x.shape[3], self.size[1], self.align_corners, self.dtype)
-            return Columns.apply(x, share, self.align_corners).flatten(2)
-        return resize(x, (x.shape[2], self.size[1]), self.align_corners).flatten(2)
+            return Columns.apply(x, self.size[1], self.align_corners).flatten(2)
+        return widen(x, self.size[1], self.align_corners).flatten(2)
 
     def empty_gradient(self) -> Tensor:
         return torch.zeros_like(self.tensor, dtype=self.dtype)
@@ -125,23 +124,38 @@ def between(length: int, size: int, align_corners: bool, dtype: torch.dtype) -> 
     return low, high, torch.where(high > low, share.gather(1, high[:, None])[:, 0], 0)
 
 
+def widen(x: Tensor, width: int, align_corners: bool) -> Tensor:
+    """x (n, C, rows, w) in rows of another width; of one axis, which gives the same bits in half the time."""
+    n, c, rows, w = x.shape
+    lines = functional.interpolate(x.reshape(1, -1, w), width, mode='linear', align_corners=align_corners)
+    return lines.view(n, c, rows, width)
+
+
+@functools.lru_cache(maxsize=32)
+def tiles(length: int, size: int, align_corners: bool, dtype: torch.dtype) -> list[tuple[slice, slice, Tensor]]:
+    """(output lines, the input lines that they lie between, ``shares`` of these) of pieces of the output."""
+    share, found = shares(length, size, align_corners, dtype), []
+    for a in range(0, size, COLUMNS):
+        used = share[a : a + COLUMNS].any(0).nonzero()
+        lines = slice(int(used[0]), int(used[-1]) + 1)
+        found.append((slice(a, a + COLUMNS), lines, share[a : a + COLUMNS, lines].contiguous()))
+    return found
+
+
 class Columns(torch.autograd.Function):
-    """(n, C, rows, W) of x (n, C, rows, w), whose gradient products of matrices take back: many times as fast."""
+    """``widen`` whose gradient products of matrices take back: many times as fast."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, share: Tensor, align_corners: bool) -> Tensor:
-        ctx.share = share  # (W, w)
-        return resize(x, (x.shape[2], len(share)), align_corners)
+    def forward(ctx: Any, x: Tensor, width: int, align_corners: bool) -> Tensor:
+        ctx.tiles = tiles(x.shape[3], width, align_corners, x.dtype)
+        ctx.shape = x.shape
+        return widen(x, width, align_corners)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        width, w = ctx.share.shape
-        flat = grad.reshape(-1, width)
-        result = flat.new_zeros(len(flat), w)
-        for a in range(0, width, COLUMNS):
-            share = ctx.share[a : a + COLUMNS]
-            used = share.any(0).nonzero()
-            first, last = int(used[0]), int(used[-1]) + 1
-            result[:, first:last].addmm_(flat[:, a : a + COLUMNS], share[:, first:last])
-        return result.view(*grad.shape[:3], w), None, None
+        flat = grad.reshape(-1, grad.shape[3])
+        result = flat.new_zeros(len(flat), ctx.shape[3])
+        for columns, lines, share in ctx.tiles:
+            result[:, lines].addmm_(flat[:, columns], share)
+        return result.view(ctx.shape), None, None
