@@ -27,6 +27,7 @@ AREAS = {
         [Run('overlap'), Run('overlap', ('--soft',)), Run('overlap', ('--dtype', 'bfloat16', '--shapes', '0'))],
     ),
     'lovasz': ('Lovasz losses in PyTorch', [Run('lovasz', ('--settings', *LOVASZ))]),
+    'resize': ('Heads with small logits in PyTorch', [Run('resize')]),
     'keras': ('Losses in Keras', [Run('keras_losses', ('--losses', *KERAS, '--weigh', *WEIGHED))]),
     'accuracy': ('Accuracy in PyTorch', [Run('accuracy')]),
     'scaling': ('Scaling in PyTorch', [Run('scaling')]),

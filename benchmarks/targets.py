@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from benchmarks import tables, timing
+from benchmarks import resize, tables, timing
 
 LARGE, MANY, FEW, SMALL = '(2, 19, 512, 1024)', '(4, 150, 256, 256)', '(8, 2, 512, 512)', '(2, 4, 128, 128)'
 HARD, SOFT = 'Region losses, hard labels, float32', 'Region losses, soft labels, float32'
@@ -79,6 +79,12 @@ def targets():
         Target('times faster than SMP', 'Lovasz softmax', lovasz, faster_than('SMP', ours='segparity'), 5.0, True),
         Target('memory in logits', 'Lovasz softmax', lovasz, logits_of('segparity'), 4.0),
     ]
+    for shape, scale in resize.CASES:
+        where, limit = (resize.TITLE, resize.case_name(shape, scale)), 0.35 if shape[1] == 150 else 0.8
+        for name in resize.LOSSES:
+            slower = times_of(name + resize.HOST, ours=name)
+            found.append(Target(f"{name}: time over the host's way", *where, slower, 1.0))
+            found.append(Target(f'{name}: memory in full-size logits', *where, logits_of(name), limit))
     for backend in ('tensorflow', 'jax'):
         case = f'{backend}, compiled, (2, 512, 1024, 19)'
         found.append(Target('time over keras Dice', 'Keras losses, a training step', case, times_of('keras Dice'), 1.1))
