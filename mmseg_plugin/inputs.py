@@ -51,8 +51,9 @@ class Batch:
     As losses see them, made when first asked for, in dtype, the wider of float32 and pred's: pred, target (N, C, P) in
     [0, 1] and weight (N, P), all of them 0 where a pixel is absent.
     Besides: image_weight (N,), hard: whether the target came as class ids, activation: softmax, sigmoid, or none for
-    probabilities; softmax: whether classes exclude each other, channels, shape (N, C, P) and space; images: which of a larger batch's
-    it holds, first: from which channel on; masked: whether what stands at absent pixels may be anything but a number.
+    probabilities; softmax: whether classes exclude each other, channels, shape (N, C, P) and space; images: which of a
+    larger batch's it holds, first: from which channel on; shared: what losses on one batch compute once, by name, or
+    None; masked: whether what stands at absent pixels may be anything but a number.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Batch:
         self.shape = (len(given), given.shape[1], labels.shape[-1])
         self.images, self.masked, self.backgrounds = slice(None), pixel_weight is not None, False
         self.first = 0
+        self.shared: dict[str, Any] | None = None
 
     @property
     def source(self) -> Whole:
@@ -284,7 +286,8 @@ class Batch:
     def log_both_of_own(self) -> tuple[Tensor, Tensor]:
         """(N, 1, P) log p and log(1 - p) of each pixel's class, for class ids and softmax, each accurate near 0."""
         if not self.logits:
-            return tuple(self.at_own(x) for x in self.log_both)
+            log_p, log_q = self.log_both
+            return self.at_own(log_p), self.at_own(log_q)
         return functional.logsigmoid(self.lead), functional.logsigmoid(-self.lead)
 
     @property

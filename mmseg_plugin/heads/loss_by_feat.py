@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmseg_plugin.heads.maps import correct_pixels, prob_of_labels
 from mmseg_plugin.kernels.resize import Resized
 from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.losses.compound.weighted_sum import SharedBatches, is_called_as_it_stands, shares_statistics
 
 
 def loss_by_feat(head: Any, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
@@ -29,12 +30,17 @@ def loss_by_feat(head: Any, seg_logits: Tensor, batch_data_samples: list[Any]) -
     soft = label.shape[1] > 1
     label = label if soft else label.squeeze(1)
     found: dict[str, Tensor] = {}
-    for loss in losses_of(head):
-        if isinstance(loss, Loss):
-            arguments = seg_logits, label, weight, head.ignore_index
-            value = loss(*arguments, align_corners=bool(head.align_corners))
-        else:
+    losses = losses_of(head)
+    batches = SharedBatches(sum(isinstance(loss, Loss) and shares_statistics(loss) for loss in losses) > 1)
+    given = seg_logits, label, weight, head.ignore_index
+    for loss in losses:
+        if not isinstance(loss, Loss):
             value = loss(resized(), label, weight=weight, ignore_index=head.ignore_index)
+        elif is_called_as_it_stands(loss):
+            call = dict(align_corners=bool(head.align_corners))
+            value = loss.loss_of_call(*given, call, absent=loss.spec.loss_weight == 0, batches=batches)
+        else:
+            value = loss(*given, align_corners=bool(head.align_corners))
         found[loss.loss_name] = found[loss.loss_name] + value if loss.loss_name in found else value
     found['acc_seg'] = pixel_accuracy(head, seg_logits, label.argmax(1) if soft else label)
     return found

@@ -144,7 +144,7 @@ class Call:
     def add_up(self, one_sum: bool) -> tuple[Tensor, Tensor | None]:
         """(sums of all blocks, their slopes where each image or class has one sum)."""
         slopes = self.source.empty_gradient() if one_sum else None
-        total: Any = None
+        total: Any = None  # as wide as what the first block gives
         one = functools.partial(self.forward, slopes=slopes)
         found = workers.each(one, range(len(self.places)), self.is_cpu)
         for place, (sums, slope) in zip(self.places, found):

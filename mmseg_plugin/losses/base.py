@@ -74,15 +74,23 @@ class Loss(nn.Module, metaclass=NamedParameters):
         ignore_index: int | None,
         call: dict[str, Any],
         absent: bool,
+        batches: dict[Any, Batch] | None = None,
     ) -> Tensor:
-        """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
+        """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite.
+
+        batches: those of other losses of the same call, by what losses of one batch have in common; gains this one's.
+        """
         names = 'avg_factor', 'reduction_override', 'align_corners'
         avg_factor, reduction_override, align_corners = (call.pop(name, None) for name in names)
         if call:
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
         check_tensors(self.spec_class.__name__, pred=pred, target=target, weight=weight)
         with torch.autocast(pred.device.type, enabled=False):
-            batch = prepare_at_size(self.spec, pred, target, weight, ignore_index, align_corners)
+            batch = None if batches is None else batches.get(in_common(self.spec))
+            if batch is None:
+                batch = prepare_at_size(self.spec, pred, target, weight, ignore_index, align_corners)
+            if batches is not None:
+                batches[in_common(self.spec)] = batch
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
             if absent:
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
@@ -109,6 +117,19 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
 def sum_of_zero_loss(batch: Batch) -> Tensor:
     return pixel_sum(batch, lambda part: part.zero_loss[:, None]).sum().to(batch.dtype)
+
+
+def in_common(spec: LossSpec) -> tuple[Any, ...]:
+    """What ``prepare`` reads of a spec: losses that agree in it have the same batch."""
+    return (
+        spec.activation,
+        spec.from_logits,
+        spec.ignore_index,
+        spec.labels,
+        spec.one_label,
+        spec.channels,
+        spec.spatial_axes,
+    )
 
 
 def check_tensors(owner: str, **given: object) -> None:

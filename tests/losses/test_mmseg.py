@@ -40,7 +40,7 @@ def build(name, **params):
 @pytest.mark.parametrize('name', list(LOSSES))
 def test_the_fused_operator_takes_losses_of_overlap_statistics(name, monkeypatch):
     taken = []
-    monkeypatch.setattr(overlap, 'fused_overlap', lambda *given: taken.append(given))
+    monkeypatch.setattr(overlap, 'fused_overlap', lambda *given, **how: taken.append(given))
     build(name)(*inputs(name))
     assert bool(taken) == (LOSSES[name].of_overlap or name == 'RobustTLoss')  # which takes its squared errors from it
 

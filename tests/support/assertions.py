@@ -8,7 +8,6 @@ from segparity.parity.tolerances import SMALLEST_GRADIENT
 TOLERANCES = {
     'exact': (0.0, 'the same operations in the same order'),
     'float64': (1e-12, 'float64 sums in another order'),
-    'float64_covariance': (1e-11, 'float64 through the inverse of a covariance matrix, which RMI has'),
     'float32': (1e-6, 'float32 sums of many pixels'),
     'float32_gradient': (1e-5, 'float32, of the largest gradient'),
     'float64_gradient': (1e-10, 'float64 against central differences, good to about 2e-11'),

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     class Way(Protocol):
         """How a block is treated; t is what ``probabilities`` gives beside x, and part None where no labels are needed."""
 
+        rows: int
         takes_out: bool
         needs_labels: bool
 
@@ -66,19 +67,29 @@ class Kept(NamedTuple):
 
 
 def forward(
-    pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str, keep: bool = False
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    activation: str,
+    flavour: str,
+    keep: bool = False,
+    logs: bool = False,
 ) -> tuple[Tensor, Kept | None]:
-    """(3, N, C) tp, fp, fn in float64, and with ``keep`` what ``gradient_`` takes, else None."""
+    """(3, N, C) tp, fp, fn in float64, and with ``keep`` what ``gradient_`` takes, else None; with logs (4, N, C)."""
     n, c, p = pred.shape
-    way, dtype = way_of(target, activation, c, flavour), work_dtype(pred.dtype)
+    way, dtype = way_of(target, activation, c, flavour, logs), work_dtype(pred.dtype)
     if n * c * p <= BLOCK:
         part = labels(way, target, weight, c, dtype)
         x, t = way.probabilities(pred.to(dtype), part, None)
-        sums = finite_sums(way, x, t, part) if is_sound_block(pred, target, weight, activation) else not_a_number(n, c)
+        sums = (
+            finite_sums(way, x, t, part)
+            if is_sound_block(pred, target, weight, activation)
+            else not_a_number(way.rows, n, c)
+        )
         if keep:
             way.keep_(x, part)
         return sums, Kept(way, x, t, part) if keep else None
-    sums = torch.zeros((3, n, c), dtype=torch.float64)
+    sums = torch.zeros((way.rows, n, c), dtype=torch.float64)
     kept = torch.empty_like(pred, dtype=dtype) if keep else None
     true = torch.empty((n, p), dtype=dtype) if keep and way.takes_out else None
 
@@ -143,11 +154,16 @@ def work_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def way_of(target: Tensor, activation: str, c: int, flavour: str) -> Way:
-    """How blocks of these inputs are treated."""
+def way_of(target: Tensor, activation: str, c: int, flavour: str, logs: bool = False) -> Way:
+    """How blocks of these inputs are treated; logs: see ``has_logs``."""
     if target.dim() == 2 and activation == 'softmax' and flavour in ('product', 'exact'):
-        return (TwoClasses if c == 2 else FewClasses if c <= FEW else ManyClasses)(flavour)
+        return (TwoClasses if c == 2 else FewClasses if c <= FEW else ManyClasses)(flavour, logs)
     return Dense(activation, flavour)
+
+
+def has_logs(target: Tensor, activation: str, c: int) -> bool:
+    """Whether the sums of -log p of the true class can be had beside tp, fp, fn."""
+    return target.dim() == 2 and activation == 'softmax' and c > 2
 
 
 def blocks(n: int, c: int, p: int) -> Iterator[Place]:
@@ -176,9 +192,9 @@ def is_sound_block(pred: Tensor, target: Tensor, weight: Tensor | None, activati
     return (activation == 'softmax' and pred.shape[1] != 2) or values.is_sound(pred, weight, activation)
 
 
-def not_a_number(n: int, c: int) -> Tensor:
+def not_a_number(rows: int, n: int, c: int) -> Tensor:
     """Statistics of what is not sound."""
-    return torch.full((3, n, c), torch.nan, dtype=torch.float64)
+    return torch.full((rows, n, c), torch.nan, dtype=torch.float64)
 
 
 def finite_sums(way: Way, x: Tensor, t: Tensor | None, part: Part) -> Tensor:

@@ -1,6 +1,7 @@
 """Combo: cross-entropy that weighs missed foreground, less the Dice score."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +56,8 @@ class ComboLoss(Loss):
             positive = torch.where(part.own > 0, part.at_own(log_p), 0)
             background_and_own = torch.cat([torch.zeros_like(part.own), part.own], 1)
             negative = log_q.scatter(1, background_and_own, 0).sum(1, keepdim=True)
-            return -(scale_part(beta, positive) + scale_part(1 - beta, negative)) / (part.channels - 1)
+            loss: Any = scale_part(beta, positive) + scale_part(1 - beta, negative)
+            return -loss / (part.channels - 1)
         y = part.target
         loss = -times_log(beta * y, log_p) - times_log((1 - beta) * (1 - y), log_q)
         return loss if y.shape[1] == 1 else loss[:, 1:].mean(1, keepdim=True)

@@ -10,6 +10,7 @@ from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.losses.base import PixelLoss
+from mmseg_plugin.overlap import shared_logs
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES, shapes
 
@@ -50,7 +51,11 @@ class WeightedCrossEntropyLoss(PixelLoss):
             # nothing is divided, as in MMSegmentation; what is no divisor is wrong all the same
             return loss if avg_factor is None else loss.where(self.divisor(avg_factor, mass, loss) >= 0, torch.nan)
 
-        total = pixel_sum(batch, lambda part: self.pixel_loss(part, w)).sum()
+        logs = shared_logs(batch) if batch.hard and batch.softmax and spec.label_smoothing == 0 else None
+        if logs is None:
+            total = pixel_sum(batch, lambda part: self.pixel_loss(part, w)).sum()
+        else:
+            total = (logs if w is None else apply_class_weight(w, logs)).sum()
         if reduction == 'mean' and avg_factor is not None:  # the caller's sum over ranks: each divides its own pixels
             total = self.divide(total, avg_factor, mass)
         else:
@@ -114,5 +119,5 @@ class WeightedCrossEntropyLoss(PixelLoss):
 
 
 def apply_class_weight(w: Tensor, loss: Tensor) -> Tensor:
-    """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
-    return torch.where(w == 0, 0, w * loss)
+    """w * loss; 0 for a class of weight 0 whose logits are -inf."""
+    return torch.where((w == 0) & loss.isposinf(), 0, w * loss)
