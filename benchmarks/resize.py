@@ -123,17 +123,17 @@ def compare(make, contenders, shape, where, rounds):
 
 
 def measure(options):
+    contenders, heads = (names()[:3], list(HEADS)[1:]) if options.quick else (names(), list(HEADS))
     cases = {}
     for shape, scale in QUICK if options.quick else CASES:
         area.say(f'resize: {shape} {scale}')
-        cases[case_name(shape, scale)] = compare(logits_step, names(), shape, scale, options.rounds)
-    yield results.comparison(TITLE, cases, RECIPE, unit='full-size logits')
+        cases[case_name(shape, scale)] = compare(logits_step, contenders, shape, scale, options.rounds)
+    yield results.comparison(TITLE, cases, next(iter(LOSSES)), unit='full-size logits')
     steps = {}
-    for kind in HEADS:
+    for kind in heads:
         area.say(f'resize: {kind}')
-        shape = (2, 5, 64, 64) if options.quick else (2, 150, 512, 512)
-        contenders = (RECIPE, RECIPE + HOST, THEIRS)
-        steps[f'{kind}, {shape}'] = compare(head_step, contenders, shape, kind, options.rounds)
+        shape = QUICK[0][0] if options.quick else CASES[0][0]
+        steps[f'{kind}, {shape}'] = compare(head_step, (RECIPE, RECIPE + HOST, THEIRS), shape, kind, options.rounds)
     yield results.comparison(STEP, steps, RECIPE, unit='full-size logits')
 
 
