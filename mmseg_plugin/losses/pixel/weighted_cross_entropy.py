@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_plugin.arithmetic import ratio, times_log
+from mmseg_plugin.arithmetic import clamp, ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
@@ -120,4 +120,5 @@ class WeightedCrossEntropyLoss(PixelLoss):
 
 def apply_class_weight(w: Tensor, loss: Tensor) -> Tensor:
     """w * loss; 0 for a class of weight 0 whose logits are -inf."""
-    return torch.where((w == 0) & loss.isposinf(), 0, w * loss)
+    most = torch.finfo(loss.dtype).max
+    return w * torch.where(w == 0, clamp(loss, -most, most), loss)
