@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmseg_plugin import values
 from mmseg_plugin.inputs import Batch, prepare
-from mmseg_plugin.kernels.pixel_sums import blocks_of, in_blocks
+from mmseg_plugin.kernels.pixel_sums import blocks_of, in_blocks, size_of_blocks
 from mmseg_plugin.kernels.resize import Resized, Whole
 from shared_spec import shapes
 from shared_spec.spec import LossSpec
@@ -52,7 +52,7 @@ class ResizedBatch(Batch):
 def nan_weights_of_blocks(batch: ResizedBatch) -> Tensor:
     """(N, P) ``nan_weights`` of predictions that are interpolated block by block."""
     source, weight = batch.source, batch.image_weight.new_empty(len(batch.labels), batch.shape[2])
-    for place in blocks_of(batch.shape, source.step, source.tensor.is_cpu):
+    for place in blocks_of(size_of_blocks(source.tensor.is_cpu), *batch.shape, source.step):
         weight[place[0], place[2]] = batch.part(*place, source.block(source.needed(place), place)).nan_weights()
     return weight
 

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from mmseg_plugin.kernels import workers
-from mmseg_plugin.kernels.pixel_sums import Place, blocks_of
+from mmseg_plugin.kernels.pixel_sums import Place, blocks_of, size_of_blocks
 from mmseg_plugin.kernels.resize import Resized
 
 
 def of_blocks(source: Resized, make: Callable[[Tensor, Place], Any]) -> Iterator[tuple[Place, Any]]:
     """(place, what ``make`` gives of a block (n, C, p) and its place) of all blocks, in their order."""
     is_cpu = source.tensor.is_cpu
-    places = blocks_of(source.shape, source.step, is_cpu)
+    places = blocks_of(size_of_blocks(is_cpu), *source.shape, source.step)
 
     @torch.no_grad()
     def one(place: Place) -> Any:

@@ -97,9 +97,8 @@ def size_of_blocks(is_cpu: bool) -> int:
     return BLOCK if is_cpu else BLOCK_OF_DEVICE
 
 
-def blocks_of(shape: tuple[int, int, int], step: int, is_cpu: bool) -> list[Place]:
+def blocks_of(size: int, n: int, c: int, p: int, step: int = 1) -> list[Place]:
     """Several whole images, or parts of one that are about alike, in steps of so many pixels."""
-    (n, c, p), size = shape, size_of_blocks(is_cpu)
     images, pixels = max(1, size // max(1, c * p)), max(1, size // c)
     pixels = max(1, math.ceil(p / max(1, math.ceil(p / pixels))))
     pixels = max(1, pixels // step) * step
@@ -119,10 +118,10 @@ class Call:
         self.masked: dict[int, bool] = {}  # of each block: whether it holds anything that is not finite
         self.source = batch.source
         self.is_cpu = self.source.tensor.is_cpu
-        self.places = self.divide()
+        self.places = self.divide(size_of_blocks(self.is_cpu), *batch.shape)
 
-    def divide(self) -> list[Place]:
-        return blocks_of(self.batch.shape, self.source.step, self.is_cpu)
+    def divide(self, size: int, n: int, c: int, p: int) -> list[Place]:
+        return blocks_of(size, n, c, p, self.source.step)
 
     def empty(self, found: Tensor) -> Tensor:
         """What the sums of all blocks are added to: (N, K)."""
@@ -199,8 +198,7 @@ class Call:
 class ClassCall(Call):
     """Blocks are whole maps of classes; what is added up are (name, N, C) values."""
 
-    def divide(self) -> list[Place]:
-        (n, c, p), size = self.batch.shape, size_of_blocks(self.is_cpu)
+    def divide(self, size: int, n: int, c: int, p: int) -> list[Place]:
         images, classes = max(1, size // max(1, c * p)), max(1, size // max(1, p))
         return [
             (slice(i, min(i + images, n)), slice(k, min(k + classes, c)), WHOLE)

@@ -29,8 +29,8 @@ def blocks(monkeypatch):
     """Small inputs are taken block by block as large ones are; returns how many blocks each call had."""
     found, divide = [], pixel_sums.Call.divide
 
-    def count(call):
-        places = divide(call)
+    def count(call, *size):
+        places = divide(call, *size)
         found.append(len(places))
         return places
 
