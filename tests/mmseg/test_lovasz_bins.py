@@ -98,7 +98,10 @@ def exact(errors, inside, weight):
 
 
 def check(x, y, weight, hinge=False, given=False, dtype=torch.float32, classes=None):
-    """Every row of ``solve_by_counting`` against sorts of the same errors."""
+    """Every row of ``solve_by_counting`` against sorts of the same errors.
+
+    The slopes by logits where x is of logits; of these, the largest of the row is what a difference is held against.
+    """
     classes = list(range(x.shape[1])) if classes is None else classes
     x, weight = x.to(dtype), weight.to(dtype)
     slope = torch.zeros_like(x)
@@ -126,9 +129,9 @@ def check(x, y, weight, hinge=False, given=False, dtype=torch.float32, classes=N
         flat = (errors == 0) & hinge
         got = np.where(inside, -got, got)[w > 0] / w[w > 0]
         least, most = (np.where(flat[w > 0], 0, t) for t in (least, most))
-        if len(got):
-            beyond = np.maximum(got - most, least - got).max(initial=0)
-            worst = max(worst, beyond / max(np.abs(most).max(), 1e-300))
+        steep = np.ones_like(got) if given else (errors * (1 - errors))[w > 0]  # of a probability by its logit
+        beyond = (steep * np.maximum(got - most, least - got)).max(initial=0)
+        worst = max(worst, beyond / max((steep * most).max(initial=0), 1e-300))
     assert worst < 1e-3
     return worst
 
@@ -140,6 +143,7 @@ def test_counts_are_what_sorts_are(name):
 
 def test_the_tolerance_can_be_missed(monkeypatch):
     monkeypatch.setattr(bins, 'LIMIT', 2.0)
+    monkeypatch.setattr(bins, 'VALUE', 2.0)
     with pytest.raises(AssertionError):
         check(*batch())
 
@@ -195,20 +199,29 @@ def test_what_ranks_send_does_not_grow_with_the_pixels(name, sent):
 
 
 def test_a_split_finds_every_key():
-    first = Bins.coarse(2, torch.device('cpu'))
+    first = Bins.coarse(2, bins.ONE, torch.device('cpu'))
+    size, coarse = len(first.row) // 2, 2**bins.COARSE
     more = torch.zeros_like(first.row)
-    more[[5, 4096 + 7]] = torch.tensor([3, 19])
+    more[[5, size + 7]] = torch.tensor([3, 15])
     second, step = first.split(more)
-    assert second.starts.tolist() == [0, 4096 + 7, 2 * 4096 + 7 + 2**19 - 1]
-    for row, key, want in ((0, 6 << 19, 13), (0, (5 << 19) + (7 << 16), 12), (1, (7 << 19) + 12345, 7 + 12345), (1, 0, 0)):
-        old = step.starts[row] + (key >> bins.COARSE)
-        found = (key >> step.shift[old].item()) + step.offset[old].item()
+    assert second.starts.tolist() == [0, size + 7, 2 * size + 7 + 2**15 - 1]
+    keys = ((0, 6 * coarse, 13), (0, 5 * coarse + 7 * coarse // 8, 12), (1, 7 * coarse + 12345 * 32 + 31, 7 + 12345))
+    for row, key, want in (*keys, (1, 0, 0)):
+        shift, offset = (t[key >> bins.COARSE].item() for t in step.of_rows()[row])
+        found = (key >> shift) + offset
         assert found == want
         at = second.starts[row] + found
-        assert second.low[at] <= key < second.low[at] + 2 ** second.bits[at]
+        assert second.row[at] == row and second.low[at] <= key < second.low[at] + 2 ** second.bits[at]
+
+
+def test_rows_that_are_settled_are_left_out():
+    first = Bins.coarse(3, bins.ONE, torch.device('cpu'))
+    some = first.of_rows(torch.tensor([True, False, True]))
+    assert some.starts.tolist() == first.starts[:3].tolist()
+    assert some.row.unique().tolist() == [0, 1] and torch.equal(some.low, first.low[: len(some.low)])
 
 
 def test_pixels_of_no_image():
-    empty = torch.zeros(3, 0, 5)
-    pixels = Pixels(empty, empty.clone(), torch.zeros(0, 5), torch.zeros(0, 5), False, False, [0, 2], True, False)
+    empty = torch.zeros(0, 3, 5)
+    pixels = Pixels(empty, empty.clone(), torch.zeros(0, 5), torch.zeros(0, 5), 'softmax', False, [0, 2], True)
     assert count_rows(pixels, 0).tolist() == [0, 0, 0]

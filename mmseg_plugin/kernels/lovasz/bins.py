@@ -23,10 +23,10 @@ from mmseg_plugin.distributed import add_over_ranks
 
 COARSE = 20  # bits of a float32 number that the first bins leave out: there are eight of them to an octave
 ONE, INFINITE, SIGN = 0x3F800000, 0x7F800000, 2**31 - 1  # bits of float32 numbers, and what a sign leaves of them
-LIMIT, VALUE = 2.0**-9, 4e-9
-FIRST_PARTS, MORE_PARTS = 8, 32  # how much finer than that bins are made, at first and where that was too little
+LIMIT, VALUE = 1.5e-3, 4e-9
+FIRST_PARTS, MORE_PARTS = 4, 16  # how much finer than that bins are made, at first and where that was too little
 MOST_BITS = 15  # by how many bits a bin is split at a time
-PIECE = 2**17  # pixels that are looked at together, on the CPU
+PIECE = 2**16  # pixels that are looked at together, on the CPU
 
 
 class Step(NamedTuple):
@@ -38,6 +38,11 @@ class Step(NamedTuple):
     shift: Tensor
     offset: Tensor
     starts: Tensor
+
+    def of_rows(self) -> list[tuple[Tensor, Tensor]]:
+        """(shift, offset) of each row."""
+        sizes = self.starts.diff().tolist()
+        return list(zip(self.shift.split(sizes), self.offset.split(sizes)))
 
 
 class Bins(NamedTuple):
@@ -59,6 +64,14 @@ class Bins(NamedTuple):
         row = torch.arange(rows, device=device).repeat_interleave(len(keys))
         starts = torch.arange(rows + 1, device=device) * len(keys)
         return cls(row, keys.repeat(rows), torch.full_like(row, COARSE), starts)
+
+    def of_rows(self, chosen: Tensor) -> Bins:
+        """The bins of the chosen rows, (rows,) bool, which are numbered anew."""
+        own = chosen.index_select(0, self.row)
+        sizes = self.starts.diff()[chosen]
+        row = torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
+        starts = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+        return Bins(row, self.low[own], self.bits[own], starts)
 
     def split(self, more: Tensor) -> tuple[Bins, Step]:
         """Each bin in 2**more[b] parts, and how to find them."""
@@ -97,28 +110,29 @@ class Course:
         counted: weights are 1 or 0. Increments do not differ between less than two pixels, without a pixel outside the
         class, and where none of the class is left.
         """
-        steep, flat = (high * (1 - low), low * (1 - high)) if slopes else (1, 1)
-        differ = (self.outside > 0) & (self.inside + self.outside > int(counted))
-        of_inside = torch.where(self.inside > 0, torch.log1p(self.outside / self.union), 0)
-        of_outside = torch.log1p((self.inside + 2 * self.outside) / self.union) * (self.left / self.union)
-        spread = torch.where(differ, torch.maximum(of_inside, of_outside), 0)
-        least = torch.maximum(flat, steep / 64) if slopes else 1  # a bin that reaches up to 1 is flat at its end
-        least = torch.where(self.inside > 0, least / (self.union + self.outside), 0)
-        largest = self.largest_of_row(bins, least).index_select(0, bins.row)
-        of_gradient = spread * (steep / self.union) / largest / LIMIT
-        of_value = spread * self.added * (high - low) / high.clamp(min=1) / VALUE
-        times = torch.maximum(parts * of_gradient, of_value.sqrt()).where(~self.first, torch.inf)
-        bits = times.log2().ceil().clamp(1, MOST_BITS).nan_to_num(MOST_BITS).long()
-        wide = (of_gradient > 1) | (of_value > 1) | (self.first & differ)
-        return torch.where(wide, torch.minimum(bits, bins.bits), 0)
+        pixels = self.inside + self.outside
+        some = torch.nonzero(pixels > 0)[:, 0]
+        row, most, low, high, inside, outside, left, union, added, first, pixels = (
+            t.index_select(0, some)
+            for t in (bins.row, bins.bits, low, high, self.inside, self.outside, self.left, self.union, self.added)
+            + (self.first, pixels)
+        )
+        steep, flat = (high * (1 - low), low * (1 - high)) if slopes else (1.0, 1.0)
+        of_inside = torch.where(inside > 0, torch.log1p(outside / union), 0)
+        of_outside = torch.log1p(inside / union) + torch.log1p(2 * outside / union) * (left / union)
+        spread = torch.where((outside > 0) & (pixels > int(counted)), torch.maximum(of_inside, of_outside), 0)
+        least = torch.maximum(flat, steep / 64) if slopes else 1.0  # a bin that reaches up to 1 is flat at its end
+        least = torch.where(inside > 0, least / (union + outside), 0)
+        largest = least.new_zeros(len(bins.starts) - 1).scatter_reduce_(0, row, least, 'amax').index_select(0, row)
+        of_gradient = spread * (steep / union) / largest / LIMIT
+        of_value = spread * added * (high - low) / high.clamp(min=1) / VALUE
+        times = torch.maximum(parts * of_gradient, of_value.sqrt()).where(~first, torch.inf)
+        wide = (of_gradient > 1) | (of_value > 1) | (first & (pixels > int(counted)))
+        more = times.log2().ceil().clamp(1, MOST_BITS).nan_to_num(MOST_BITS).long().minimum(most)
+        return bins.bits.new_zeros(len(bins.bits)).index_copy_(0, some, torch.where(wide, more, 0))
 
-    @staticmethod
-    def largest_of_row(bins: Bins, x: Tensor) -> Tensor:
-        """(rows,) the largest of x (B,) in each row."""
-        return x.new_zeros(len(bins.starts) - 1).scatter_reduce_(0, bins.row, x, 'amax')
-
-    def increments(self) -> tuple[Tensor, Tensor]:
-        """(B,) what a pixel of weight 1 adds to the Jaccard loss outside the class, and inside.
+    def increments(self) -> Tensor:
+        """(B, 2) what a pixel of weight 1 adds to the Jaccard loss outside the class, and inside.
 
         Of a class without a pixel the largest error adds 1. Else it is the mean over the bin while its pixels turn
         wrong evenly: all have added then what the sorted ones would have.
@@ -126,26 +140,15 @@ class Course:
         some = torch.where(self.outside > 0, self.outside, 1)
         inside = torch.where(self.outside > 0, torch.log1p(self.outside / self.union) / some, 1 / self.union)
         outside = ((self.added - self.inside * inside) / some).clamp(min=0)
-        return torch.where(self.first, 1 / some, outside), inside
-
-
-class Foreground(NamedTuple):
-    """The pixels of one image that are of a class, once for each class: (K,) each.
-
-    row; at: where in (C, P); errors; weight, or None where each counts 1; place: in which of all bins.
-    """
-
-    row: Tensor
-    at: Tensor
-    errors: Tensor
-    weight: Tensor | None
-    place: Tensor
+        return torch.stack([torch.where(self.first, 1 / some, outside), inside], 1)
 
 
 class Pixels:
-    """What one rank has: x, slope (N, C, P) contiguous, labels (N, P) or (N, C, P), weight (N, P).
+    """What one rank has: x, slope (N, C, P), labels (N, P) or (N, C, P), weight (N, P).
 
-    Every pixel is first counted as one outside the class, in its bin, which ``index`` keeps in the memory of the slope.
+    In the memory of the slope ``index`` keeps 2 * b + y of a pixel in bin b of its row, y = 1 inside the class. Pixels
+    that do not count are taken for such of no class, at x = 0, and then taken out again: all are alike. Everything is
+    arithmetic on pieces that stay in the cache, as masks are several times slower.
     """
 
     def __init__(
@@ -159,42 +162,22 @@ class Pixels:
         classes: Sequence[int],
         counted: bool,
     ) -> None:
-        """x is changed: 0 where a pixel does not count; activation: which made x; classes: each of them has a row.
-
-        counted: weights are 1 or 0.
-        """
-        self.x, self.slope, self.hinge, self.classes = x, slope, hinge, list(classes)
+        """activation: which made x, None where x is not to be changed; classes: each has a row; counted: weights are 1
+        or 0."""
+        valid = weight > 0
+        self.absent = [torch.nonzero(~own)[:, 0] for own in valid]
+        self.x = x if activation or not any(len(absent) for absent in self.absent) else x.clone()
+        for own, absent in zip(self.x, self.absent):
+            own.index_fill_(1, absent, 0)
+        self.is_one = labels.dim() == 2  # whether a pixel is of one class
+        self.labels = torch.where(valid, labels, -1).int() if self.is_one else (labels > 0) & valid[:, None]
+        self.slope, self.hinge, self.classes = slope, hinge, list(classes)
         self.slopes = activation is not None
         self.negative = not self.slopes and not hinge  # some errors are, of probabilities that are rounded
-        self.opposites = activation == 'softmax' and x.shape[1] == 2 and labels.dim() == 2
-        self.class_ids = torch.tensor(self.classes, dtype=torch.long, device=x.device)
+        self.opposites = activation == 'softmax' and x.shape[1] == 2 and self.is_one
         self.index = slope.view(torch.int32)[..., :: slope.element_size() // 4]
-        self.weight = None if counted else weight.double()
-        self.absent = [torch.nonzero(~(w > 0))[:, 0] for w in weight]
-        for own, absent in zip(x, self.absent):
-            own.index_fill_(1, absent, 0)
-        self.foreground = [self.find_foreground(i, labels[i], weight[i] > 0) for i in range(len(x))]
-
-    def find_foreground(self, i: int, labels: Tensor, valid: Tensor) -> Foreground:
-        c, p = self.x.shape[1:]
-        row_of = torch.full((c,), -1, device=self.x.device)
-        row_of[self.class_ids] = torch.arange(len(self.classes), device=self.x.device)
-        if labels.dim() == 2:
-            k, pixel = torch.nonzero((labels > 0) & valid & (row_of >= 0)[:, None], as_tuple=True)
-        else:
-            ids = labels.long().clamp(0, c - 1)
-            pixel = torch.nonzero(valid & (ids == labels) & (row_of.index_select(0, ids) >= 0))[:, 0]
-            k = ids.index_select(0, pixel)
-        at, x = k * p + pixel, self.x[i].view(-1)
-        errors = x.index_select(0, at + p - 2 * k * p) if self.opposites else self.errors_of(-x.index_select(0, at), 1)
-        weight = None if self.weight is None else self.weight[i].index_select(0, pixel)
-        return Foreground(row_of.index_select(0, k), at, errors, weight, torch.empty_like(at))
-
-    def errors_of(self, x: Tensor, inside: int) -> Tensor:
-        """Errors from x, turned round inside the class."""
-        if self.hinge:
-            return (1 + x).relu()
-        return (1 + x if self.negative else (1 + x).relu()) if inside else x
+        self.weight = None if counted else torch.where(valid, weight, 0).double()
+        self.fault = 0 if counted else (0 * weight).sum(dtype=torch.float64)  # not a number where a weight is none
 
     def pieces(self, row: int) -> Iterator[tuple[int, int, slice]]:
         """(image, class, slice of the pixels)"""
@@ -203,6 +186,23 @@ class Pixels:
         for i in range(n):
             for a in range(0, p, step):
                 yield i, self.classes[row], slice(a, a + step)
+
+    def inside(self, piece: tuple[int, int, slice]) -> Tensor:
+        """int32: 1 for the pixels of a piece that are of the class, 0 for others."""
+        if not self.is_one:
+            return self.labels[piece].int()
+        i, k, pixels = piece
+        labels = self.labels[i, pixels]
+        return torch.eq(labels, k, out=torch.empty_like(labels))
+
+    def errors(self, piece: tuple[int, int, slice], inside: Tensor) -> Tensor:
+        x, y = self.x[piece], inside.to(self.x.dtype)
+        if self.hinge:
+            return (x * (1 - 2 * y)).add_(1).relu_()
+        if self.opposites:  # in which the error of a pixel is what the other class has: exact where 1 - x is not
+            i, k, pixels = piece
+            return (x * (1 - y)).addcmul_(self.x[i, 1 - k, pixels], y)
+        return torch.where(y > 0, 1 - x, x) if self.negative else (x - y).abs_()
 
     def keys(self, errors: Tensor) -> Tensor:
         """int32 from 0 up, of the order of the errors as float32; those of probabilities lie within -2 and 2."""
@@ -222,105 +222,75 @@ class Pixels:
         low, high = error(bins.low), error(bins.low + (1 << bins.bits) - 1)
         return (low, high.clamp(max=1)) if self.slopes else (low, high.nan_to_num(torch.inf))
 
-    def count(self, bins: Bins, step: Step | None, rows: Sequence[int]) -> Tensor:
-        """(2, B) int64, or float64 weights, outside the class and inside; step: to the bins, None to the first ones.
+    def count(self, bins: Bins, rows: Tensor, step: Step | None) -> Tensor:
+        """(2, B) int64, or float64 weights, outside the class and inside.
 
-        rows: those that are counted, and whose pixels move to other bins; what is found for the others means nothing.
+        rows: whose bins these are; step: how their pixels find them, None for the first ones.
         """
-        begins = bins.starts.tolist()
-        former = step.starts.tolist() if step else begins
         kind = torch.long if self.weight is None else torch.double
         counts = torch.zeros(2, len(bins.row), dtype=kind, device=self.x.device)
-        for r in rows:
-            own, own_step = counts[0, begins[r] : begins[r + 1]], slice(former[r], former[r + 1])
-            for piece in self.pieces(r):
-                index, keys = self.index[piece], self.keys(self.errors_of(self.x[piece], 0))
-                if step is None:
-                    torch.bitwise_right_shift(keys, COARSE, out=index)
+        sizes = bins.starts.diff().tolist()
+        steps = step.of_rows() if step else [None] * len(sizes)
+        for row, own, find in zip(rows.tolist(), counts.split(sizes, 1), steps):
+            for piece in self.pieces(row):
+                inside, index = self.inside(piece), self.index[piece]
+                keys = self.keys(self.errors(piece, inside))
+                if find is None:
+                    place = keys >> COARSE
                 else:
-                    shift = step.shift[own_step].index_select(0, index)
-                    offset = step.offset[own_step].index_select(0, index)
-                    torch.add(torch.bitwise_right_shift(keys, shift, out=shift), offset, out=index)
+                    shift, offset = (t.index_select(0, index >> 1) for t in find)
+                    place = torch.bitwise_right_shift(keys, shift, out=shift).add_(offset)
+                torch.add(inside, place, alpha=2, out=index)
                 weight = None if self.weight is None else self.weight[piece[0], piece[2]]
-                own += torch.bincount(index, weight, minlength=len(own))
-        for i in range(len(self.x)):
-            self.count_foreground(i, counts, bins.starts, step)
+                own += torch.bincount(index, weight, minlength=2 * own.shape[1]).view(-1, 2).T
+            if self.weight is None:
+                for index, absent in zip(self.index[:, self.classes[row]], self.absent):
+                    own[0, index[absent[:1]] >> 1] -= len(absent)
         return counts
 
-    def count_foreground(self, i: int, counts: Tensor, starts: Tensor, step: Step | None) -> None:
-        """Moves what is inside the class there, and takes out pixels that do not count."""
-        row, at, errors, weight, place = self.foreground[i]
-        begin, keys, index = starts.index_select(0, row), self.keys(errors), self.index[i]
-        if step is None:
-            torch.add(begin, keys >> COARSE, out=place)
-        else:
-            shift, offset = step.shift.index_select(0, place), step.offset.index_select(0, place)
-            torch.add(begin, (keys >> shift) + offset, out=place)
-        outside = index.view(-1).index_select(0, at) + begin
-        counts[0] -= torch.bincount(outside, weight, minlength=counts.shape[1])
-        counts[1] += torch.bincount(place, weight, minlength=counts.shape[1])
-        if self.weight is None and len(self.absent[i]):
-            counts[0, index[self.class_ids, self.absent[i][0]] + starts[:-1]] -= len(self.absent[i])  # all are alike
-
-    def settle(self, bins: Bins, outside: Tensor, inside: Tensor) -> Tensor:
+    def settle(self, tables: Sequence[Tensor]) -> Tensor:
         """(C,) float64 this rank's sums of error times increment; the slope gets the derivatives by x.
 
-        outside, inside (B,): increments of a pixel of weight 1.
+        tables: (B, 2) of each row, the increments of a pixel of weight 1 outside the class, and inside.
         """
-        begins, dtype = bins.starts.tolist(), self.x.dtype
-        losses = torch.zeros(len(self.classes), dtype=torch.float64, device=self.x.device)
-        for r in range(len(self.classes)):
-            table = outside[begins[r] : begins[r + 1]].to(dtype)
-            for piece in self.pieces(r):
-                errors, slope = self.errors_of(self.x[piece], 0), table.index_select(0, self.index[piece])
+        losses = torch.zeros(self.x.shape[1], dtype=torch.float64, device=self.x.device)
+        for row, table in enumerate(tables):
+            k, signed = self.classes[row], (table * table.new_tensor([1, -1])).to(self.x.dtype).view(-1)
+            for piece in self.pieces(row):
+                errors, slope = self.errors(piece, self.inside(piece)), signed.index_select(0, self.index[piece])
                 slope = slope if self.weight is None else slope.mul_(self.weight[piece[0], piece[2]])
                 self.slope[piece] = torch.where(errors > 0, slope, 0) if self.hinge else slope
-                losses[r] += slope.mul_(errors).sum()
-        for i in range(len(self.x)):
-            losses += self.settle_foreground(i, inside.to(dtype))
-        return losses.new_zeros(self.x.shape[1]).index_copy_(0, self.class_ids, losses)
-
-    def settle_foreground(self, i: int, inside: Tensor) -> Tensor:
-        """(rows,) by what the sums change for pixels inside the class, or absent, whose slopes are set."""
-        (row, at, errors, weight, place), absent = self.foreground[i], self.absent[i]
-        x, slope = self.x[i].view(-1), self.slope[i].view(-1)
-        increments = inside.index_select(0, place)
-        increments = increments if weight is None else increments.mul_(weight)
-        changes = (errors * increments).double()
-        changes -= (self.errors_of(x.index_select(0, at), 0) * slope.index_select(0, at)).double()
-        slope[at] = -(torch.where(errors > 0, increments, 0) if self.hinge else increments)
-        changes = changes.new_zeros(len(self.classes)).index_add_(0, row, changes)
-        if len(absent):
-            one = self.class_ids, absent[0]
-            changes -= len(absent) * (self.errors_of(self.x[i][one], 0) * self.slope[i][one]).double()
-            self.slope[i].index_fill_(1, absent, 0)
-        return changes
+                losses[k] += slope.abs_().mul_(errors).sum()
+            for i, absent in enumerate(self.absent if self.hinge else ()):  # at an error of 1
+                losses[k] -= len(absent) * self.slope[i, k, absent[:1]].sum()
+        for slope, absent in zip(self.slope, self.absent):
+            slope.index_fill_(1, absent, 0)
+        return losses + self.fault
 
 
 def count_rows(pixels: Pixels, total: int) -> Tensor:
     """(C,) float64 the sums of error times increment of the ``total`` pixels of all ranks; see ``Pixels.settle``."""
-    number, device = len(pixels.classes), pixels.x.device
-    if not number:
-        return torch.zeros(pixels.x.shape[1], dtype=torch.float64, device=device)
-    bins, parts = Bins.coarse(number, pixels.largest_key(), device), FIRST_PARTS
-    counts = over_ranks(pixels.count(bins, None, range(number)), total)
-    while True:
-        course = Course(bins, counts)
+    rows, parts, step = torch.arange(len(pixels.classes), device=pixels.x.device), FIRST_PARTS, None
+    if not len(rows):
+        return torch.zeros(pixels.x.shape[1], dtype=torch.float64, device=rows.device)
+    bins = Bins.coarse(len(rows), pixels.largest_key(), rows.device)
+    tables: dict[int, Tensor] = {}
+    while len(rows):
+        course = Course(bins, over_ranks(pixels.count(bins, rows, step), total))
         more = course.bits_to_split(bins, *pixels.edges(bins), pixels.slopes, pixels.weight is None, parts)
-        rows = bins.row[more > 0].unique()
-        if not len(rows):
-            return add_over_ranks(pixels.settle(bins, *course.increments()))
-        changed = torch.zeros(number, dtype=torch.bool, device=device)
-        changed[rows] = True
-        kept = counts[:, ~changed[bins.row]]
+        is_open = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+        is_open[bins.row[more > 0]] = True
+        if not is_open.all():
+            ready = course.increments().split(bins.starts.diff().tolist())
+            tables |= {row: table for row, table, still in zip(rows.tolist(), ready, is_open.tolist()) if not still}
+        more = more[is_open.index_select(0, bins.row)]
+        bins, rows, parts = bins.of_rows(is_open), rows[is_open], MORE_PARTS
         bins, step = bins.split(more)
-        counts, is_new = pixels.count(bins, step, rows.tolist()), changed[bins.row]
-        counts[:, is_new], counts[:, ~is_new] = over_ranks(counts[:, is_new], total), kept
-        parts = MORE_PARTS
+    return add_over_ranks(pixels.settle([tables[row] for row in range(len(tables))]))
 
 
 def over_ranks(counts: Tensor, total: int) -> Tensor:
     """counts added over the ranks; ``total`` is the most that a whole one can be, and int32 if that will do."""
     if counts.is_floating_point() or total >= 2**31:
         return add_over_ranks(counts)
-    return add_over_ranks(counts.int()).long()
+    return add_over_ranks(counts.int())

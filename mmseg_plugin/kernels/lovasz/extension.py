@@ -114,9 +114,8 @@ def solve_joined(rows: Rows, hinge: bool, classes: Sequence[int], present: bool,
 def solve_by_counting(
     rows: Rows, hinge: bool, classes: Sequence[int], activation: str | None, ranks: Ranks
 ) -> Tensor:
-    """``solve`` of the one group of pixels of all ranks from counts, see ``bins``; x is changed if activation made it."""
+    """``solve`` of the one group of pixels of all ranks from counts, see ``bins``; activation: which made x."""
     x, slope, labels = (t[0].transpose(0, 1) if t.dim() == 4 else t[0] for t in (rows.x, rows.slope, rows.labels))
-    x = x if activation else x.clone(memory_format=torch.contiguous_format)
     pixels = Pixels(x, slope, labels, rows.weight[0], activation, hinge, classes, ranks.counted)
     return count_rows(pixels, ranks.pixels).to(x.dtype)[None]
 
