@@ -12,7 +12,7 @@ from mmseg_plugin.arithmetic import accumulator_dtype, ratio
 from mmseg_plugin.distributed import gather
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.lovasz import rows as in_numpy
-from mmseg_plugin.kernels.lovasz.bins import Pixels, count_rows
+from mmseg_plugin.kernels.lovasz.counts import Pixels, count_rows
 
 TELLS = hasattr(torch.compiler, 'is_compiling')  # PyTorch 2.3: whether a call is compiled
 SORTED = 2**16  # pixels of several ranks that are gathered and sorted; of more than that counts are added up
@@ -68,14 +68,18 @@ class Rows:
     x and slope (G, C, n, P), labels (G, n, P) ids or (G, C, n, P), weight (G, n, P): views of what a batch holds.
     """
 
-    def __init__(self, x: Tensor, slope: Tensor, labels: Tensor, weight: Tensor, per_image: bool) -> None:
+    def __init__(
+        self, x: Tensor, slope: Tensor, labels: Tensor, weight: Tensor, per_image: bool, even: bool = False
+    ) -> None:
+        """even: whether it is known that all pixels that count weigh the same."""
+
         def grouped(t: Tensor) -> Tensor:
             if per_image:
                 return t.unsqueeze(-2)
             return (t.transpose(0, 1) if t.dim() == 3 else t).unsqueeze(0)
 
         self.x, self.slope, self.labels, self.weight = (grouped(t) for t in (x, slope, labels, weight))
-        self.pixels = self.x.shape[2] * self.x.shape[3]
+        self.even, self.pixels = even, self.x.shape[2] * self.x.shape[3]
         self.span = (self.slope.shape[2] - 1) * self.slope.stride(2) + self.slope.shape[3]
 
     def cells(self, classes: Sequence[int]) -> list[tuple[int, int]]:
@@ -84,7 +88,7 @@ class Rows:
     def equally_weighted(self) -> bool:
         """Whether the pixels of a group that count all weigh the same; looks at the values."""
         w = self.weight.flatten(1)
-        return not w.numel() or bool(((w <= 0) | (w == w.amax(1, keepdim=True))).all())
+        return self.even or not w.numel() or bool(((w <= 0) | (w == w.amax(1, keepdim=True))).all())
 
 
 def solve(rows: Rows, hinge: bool, classes: Sequence[int], present: bool, softmax: bool) -> Tensor:
@@ -111,10 +115,8 @@ def solve_joined(rows: Rows, hinge: bool, classes: Sequence[int], present: bool,
     return sums
 
 
-def solve_by_counting(
-    rows: Rows, hinge: bool, classes: Sequence[int], activation: str | None, ranks: Ranks
-) -> Tensor:
-    """``solve`` of the one group of pixels of all ranks from counts, see ``bins``; activation: which made x."""
+def solve_by_counting(rows: Rows, hinge: bool, classes: Sequence[int], activation: str | None, ranks: Ranks) -> Tensor:
+    """``solve`` of the one group of pixels of all ranks from counts, see ``counts``; activation: which made x."""
     x, slope, labels = (t[0].transpose(0, 1) if t.dim() == 4 else t[0] for t in (rows.x, rows.slope, rows.labels))
     pixels = Pixels(x, slope, labels, rows.weight[0], activation, hinge, classes, ranks.counted)
     return count_rows(pixels, ranks.pixels).to(x.dtype)[None]
@@ -175,7 +177,7 @@ class LovaszExtension(torch.autograd.Function):
         x = given.detach().to(batch.dtype) if activation != 'softmax' else given.softmax(1, dtype=batch.dtype)
         x = x.sigmoid() if activation == 'sigmoid' else x
         slope = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
-        rows = Rows(x, slope, batch.labels, batch.weight, spec.per_image)
+        rows = Rows(x, slope, batch.labels, batch.weight, spec.per_image, has_no_weights(batch))
         way = spec.classes in ('auto', 'present'), activation == 'softmax'
         if len(ranks.sizes) == 1:
             sums = solve(rows, hinge, classes, *way)
@@ -200,6 +202,11 @@ class LovaszExtension(torch.autograd.Function):
         step = max(1, CHUNK // max(n * c, 1), -(-pixels // 16))
         for part in (slice(a, a + step) for a in range(0, pixels, step)):
             own, p = slope[..., part] * grad, prob[..., part]
+            if ctx.activation == 'softmax' and c == 2:  # the logits of two classes have opposite derivatives
+                own = (own[:, :1] - own[:, 1:]).mul_(p[:, :1]).mul_(p[:, 1:])
+                own = torch.where(counts[:, None, part], own, 0)
+                result[:, :1, part], result[:, 1:, part] = own, -own
+                continue
             own = own.sub_((own * p).sum(1, keepdim=True)) if ctx.activation == 'softmax' else own.mul_(1 - p)
             result[..., part] = torch.where(counts[:, None, part], own.mul_(p), 0)
         return result, None, None, None, None, None, None
@@ -223,7 +230,24 @@ def pixels_of_classes(batch: Batch) -> Tensor | None:
     """(N, C) the weight of the pixels of each class of each image; None without class ids."""
     if batch.labels.dim() != 2:
         return None
+    if len(batch.labels) and has_no_weights(batch):
+        return count_labels(batch).to(batch.dtype)
     ids = batch.labels.long()
     ids = torch.where((batch.weight != 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
     size = batch.weight.new_zeros(len(ids), batch.channels + 1).scatter_add_(1, ids, batch.weight.clamp(min=0))
     return torch.where(size.isnan().any(1, keepdim=True), torch.nan, size[:, :-1])  # which hides nothing
+
+
+def has_no_weights(batch: Batch) -> bool:
+    """Whether a pixel counts or does not, and all else is seen to be right."""
+    batch.look()
+    return batch.visible and (batch.pixel_weight is None or batch.pixel_weight.dtype == torch.bool)
+
+
+def count_labels(batch: Batch) -> Tensor:
+    """(N, C) int64, of labels that were looked at."""
+    ids, c = batch.labels, batch.channels
+    if batch.pixel_weight is not None:
+        fits = c <= torch.iinfo(ids.dtype).max
+        ids = torch.where(batch.pixel_weight, ids if fits else ids.long(), c)
+    return torch.stack([torch.bincount(own, minlength=c + 1)[:c] for own in ids])

@@ -100,6 +100,8 @@ class Row:
 
     def candidates(self, errors: np.ndarray, piece: Piece, least: float | np.floating, space: Workspace) -> np.ndarray:
         """(K,) positions in the piece of the pixels that can have an increment; a hinge of 0 costs nothing."""
+        if least == -np.inf and self.valid is not None and not self.hinge:  # all that count
+            return np.flatnonzero(self.valid[piece])
         keep = np.less(errors, least, out=space.flags[: len(errors)])
         np.logical_not(keep, out=keep)  # an error that is no number stays
         if self.valid is not None:

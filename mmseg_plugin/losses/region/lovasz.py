@@ -37,9 +37,9 @@ class Lovasz(RegionLoss):
             one = torch.eye(world, dtype=dtype, device=batch.weight.device)[rank]
             weighted = ((batch.weight != 0) & (batch.weight != 1)).any()
             parts = sum_over_ranks(dict(parts, pixels=one * batch.weight.numel(), weighted=one * weighted), spec.sync)
-            counts, pixels, weighted = (parts[name].tolist() for name in ('counts', 'pixels', 'weighted'))
-            ranks = Ranks([round(p) for p in pixels], rank, not any(weighted))
-            classes = [k for k in classes if counts[k]]
+            found = {name: parts[name].tolist() for name in parts}
+            ranks = Ranks([round(p) for p in found['pixels']], rank, not any(found['weighted']))
+            classes = [k for k in classes if found['counts'][k]]
         parts['D'] = self.sums(batch, classes, ranks)
         return mean_of_sums(spec, parts, self.cell_loss, spec.class_weight)
 

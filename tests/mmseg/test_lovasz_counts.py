@@ -5,8 +5,9 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from mmseg_plugin.kernels.lovasz import bins, extension
-from mmseg_plugin.kernels.lovasz.bins import Bins, Pixels, count_rows
+from mmseg_plugin.kernels.lovasz import counts, course, extension
+from mmseg_plugin.kernels.lovasz.bins import COARSE, Bins
+from mmseg_plugin.kernels.lovasz.counts import ONE, Pixels, count_rows
 from shared_spec.losses.region.lovasz import jaccard_increments
 
 IMAGES, SIDE = 2, 3000
@@ -16,7 +17,7 @@ IMAGES, SIDE = 2, 3000
 def sent(monkeypatch):
     """What is added up over the ranks, of which there is one."""
     found = []
-    monkeypatch.setattr(bins, 'add_over_ranks', lambda x: found.append(x) or x)
+    monkeypatch.setattr(counts, 'add_over_ranks', lambda x: found.append(x) or x)
     return found
 
 
@@ -49,6 +50,11 @@ def absent():
     return x, torch.where(y == 3, 0, y), w
 
 
+def weighted_and_absent():
+    x, y, w = weighted()
+    return x, torch.where((y == 3) | (y == 1), 0, y), w
+
+
 def nothing():
     x, y, w = batch(4)
     return x, y, 0 * w
@@ -63,7 +69,7 @@ RARE = (0.997, 0.001, 0.001, 0.001)
 BATCHES = {
     'trained': lambda: batch(6),
     'half trained': lambda: batch(3),
-    'random': lambda: batch(),
+    'random': batch,
     'fresh': lambda: batch(deviation=1e-3, bias=1e-3),
     'all equal': lambda: batch(deviation=0),
     'nearly perfect': lambda: batch(20, deviation=0.1),
@@ -74,6 +80,7 @@ BATCHES = {
     'ignored': ignored,
     'weighted': weighted,
     'absent': absent,
+    'weighted, absent': weighted_and_absent,
     'nothing': nothing,
     'one-hot': one_hot,
 }
@@ -115,13 +122,13 @@ def check(x, y, weight, hinge=False, given=False, dtype=torch.float32, classes=N
             assert losses[0, k] == 0 and not slope[:, k].any()
             continue
         inside = ((y == k) if y.dim() == 2 else y[:, k] > 0).flatten()
-        counts = weight.flatten() != 0
-        p = torch.where(counts, x[:, k].flatten(), 0)
+        valid = weight.flatten() != 0
+        p = torch.where(valid, x[:, k].flatten(), 0)
         turned = torch.where(inside, -p, p)
         errors = ((1 + turned).relu() if hinge else inside + turned).double()
         if x.shape[1] == 2 and y.dim() == 2 and not given:
-            errors = torch.where(inside, torch.where(counts, x[:, 1 - k].flatten(), 0), p).double()
-        errors, inside, w = errors.numpy(), inside.numpy() & counts.numpy(), weight.flatten().double().numpy()
+            errors = torch.where(inside, torch.where(valid, x[:, 1 - k].flatten(), 0), p).double()
+        errors, inside, w = errors.numpy(), inside.numpy() & valid.numpy(), weight.flatten().double().numpy()
         value, least, most = exact(errors[w > 0], inside[w > 0], w[w > 0]) if (w > 0).any() else (0.0, w[:0], w[:0])
         assert losses[0, k].item() == pytest.approx(value, rel=1e-6, abs=1e-6)
         got = slope[:, k].flatten().double().numpy()
@@ -142,8 +149,8 @@ def test_counts_are_what_sorts_are(name):
 
 
 def test_the_tolerance_can_be_missed(monkeypatch):
-    monkeypatch.setattr(bins, 'LIMIT', 2.0)
-    monkeypatch.setattr(bins, 'VALUE', 2.0)
+    monkeypatch.setattr(course, 'LIMIT', 2.0)
+    monkeypatch.setattr(course, 'VALUE', 2.0)
     with pytest.raises(AssertionError):
         check(*batch())
 
@@ -199,15 +206,15 @@ def test_what_ranks_send_does_not_grow_with_the_pixels(name, sent):
 
 
 def test_a_split_finds_every_key():
-    first = Bins.coarse(2, bins.ONE, torch.device('cpu'))
-    size, coarse = len(first.row) // 2, 2**bins.COARSE
+    first = Bins.coarse(2, ONE, torch.device('cpu'))
+    size, coarse = len(first.row) // 2, 2**COARSE
     more = torch.zeros_like(first.row)
     more[[5, size + 7]] = torch.tensor([3, 15])
     second, step = first.split(more)
     assert second.starts.tolist() == [0, size + 7, 2 * size + 7 + 2**15 - 1]
     keys = ((0, 6 * coarse, 13), (0, 5 * coarse + 7 * coarse // 8, 12), (1, 7 * coarse + 12345 * 32 + 31, 7 + 12345))
     for row, key, want in (*keys, (1, 0, 0)):
-        shift, offset = (t[key >> bins.COARSE].item() for t in step.of_rows()[row])
+        shift, offset = (t[key >> COARSE].item() for t in step.of_rows()[row])
         found = (key >> shift) + offset
         assert found == want
         at = second.starts[row] + found
@@ -215,7 +222,7 @@ def test_a_split_finds_every_key():
 
 
 def test_rows_that_are_settled_are_left_out():
-    first = Bins.coarse(3, bins.ONE, torch.device('cpu'))
+    first = Bins.coarse(3, ONE, torch.device('cpu'))
     some = first.of_rows(torch.tensor([True, False, True]))
     assert some.starts.tolist() == first.starts[:3].tolist()
     assert some.row.unique().tolist() == [0, 1] and torch.equal(some.low, first.low[: len(some.low)])
