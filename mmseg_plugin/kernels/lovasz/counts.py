@@ -18,7 +18,7 @@ from mmseg_plugin.kernels.lovasz.bins import COARSE, Bins, Step
 from mmseg_plugin.kernels.lovasz.course import Course
 
 ONE, INFINITE, SIGN = 0x3F800000, 0x7F800000, 2**31 - 1  # bits of float32 numbers, and what a sign leaves of them
-FIRST_PARTS, MORE_PARTS = 4, 16  # how much finer than they have to be bins are made, at first and later
+FIRST_PARTS, MORE_PARTS = 2, 16  # how much finer than they have to be bins are made, at first and later
 PIECE = 2**16  # pixels that are looked at together, on the CPU
 
 

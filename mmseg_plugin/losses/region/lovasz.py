@@ -65,7 +65,8 @@ class LovaszSoftmaxLoss(Lovasz):
 
     Forward and backward take 4 times the logits' memory at most at (2, 19, 512, 1024) on the CPU (benchmarks/lovasz.py),
     where float32 and pixels of equal weight are quickest. An absent class counts as ``classes`` says and then costs its
-    largest error, an ignored pixel counts nowhere, an empty batch gives 0. No second derivatives.
+    largest error, an ignored pixel counts nowhere, an empty batch gives 0. No second derivatives. Ranks that share more
+    than 65536 pixels add up counts in bins of the error: value within 1e-6, gradient within 1e-3 of its largest entry.
     Parameters, call and errors: ``segparity show LovaszSoftmaxLoss``. Source: arXiv 1705.08790.
     """
 
@@ -93,7 +94,7 @@ class LovaszHingeLoss(Lovasz):
     """Lovasz extension of the Jaccard loss on hinge errors max(1 - z*(2*y - 1), 0); one channel of logits.
 
     An image without foreground costs its largest error, an ignored pixel counts nowhere, an empty batch gives 0. No
-    second derivatives.
+    second derivatives. Ranks that share a batch: as ``LovaszSoftmaxLoss``.
     Parameters, call and errors: ``segparity show LovaszHingeLoss``. Source: arXiv 1705.08790.
     """
 
