@@ -6,9 +6,10 @@ from the others' logits, so that a pixel that is as wrong as can be costs what t
 
 from collections.abc import Callable
 
+import numpy as np
 from keras import ops
 
-from keras_plugin.hard_pixels import Split, asked_again, shares
+from keras_plugin.hard_pixels import Split, asked_again, highest
 from keras_plugin.inputs import Batch
 from keras_plugin.typing import Tensor
 
@@ -42,12 +43,17 @@ def sum_of_logs(batch: Batch) -> Tensor:
         return split.counted(ops.sum(ops.where(summed, found_logs, zero), axis=-1)), gradient
 
     def parts(given: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """p of the other classes, which of them are above 1/2 and summed, the margins; without the first of the others:
-        what each has of the rest, and the log of what they have of all others."""
-        (share, margin), (_, log_others) = split(given), shares(given, split.left_out)
-        p = share * ops.sigmoid(-margin)[..., None]
+        """p of the other classes, which of them are above 1/2 and summed, the margins; without that one of the others:
+        what each has of them all, and the log of what they have beside that one."""
+        powers, scale, margin = split(given)
+        p = powers * (scale * ops.sigmoid(-margin))[..., None]
         is_top = p > 0.5
-        runners, log_runners = shares(given, ops.logical_or(split.left_out, is_top))
-        return p, ops.logical_and(is_top, summed), margin, runners, log_runners - log_others
+        rest = ops.where(ops.logical_or(split.left_out, is_top), -np.inf * ops.ones((), given.dtype), given)
+        second = highest(rest)
+        rest = ops.exp(rest - second)
+        total = ops.sum(rest, axis=-1)
+        gap = (second - highest(given))[..., 0] + ops.log(total) + ops.log(scale)
+        runners = rest / ops.where(total == 0, ops.ones_like(total), total)[..., None]
+        return p, ops.logical_and(is_top, summed), margin, runners, gap
 
     return ops.custom_gradient(logs)(batch.given)

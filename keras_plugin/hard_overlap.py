@@ -58,7 +58,8 @@ def hard_overlap(batch: Batch, split_ties: bool = False) -> Tensor:
             return of_given, right * of_right + others + missed * of_missed
 
         rows = over_pixels(batch.chunks(w), batch.chunks(wrong))
-        return ops.stack([add_by_class(batch, w * right), batch.add(rows), add_by_class(batch, w * missed)]), gradient
+        of_right, of_missed = add_by_class(batch, w * right, w * missed)
+        return ops.stack([of_right, batch.add(rows), of_missed]), gradient
 
     sums = ops.custom_gradient(statistics)(batch.given, batch.labels_weight)
     if batch.unpredicted is not None:

@@ -44,9 +44,9 @@ def own_margin(batch: Batch) -> Tensor:
 
         def gradient(*inputs: Tensor, upstream: Tensor | None = None) -> Tensor:
             """That of given from that of the margins; PyTorch's comes as ``upstream``, behind the inputs."""
-            upstream = inputs[0] if upstream is None else upstream
-            share = (split(inputs[0]) if asked_again() else found).share
-            return split.slope(upstream, -share * split.counted(upstream)[..., None])
+            upstream = split.counted(inputs[0] if upstream is None else upstream)
+            powers, scale, _ = split(inputs[0]) if asked_again() else found
+            return split.slope(settle(upstream), -powers * settle(upstream * scale)[..., None])
 
         return found.margin, gradient
 
@@ -58,12 +58,14 @@ def margin_and_sums(batch: Batch, term: Term | None = None) -> tuple[Tensor, Ten
     split = Split(batch)
     value, slope = (None, None) if term is None else term
 
-    def apply(function: Callable[[Tensor], Tensor] | None, share: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    def apply(function: Callable[[Tensor], Tensor] | None, found: Others) -> tuple[Tensor, Tensor]:
         """A function of the other classes' probabilities as an array (N, P, C) and a factor (N, P) of its pixels."""
+        powers, scale, margin = found
+        factor = scale * ops.sigmoid(-margin)
         if function is None:
-            return share, rest
-        found = function(share * rest[..., None])
-        return ops.where(split.left_out, ops.zeros_like(found), found), ops.ones_like(rest)
+            return powers, factor
+        applied = function(powers * factor[..., None])
+        return ops.where(split.left_out, ops.zeros_like(applied), applied), ops.ones_like(factor)
 
     def both(given: Tensor, w: Tensor) -> tuple[Tensor, Callable[..., tuple[Tensor, Tensor]]]:
         found = split(given)
@@ -71,18 +73,20 @@ def margin_and_sums(batch: Batch, term: Term | None = None) -> tuple[Tensor, Ten
         def gradient(*inputs: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, Tensor]:
             """That of given and of w; PyTorch's comes as ``upstream``, behind the inputs."""
             upstream = inputs[0] if upstream is None else upstream
-            (share, margin), now = (split(inputs[0]), inputs[1]) if asked_again() else (found, w)
+            kept, now = (split(inputs[0]), inputs[1]) if asked_again() else (found, w)
+            powers, scale, margin = kept
             upstream = ops.cast(upstream, batch.dtype)
             of_margin, of_sums = upstream[:, : -batch.channels], upstream[:, -batch.channels :]
-            values, factor = apply(value, share, ops.sigmoid(-margin))
+            values, factor = apply(value, kept)
             of_w = factor * over_classes(values, of_sums)
-            slopes, factor = apply(slope, share, ops.sigmoid(-margin))
+            slopes, factor = apply(slope, kept)
             spread = now * factor * over_classes(slopes, of_sums)
             of_own = split.counted(of_margin - spread * ops.sigmoid(margin))
-            of_others = (now * factor)[..., None] * slopes * of_sums[:, None] - share * (of_own + spread)[..., None]
+            of_class, of_rest, of_own = settle(now * factor), settle((of_own + spread) * scale), settle(of_own)
+            of_others = of_class[..., None] * slopes * of_sums[:, None] - powers * of_rest[..., None]
             return split.slope(of_own, of_others), of_w
 
-        values, factor = apply(value, found.share, ops.sigmoid(-found.margin))
+        values, factor = apply(value, found)
         sums = batch.add(over_pixels(batch.chunks(w * factor), batch.chunks(values)))
         # one result: Keras' custom gradients on PyTorch have no more
         wide = backend.standardize_dtype(sums.dtype)
@@ -97,7 +101,9 @@ def mean_over_others(batch: Batch, costs: Tensor) -> Tensor:
     split = Split(batch)
 
     def parts(given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        share, margin = split(given)
+        """What each other class has of them all, the margins, and the mean of the costs under the former."""
+        powers, scale, margin = split(given)
+        share = powers * scale[..., None]
         return share, margin, ops.sum(ops.take(costs, split.own, axis=0) * share, axis=-1)
 
     def mean(given: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
@@ -118,11 +124,12 @@ def mean_over_others(batch: Batch, costs: Tensor) -> Tensor:
     return ops.custom_gradient(mean)(batch.given)
 
 
-class Shares(NamedTuple):
-    """(N, P, C) the share of each other class in their sum, 0 at the own one and where a pixel is absent; (N, P) the margin."""
+class Others(NamedTuple):
+    """What ``Split`` finds: powers * scale[..., None] is what each other class has of them all."""
 
-    share: Tensor
-    margin: Tensor
+    powers: Tensor  # (N, P, C), 0 at the own class and where a pixel is absent
+    scale: Tensor  # (N, P)
+    margin: Tensor  # (N, P)
 
 
 class Split:
@@ -134,28 +141,32 @@ class Split:
         self.left_out = ops.logical_or(self.is_own, ops.logical_not(self.pixels)[..., None])
         self.own = batch.own
 
-    def __call__(self, given: Tensor) -> Shares:
-        share, log_others = shares(given, self.left_out)
+    def __call__(self, given: Tensor) -> Others:
+        """Where a margin is beyond what the exponential function holds, 87 in float32, it is infinite."""
+        top = highest(given)
+        powers = ops.where(self.left_out, ops.zeros_like(given), ops.exp(given - top))
+        total = ops.sum(powers, axis=-1)
         own = at_own(given, self.own)
         own = ops.where(own < np.inf, own, np.nan * ops.ones_like(own))
-        return Shares(share, self.counted(own - log_others))
+        margin = self.counted(own - (top[..., 0] + ops.log(total)))
+        return Others(powers, 1 / ops.where(total == 0, ops.ones_like(total), total), margin)
 
     def counted(self, x: Tensor) -> Tensor:
         """x (N, P), 0 where a pixel is absent."""
         return ops.where(self.pixels, x, ops.zeros_like(x))
 
     def slope(self, own: Tensor, others: Tensor) -> Tensor:
-        """(N, P, C) a gradient: ``own`` (N, P) at the own class, ``others`` (N, P, C) elsewhere, 0 where a pixel is absent."""
-        return ops.where(self.is_own, self.counted(own)[..., None], others)
+        """(N, P, C) a gradient: ``own`` (N, P) at the own class, ``others`` (N, P, C) elsewhere."""
+        return ops.where(self.is_own, own[..., None], others)
 
 
-def shares(given: Tensor, left_out: Tensor) -> tuple[Tensor, Tensor]:
-    """The softmax (N, P, C) of the logits that are not ``left_out``, 0 elsewhere, and (N, P) the log of its denominator."""
-    others = ops.where(left_out, -np.inf * ops.ones((), given.dtype), given)
-    top = highest(others)
-    share = ops.exp(others - top)
-    total = ops.sum(share, axis=-1, keepdims=True)
-    return share / ops.where(total == 0, ops.ones_like(total), total), (top + ops.log(total))[..., 0]
+def settle(x: Tensor) -> Tensor:
+    """x, which XLA on JAX would otherwise compute again for every class of a pixel."""
+    if backend.backend() != 'jax':
+        return x
+    import jax
+
+    return jax.lax.optimization_barrier(x)
 
 
 def highest(x: Tensor) -> Tensor:
@@ -193,23 +204,31 @@ def at_own(x: Tensor, own: Tensor) -> Tensor:
     return ops.take_along_axis(x, own[..., None], axis=-1)[..., 0]
 
 
-def sum_by_class(batch: Batch, x: Tensor) -> Tensor:
-    """(N, C) sums of weight * x, x (N, P), over the pixels of each class; NaN in all classes of an image if in one."""
-    sums = add_by_class(batch, batch.labels_weight * x)
-    return sums * nan_where(ops.ones_like(sums), ops.any(ops.isnan(sums), axis=1, keepdims=True))
+def sum_by_class(batch: Batch, *pixels: Tensor) -> tuple[Tensor, ...]:
+    """For each x of ``pixels`` (N, P) the (N, C) sums of weight * x over the pixels of each class.
+
+    NaN in all classes of an image if in one. Together they cost little more than one.
+    """
+    weighted = [batch.labels_weight * x for x in pixels]
+    return tuple(
+        x * nan_where(ops.ones_like(x), ops.any(ops.isnan(x), axis=1, keepdims=True))
+        for x in add_by_class(batch, *weighted)
+    )
 
 
-def add_by_class(batch: Batch, x: Tensor) -> Tensor:
-    """(N, C) sums of x (N, P) over the pixels of each class."""
-    n, pixels = ops.shape(x)
-    chunks = pixels // batch.chunk
+def add_by_class(batch: Batch, *pixels: Tensor) -> tuple[Tensor, ...]:
+    """For each x of ``pixels`` (N, P) the (N, C) sums over the pixels of each class."""
+    n, number = ops.shape(pixels[0])
+    chunks = number // batch.chunk
     rows = n * chunks
     places = ops.arange(rows, dtype='int32')[:, None] * batch.channels + ops.reshape(
         batch.chunks(batch.own), (rows, batch.chunk)
     )
-    x, places = ops.reshape(x, (-1,)), ops.reshape(places, (-1,))
+    places, columns = ops.reshape(places, (-1,)), [ops.reshape(x, (-1,)) for x in pixels]
     if backend.backend() == 'torch':  # whose ops.segment_sum rounds float64
-        sums = ops.zeros((rows * batch.channels,), dtype=batch.dtype).scatter_add(0, places.long(), x)
+        places, nothing = places.long(), ops.zeros((rows * batch.channels,), dtype=batch.dtype)
+        sums = [nothing.scatter_add(0, places, x) for x in columns]
     else:
-        sums = ops.segment_sum(x, places, num_segments=rows * batch.channels)
-    return batch.add(ops.reshape(sums, (n, chunks, batch.channels)))
+        sums = ops.segment_sum(ops.stack(columns, axis=1), places, num_segments=rows * batch.channels)
+        sums = [sums[:, k] for k in range(len(columns))]
+    return tuple(batch.add(ops.reshape(x, (n, chunks, batch.channels))) for x in sums)

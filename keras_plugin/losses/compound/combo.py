@@ -74,7 +74,6 @@ class ComboLoss(Loss):
         """The cells' sums and the two of ``cross_entropy`` of class ids and logits."""
         beta = self.spec.beta
         cells, margin = cells_and_margin(batch)
-        own = hard_pixels.sum_by_class(batch, -ops.log_sigmoid(margin))[:, 1:]
-        others = hard_pixels.sum_by_class(batch, -sum_of_logs(batch))
-        loss = scale_part(beta, ops.sum(own)) + scale_part(1 - beta, ops.sum(others))
-        return cells, loss, hard_pixels.sum_by_class(batch, ops.ones_like(margin))
+        terms = -ops.log_sigmoid(margin), -sum_of_logs(batch), ops.ones_like(margin)
+        own, others, size = hard_pixels.sum_by_class(batch, *terms)
+        return cells, scale_part(beta, ops.sum(own[:, 1:])) + scale_part(1 - beta, ops.sum(others)), size

@@ -66,8 +66,8 @@ class ExponentialLogarithmicLoss(Loss):
         spec, c = self.spec, batch.channels
         if hard_pixels.takes(batch):
             cells, margin = cells_and_margin(batch)
-            loss = [hard_pixels.sum_by_class(batch, self.power_of_log(ops.log_sigmoid(margin)))]
-            size = [hard_pixels.sum_by_class(batch, ops.ones_like(margin))]
+            power = self.power_of_log(ops.log_sigmoid(margin))
+            loss, size = ([x] for x in hard_pixels.sum_by_class(batch, power, ops.ones_like(margin)))
             mass = ops.sum(size[0])
         else:
             cells, y, (log_p, log_q) = exact_overlap(batch), batch.target, batch.log_both

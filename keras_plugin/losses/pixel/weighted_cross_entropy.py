@@ -81,10 +81,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
         """The loss of class ids under softmax, from one number for each pixel: ``hard_pixels``."""
         spec = self.spec
         loss = -ops.log_sigmoid(hard_pixels.own_margin(batch))
-        size = hard_pixels.sum_by_class(batch, ops.ones_like(loss))
-        parts = {'size': ops.sum(size, axis=0)}
-        if self.reduction != 'none':
-            parts['loss'] = ops.sum(hard_pixels.sum_by_class(batch, loss), axis=0)
+        sums = hard_pixels.sum_by_class(batch, ops.ones_like(loss), loss)
+        parts = {name: ops.sum(x, axis=0) for name, x in zip(('size', 'loss'), sums)}
         parts = sum_over_replicas(parts, spec.sync)
         mass = ops.sum(parts['size'], keepdims=True)
         w, joins = self.weights(parts['size'], mass, True, True)

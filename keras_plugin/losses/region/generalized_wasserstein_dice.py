@@ -72,5 +72,5 @@ def dense_sums(batch: Batch, costs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def hard_sums(batch: Batch, costs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The same of class ids and logits."""
     d = hard_pixels.mean_over_others(batch, costs)
-    right, wrong, size = (hard_pixels.sum_by_class(batch, x) for x in (1 - d, d, ops.ones_like(d)))
+    right, wrong, size = hard_pixels.sum_by_class(batch, 1 - d, d, ops.ones_like(d))
     return right, wrong, size

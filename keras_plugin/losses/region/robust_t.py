@@ -156,7 +156,8 @@ def squared_errors(batch: Batch) -> Tensor:
     if not hard_pixels.takes(batch):
         return batch.sum((batch.prob - batch.target) ** 2)
     margin, others = hard_pixels.margin_and_sums(batch, hard_pixels.SQUARE)
-    return others + hard_pixels.sum_by_class(batch, ops.sigmoid(-margin) ** 2)
+    (own,) = hard_pixels.sum_by_class(batch, ops.sigmoid(-margin) ** 2)
+    return others + own
 
 
 def log1p_share(u: Tensor) -> Tensor:
