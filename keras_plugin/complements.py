@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from keras import ops
 
+from keras_plugin.arithmetic import add_in_log
 from keras_plugin.hard_pixels import Split, asked_again, highest
 from keras_plugin.inputs import Batch
 from keras_plugin.typing import Tensor
@@ -38,7 +39,7 @@ def sum_of_logs(batch: Batch) -> Tensor:
 
         p, near, margin, _, gap = found
         zero = ops.zeros_like(p)
-        of_top = ops.logaddexp(margin, gap) + ops.log_sigmoid(-margin)
+        of_top = add_in_log(margin, gap) + ops.log_sigmoid(-margin)
         found_logs = ops.where(near, of_top[..., None], ops.log1p(-ops.where(near, zero, p)))
         return split.counted(ops.sum(ops.where(summed, found_logs, zero), axis=-1)), gradient
 

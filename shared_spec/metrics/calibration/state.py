@@ -19,7 +19,7 @@ from shared_spec.values import TOLERANCE
 CELL, PIXELS, LABELLED, RIGHT, CONFIDENCE = range(5)  # the columns of an image's table
 ONE = 1 << 30  # a confidence is a multiple of 1 / ONE: an image of 2^33 pixels still fits into int64
 UNKNOWN = -1  # the sum of confidences of an image one of whose probabilities is no number
-CHUNK = 1 << 17  # cells counted at a time: the temporaries stay in the cache, float64 sums of units exact
+CHUNK = 1 << 18  # cells counted at a time: the temporaries stay in the cache, float64 sums of units exact
 
 
 def image_cells(
@@ -71,18 +71,22 @@ def count_cells(
     counts = np.zeros((num_classes + 1, 3, bins), np.int64)  # the same of the cells that are looked at one by one
     sums = np.zeros((num_classes + 1, bins), np.int64)
     step = max(1, CHUNK // num_classes)
+    room, wide_room = (np.empty(num_classes * min(step, target.size), dtype) for dtype in (kind, np.float64))
     for start in range(0, target.size, step):
         part = slice(start, start + step)
-        p, t, valid = np.ascontiguousarray(parts(part), kind), target[part].astype(np.intp), keep[part]
+        t, valid = target[part].astype(np.intp), keep[part]
+        p = room[: channels * t.size].reshape(channels, t.size)  # a new array each time would cost more than the rest
+        np.copyto(p, parts(part))
         counted = np.count_nonzero(valid)
-        if counted < t.size:  # left where they are: the rest would have to be copied
-            p, t = np.where(valid, p, kind(0)), np.where(valid, t, -1)
+        if counted < t.size:  # left where they are: the rest would have to be moved
+            np.copyto(p, 0, where=~valid)
+            t = np.where(valid, t, -1)
         low, high = float(p.min()), float(p.max())
         if not high < math.inf:
             return unknown_cells(np.count_nonzero(keep))
         check_range(low, high)
         if low < 0 or high > 1:
-            p = p.clip(0, 1)
+            np.clip(p, 0, 1, out=p)
         if channels == 1:
             p = np.concatenate([np.where(valid, 1 - p, 0), p])
         highest = p.max(0)
@@ -103,8 +107,8 @@ def count_cells(
         kinds = hit.astype(np.intp) + (hit & right[pixel])
         counts += np.bincount(cell + kinds * sums.size, minlength=counts.size).reshape(3, -1, bins).swapaxes(0, 1)
         sums += np.bincount(cell, np.rint(exact * ONE), sums.size).astype(np.int64).reshape(sums.shape)
-        units[:-1] += sum_of_units(p)
-        units[-1:] += sum_of_units(highest[None])
+        units[:-1] += sum_of_units(p, wide_room[: p.size].reshape(p.shape))
+        units[-1:] += sum_of_units(highest[None], np.empty((1, t.size)))
     counts[..., 0] += pixels - counts.sum(2)
     sums[:, 0] += units - sums.sum(1)
     return cells_of(counts.reshape(num_classes + 1, -1), sums)
@@ -128,11 +132,13 @@ def best_of(p: np.ndarray, t: np.ndarray, highest: np.ndarray, counted: int) -> 
     return np.where(p[own, np.arange(t.size)] == highest, own, -2)
 
 
-def sum_of_units(p: np.ndarray) -> np.ndarray:
-    """int64 (C,): the sums of probabilities (C, pixels), each rounded to a multiple of 1 / ONE, in these."""
-    units = p.astype(np.float64)
-    units *= ONE
-    return np.rint(units, out=units).sum(1).astype(np.int64)
+def sum_of_units(p: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """int64 (C,): the sums of probabilities (C, pixels), each rounded to a multiple of 1 / ONE, in these.
+
+    room: float64 of the shape of ``p``, which is overwritten.
+    """
+    np.multiply(p, ONE, out=room, dtype=np.float64)
+    return np.rint(room, out=room).sum(1).astype(np.int64)
 
 
 def check_image(prob: np.ndarray, target: np.ndarray, weight: np.ndarray | None, num_classes: int) -> None:
