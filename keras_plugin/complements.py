@@ -32,7 +32,9 @@ def sum_of_logs(batch: Batch) -> Tensor:
             total = ops.sum(odds, axis=-1)
             top = ops.sum(ops.where(near, p, zero), axis=-1)
             # where one p is near 1: what the others have of 1 - p
-            own, rest = (top * ops.where(top > 0, ops.sigmoid(x), ops.zeros_like(x)) for x in (margin - gap, gap - margin))
+            own, rest = (
+                top * ops.where(top > 0, ops.sigmoid(x), ops.zeros_like(x)) for x in (margin - gap, gap - margin)
+            )
             of_others = p * total[..., None] - odds + rest[..., None] * runners
             of_others = ops.where(near, p * (total[..., None] - 1), of_others)
             return split.slope(upstream * (ops.sigmoid(margin) * total + own), upstream[..., None] * of_others)

@@ -4,7 +4,6 @@ from keras import backend, ops
 
 from keras_plugin.typing import Tensor
 
-
 FEW = 32  # classes
 
 

@@ -12,7 +12,7 @@ from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import mean_of_sums, parts_of_mean
 from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import Loss
-from keras_plugin.overlap import exact_overlap, cells_and_margin
+from keras_plugin.overlap import cells_and_margin, exact_overlap
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 

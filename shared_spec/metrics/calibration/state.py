@@ -77,7 +77,7 @@ def count_cells(
         t, valid = target[part].astype(np.intp), keep[part]
         p = room[: channels * t.size].reshape(channels, t.size)  # a new array each time would cost more than the rest
         np.copyto(p, parts(part))
-        counted = np.count_nonzero(valid)
+        counted = int(np.count_nonzero(valid))
         if counted < t.size:  # left where they are: the rest would have to be moved
             np.copyto(p, 0, where=~valid)
             t = np.where(valid, t, -1)
