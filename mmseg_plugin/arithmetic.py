@@ -1,9 +1,12 @@
 """Arithmetic of losses whose limits and gradients are what the formulas mean: 0/0, 0 * log 0, a power below 1 at 0."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from mmseg_plugin.values import can_look
+from mmseg_plugin.values import can_look, is_traced
 
 
 def ratio(top: Tensor, bottom: Tensor, empty: float = 1.0) -> Tensor:
@@ -33,6 +36,27 @@ def power(x: Tensor, exponent: float | Tensor) -> Tensor:
     """x ** exponent for x >= 0, with zero gradient at 0, where a power below 1 is infinitely steep."""
     some = ~(x <= 0)
     return torch.where(some, torch.where(some, x, 1) ** exponent, 0)
+
+
+class Clamp(torch.autograd.Function):
+    """``torch.clamp``, whose gradient takes several masks of bool in place of one of numbers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        inside = x.clamp(low, high)
+        ctx.save_for_backward(torch.eq(x, inside, out=torch.empty_like(x)))
+        return inside
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (inside,) = ctx.saved_tensors
+        return grad * inside, None, None
+
+
+def clamp(x: Tensor, low: float, high: float) -> Tensor:
+    """x within [low, high], with zero gradient outside."""
+    return x.clamp(low, high) if is_traced(x) else Clamp.apply(x, low, high)
 
 
 def log1m_exp(x: Tensor) -> Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,8 @@ from torch.nn import functional
 
 from mmseg_plugin import values
 from mmseg_plugin.arithmetic import accumulator_dtype, log1m_exp
+from mmseg_plugin.kernels.log_probabilities import SPAN, Lead, LogBoth, Others
+from mmseg_plugin.kernels.pixel_sums import pixel_sums
 from mmseg_plugin.values import NARROW, can_look, is_compiling
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
@@ -21,16 +25,17 @@ OF_HEADS = {
     'one': 'in a decode head of two classes: out_channels=1, threshold=0.5',
     'many': 'in a decode head: leave out out_channels=1',
 }
+PIECE = 2**16  # pixels that are added in float32, by PyTorch's pairwise sums
 LABEL_DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 class made_once:
     """A property that becomes an attribute at its first use; functools has one with a lock, which torch.compile refuses."""
 
-    def __init__(self, make: Callable[[Batch], Tensor]) -> None:
+    def __init__(self, make: Callable[[Batch], Any]) -> None:
         self.make, self.name = make, make.__name__
 
-    def __get__(self, batch: Batch, owner: type | None = None) -> Tensor:
+    def __get__(self, batch: Batch, owner: type | None = None) -> Any:
         value = self.make(batch)
         setattr(batch, self.name, value)
         return value
@@ -45,7 +50,9 @@ class Batch:
     As losses see them, made when first asked for, in dtype, the wider of float32 and pred's: pred, target (N, C, P) in
     [0, 1] and weight (N, P), all of them 0 where a pixel is absent.
     Besides: image_weight (N,), hard: whether the target came as class ids, activation: softmax, sigmoid, or none for
-    probabilities; softmax: whether classes exclude each other, channels and space.
+    probabilities; softmax: whether classes exclude each other, channels and space; images: which of a larger batch's
+    it holds, first: from which channel on; shared: what losses on
+    one batch compute once, by name, or None; masked: whether what stands at absent pixels may be anything but a number.
     """
 
     def __init__(
@@ -66,11 +73,50 @@ class Batch:
         self.hard, self.softmax, self.activation, self.space = hard, softmax, activation, space
         self.logits = activation != 'none'
         self.dtype, self.channels = image_weight.dtype, given.shape[1]
+        self.images, self.masked, self.backgrounds = slice(None), pixel_weight is not None, False
+        self.first = 0
+        self.shared: dict[str, Any] | None = None
 
-    def with_target(self, target: Tensor) -> Batch:
-        """The same batch with another dense target."""
+    def part(self, images: slice, channels: slice, pixels: slice, given: Tensor | None = None) -> Batch:
+        """Some pixels of some channels of some images; ``given``: their predictions, (n, c, p)."""
+        weight, y = self.pixel_weight, self.labels
+        part = Batch(
+            self.owner,
+            self.given[images, channels, pixels] if given is None else given,
+            y[images, pixels] if y.dim() == 2 else y[images, channels, pixels],
+            weight if weight is None else weight[images, pixels],
+            self.image_weight[images],
+            self.hard,
+            self.softmax,
+            self.activation,
+            self.space if pixels == slice(None) else (-1,),
+            self.visible,
+        )
+        part.images, part.first, part.looked = images, channels.start or 0, True
+        return part
+
+    def is_sound(self) -> bool:
+        """Whether all labels and predictions that count are some, where that can be seen; sets ``masked``."""
+        if not self.visible:
+            return True
+        y, w = self.labels, self.pixel_weight
+        if self.activation == 'none':
+            sure = values.are_within(self.given, -values.TOLERANCE, 1 + values.TOLERANCE)
+        else:
+            sure = math.isfinite(self.given.detach().sum(dtype=self.dtype).item())  # the quickest look at all of them
+        sound = sure or not values.faulty_prediction(self.given.detach(), w, self.activation).any()
+        if y.dim() == 3:
+            within = values.are_within(y, -values.TOLERANCE, 1 + values.TOLERANCE)
+            sound = sound and (within or not values.faulty_labels(y, w, self.channels).any())
+            sure = sure and within
+        self.masked = w is not None and not sure
+        return bool(sound)
+
+    def two_sided(self) -> Batch:
+        """The same labels as all backgrounds, then all foregrounds, of channels that do not exclude each other."""
         other = copy.copy(self)
-        other.target, other.channels = target, target.shape[1]
+        other.channels, other.backgrounds = 2 * self.channels, True
+        vars(other).pop('target', None)
         return other
 
     def look(self) -> None:
@@ -78,6 +124,9 @@ class Batch:
         if self.looked or not self.visible:
             return
         self.looked = True
+        if self.is_sound():
+            return
+        self.masked = self.pixel_weight is not None
         if self.labels.dim() == 3:
             values.check_labels(self.owner, self.labels, self.pixel_weight, self.channels)
         if not values.check_prediction(self.owner, self.given, self.pixel_weight, self.activation):
@@ -85,6 +134,7 @@ class Batch:
                 self.given, self.labels, self.pixel_weight, self.activation
             )
             self.given = values.nan_at_faults(self.given, self.pixel_weight)
+            self.masked = True
 
     @made_once
     def weight(self) -> Tensor:
@@ -112,14 +162,23 @@ class Batch:
         self.look()
         y = self.labels
         if y.dim() == 2:
-            y = y[:, None] == torch.arange(self.channels, device=y.device)[:, None]
+            classes = torch.arange(self.first, self.first + self.given.shape[1], device=y.device)
+            y = y[:, None] == classes[:, None]
+        if self.backgrounds:
+            y = torch.cat([1 - y.to(self.dtype), y.to(self.dtype)], 1)
         return self.without_absent(y.to(self.dtype))
 
     def without_absent(self, x: Tensor) -> Tensor:
-        """x (N, C, P) with 0 at absent pixels."""
-        return x if self.pixel_weight is None else torch.where((self.weight != 0)[:, None], x, 0)
+        """x (N, C, P) with 0 at absent pixels, or with any number there: their weight is 0."""
+        return torch.where(self.counts[:, None], x, 0) if self.masked else x
 
-    @property
+    @made_once
+    def counts(self) -> Tensor:
+        """(N, P) which pixels are not absent."""
+        w = self.pixel_weight
+        return w if w is not None and w.dtype == torch.bool and self.visible else self.weight != 0
+
+    @made_once
     def prob(self) -> Tensor:
         """(N, C, P) probabilities."""
         if not self.logits:
@@ -131,7 +190,7 @@ class Batch:
         """(N, P) 0 with a gradient of 0, NaN where a pixel counts that is NaN: what a loss is whose factor is 0."""
         return (0 * self.prob).sum(1)
 
-    @property
+    @made_once
     def log_prob(self) -> tuple[Tensor, Tensor | None]:
         """(N, C, P) log-probabilities, and for sigmoid also those of the complement (None for softmax)."""
         if self.logits:
@@ -141,7 +200,7 @@ class Batch:
         log_p = self.pred.clamp(min=FLOOR).log()
         return log_p, None if self.softmax else (1 - self.pred).clamp(min=FLOOR).log()
 
-    @property
+    @made_once
     def prob_both(self) -> tuple[Tensor, Tensor]:
         """(N, C, P) p and 1 - p of every class by itself, each accurate where it is small."""
         if not self.logits:
@@ -149,9 +208,13 @@ class Batch:
         log_p, log_q = self.log_both
         return log_p.exp(), log_q.exp()
 
-    @property
+    @made_once
     def log_both(self) -> tuple[Tensor, Tensor]:
         """(N, C, P) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
+        if self.softmax and self.logits and self.given.shape[1] > 2 and can_look(self.pred):
+            low, high = values.limits(self.pred)
+            if high - low < SPAN:
+                return LogBoth.apply(self.pred)
         log_p, log_q = self.log_prob
         if log_q is not None:
             return log_p, log_q
@@ -167,6 +230,53 @@ class Batch:
         near_one = top & (rest < -1)
         log_p = torch.where(near_one, log1m_exp(torch.where(near_one, rest, -1.0)), log_p)
         return log_p, log_q
+
+    @made_once
+    def own(self) -> Tensor:
+        """(N, 1, P) the class of each pixel, of class ids or one-hot labels; any class where a pixel is absent."""
+        ids = self.labels.long() if self.labels.dim() == 2 else self.labels.byte().argmax(1)
+        return ids.clamp(0, self.channels - 1)[:, None]
+
+    def of_each(self, numbers: Sequence[float]) -> Tensor | float:
+        """(C, 1) a number of each class, or the number where all have the same, with which PyTorch is quicker."""
+        return numbers[0] if len(set(numbers)) == 1 else self.image_weight.new_tensor(numbers)[:, None]
+
+    def of_own(self, numbers: Sequence[float]) -> Tensor | float:
+        """(N, 1, P) the number of each pixel's class, likewise."""
+        return numbers[0] if len(set(numbers)) == 1 else self.image_weight.new_tensor(numbers)[self.own]
+
+    def at_own(self, x: Tensor) -> Tensor:
+        """(N, 1, P) the entry of x (N, C, P) that belongs to each pixel's class."""
+        return x.gather(1, self.own)
+
+    @made_once
+    def log_prob_of_own(self) -> Tensor:
+        """(N, 1, P) log p of each pixel's class, for class ids and softmax."""
+        return functional.logsigmoid(self.lead) if self.logits else self.at_own(self.log_prob[0])
+
+    @made_once
+    def lead(self) -> Tensor:
+        """(N, 1, P) the log-odds of each pixel's class, for class ids and the logits of a softmax."""
+        if values.is_traced(self.pred):
+            rest = self.pred.scatter(1, self.own, torch.finfo(self.dtype).min)
+            return self.at_own(self.pred) - rest.logsumexp(1, keepdim=True)
+        return Lead.apply(self.pred, self.own)
+
+    @made_once
+    def prob_of_others(self) -> Tensor:
+        """(N, C, P) the probabilities of all classes but each pixel's own, where 0 stands; for class ids and softmax."""
+        if not self.logits or values.is_traced(self.pred):
+            return self.prob.scatter(1, self.own, 0)
+        others, self.lead = Others.apply(self.pred, self.own)
+        return others
+
+    @made_once
+    def log_both_of_own(self) -> tuple[Tensor, Tensor]:
+        """(N, 1, P) log p and log(1 - p) of each pixel's class, for class ids and softmax, each accurate near 0."""
+        if not self.logits:
+            log_p, log_q = self.log_both
+            return self.at_own(log_p), self.at_own(log_q)
+        return functional.logsigmoid(self.lead), functional.logsigmoid(-self.lead)
 
     @property
     def has_pixel(self) -> Tensor:
@@ -197,13 +307,47 @@ class Batch:
     @property
     def largest_target(self) -> Tensor:
         """(N, C) the largest target among the pixels that count."""
-        return self.target.amax(2) if self.target.shape[2] else self.target.sum(2)
+        y = self.target if self.pixel_weight is None else torch.where(self.counts[:, None], self.target, 0)
+        return y.amax(2) if y.shape[2] else y.sum(2)
 
     def sum(self, x: Tensor) -> Tensor:
-        """(N, C) sum over pixels of weight * x; short float32 sums are added in float64, so small classes survive."""
-        x = x * self.weight[:, None]
-        x = x.unflatten(2, (-1, self.space[-1])).sum(3) if x.shape[2] else x
-        return x.to(accumulator_dtype(x)).sum(2)
+        """(N, K) sum over pixels of weight * x (N, K, P); short float32 sums are added in float64, so small classes survive."""
+        return add_pixels(self.weigh(x))
+
+    def weigh(self, x: Tensor) -> Tensor:
+        """weight * x (N, K, P)."""
+        return x if self.pixel_weight is None and self.visible else x * self.weight[:, None]
+
+    def sum_by_class(self, x: Tensor) -> Tensor:
+        """(N, C) sum over the pixels of each class of weight * x (N, 1, P), for class ids."""
+        x = self.weigh(x)[:, 0]
+        sums = x.new_zeros((len(x), self.channels), dtype=accumulator_dtype(x))
+        return sums.scatter_add(1, self.own[:, 0], x.to(sums.dtype))
+
+    @made_once
+    def class_sizes(self) -> Tensor:
+        """(N, C) the weight of the pixels of each class, of soft labels the sum of weight * label; without a gradient."""
+        if self.labels.dim() == 2:
+            w = self.pixel_weight if self.visible else self.weight
+            w = torch.ones_like(self.labels, dtype=self.dtype) if w is None else w
+            sums = w.new_zeros((len(w), self.channels), dtype=accumulator_dtype(self.image_weight))
+            return sums.scatter_add(1, self.own[:, 0], w.detach().to(sums.dtype))
+        self.look()  # which marks predictions, whose gradient must know
+        with torch.no_grad():
+            return self.sums(lambda part: {'size': part.sum(part.target)})['size']
+
+    def sums(self, terms: Callable[[Batch], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """name -> (N, K) sums over pixels of what ``terms`` gives of a part: ``pixel_sums``."""
+        return pixel_sums(self, terms)
+
+
+def add_pixels(x: Tensor) -> Tensor:
+    """(N, K) x (N, K, P) added in float64 over pieces that are added in its own dtype."""
+    whole = x.shape[2] // PIECE * PIECE
+    if whole <= PIECE:
+        return x.sum(2).to(accumulator_dtype(x))
+    total = x[:, :, :whole].unflatten(2, (-1, PIECE)).sum(3).to(accumulator_dtype(x)).sum(2)
+    return total if whole == x.shape[2] else total + x[:, :, whole:].sum(2).to(total.dtype)
 
 
 def prepare(

@@ -58,6 +58,30 @@ def fused_cell_sums(batch: Batch, flavour: str | None) -> CellSums | None:
         return None
     if flavour == 'metric' and batch.hard and batch.logits:
         flavour = 'product'  # the same for labels 0 and 1
+    if batch.shared is None:
+        return cell_sums(batch, flavour)
+    if flavour not in batch.shared:
+        batch.shared[flavour] = cell_sums(batch, flavour)
+    return batch.shared[flavour]
+
+
+def shared_logs(batch: Batch) -> Tensor | None:
+    """(N, C) the sums of -log p of the pixels of each class, beside statistics that another loss on the batch asks for.
+
+    None where nothing is shared or a probability is too small for it.
+    """
+    if batch.shared is None or 'product' in batch.shared:
+        return None
+    call = batch.given, batch.labels, batch.pixel_weight, batch.activation, 'product'
+    statistics = fused_overlap(*call, logs=True)
+    if statistics is None or not statistics.detach().sum().isfinite():
+        return None
+    batch.shared['product'] = with_size(batch, 'product', statistics[:3])
+    return statistics[3]
+
+
+def cell_sums(batch: Batch, flavour: str) -> CellSums | None:
+    """The ``CellSums`` of the fused operator, computed."""
     statistics = fused_overlap(batch.given, batch.labels, batch.pixel_weight, batch.activation, flavour)
     if statistics is None:
         return None
@@ -66,6 +90,11 @@ def fused_cell_sums(batch: Batch, flavour: str | None) -> CellSums | None:
         statistics = statistics * torch.where(has_nan, torch.nan, 1.0)  # NaN of one class shows in all
     elif not statistics.detach().sum().isfinite():
         batch.look()  # for it may be refused
+    return with_size(batch, flavour, statistics)
+
+
+def with_size(batch: Batch, flavour: str, statistics: Tensor) -> CellSums:
+    """The statistics with the sizes of the classes, which they show for class ids."""
     if not batch.hard:
         return CellSums(statistics)
     first, _, last = statistics.detach()

@@ -32,12 +32,23 @@ def counted_pixels(weight: Tensor) -> Tensor:
     return weight if weight is None or weight.dtype == torch.bool else weight != 0
 
 
+def is_traced(x: Tensor) -> bool:
+    """Whether operations on x are recorded or transformed, so that an operator with a gradient of its own is none of them."""
+    return is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def limits(x: Tensor) -> tuple[float, float]:
+    """The smallest and the largest number, NaN where there is one; (0, 0) of none."""
+    if not x.numel():
+        return 0, 0
+    smallest, largest = (v.item() for v in x.detach().aminmax())
+    return smallest, largest
+
+
 def are_within(x: Tensor, low: float, high: float) -> bool:
     """Whether all numbers lie in [low, high]; NaN does not."""
-    if not x.numel():
-        return True
-    smallest, largest = (v.item() for v in x.detach().aminmax())
-    return low <= smallest and largest <= high
+    smallest, largest = limits(x)
+    return not x.numel() or (low <= smallest and largest <= high)
 
 
 def check_weights(owner: str, weight: Tensor) -> Tensor:

@@ -68,14 +68,22 @@ class Loss(nn.Module, metaclass=NamedParameters):
         ignore_index: int | None,
         call: dict[str, Any],
         absent: bool,
+        batches: dict[Any, Batch] | None = None,
     ) -> Tensor:
-        """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
+        """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite.
+
+        batches: those of other losses of the same call, by what losses of one batch have in common; gains this one's.
+        """
         avg_factor, reduction_override = call.pop('avg_factor'), call.pop('reduction_override')
         if call:
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
         check_tensors(self.spec_class.__name__, pred=pred, target=target, weight=weight)
         with torch.autocast(pred.device.type, enabled=False):
-            batch = prepare(self.spec, pred, target, weight, ignore_index)
+            batch = None if batches is None else batches.get(in_common(self.spec))
+            if batch is None:
+                batch = prepare(self.spec, pred, target, weight, ignore_index)
+            if batches is not None:
+                batches[in_common(self.spec)] = batch
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
             if absent:
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
@@ -98,6 +106,19 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def extra_repr(self) -> str:
         return ', '.join(f'{k}={v!r}' for k, v in self.spec.to_mmseg().items() if k != 'type')
+
+
+def in_common(spec: LossSpec) -> tuple[Any, ...]:
+    """What ``prepare`` reads of a spec: losses that agree in it have the same batch."""
+    return (
+        spec.activation,
+        spec.from_logits,
+        spec.ignore_index,
+        spec.labels,
+        spec.one_label,
+        spec.channels,
+        spec.spatial_axes,
+    )
 
 
 def check_tensors(owner: str, **given: object) -> None:

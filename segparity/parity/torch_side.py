@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mmseg_plugin import host, metrics, overlap, registry
+from mmseg_plugin.kernels import pixel_sums
 from mmseg_plugin.kernels.overlap import choice, cpu, fused, triton_launch
 from segparity.parity.large_cases import BLOCK
 from segparity.parity.ways import OVERLAP
@@ -79,7 +80,7 @@ def value_and_gradient(
 
 @contextlib.contextmanager
 def running(way: str | None, large: bool) -> Iterator[list[bool]]:
-    """Overlap statistics in a ``way``; a list of whether the fused operator took each call that asked for it."""
+    """Sums over pixels in a ``way``; a list of whether an operator that works in blocks took each call that asked for it."""
     taken: list[bool] = []
     if way is None:
         yield taken
@@ -90,14 +91,22 @@ def running(way: str | None, large: bool) -> Iterator[list[bool]]:
         taken.append(statistics is not None)
         return statistics
 
+    def asked_for_blocks(batch: Any) -> bool:
+        taken.append(in_blocks(batch))
+        return taken[-1]
+
+    in_blocks = pixel_sums.in_blocks
     mode = 'plain' if way == 'plain' else 'auto' if large else 'fused'
     with contextlib.ExitStack() as changes:
         changes.enter_context(mock.patch.object(overlap, 'fused_overlap', asked))
         changes.enter_context(mock.patch.object(choice, 'MODE', mode))
         if way == 'fused':
             changes.enter_context(mock.patch.object(triton_launch, 'INTERPRETED', False))
+            changes.enter_context(mock.patch.object(pixel_sums, 'in_blocks', asked_for_blocks))
             if large:
-                changes.enter_context(mock.patch.object(cpu, 'block_size', lambda: BLOCK))  # noqa: PT008  no mock in a step
+                changes.enter_context(mock.patch.object(pixel_sums, 'SMALL', choice.SMALL))
+                for owner in (cpu, pixel_sums):
+                    changes.enter_context(mock.patch.object(owner, 'BLOCK', BLOCK))
         yield taken
 
 

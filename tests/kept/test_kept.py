@@ -15,14 +15,11 @@ from tests.support.assertions import TOLERANCES
 from tests.support.frameworks import axis
 
 FILES = Path(__file__).parent / '0.1.0'
-KERAS = [
-    *axis('keras_tensorflow', 'keras_torch'),
-    pytest.param('keras_jax', marks=pytest.mark.slow),
-]  # op by op JAX is slow
 
 
-@pytest.mark.parametrize('kind', ['losses', 'metrics'])
-@pytest.mark.parametrize('framework', KERAS)
+@pytest.mark.slow_on('keras_jax')  # op by op
+@pytest.mark.parametrize('kind', [pytest.param('losses', marks=pytest.mark.slow_on('keras_tensorflow')), 'metrics'])
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_torch', 'keras_jax'))
 def test_a_saved_keras_model_has_its_losses_and_metrics(kind, framework, worker):
     found, _ = worker.call('tests.kept.keras_calls:loaded', path=str(FILES / f'{kind}.keras'), kind=kind)
     want = json.loads((FILES / 'keras.json').read_text())[kind]

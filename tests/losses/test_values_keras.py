@@ -32,6 +32,7 @@ def only_nan(found):
     return wrong
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax_x64'))
 def test_every_loss_compiled(framework, worker):
     """Beside it in the same calls: whatever an ignored pixel or one of weight 0 holds, value and gradient stay the same.
@@ -43,6 +44,12 @@ def test_every_loss_compiled(framework, worker):
     assert not only_nan(found)
 
 
+@pytest.mark.parametrize('framework', axis('keras_tensorflow'))
+def test_some_losses_compiled(framework, worker):
+    found = ask(worker, 'traced_outcomes', form='ids', jit=True, names=SOME[:2])
+    assert set(found) == set(SOME[:2]) and not only_nan(found)
+
+
 @pytest.mark.parametrize('framework', axis('keras_torch'))
 @pytest.mark.parametrize('form', FORMS)
 def test_every_loss_on_every_form_of_input(form, framework, worker):
@@ -50,11 +57,13 @@ def test_every_loss_on_every_form_of_input(form, framework, worker):
     assert found and not only_nan(found)
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @BACKENDS
 def test_a_wrong_number_shows_where_a_part_is_left_out(framework, worker):
     assert ask(worker, 'wrong_where_a_part_is_left_out', jit=framework != 'keras_torch') == []
 
 
+@pytest.mark.slow  # some losses: the next test
 @pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 def test_every_loss_on_soft_labels_in_a_graph(framework, worker):
     """Where TensorFlow's softmax spares classes, and NaN stands in maps of labels."""
@@ -71,8 +80,13 @@ def test_some_losses_on_every_form_of_input(form, framework, worker):
     assert found and not only_nan(found)
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_torch'))
-@pytest.mark.parametrize('granularity', ['D', 'I', 'C', {'D': 0.5, 'I': 0.25, 'C': 0.25}], ids=str)
+@pytest.mark.parametrize(
+    'granularity',
+    [*(pytest.param(k, marks=pytest.mark.slow) for k in 'DI'), 'C', {'D': 0.5, 'I': 0.25, 'C': 0.25}],
+    ids=str,
+)
 def test_every_mean_over_cells(granularity, framework, worker):
     names = None if framework == 'keras_torch' else ['SoftDiceLoss']
     for form in ('ids', 'probabilities', 'soft'):
@@ -104,6 +118,7 @@ def test_an_unreduced_loss_is_nan_at_the_pixel_alone(framework, worker):
     assert ask(worker, 'pixel_by_pixel') == [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
 
 
+@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 @pytest.mark.parametrize('form', ['ids', 'soft', 'one_hard'])
 def test_a_logit_of_minus_infinity_is_probability_0(form, framework, worker):
@@ -132,6 +147,7 @@ def test_labels_of_every_dtype(framework, worker):
     assert 'whole numbers, got 0.5' in found['fraction']
 
 
+@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 def test_a_prediction_that_is_no_number_shows_without_any_label(framework, worker):
     names = ['JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'ComboLoss', 'FocalTverskyLoss']
@@ -154,12 +170,26 @@ def test_no_pixels_and_no_images_are_0(framework, worker):
     assert ask(worker, 'nothing', names=SOME if framework == 'keras_jax' else list(LOSSES)) == []
 
 
+@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 @pytest.mark.parametrize('setting', ['float16', 'bfloat16', 'float64'])
 def test_floatx_changes_nothing(setting, framework, worker):
     some = dict(forms=['ids'], names=['ExponentialLogarithmicLoss', 'GeneralizedDiceLoss', 'LovaszSoftmaxLoss'])
-    everything = dict(forms=['ids', 'soft', 'one_hard'])
-    found = ask(worker, 'floatx', setting=setting, **(some if framework == 'keras_jax' else everything))
+    no_difference(ask(worker, 'floatx', setting=setting, **(EVERYTHING if framework == 'keras_torch' else some)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('framework', axis('keras_tensorflow'))
+@pytest.mark.parametrize('setting', ['float16', 'bfloat16', 'float64'])
+def test_floatx_changes_nothing_of_any_loss(setting, framework, worker):
+    no_difference(ask(worker, 'floatx', setting=setting, **EVERYTHING))
+
+
+EVERYTHING = dict(forms=['ids', 'soft', 'one_hard'])
+
+
+def no_difference(found):
+    assert found
     for name, (value, gradient) in found.items():
         assert value <= TOLERANCES['float32'][0] and gradient <= TOLERANCES['float32_gradient'][0], name
 

@@ -9,6 +9,7 @@ pandas = pytest.importorskip('pandas', reason="pandas is not installed: pip inst
 from segparity.audit.table_reading import read_table
 from tests.mmseg.tiny_training import write_pictures
 
+pytestmark = pytest.mark.xdist_group('evaluation')  # the run of one process is made once
 TABLES = ('overlap', 'calibration', 'boundary')
 
 
@@ -44,7 +45,7 @@ def test_the_results_are_worth_comparing(alone):
     assert len(set(once)) > 0.7 * len(once) and all(v == v for v in found.values())
 
 
-@pytest.mark.parametrize('processes', [2, 3])
+@pytest.mark.parametrize('processes', [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_processes_give_the_last_digit_of_one(processes, alone, seven, python, tmp_path):
     launch = ('-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}')
     python(*launch, '-m', 'tests.mmseg.evaluation_run', seven, tmp_path)

@@ -43,6 +43,10 @@ def inputs(labels='hard', weight=None, classes=5, pixels=23, dtype=torch.float64
     return pred.to(dtype), target, weight
 
 
+def overwrite(*call, logs=False):
+    return OverwritesProbabilities.apply(*call, logs)
+
+
 def slow_and_obvious(pred, target, weight, activation, flavour):
     p = {'softmax': lambda z: z.softmax(1), 'sigmoid': torch.sigmoid, 'none': lambda z: z}[activation](pred)
     if target.dim() == 2:
@@ -64,13 +68,13 @@ class Repeatable(torch.autograd.Function):
     @staticmethod
     def forward(ctx, pred, *call):
         ctx.pred, ctx.call = pred, call
-        return OverwritesProbabilities.apply(pred.detach(), *call)
+        return overwrite(pred.detach(), *call)
 
     @staticmethod
     def backward(ctx, grad):
         with torch.enable_grad():
             pred = ctx.pred.detach().requires_grad_()
-            gradient = torch.autograd.grad(OverwritesProbabilities.apply(pred, *ctx.call), pred, grad)
+            gradient = torch.autograd.grad(overwrite(pred, *ctx.call), pred, grad)
         return *gradient, None, None, None, None
 
 
@@ -99,6 +103,32 @@ def test_gradcheck(operator, labels, activation, flavour, weight):
     assert torch.autograd.gradcheck(lambda z: OPERATORS[operator](z, *call), pred.requires_grad_(), atol=1e-8)
 
 
+@pytest.mark.parametrize('share', [20, 2**18], ids=['many_blocks', 'one_block'])
+@pytest.mark.parametrize('classes', [3, 4, 13])
+@pytest.mark.parametrize('weight', [None, 'mask', 'weights'])
+@pytest.mark.parametrize('flavour', ['product', 'exact'])
+def test_the_logarithms_beside_the_statistics(flavour, weight, classes, share, monkeypatch):
+    monkeypatch.setattr(overlap_cpu, 'BLOCK', share)
+    pred, target, w = inputs('hard', weight, classes)
+    z, y = pred.nan_to_num(0).requires_grad_(), target.clamp(0, classes - 1)
+    surprise = -z.log_softmax(1).gather(1, y[:, None])[:, 0] * (1 if w is None else w)
+    of_classes = torch.stack([torch.where(y == c, surprise, 0).sum(1) for c in range(classes)], 1)
+    wanted = torch.cat([slow_and_obvious(z, y, w, 'softmax', flavour), of_classes[None]])
+    grad = torch.rand(4, 3, classes, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(wanted, z, grad)
+    z = pred.clone().requires_grad_()
+    got = overwrite(z, target, w, 'softmax', flavour, logs=True)
+    assert_same(got.detach(), wanted.detach(), 'float64')
+    assert_gradient(torch.autograd.grad(got, z, grad)[0].numpy(), gradient.numpy(), 'float64')
+
+
+def test_no_logarithm_of_a_probability_that_is_too_small():
+    z, y = torch.zeros(1, 5, 7), torch.ones(1, 7, dtype=torch.long)
+    z[0, 0, 3] = 90
+    found = overwrite(z.requires_grad_(), y, None, 'softmax', 'product', logs=True)
+    assert not found[3, 0, 1].isfinite() and found[:3].isfinite().all()
+
+
 @pytest.mark.parametrize(
     ('share', 'layout'), [(20, 'classes_first'), (2**18, 'classes_last')], ids=['many_blocks', 'classes_last']
 )
@@ -106,7 +136,7 @@ def test_gradcheck(operator, labels, activation, flavour, weight):
 @pytest.mark.parametrize('weight', [None, 'mask', 'weights'])
 @pytest.mark.parametrize(('labels', 'activation', 'flavour'), [*CALLS, ('soft', 'none', 'metric'), ('hard', 'none', 'product'), ('soft', 'none', 'exact')])  # fmt: skip
 def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, share, layout, monkeypatch):
-    monkeypatch.setattr(overlap_cpu, 'SHARE', share)
+    monkeypatch.setattr(overlap_cpu, 'BLOCK', share)
     pred, target, w = inputs(labels, weight, classes, activation=activation)
     pred = pred.transpose(1, 2).contiguous().transpose(1, 2) if layout == 'classes_last' else pred
     grad = torch.rand(3, 3, classes, dtype=torch.float64)
@@ -115,7 +145,7 @@ def test_is_what_autograd_gives(labels, activation, flavour, weight, classes, sh
     wanted = slow_and_obvious(z, y, w, activation, flavour)
     keeps = choice.overwrites(z, target, activation, flavour)
     (gradient,) = torch.autograd.grad(wanted, z, grad)
-    for run in (fused_overlap.overlap, *[OverwritesProbabilities.apply] * keeps):
+    for run in (fused_overlap.overlap, *[overwrite] * keeps):
         z = pred.clone().requires_grad_()
         got = run(z, target, w, activation, flavour)
         assert_same(got.detach(), wanted.detach(), 'float64')

@@ -23,7 +23,10 @@ PAGE = ROOT / 'docs' / 'mmsegmentation.md'
 FRAGMENTS = ROOT / 'configs' / '_base_' / 'losses'
 BASES = "__import__('mmseg_plugin').bases({})"  # for a script that repairs nothing, whatever the setuptools
 PLAIN = '[{}]'
-pytestmark = pytest.mark.skipif(not TOOLS.is_dir(), reason='this MMSegmentation came without its tools')
+pytestmark = [
+    pytest.mark.skipif(not TOOLS.is_dir(), reason='this MMSegmentation came without its tools'),
+    pytest.mark.xdist_group('scripts'),  # they run once
+]
 
 
 def tiny_config(pictures, folder, form, **changes):

@@ -155,10 +155,9 @@ def test_a_broken_mmsegmentation_stops_nobody(tmp_path):
     assert 'torch' in loaded(statement)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec('keras') is None or importlib.util.find_spec('jax') is None,
-    reason='Keras or JAX is not installed',
-)
-def test_the_keras_world_alone():
-    others = {'torch', 'tensorflow', 'mmengine', 'mmseg', 'mmseg_plugin'}
-    assert not loaded('import keras_plugin', KERAS_BACKEND='jax') & others
+@pytest.mark.parametrize('backend', ['jax', 'tensorflow'])
+def test_the_keras_world_alone(backend):
+    if importlib.util.find_spec('keras') is None or importlib.util.find_spec(backend) is None:
+        pytest.skip(f'Keras or {backend} is not installed')
+    others = {'torch', 'tensorflow', 'mmengine', 'mmseg', 'mmseg_plugin'} - {backend}
+    assert not loaded('import keras_plugin', KERAS_BACKEND=backend) & others

@@ -54,6 +54,7 @@ def test_mmsegmentation_pytorch_and_keras_on_it():
     execute('config,torch,keras', (*MMSEG, 'keras', *OURS), KERAS_BACKEND='torch')
 
 
+@SLOW
 def test_keras_on_tensorflow_loads_no_pytorch():
     pages = 'README.md', 'distributed.md'
     loaded = execute('keras,tensorflow', ('keras', 'tensorflow'), pages, KERAS_BACKEND='tensorflow')

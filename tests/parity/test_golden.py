@@ -49,11 +49,15 @@ def first_of_its_loss(case):
     return case is next(c for c in OURS if type(c.spec) is type(case.spec))
 
 
+def slow_on_jax(case, framework):
+    quick = 'jax' not in framework or (framework == 'keras_jax_x64' and first_of_its_loss(case))
+    return [] if quick else [pytest.mark.slow]
+
+
 @pytest.mark.parametrize(
     ('case', 'framework'),
-    [  # JAX compiles every case: the first of each loss, the others with -m slow
-        pytest.param(case, f.values[0], id=f'{case.id}-{f.values[0]}',
-                     marks=[*f.marks, *([pytest.mark.slow] if 'jax' in f.values[0] and not first_of_its_loss(case) else [])])
+    [  # JAX compiles every case: the first of each loss in float64, the others with -m slow
+        pytest.param(case, f.values[0], id=f'{case.id}-{f.values[0]}', marks=[*f.marks, *slow_on_jax(case, f.values[0])])
         for f in axis() for case in OURS
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from segparity.parity import cases, check
 from segparity.parity.check import side
 from segparity.parity.frameworks import BOTH
-from segparity.parity.ways import OVERLAP, WAYS, large_plan, plan, precisions, replays
+from segparity.parity.ways import FEW, FEW_ONE, WAYS, large_plan, plan, precisions, replays
 from shared_spec import LOSSES
 from tests.support.assertions import assert_gradient, assert_same
 from tests.support.expected import expected_result, first_example
@@ -17,20 +17,34 @@ from tests.support.frameworks import KERAS, axis, axis_of_ways
 
 
 def is_taken(name, example):
-    """Whether a fused operator takes the overlap statistics of an example."""
+    """Whether a kernel takes the overlap statistics of an example."""
     return LOSSES[name].of_overlap and LOSSES[name].examples[example].params.get('norm', 1) in (1, 2)
 
 
-# JAX compiles nearly every combination. Here it meets the first example of a loss in float32 with what tries its
-# rounding and in float64 with two of those, and the other examples in float64 once; what a loss receives in all its
-# forms, which one piece of code prepares for all losses, meets two of them. The rest with -m slow, and in
+def works_in_blocks(name, example):
+    """Whether an operator on the CPU takes the sums over pixels of an example; Lovasz losses sort pixels."""
+    sums = 'Lovasz' not in name and not LOSSES[name].of_overlap
+    return sums or is_taken(name, example)
+
+
+# The references, PyTorch and Keras on PyTorch meet every combination. Keras' other backends run the same code on other
+# operators. On TensorFlow the first example of a loss meets what tries its rounding and each other example one case; what
+# a loss receives in all its forms, which one piece of code prepares for all losses, meets two of them. JAX compiles for
+# every loss, form of labels and shape, so a loss compiles once there in float32: its first example meets the few cases
+# of one shape that `segparity.parity.ways` has for what compiles; in float64 it meets two cases, and each other example
+# one, of soft labels where it takes them; all forms go through `fit` there, below. The rest with -m slow, and in
 # `segparity check`.
 ROUNDING = {
     'hard_label', 'soft_label', 'soft_label_at_target', 'perfect', 'disjoint', 'absent_class', 'large_logits',
     'large_logits_soft', 'ignored_border', 'ignored_not_a_number', 'not_a_number', 'infinite', 'huge_logits',
     'huge_where_right', 'all_ignored', 'one_channel', 'one_channel_absent', 'one_channel_not_a_number', 'one_channel_huge_logits',
 }  # fmt: skip
+COMPILED = {
+    'many': {*FEW, 'all_ignored'},
+    'one': {'one_channel', *FEW_ONE},  # of the losses of one channel alone
+}
 EVERY_FORM = ('JaccardMetricLoss', 'WeightedCrossEntropyLoss')
+HALF_ON_JAX = (*EVERY_FORM, 'ExponentialLogarithmicLoss', 'LovaszSoftmaxLoss')
 IN_BOTH = ('ignored_border', 'one_channel')
 ONCE = ('pixel_weight_soft', 'one_image_ignored', 'one_channel')
 
@@ -47,16 +61,17 @@ def marks(framework, way, name, example, case):
         return () if name in names and case != 'pixel_weight_soft' else (pytest.mark.slow,)
     if way == 'fused':
         return () if example == first_example(name) or case in ONCE else (pytest.mark.slow,)
-    if not framework.startswith('keras_jax'):
+    if framework in ('torch', 'keras_torch'):
         return ()
-    if example == first_example(name):
-        if framework == 'keras_jax':
-            quick = case in ROUNDING
-        else:
-            quick = case in IN_BOTH or (case not in ROUNDING and name in EVERY_FORM)
-    else:
+    if example != first_example(name):
         once = next(c for c in ONCE if (example, c) in plan(name))
-        quick = framework == 'keras_jax_x64' and case == once
+        quick = framework != 'keras_jax' and case == once
+    elif framework == 'keras_tensorflow':
+        quick = case in ROUNDING or name in EVERY_FORM
+    elif framework == 'keras_jax':
+        quick = case in COMPILED['many' if 'many' in LOSSES[name].channels else 'one']
+    else:
+        quick = case in IN_BOTH
     return () if quick else (pytest.mark.slow,)
 
 
@@ -66,7 +81,9 @@ COMBINATIONS = [
     for f in axis_of_ways()
     for name in LOSSES
     for example, case in plan(name)
-    if replays(*f.values, name, example, case) and (f.values[1] not in OVERLAP or is_taken(name, example))
+    if replays(*f.values, name, example, case)
+    and (f.values[1] != 'kernels' or is_taken(name, example))
+    and (f.values[1] != 'fused' or works_in_blocks(name, example))
 ]  # fmt: skip
 
 
@@ -108,7 +125,7 @@ def ask_ways(framework, worker):
 
 @pytest.mark.parametrize(('framework', 'way'), [f for f in axis_of_ways() if f.values[1] == 'fused'])
 @pytest.mark.parametrize(
-    ('name', 'example', 'case'), [(n, e, c) for n in LOSSES for e, c in large_plan(n) if is_taken(n, e)]
+    ('name', 'example', 'case'), [(n, e, c) for n in LOSSES for e, c in large_plan(n) if works_in_blocks(n, e)]
 )
 def test_large_logits_in_blocks(name, example, case, framework, way, worker):
     """By themselves, as users' logits are; what each row is compared with: ``segparity.parity.large_cases``."""
@@ -143,7 +160,10 @@ TABLE = [
 ]  # fmt: skip
 SLOW_ROWS = ['ignored_border', 'one_channel_ignored', 'pixel_weight_soft', 'one_image_ignored']
 # What TensorFlow would compile once more, though `prepare` makes of it what another row holds.
-AGAIN = {'trailing_axis_uint8', 'float_ids', 'one_channel_bool', 'image_weight', 'volume', 'probabilities'}
+AGAIN = {
+    'trailing_axis_uint8', 'float_ids', 'one_hot', 'one_channel_bool', 'one_channel_soft', 'image_weight', 'all_ignored',
+    'volume', 'probabilities',
+}  # fmt: skip
 THROUGH_FIT = [
     pytest.param(
         'JaccardMetricLoss',
@@ -213,6 +233,11 @@ def test_three_pixels_in_half_a_million(name, log_loss, framework, worker):
     assert_gradient(got['gradient'], gradient, 'float32_gradient', label, smallest=1e-9)
 
 
+def of_some_on_jax(name):
+    """A parameter: JAX compiles twice for each of these, and most of what they say of it is said of every Keras."""
+    return pytest.param(name, marks=() if name in HALF_ON_JAX else pytest.mark.slow_on('keras_jax'))
+
+
 def largest_logits(case):
     """The case with predictions as large as float16 holds, right and wrong."""
     return dataclasses.replace(case, pred=np.where(case.pred > 0, 65504.0, -65504.0))
@@ -220,7 +245,7 @@ def largest_logits(case):
 
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
 @pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
-@pytest.mark.parametrize('name', list(LOSSES))
+@pytest.mark.parametrize('name', [of_some_on_jax(name) for name in LOSSES])
 def test_half_precision_in_float32_inside(name, framework, precision, worker):
     """The value is that of the rounded predictions as if they were float32; the gradient comes in half precision."""
     example = first_example(name)

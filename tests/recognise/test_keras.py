@@ -1,9 +1,12 @@
 """Losses as they are written for Keras, each in a process of its backend."""
 
+import functools
+
 import pytest
 
 from tests.support.frameworks import need, worker_of
 
+pytestmark = pytest.mark.xdist_group('keras_torch')  # one worker, and each loss is recognised once
 MODULE = 'tests.recognise.written_for_keras'
 D = dict(from_logits=False, ignore_class=None, classes='all')
 CE = {'type': 'WeightedCrossEntropyLoss', 'from_logits': False, 'ignore_class': None}
@@ -17,6 +20,7 @@ def total(*losses, weights):
     return {'type': 'WeightedSumLoss', 'losses': list(losses), 'weights': weights}
 
 
+@functools.cache
 def recognised(name, classes=None, backend='keras_torch'):
     need(backend)
     result, _ = worker_of(backend).call('tests.recognise.calls:recognised', module=MODULE, name=name, classes=classes)

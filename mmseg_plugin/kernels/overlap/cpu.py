@@ -18,11 +18,15 @@ import torch
 from torch import Tensor
 
 from mmseg_plugin import values
+from mmseg_plugin.kernels import workers
 from mmseg_plugin.kernels.overlap.dense import Dense
 from mmseg_plugin.kernels.overlap.hard import FewClasses, ManyClasses, TwoClasses
 
-SHARE = 2**18  # numbers of a block for each thread, of which there are two or more
+BLOCK = 2**18  # numbers of a block, of which the cache of a core holds a few
 FEW = 12  # classes up to which a one-hot block is faster than reading and writing single entries
+
+
+Place = tuple[slice, EllipsisType, slice]
 
 
 class Part(NamedTuple):
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     class Way(Protocol):
         """How a block is treated; t is what ``probabilities`` gives beside x, and part None where no labels are needed."""
 
+        rows: int
         takes_out: bool
         needs_labels: bool
 
@@ -62,30 +67,47 @@ class Kept(NamedTuple):
 
 
 def forward(
-    pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str, keep: bool = False
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    activation: str,
+    flavour: str,
+    keep: bool = False,
+    logs: bool = False,
 ) -> tuple[Tensor, Kept | None]:
-    """(3, N, C) tp, fp, fn in float64, and with ``keep`` what ``gradient_`` takes, else None."""
+    """(3, N, C) tp, fp, fn in float64, and with ``keep`` what ``gradient_`` takes, else None; with logs (4, N, C)."""
     n, c, p = pred.shape
-    way, dtype = way_of(target, activation, c, flavour), work_dtype(pred.dtype)
-    if n * c * p <= block_size():
+    way, dtype = way_of(target, activation, c, flavour, logs), work_dtype(pred.dtype)
+    if n * c * p <= BLOCK:
         part = labels(way, target, weight, c, dtype)
         x, t = way.probabilities(pred.to(dtype), part, None)
-        sums = finite_sums(way, x, t, part) if is_sound_block(pred, target, weight, activation) else not_a_number(n, c)
+        sums = (
+            finite_sums(way, x, t, part)
+            if is_sound_block(pred, target, weight, activation)
+            else not_a_number(way.rows, n, c)
+        )
         if keep:
             way.keep_(x, part)
         return sums, Kept(way, x, t, part) if keep else None
-    sums = torch.zeros((3, n, c), dtype=torch.float64)
+    sums = torch.zeros((way.rows, n, c), dtype=torch.float64)
     kept = torch.empty_like(pred, dtype=dtype) if keep else None
     true = torch.empty((n, p), dtype=dtype) if keep and way.takes_out else None
-    for place in blocks(n, c, p):
+
+    @torch.no_grad()
+    def sums_of(place: Place) -> Tensor | float:
         inputs = pred[place], target[place], weight if weight is None else weight[place]
         part = labels(way, *inputs[1:], c, dtype)
         x, t = way.probabilities(inputs[0].to(dtype), part, kept[place] if kept is not None else None)
-        sums[:, place[0]] += finite_sums(way, x, t, part) if is_sound_block(*inputs, activation) else torch.nan
+        found = finite_sums(way, x, t, part) if is_sound_block(*inputs, activation) else torch.nan
         if keep:
             way.keep_(x, part)
         if true is not None:
             true[place] = t
+        return found
+
+    places = list(blocks(n, c, p))
+    for place, found in zip(places, workers.each(sums_of, places)):
+        sums[:, place[0]] += found
     return sums, Kept(way, kept, true, None) if kept is not None else None
 
 
@@ -95,11 +117,16 @@ def gradient_(kept: Kept, target: Tensor, weight: Tensor | None, grad: Tensor) -
     n, c, p = x.shape
     if part is not None:
         return way.gradient_(x, t, part, grad.to(x.dtype))
-    for place in blocks(n, c, p):
+
+    @torch.no_grad()
+    def turn(place: Place) -> None:
+        part = None
         if way.needs_labels:
             part = labels(way, target[place], weight if weight is None else weight[place], c, x.dtype)
         g = grad[:, place[0]].to(x.dtype)
         zero_absent_(way.gradient_(x[place], None if t is None else t[place], part, g), part)
+
+    workers.run(turn, blocks(n, c, p))
     return x
 
 
@@ -110,11 +137,15 @@ def gradient(
     n, c, p = pred.shape
     way, dtype = way_of(target, activation, c, flavour), work_dtype(pred.dtype)
     result = torch.empty_like(pred)
-    for place in blocks(n, c, p):
+
+    @torch.no_grad()
+    def write(place: Place) -> None:
         part = labels(way, target[place], weight if weight is None else weight[place], c, dtype)
         x, t = way.probabilities(pred[place].to(dtype), part, None)
         way.keep_(x, part)
         result[place] = zero_absent_(way.gradient_(x, t, part, grad[:, place[0]].to(dtype)), part)
+
+    workers.run(write, blocks(n, c, p))
     return result
 
 
@@ -123,21 +154,21 @@ def work_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def way_of(target: Tensor, activation: str, c: int, flavour: str) -> Way:
-    """How blocks of these inputs are treated."""
+def way_of(target: Tensor, activation: str, c: int, flavour: str, logs: bool = False) -> Way:
+    """How blocks of these inputs are treated; logs: see ``has_logs``."""
     if target.dim() == 2 and activation == 'softmax' and flavour in ('product', 'exact'):
-        return (TwoClasses if c == 2 else FewClasses if c <= FEW else ManyClasses)(flavour)
+        return (TwoClasses if c == 2 else FewClasses if c <= FEW else ManyClasses)(flavour, logs)
     return Dense(activation, flavour)
 
 
-def block_size() -> int:
-    """Numbers of a block: what the caches of all threads hold a few of."""
-    return SHARE * max(2, torch.get_num_threads())
+def has_logs(target: Tensor, activation: str, c: int) -> bool:
+    """Whether the sums of -log p of the true class can be had beside tp, fp, fn."""
+    return target.dim() == 2 and activation == 'softmax' and c > 2
 
 
-def blocks(n: int, c: int, p: int) -> Iterator[tuple[slice, EllipsisType, slice]]:
+def blocks(n: int, c: int, p: int) -> Iterator[Place]:
     """Places [images, ..., pixels]: several whole images, or a part of one."""
-    size = block_size()
+    size = BLOCK
     images, pixels = max(1, size // max(1, c * p)), max(1, size // c)
     for i in range(0, n, images):
         for a in range(0, p, pixels):
@@ -161,9 +192,9 @@ def is_sound_block(pred: Tensor, target: Tensor, weight: Tensor | None, activati
     return (activation == 'softmax' and pred.shape[1] != 2) or values.is_sound(pred, weight, activation)
 
 
-def not_a_number(n: int, c: int) -> Tensor:
+def not_a_number(rows: int, n: int, c: int) -> Tensor:
     """Statistics of what is not sound."""
-    return torch.full((3, n, c), torch.nan, dtype=torch.float64)
+    return torch.full((rows, n, c), torch.nan, dtype=torch.float64)
 
 
 def finite_sums(way: Way, x: Tensor, t: Tensor | None, part: Part) -> Tensor:

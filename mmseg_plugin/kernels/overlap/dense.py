@@ -20,6 +20,7 @@ class Dense:
     """
 
     takes_out, needs_labels = False, True
+    rows = 3
 
     def __init__(self, activation: str, flavour: str) -> None:
         self.softmax, self.sigmoid = activation == 'softmax', activation == 'sigmoid'

@@ -17,7 +17,9 @@ ONCE = f'the gradient of fused overlap statistics cannot be taken twice, the fir
 FIRST_ORDER = f'the gradient of fused overlap statistics cannot be differentiated again: {REMEDY}'
 
 
-def fused_overlap(pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor | None:
+def fused_overlap(
+    pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str, logs: bool = False
+) -> Tensor | None:
     """(3, N, C) tp, fp, fn in float64, with a gradient for pred; None where PyTorch's own operators are to be used.
 
     pred (N, C, P) logits, or probabilities with activation 'none'; target class ids (N, P) or soft labels (N, C, P);
@@ -29,14 +31,17 @@ def fused_overlap(pred: Tensor, target: Tensor, weight: Tensor | None, activatio
         metric    min(p, y), p - min(p, y), y - min(p, y); where p = y the gradient splits evenly
         squared   p y, p^2 - p y, y^2 - p y
         errors    (p - y)^2 y, (p - y)^2 (1 - y), y
+
+    logs: (4, N, C) with the sums of -log p of the true class, infinite or NaN where a p is too small for that; None
+    where there are none.
     """
     chosen = choose(pred, target, weight, activation, flavour)
-    if chosen.way == 'plain':
+    if chosen.way == 'plain' or (logs and not (chosen.overwrites and cpu.has_logs(target, activation, pred.shape[1]))):
         return None
     if chosen.way == 'cpu' and not (pred.is_contiguous() or pred.transpose(1, 2).is_contiguous()):
         pred = pred.contiguous()
     if chosen.overwrites:
-        return OverwritesProbabilities.apply(pred, target, weight, activation, flavour)
+        return OverwritesProbabilities.apply(pred, target, weight, activation, flavour, logs)
     return overlap(pred, target, weight, activation, flavour)
 
 
@@ -44,8 +49,10 @@ class OverwritesProbabilities(torch.autograd.Function):
     """``overlap`` in one logits' memory: the probabilities of the forward are turned into the gradient in place."""
 
     @staticmethod
-    def forward(ctx: Any, pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str) -> Tensor:
-        statistics, ctx.kept = cpu.forward(pred, target, weight, activation, flavour, keep=True)
+    def forward(
+        ctx: Any, pred: Tensor, target: Tensor, weight: Tensor | None, activation: str, flavour: str, logs: bool
+    ) -> Tensor:
+        statistics, ctx.kept = cpu.forward(pred, target, weight, activation, flavour, keep=True, logs=logs)
         ctx.save_for_backward(target, weight)
         return statistics
 
@@ -59,7 +66,7 @@ class OverwritesProbabilities(torch.autograd.Function):
         with torch.autocast('cpu', enabled=False):
             target, weight = ctx.saved_tensors
             gradient = cpu.gradient_(kept, target, weight, grad)
-        return gradient, None, None, None, None
+        return gradient, None, None, None, None, None
 
 
 if HAS_OPERATORS:

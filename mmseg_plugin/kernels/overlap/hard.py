@@ -1,7 +1,8 @@
 """A block of the overlap statistics for softmax and class ids: two classes, few, many.
 
 x (n, C, p) is what stands in the probabilities' memory, y the labels, g (3, n, C) d loss / d (tp, fp, fn). Sums are
-those of the probabilities on and off the true class, so fn needs no 1 - p and both flavours have the same.
+those of the probabilities on and off the true class, so fn needs no 1 - p and both flavours have the same. With logs
+there is a fourth, of -log p of the true class: no number where p is so small that its logarithm is better taken elsewhere.
 """
 
 from __future__ import annotations
@@ -17,12 +18,21 @@ if TYPE_CHECKING:
     from mmseg_plugin.kernels.overlap.cpu import Part
 
 
+LEAST = 1e-30
+
+
+def surprise(t: Tensor) -> Tensor:
+    """-log of the true class's probability."""
+    return torch.where(t < LEAST, torch.inf, -t.log())
+
+
 class TwoClasses:
     """Softmax is the sigmoid of the logits' difference: x holds the wrong class's and the true class's probability."""
 
     takes_out = needs_labels = False
+    rows = 3
 
-    def __init__(self, flavour: str) -> None:
+    def __init__(self, flavour: str, logs: bool = False) -> None:
         self.exact = flavour == 'exact'
 
     def labels(self, target: Tensor, mask: Tensor | None, c: int, dtype: torch.dtype) -> Tensor:
@@ -63,8 +73,8 @@ class FewClasses:
 
     takes_out, needs_labels = False, True
 
-    def __init__(self, flavour: str) -> None:
-        self.exact = flavour == 'exact'
+    def __init__(self, flavour: str, logs: bool = False) -> None:
+        self.exact, self.logs, self.rows = flavour == 'exact', logs, 4 if logs else 3
 
     def labels(self, target: Tensor, mask: Tensor | None, c: int, dtype: torch.dtype) -> Tensor:
         return one_hot(target, mask, c, dtype)
@@ -74,10 +84,16 @@ class FewClasses:
         return softmax(z, out), None
 
     def sums(self, x: Tensor, t: Tensor | None, part: Part) -> Tensor:
-        table = products(part.y if part.weight is None else part.y * part.weight[:, None], x)
+        y = part.y if part.weight is None else part.y * part.weight[:, None]
+        table = products(y, x)
         tp = table.diagonal(dim1=1, dim2=2).clone()
         table.diagonal(dim1=1, dim2=2).zero_()
-        return torch.stack([tp, table.sum(1), table.sum(2)])
+        rows = [tp, table.sum(1), table.sum(2)]
+        if self.logs:
+            true = (x * part.y).sum(1, keepdim=True)
+            true = true if part.mask is None else true + (part.mask == 0)[:, None]
+            rows.append(products(y, surprise(true))[:, :, 0])
+        return torch.stack(rows)
 
     def keep_(self, x: Tensor, part: Part) -> None:
         pass
@@ -86,7 +102,14 @@ class FewClasses:
         """Where p of the true class is near 1, ``exact`` takes its part from the others': together they are 0."""
         slopes = g[1][:, :, None] + torch.diag_embed(g[0] - g[1] - g[2])
         slope = torch.bmm(slopes.expand(len(x), -1, -1), part.y)
+        beside = None
+        if self.logs:  # -log p_y has the slopes p_c and p_y - 1
+            of_log = torch.bmm(g[3][:, None].expand(len(x), -1, -1), part.y)
+            of_log = of_log if part.weight is None else of_log.mul_(part.weight[:, None])
+            beside = (x - part.y).mul_(of_log)
         softmax_gradient_(x, slope if part.weight is None else slope.mul_(part.weight[:, None]))
+        if beside is not None:
+            x.add_(beside)
         return from_the_others_(x, part.y) if self.exact else x
 
 
@@ -95,8 +118,8 @@ class ManyClasses:
 
     takes_out = needs_labels = True
 
-    def __init__(self, flavour: str) -> None:
-        pass
+    def __init__(self, flavour: str, logs: bool = False) -> None:
+        self.logs, self.rows = logs, 4 if logs else 3
 
     def labels(self, target: Tensor, mask: Tensor | None, c: int, dtype: torch.dtype) -> Tensor:
         return target.long().clamp(0, c - 1)  # a pixel of no class does not count, or makes the sums NaN
@@ -109,12 +132,14 @@ class ManyClasses:
 
     def sums(self, x: Tensor, t: Tensor, part: Part) -> Tensor:
         n, c, _ = x.shape
-        y, wrong, fp = part.y, x.sum(1), x
+        y, maps, fp = part.y, [t, x.sum(1)], x
+        if self.logs:
+            maps.append(surprise(t if part.mask is None else t + (part.mask == 0)))
         if part.weight is not None:
-            t, wrong, fp = t * part.weight, wrong * part.weight, x * part.weight[:, None]
+            maps, fp = [v * part.weight for v in maps], x * part.weight[:, None]
         cell = (y if n == 1 else y + torch.arange(0, n * c, c)[:, None]).flatten()
-        tp, fn = (torch.bincount(cell, v.flatten(), n * c).reshape(n, c) for v in (t, wrong))
-        return torch.stack([tp, fp.sum(2).double(), fn])
+        tp, *others = (torch.bincount(cell, v.flatten(), n * c).reshape(n, c) for v in maps)
+        return torch.stack([tp, fp.sum(2).double(), *others])
 
     def keep_(self, x: Tensor, part: Part) -> None:
         pass
@@ -125,6 +150,9 @@ class ManyClasses:
         r, q = torch.matmul(torch.stack([a, torch.ones_like(a)], 1), x).unbind(1)
         b = b[0][y] if len(b) == 1 else b.gather(1, y)
         s, at_true = torch.addcmul(r, t, b), t * (b * q - r)
+        if self.logs:  # -log p_y has the slopes p_c and p_y - 1 = -q
+            of_log = g[3][0][y] if len(g[3]) == 1 else g[3].gather(1, y)
+            s, at_true = s - of_log, at_true - of_log * q
         x.mul_(a[:, :, None] - s[:, None])
         x.scatter_(1, y[:, None], at_true[:, None])
         return x if part.weight is None else x.mul_(part.weight[:, None])

@@ -1,6 +1,7 @@
 """Combo: cross-entropy that weighs missed foreground, less the Dice score."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from mmseg_plugin.arithmetic import ratio, scale_part, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import mean_of_sums, parts_of_mean
 from mmseg_plugin.inputs import Batch
+from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.overlap import product_overlap, score
 from mmseg_plugin.registry import register
@@ -46,14 +48,25 @@ class ComboLoss(Loss):
     def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         return score(tp, fp, fn, 0.5, 0.5, self.spec.smooth)
 
+    def pixel_loss(self, part: Batch) -> Tensor:
+        """(N, 1, P) the cross-entropy of each pixel, mean over the foreground classes."""
+        beta = self.spec.beta
+        log_p, log_q = part.log_both
+        if part.hard and part.softmax:
+            positive = torch.where(part.own > 0, part.at_own(log_p), 0)
+            background_and_own = torch.cat([torch.zeros_like(part.own), part.own], 1)
+            negative = log_q.scatter(1, background_and_own, 0).sum(1, keepdim=True)
+            loss: Any = scale_part(beta, positive) + scale_part(1 - beta, negative)
+            return -loss / (part.channels - 1)
+        y = part.target
+        loss = -times_log(beta * y, log_p) - times_log((1 - beta) * (1 - y), log_q)
+        return loss if y.shape[1] == 1 else loss[:, 1:].mean(1, keepdim=True)
+
     def compute(self, batch: Batch) -> Tensor:
-        spec, y = self.spec, batch.target
-        log_p, log_q = batch.log_both
-        loss = -times_log(spec.beta * y, log_p) - times_log((1 - spec.beta) * (1 - y), log_q)
-        loss = batch.sum(loss if y.shape[1] == 1 else loss[:, 1:]) / max(1, y.shape[1] - 1)
-        mass = batch.sum(torch.ones_like(y[:, :1]))
+        spec = self.spec
+        loss = pixel_sum(batch, self.pixel_loss)
         parts = parts_of_mean(spec, batch, product_overlap(batch), self.cell_loss)
-        parts['ce'] = torch.stack([loss.sum(), mass.sum()])
+        parts['ce'] = torch.stack([loss.sum(), batch.mass.sum()])
 
         parts = sum_over_ranks(parts, spec.sync)
         loss, mass = parts['ce']

@@ -55,16 +55,25 @@ class ExponentialLogarithmicLoss(Loss):
         log_s = torch.where(s < 0.5, s.clamp(min=clip).log(), torch.log1p(-u.clamp(clip, 0.5)))
         return (-log_s) ** self.spec.gamma_dice
 
+    def pixel_sums(self, part: Batch) -> dict[str, Tensor]:
+        """(N, C) sums of label * (-log p)^gamma_ce; for sigmoid those of the backgrounds before them."""
+        if part.hard and part.softmax:
+            return {'positive': part.sum_by_class(self.pixel_loss(part.log_both_of_own[0]))}
+        (log_p, log_q), y = part.log_both, part.target
+        sums = {'positive': part.sum(y * self.pixel_loss(log_p))}
+        return sums if part.softmax else {'negative': part.sum((1 - y) * self.pixel_loss(log_q)), **sums}
+
+    def pixel_loss(self, log_p: Tensor) -> Tensor:
+        clip = self.spec.clip
+        return (-log_p).clamp(-math.log1p(-clip), -math.log(clip)) ** self.spec.gamma_ce
+
     def compute(self, batch: Batch) -> Tensor:
-        spec, y, c = self.spec, batch.target, batch.target.shape[1]
-        log_p, log_q = batch.log_both
-        sides = [(y, log_p)] if batch.softmax else [(1 - y, log_q), (y, log_p)]
-        low, high = -math.log1p(-spec.clip), -math.log(spec.clip)
-        loss = [batch.sum(share * (-log).clamp(low, high) ** spec.gamma_ce) for share, log in sides]
-        sizes = [batch.sum(share) for share, _ in sides]
+        spec, c, mass = self.spec, batch.channels, batch.mass
+        sums = batch.sums(self.pixel_sums)
+        sizes = [batch.class_sizes] if batch.softmax else [mass[:, None] - batch.class_sizes, batch.class_sizes]
         parts = parts_of_mean(spec, batch, exact_overlap(batch), self.cell_loss)
-        parts['ce'], parts['size'] = torch.stack(loss).sum(1), torch.stack(sizes).sum(1)
-        parts['mass'] = batch.sum(torch.ones_like(y[:, :1])).sum() * (1 if batch.softmax else c)
+        parts['ce'], parts['size'] = torch.stack(list(sums.values())).sum(1), torch.stack(sizes).sum(1)
+        parts['mass'] = mass.sum() * (1 if batch.softmax else c)
 
         parts = sum_over_ranks(parts, spec.sync)
         ce, size = parts['ce'], parts['size']
@@ -72,7 +81,7 @@ class ExponentialLogarithmicLoss(Loss):
             whole = size.sum() if batch.softmax else size.sum(0)
             w = ratio(whole, size, 0.0).sqrt()
         else:
-            w = size.new_tensor(spec.weights_of_list(c, batch.softmax)[-len(sides) :])
+            w = size.new_tensor(spec.weights_of_list(c, batch.softmax)[-len(size) :])
         ce = ratio((w * ce).sum(), parts['mass'], 0.0)
         dice = mean_of_sums(spec, parts, self.cell_loss)
         return (spec.loss_weight * (spec.dice_weight * dice + spec.ce_weight * ce)).to(batch.dtype)

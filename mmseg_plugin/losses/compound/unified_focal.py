@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mmseg_plugin.arithmetic import power, ratio
+from mmseg_plugin.arithmetic import clamp, power, ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import CellSums, mean_of_sums, parts_of_mean
 from mmseg_plugin.inputs import Batch
@@ -46,28 +46,50 @@ class UnifiedFocalLoss(Loss):
     ) -> None:
         super().__init__(locals())
 
+    def pixel_sums(self, part: Batch) -> dict[str, Tensor]:
+        """(N, C) focal cross-entropy, tp, fp, fn of each class; for sigmoid of all backgrounds, then all foregrounds."""
+        _, background = self.spec.sides(part.channels, part.softmax)
+        weights, focus, _ = self.spec.powers(background)
+        if part.hard and part.softmax:
+            others = clip(part.prob_of_others).scatter(1, part.own, 0)
+            log_p, log_q = part.log_both_of_own
+            p, q = clip(log_p.exp()), clip(log_q.exp())
+            focal = part.of_own(weights) * q ** part.of_own(focus) * clipped_nll(log_p)
+            return dict(focal=part.sum(focal), tp=part.sum_by_class(p), fp=part.sum(others), fn=part.sum_by_class(q))
+        (log_p, log_q), (p, q), y = part.log_both, part.prob_both, part.target
+        if not part.softmax:
+            log_p, p, q, y = (torch.cat(pair, 1) for pair in ((log_q, log_p), (q, p), (p, q), (1 - y, y)))
+        p, q = clip(p), clip(q)
+        focal = part.of_each(weights) * q ** part.of_each(focus) * y * clipped_nll(log_p)
+        return dict(focal=part.sum(focal), tp=part.sum(p * y), fp=part.sum(p * (1 - y)), fn=part.sum(q * y))
+
     def compute(self, batch: Batch) -> Tensor:
-        spec, y, c = self.spec, batch.target, batch.target.shape[1]
-        (log_p, log_q), (p, q) = batch.log_both, batch.prob_both
-        if not batch.softmax:  # all backgrounds, then all foregrounds
-            log_p, p, q = torch.cat([log_q, log_p], 1), torch.cat([q, p], 1), torch.cat([p, q], 1)
-            y = torch.where(batch.weight[:, None] != 0, torch.cat([1 - y, y], 1), 0)
+        spec, c = self.spec, batch.channels
         cells, background = spec.sides(c, batch.softmax)
-        weights, focus, tversky = (p.new_tensor(x) for x in spec.powers(background))
-        nll = -log_p.clamp(math.log(FLOOR), math.log1p(-FLOOR))
-        p, q = p.clamp(FLOOR, 1 - FLOOR), q.clamp(FLOOR, 1 - FLOOR)
+        sums = batch.sums(self.pixel_sums)
+        tversky = sums['tp'].new_tensor(spec.powers(background)[2])
 
         def cell_loss(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
             wrong = spec.delta * fn + (1 - spec.delta) * fp
             return power(ratio(wrong, tp + wrong + spec.smooth, 0.0), tversky)
 
-        focal = batch.sum(weights[:, None] * q ** focus[:, None] * y * nll)
-        sums = CellSums.stack(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
-        parts = parts_of_mean(cells, batch.with_target(y), sums, cell_loss)
-        mass = batch.sum(torch.ones_like(y[:, :1])) * (1 if batch.softmax else c)
-        parts['focal'] = torch.stack([focal.sum(), mass.sum()])
+        size = batch.class_sizes if batch.hard else None
+        if not batch.softmax:
+            size = None if size is None else torch.cat([batch.mass[:, None] - size, size], 1)
+        statistics = CellSums.stack(sums['tp'], sums['fp'], sums['fn'], size=size)
+        parts = parts_of_mean(cells, batch if batch.softmax else batch.two_sided(), statistics, cell_loss)
+        mass = batch.mass.sum() * (1 if batch.softmax else c)
+        parts['focal'] = torch.stack([sums['focal'].sum(), mass])
 
         parts = sum_over_ranks(parts, spec.sync)
         focal, mass = parts['focal']
         focal, region = ratio(focal, mass, 0.0), mean_of_sums(cells, parts, cell_loss)
         return (spec.loss_weight * (spec.weight * focal + (1 - spec.weight) * region)).to(batch.dtype)
+
+
+def clip(p: Tensor) -> Tensor:
+    return clamp(p, FLOOR, 1 - FLOOR)
+
+
+def clipped_nll(log_p: Tensor) -> Tensor:
+    return -log_p.clamp(math.log(FLOOR), math.log1p(-FLOOR))

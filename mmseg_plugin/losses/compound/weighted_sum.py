@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import build, register
 from shared_spec import LOSSES
@@ -55,15 +56,44 @@ class WeightedSumLoss(Loss):
         ignore_index: int | None,
         call: dict[str, Any],
         absent: bool,
+        batches: dict[Any, Batch] | None = None,
     ) -> Tensor:
-        """The weighted sum; every part receives the call's arguments as they are."""
-        total = 0
-        for share, part in zip(self.spec.shares, self.parts):
+        """The weighted sum; every part receives the call's arguments as they are, and what parts have in common once."""
+        total, given = 0, (pred, target, weight, ignore_index)
+        batches = SharedBatches(sum(shares_statistics(part) for part in self.parts) > 1)
+        parts: Any = self.parts  # losses, which nn.ModuleList knows as modules alone
+        for share, part in zip(self.spec.shares, parts):
             if absent or share == 0:
-                # nn.ModuleList knows them as modules alone
-                total = total + part.loss_of_call(  # type: ignore[operator]
-                    pred, target, weight, ignore_index, dict(call), absent=True
-                )
+                total = total + part.loss_of_call(*given, dict(call), absent=True)
+            elif is_called_as_it_stands(part):
+                own = dict(avg_factor=None, reduction_override=None) | call
+                zero = part.spec.loss_weight == 0
+                total = total + share * part.loss_of_call(*given, own, absent=zero, batches=batches)
             else:
-                total = total + share * part(pred, target, weight, ignore_index, **call)
+                total = total + share * part(*given, **call)
         return self.spec.loss_weight * total
+
+
+class SharedBatches(dict[Any, Batch]):
+    """Batches by what losses have in common; ``statistics``: several losses ask them for the same."""
+
+    def __init__(self, statistics: bool) -> None:
+        super().__init__()
+        self.statistics = statistics
+
+    def __setitem__(self, key: Any, batch: Batch) -> None:
+        if self.statistics and batch.shared is None:
+            batch.shared = {}
+        super().__setitem__(key, batch)
+
+
+def shares_statistics(part: nn.Module) -> bool:
+    """Whether a loss is of overlap statistics, or can be of what is summed beside them."""
+    spec: Any = part.spec
+    return type(spec).__name__ == 'WeightedCrossEntropyLoss' or (spec.of_overlap and getattr(spec, 'norm', 1) == 1)
+
+
+def is_called_as_it_stands(part: nn.Module) -> bool:
+    """Whether a loss is one of ours that nobody has changed, in which nothing but its computation happens at a call."""
+    hooks = part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
+    return type(part).forward is Loss.forward and not hooks

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_plugin.arithmetic import ratio, times_log
+from mmseg_plugin.arithmetic import clamp, ratio, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
+from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.losses.base import PixelLoss
+from mmseg_plugin.overlap import shared_logs
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES, shapes
 
@@ -41,86 +43,82 @@ class WeightedCrossEntropyLoss(PixelLoss):
     def compute(  # type: ignore[override]  # what reduction_of_call adds
         self, batch: Batch, reduction: str, avg_factor: float | Tensor | None
     ) -> Tensor:
-        spec, y = self.spec, batch.target
-        log_p, log_not_p = batch.log_prob
-        if y.shape[1] == 1 and spec.takes_two_weights:  # the two-channel softmax form of one channel, which has both
-            log_p, y = torch.cat([log_not_p, log_p], 1), torch.cat([1 - y, y], 1)  # type: ignore[list-item]
-            log_not_p = None
-        c, e = y.shape[1], spec.label_smoothing
-        softmax = log_not_p is None
-        smoothed = (1 - e) * y + e / (c if softmax else 2)
-        positive = -times_log(smoothed, log_p)
-        negative = None if log_not_p is None else -times_log(1 - smoothed, log_not_p)
-        size, mass = batch.sum(y), batch.sum(torch.ones_like(y[:, :1]))
+        spec = self.spec
+        w, size, mass = self.weights(batch)
         if reduction == 'none':
-            loss = self.pixel_map(batch, positive, negative, size, mass)
+            loss = spec.loss_weight * batch.weight * self.pixel_loss(batch, w)[:, 0]
+            loss = loss.reshape(len(loss), *batch.space)
             # nothing is divided, as in MMSegmentation; what is no divisor is wrong all the same
-            return (
-                loss if avg_factor is None else loss.where(self.divisor(avg_factor, mass.sum(), loss) >= 0, torch.nan)
-            )
+            return loss if avg_factor is None else loss.where(self.divisor(avg_factor, mass, loss) >= 0, torch.nan)
 
-        parts = {'size': size.sum(0), 'mass': mass.sum(0)}
-        if spec.class_weight == 'balanced':
-            w, _ = self.weights(size, mass, softmax, batch.hard)
-            of_negatives = batch.sum(negative)  # type: ignore[arg-type]  # weights refuses softmax
-            parts['loss'] = (apply_class_weight(w, batch.sum(positive)) + apply_class_weight(1 - w, of_negatives)).sum(
-                0
-            )
-            w = torch.ones_like(size[0])
+        logs = shared_logs(batch) if batch.hard and batch.softmax and spec.label_smoothing == 0 else None
+        if logs is None:
+            total = pixel_sum(batch, lambda part: self.pixel_loss(part, w)).sum()
         else:
-            parts['loss'] = batch.sum(positive if negative is None else positive + negative).sum(0)
-        if avg_factor is None:
-            parts = sum_over_ranks(parts, spec.sync)
-        else:  # the caller's sum over ranks: each rank divides its own pixels
-            parts.update(self.sum_sizes_over_ranks(size, mass))
-        size, mass = parts['size'], parts['mass']
-        joins = False
-        if spec.class_weight != 'balanced':
-            w, joins = self.weights(size, mass, softmax, batch.hard)
-        total = apply_class_weight(w, parts['loss']).sum() / (1 if softmax else c)
-        if reduction == 'mean':
-            if avg_factor is None:
-                total = ratio(total, (w * size).sum() if joins else mass.sum(), 0.0)
-            else:
-                total = self.divide(total, avg_factor, mass.sum())
+            total = (logs if w is None else apply_class_weight(w, logs)).sum()
+        if reduction == 'mean' and avg_factor is not None:  # the caller's sum over ranks: each divides its own pixels
+            total = self.divide(total, avg_factor, mass)
+        else:
+            share = mass if size is None or w is None else apply_class_weight(w, size).sum()
+            parts = sum_over_ranks({'loss': total, 'share': share}, spec.sync)
+            total = ratio(parts['loss'], parts['share'], 0.0) if reduction == 'mean' else parts['loss']
         return (spec.loss_weight * total).to(batch.dtype)
 
-    def pixel_map(self, batch: Batch, positive: Tensor, negative: Tensor | None, size: Tensor, mass: Tensor) -> Tensor:
-        """(N, *space) the unreduced loss."""
-        if self.spec.class_weight == 'balanced':
-            w, _ = self.weights(size, mass, negative is None, batch.hard)
-        else:
-            parts = self.sum_sizes_over_ranks(size, mass)
-            w, _ = self.weights(parts['size'], parts['mass'], negative is None, batch.hard)
-        w = w[..., None].to(positive.dtype)
-        if negative is None:
-            loss = apply_class_weight(w, positive).sum(1)
-        else:
-            w_negative = 1 - w if self.spec.class_weight == 'balanced' else w
-            loss = (apply_class_weight(w, positive) + apply_class_weight(w_negative, negative)).mean(1)
-        return (self.spec.loss_weight * batch.weight * loss).reshape(loss.shape[0], *batch.space)
+    def pixel_loss(self, part: Batch, w: Tensor | None) -> Tensor:
+        """(N, 1, P) the loss of each pixel."""
+        e, c = self.spec.label_smoothing, part.channels
+        if w is not None:
+            w = (w[part.images] if w.dim() == 2 else w[None])[:, :, None].to(part.dtype)
+        if part.softmax and part.hard:
+            loss = -part.log_prob_of_own
+            if w is not None:
+                loss = apply_class_weight(part.at_own(w.expand(len(loss), -1, loss.shape[2])), loss)
+            if e == 0:
+                return loss
+            log_p = part.log_prob[0]
+            every = -log_p.sum(1, keepdim=True) if w is None else apply_class_weight(w, -log_p).sum(1, keepdim=True)
+            return (1 - e) * loss + e / c * every
+        log_p, log_not_p = part.log_prob
+        y = part.target if e == 0 else (1 - e) * part.target + e / (c if log_not_p is None else 2)
+        if log_not_p is None:
+            return -times_log(y if w is None else w * y, log_p).sum(1, keepdim=True)
+        positive, negative = y, 1 - y
+        if w is not None:
+            of_positive, of_negative = (w, w)
+            if self.spec.class_weight == 'balanced':
+                of_negative = 1 - w
+            elif w.shape[1] > c:  # one channel as two classes
+                of_negative, of_positive = w.split(1, 1)
+            positive, negative = of_positive * positive, of_negative * negative
+        return -(times_log(positive, log_p) + times_log(negative, log_not_p)).mean(1, keepdim=True)
 
-    def sum_sizes_over_ranks(self, size: Tensor, mass: Tensor) -> dict[str, Tensor]:
-        """(C,) the size of each class and (1,) that of the batch, as class frequencies need them; else this rank's."""
-        frequencies = self.spec.class_weight == 'inverse_frequency'
-        return sum_over_ranks({'size': size.sum(0), 'mass': mass.sum(0)}, self.spec.sync and frequencies)
+    def weights(self, batch: Batch) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """(weights, sizes, mass): a weight for each class, (C,) or (N, C) for balanced, or None.
 
-    def weights(self, size: Tensor, mass: Tensor, softmax: bool, hard: bool) -> tuple[Tensor, bool]:
-        """The weight of each class, (C,) or (N, C) for balanced, and whether the weights join the denominator."""
-        spec, c = self.spec, size.shape[-1]
-        name = type(spec).__name__
+        The sizes of the classes (C,) where the weights join the denominator, else None; mass: the weight of all pixels.
+        """
+        spec, c, mass = self.spec, batch.channels, batch.mass
+        name, softmax = type(spec).__name__, batch.softmax
         if spec.class_weight is None:
-            return size.new_ones(c), False
+            return None, None, mass.sum()
         if spec.class_weight == 'balanced':
             if softmax:
                 raise ValueError(f"{name}: class_weight='balanced' is binary: it needs one channel or sigmoid channels")
-            return ratio(mass - size, mass, 0.0).detach(), False
+            share = ratio(mass[:, None] - batch.class_sizes, mass[:, None], 0.0)
+            return share, None, mass.sum()
+        sizes = batch.class_sizes.sum(0)
+        if c == 1 and spec.takes_two_weights:  # the softmax form of one channel, which has a background
+            sizes, softmax = torch.cat([mass.sum() - sizes, sizes]), True
         if spec.class_weight == 'inverse_frequency':
-            return ratio(mass, c * size, 0.0).detach(), hard and softmax
-        shapes.check_class_weight(name, spec.class_weight, (c,))
-        return size.new_tensor(spec.class_weight), hard and softmax
+            parts = sum_over_ranks({'sizes': sizes, 'mass': mass.sum()}, spec.sync)
+            w = ratio(parts['mass'], len(sizes) * parts['sizes'], 0.0).detach()
+        else:
+            shapes.check_class_weight(name, spec.class_weight, (len(sizes),))
+            w = sizes.new_tensor(spec.class_weight)
+        return w, sizes if batch.hard and softmax else None, mass.sum()
 
 
 def apply_class_weight(w: Tensor, loss: Tensor) -> Tensor:
-    """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
-    return torch.where(w == 0, 0, w * loss)
+    """w * loss; 0 for a class of weight 0 whose logits are -inf."""
+    most = torch.finfo(loss.dtype).max
+    return w * torch.where(w == 0, clamp(loss, -most, most), loss)

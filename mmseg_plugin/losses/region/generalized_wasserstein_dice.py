@@ -40,13 +40,22 @@ class GeneralizedWassersteinDiceLoss(Loss):
     ) -> None:
         super().__init__(locals())
 
+    def pixel_sums(self, part: Batch) -> dict[str, Tensor]:
+        """(N, C) of each class the sums of 1 - d and of d, and its pixels."""
+        p = part.prob
+        costs = p.new_tensor(self.spec.costs(part.channels))
+        if part.channels == 1:
+            p, y = torch.cat([1 - p, p], 1), torch.cat([1 - part.target, part.target], 1)
+            d = (costs[y.argmax(1)].movedim(-1, 1) * p).sum(1, keepdim=True)
+            return dict(right=part.sum(y * (1 - d)), wrong=part.sum(y * d), size=part.sum(y))
+        d = (costs.mT[:, part.own[:, 0]].movedim(0, 1) * p).sum(1, keepdim=True)
+        return dict(
+            right=part.sum_by_class(1 - d), wrong=part.sum_by_class(d), size=part.sum_by_class(torch.ones_like(d))
+        )
+
     def compute(self, batch: Batch) -> Tensor:
-        spec, p, y = self.spec, batch.prob, batch.target
-        costs = p.new_tensor(spec.costs(p.shape[1]))
-        if p.shape[1] == 1:
-            p, y = torch.cat([1 - p, p], 1), torch.cat([1 - y, y], 1)
-        d = (costs[y.argmax(1)].movedim(-1, 1) * p).sum(1, keepdim=True)
-        right, wrong, size = batch.sum(y * (1 - d)), batch.sum(y * d), batch.sum(y)
+        spec = self.spec
+        right, wrong, size = batch.sums(self.pixel_sums).values()
         if spec.weighting == 'default':
             alpha = torch.ones_like(size)
             alpha[:, spec.background] = 0

@@ -1,17 +1,21 @@
 """Region mutual information: pixels are compared together with their neighbours, beside a cross-entropy."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from mmseg_plugin.arithmetic import accumulator_dtype, ratio, scale_part, times_log
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.inputs import Batch
+from mmseg_plugin.kernels.pixel_sums import class_value, pixel_sum
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
+from mmseg_plugin.values import is_traced
 from shared_spec import LOSSES
 from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
 
@@ -42,17 +46,32 @@ class RegionMutualInformationLoss(Loss):
     ) -> None:
         super().__init__(locals())
 
+    def pixel_loss(self, part: Batch) -> Tensor:
+        """(N, 1, P) the softmax cross-entropy of each pixel, or the sigmoid one of each channel (N, C, P)."""
+        if not part.softmax and part.logits and part.hard and part.labels.dim() == 2:
+            own = part.at_own(part.pred)
+            return -functional.logsigmoid(-part.pred.scatter(1, part.own, -own)).sum(1, keepdim=True)
+        log_p, log_q = part.log_prob
+        if log_q is not None:
+            return -(times_log(part.target, log_p) + times_log(1 - part.target, log_q))
+        return -part.log_prob_of_own if part.hard else -times_log(part.target, log_p).sum(1, keepdim=True)
+
+    def of_classes(self, part: Batch) -> Tensor:
+        """(N, C) the lower bound of each class."""
+        p = part.pred.sigmoid() if part.logits else part.pred
+        y = part.target
+        if part.pixel_weight is not None or not part.visible:
+            counts = part.counts[:, None].to(p.dtype)
+            p, y = p * counts, y * counts
+        p = p + CLIP if self.spec.ce == 'sigmoid' else p.clamp(min=CLIP)
+        y, p = y.unflatten(2, part.space), p.unflatten(2, part.space)
+        return self.lower_bound(self.pool(y, nearest=True), self.pool(p))
+
     def compute(self, batch: Batch) -> Tensor:
-        spec, y = self.spec, batch.target
-        log_p, log_q = batch.log_prob
-        bce = -times_log(y, log_p) if log_q is None else -(times_log(y, log_p) + times_log(1 - y, log_q))
-        ce, mass = batch.sum(bce).sum(), batch.sum(torch.ones_like(y[:, :1])).sum()
-        p = batch.pred.sigmoid() if batch.logits else batch.pred
-        p = p * (batch.weight != 0)[:, None]
-        p = p + CLIP if spec.ce == 'sigmoid' else p.clamp(min=CLIP)
-        y, p = y.unflatten(2, batch.space), p.unflatten(2, batch.space)
-        rmi = self.lower_bound(self.regions(self.pool(y, nearest=True)), self.regions(self.pool(p)))
-        parts = {'ce': torch.stack([ce, mass]), 'rmi': image_sums(batch, rmi.sum(1))}
+        spec = self.spec
+        self.spec.pooled_size(batch.space)
+        ce, rmi = pixel_sum(batch, self.pixel_loss), class_value(batch, self.of_classes)
+        parts = {'ce': torch.stack([ce.sum(), batch.mass.sum()]), 'rmi': image_sums(batch, rmi.sum(1))}
 
         parts = sum_over_ranks(parts, spec.sync)
         (ce, mass), (total, images) = parts['ce'], parts['rmi']
@@ -70,46 +89,84 @@ class RegionMutualInformationLoss(Loss):
             return shrink(shrink(x, h, 2), w, 3)
         before = s // 2
         below, right = h * s - before - height, w * s - before - width  # negative: lines that no window reaches
-        x = functional.pad(x, (before, right, before, below)).unflatten(3, (w, s)).unflatten(2, (h, s))
-        return x.mean((3, 5)) if self.spec.pool == 'avg' else x.amax((3, 5))
-
-    def regions(self, x: Tensor) -> Tensor:
-        """(N, C, radius^2, number of regions) the maps' regions as vectors, centred."""
-        r = self.spec.radius
-        h, w = x.shape[2] - r + 1, x.shape[3] - r + 1
-        x = x.to(accumulator_dtype(x))
-        x = torch.stack([x[:, :, i : i + h, j : j + w] for i in range(r) for j in range(r)], 2).flatten(3)
-        return x - x.mean(3, keepdim=True)
+        x = functional.pad(x, (before, right, before, below))
+        if self.spec.pool == 'avg':
+            return x.unflatten(3, (w, s)).unflatten(2, (h, s)).mean((3, 5))
+        return largest(x, s) if is_traced(x) else LargestOfWindows.apply(x, s)
 
     def lower_bound(self, y: Tensor, p: Tensor) -> Tensor:
         """(N, C) half the log-determinant of the labels' covariance given the probabilities, per pixel of a region.
 
-        With w = yp_cov (p_cov + ALPHA)^-1 the covariance is (y - w p)(y - w p)^T + ALPHA w w^T, which cancels nothing.
-        As w makes that smallest, its own error and gradient drop out. The vectors hold differences between neighbours,
-        less alike than the pixels; as ``step`` is unit triangular, the diagonal of the factor stays the same.
+        From maps (N, C, h, w). All covariances are entries of one product of the regions' vectors, labels before
+        probabilities, in float64, whose rounding is small beside the ridge ALPHA.
         """
-        r = self.spec.radius
-        step = p.new_tensor([[(i == j) - (i == j + 1) for j in range(r)] for i in range(r)])
-        step = torch.kron(step, step)
-        y, p, ridge = step @ y, step @ p, ALPHA * step @ step.mT
-        with torch.no_grad():
-            root = cholesky(p @ p.mT + ridge)
-            w = solve(root, p @ y.mT).mT
-            w = w + solve(root, p @ (y - w @ p).mT - ridge @ w.mT).mT  # what float32 missed
-        rest = y - w @ p
-        root = cholesky(rest @ rest.mT + w @ ridge @ w.mT + ridge)
-        return torch.log(root.diagonal(dim1=2, dim2=3) + TINY).sum(2) / r**2
+        r, (n, c) = self.spec.radius, y.shape[:2]
+        maps = torch.stack([y, p], 2).flatten(0, 1).to(dtype=torch.float64, device=device_with_float64(p))
+        vectors = functional.unfold(maps, r)
+        both = covariances(vectors) if is_traced(vectors) else Covariances.apply(vectors)
+        ridge = ALPHA * torch.eye(r * r, dtype=both.dtype, device=both.device)
+        yy, yp, pp = both[:, : r * r, : r * r], both[:, : r * r, r * r :], both[:, r * r :, r * r :]
+        half = torch.linalg.solve_triangular(cholesky(pp + ridge), yp.mT, upper=False)
+        root = cholesky(yy - half.mT @ half + ridge)
+        bound = torch.log(root.diagonal(dim1=1, dim2=2) + TINY).sum(1) / r**2
+        return bound.reshape(n, c).to(dtype=accumulator_dtype(p), device=p.device)
+
+
+class LargestOfWindows(torch.autograd.Function):
+    """``largest``; equal maxima share the gradient, as in it, in fewer passes and without masks of bool."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, s: int) -> Tensor:
+        top = largest(x, s)
+        ctx.save_for_backward(x, top)
+        ctx.side = s
+        return top
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (x, top), s = ctx.saved_tensors, ctx.side
+        windows = x.unflatten(3, (-1, s)).unflatten(2, (-1, s))
+        equal = torch.eq(windows, top[:, :, :, None, :, None], out=torch.empty_like(windows))
+        share = grad / equal.sum((3, 5))
+        return equal.mul_(share[:, :, :, None, :, None]).reshape(x.shape), None
+
+
+def largest(x: Tensor, s: int) -> Tensor:
+    """(N, C, H/s, W/s) the largest of each window of s x s."""
+    return x.unflatten(2, (-1, s)).amax(3).unflatten(3, (-1, s)).amax(4)
+
+
+class Covariances(torch.autograd.Function):
+    """``covariances``, whose gradient is one product in place of two."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return covariances(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        both = grad + grad.mT
+        return (both @ x).sub_(both @ x.mean(2, keepdim=True))
+
+
+def covariances(x: Tensor) -> Tensor:
+    """(N, K, K) sums of products of what differs from its mean, of N times K rows of L numbers."""
+    means = x.mean(2, keepdim=True)
+    return x @ x.mT - x.shape[2] * means @ means.mT
+
+
+def device_with_float64(x: Tensor) -> torch.device:
+    return torch.device('cpu') if x.device.type == 'mps' else x.device
 
 
 def cholesky(x: Tensor) -> Tensor:
     """The factor; NaN where there is none (a prediction that is NaN), without an error or a wait for the device."""
     root, info = torch.linalg.cholesky_ex(x)
     return torch.where((info == 0)[..., None, None], root, torch.nan)
-
-
-def solve(root: Tensor, b: Tensor) -> Tensor:
-    """(root root^T)^-1 b."""
-    return torch.cholesky_solve(b, root)
 
 
 def nearest_lines(x: Tensor, size: int, axis: int) -> Tensor:

@@ -13,6 +13,7 @@ from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.overlap import squared_errors
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES
 
@@ -52,15 +53,15 @@ class RobustTLoss(Loss):
     def compute(self, batch: Batch) -> Tensor:
         spec, c = self.spec, batch.channels
         first = 0 if c == 1 else 1  # channel 0 of several is the background
-        p, y = batch.prob[:, first:], batch.target[:, first:]
-        square, count = batch.sum((p - y) ** 2), batch.sum(torch.ones_like(p[:, :1]))
+        missed, false, _ = squared_errors(batch).sums[:, :, first:]
+        square, count = missed + false, batch.mass[:, None]
         w = batch.image_weight[:, None].to(square.dtype)  # which acts in the mean over images alone
         square, count = ratio(square, w, 0.0), ratio(count, w, 0.0)
         if spec.learn_nu:
             log_nu = self.log_nu.to(square.dtype)
         else:
             log_nu = square.new_full((), math.log(spec.nu))
-        loss = self.negative_log_likelihood(count, square, log_nu).sum(1) / p.shape[1]
+        loss = self.negative_log_likelihood(count, square, log_nu).sum(1) / square.shape[1]
 
         total, images = sum_over_ranks({'mean': image_sums(batch, loss)}, spec.sync)['mean']
         return (spec.loss_weight * ratio(total, images, 0.0)).to(batch.dtype)

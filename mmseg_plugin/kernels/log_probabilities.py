@@ -1,0 +1,91 @@
+"""Log-probabilities of a softmax over classes, accurate on both sides, with gradients that PyTorch would compute in more passes.
+
+z (N, C, P) are finite logits or -inf; own (N, 1, P) is a class of each pixel. No second derivatives.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+SPAN = 80  # exp of less underflows in float32
+
+
+class Lead(torch.autograd.Function):
+    """(N, 1, P) z_y - log sum of exp z_k over the other classes k: the log-odds of class y, inf where p is 1."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, own: Tensor) -> Tensor:
+        others, rest, lead = of_others(z, own)
+        ctx.save_for_backward(others, rest, own)
+        return lead
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        others, rest, own = ctx.saved_tensors
+        slope = others * torch.where(rest > 0, -grad / rest, 0)
+        return slope.scatter_(1, own, grad), None
+
+
+class Others(torch.autograd.Function):
+    """(p of every class but the pixel's own, where 0 stands, (N, C, P); log-odds of its own class, (N, 1, P))."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        p, rest, lead = of_others(z, own)
+        p.mul_(torch.where(rest > 0, (-lead).sigmoid() / rest, 0))
+        ctx.save_for_backward(p, lead, own)
+        return p, lead
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, of_lead: Tensor) -> tuple[Tensor, None]:
+        p, lead, own = ctx.saved_tensors
+        slope = grad * p
+        through = slope.sum(1, keepdim=True)
+        share = torch.where(lead < torch.inf, of_lead / (-lead).sigmoid(), 0)
+        slope.sub_(p * (through + share))
+        return slope.scatter_(1, own, of_lead - lead.sigmoid() * through), None
+
+
+def of_others(z: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(exp(z - largest z) with 0 at the own class (N, C, P), its sum over classes, log-odds of the own class (N, 1, P))."""
+    top = z.amax(1, keepdim=True)
+    others = (z - top).exp_().scatter_(1, own, 0)
+    rest = others.sum(1, keepdim=True)
+    return others, rest, z.gather(1, own) - top - rest.log()
+
+
+class LogBoth(torch.autograd.Function):
+    """(log p, log(1 - p)) of every class (N, C, P), for logits that differ by less than SPAN everywhere."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> tuple[Tensor, Tensor]:
+        log_p = z - z.amax(1, keepdim=True)
+        top = torch.eq(log_p, 0, out=torch.empty_like(log_p))  # numbers: masks of bool are many times as slow
+        one = (top.sum(1, keepdim=True) == 1).to(z.dtype)
+        top *= one  # of equal ones none is above 1/2
+        p = log_p.exp()
+        others = p - p * top
+        rest = others.sum(1, keepdim=True)
+        total = rest + one
+        log_total = torch.log1p(rest + (one - 1))
+        log_q = others.mul_(-1 / total).log1p_().add_(top.mul(rest.log() - log_total))
+        p *= 1 / total
+        ctx.save_for_backward(p, top, total / rest)
+        return log_p.sub_(log_total), log_q
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_p: Tensor, of_q: Tensor) -> tuple[Tensor]:
+        """Of log p_c: [k = c] - p_k; of log q_c: (p_k p_c / q_c for k != c, -p_c for k = c), where q of the largest is small."""
+        p, top, scale = ctx.saved_tensors
+        h = of_q * p
+        of_top = h * top
+        h = h.sub_(of_top).div_(1 - p + top)
+        of_top = of_top.sum(1, keepdim=True)
+        slope = of_p - h
+        slope += p * (h.sum(1, keepdim=True) - of_p.sum(1, keepdim=True))
+        return slope.add_((p - p * top).mul_(scale * of_top)).sub_(top * of_top)
