@@ -2,8 +2,7 @@
 
 A pixel's margin is the logit of its own class less the logarithm of the summed exponentials of the others. The
 probability of its own class is the sigmoid of the margin, so that log p and log(1 - p) are accurate on both sides; one
-array as large as the logits is made, of what each other class has of the rest, and it becomes the gradient. On a CPU XLA
-sums fast where it finds an array or a product of matrices, and ten times slower where it has to compute what it sums.
+array as large as the logits is made, of what each other class has of the rest, and it becomes the gradient.
 """
 
 from __future__ import annotations
