@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from benchmarks.targets import KERAS_COMPOUNDS
+
 
 class Run(NamedTuple):
     """``python -m benchmarks.<module> <arguments>`` with some environment."""
@@ -18,9 +20,9 @@ def on_every_backend(module):
 LOVASZ = '19 classes, trained', '150 classes, trained', '2 classes, trained', '2 classes, small', 'hinge, trained'
 KERAS = (
     'JaccardMetricLoss', 'JaccardMetricLoss, I + C', 'SoftDiceLoss', 'GeneralizedDiceLoss', 'FocalTverskyLoss',
-    'LovaszSoftmaxLoss', 'WeightedCrossEntropyLoss',
+    'LovaszSoftmaxLoss', 'WeightedCrossEntropyLoss', *KERAS_COMPOUNDS,
 )  # fmt: skip
-WEIGHED = 'keras Dice', 'keras one_hot + Dice', 'JaccardMetricLoss', 'WeightedCrossEntropyLoss'
+WEIGHED = 'keras Dice', 'keras one_hot + Dice', 'JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'UnifiedFocalLoss'
 AREAS = {
     'region': (
         'Region losses in PyTorch',
