@@ -2,13 +2,23 @@
 
 from typing import NamedTuple
 
-from benchmarks import tables, timing
+from benchmarks import resize, tables, timing
 
 LARGE, MANY, FEW, SMALL = '(2, 19, 512, 1024)', '(4, 150, 256, 256)', '(8, 2, 512, 512)', '(2, 4, 128, 128)'
 HARD, SOFT = 'Region losses, hard labels, float32', 'Region losses, soft labels, float32'
-KERAS = 'Keras losses, a training step'
 OURS, MONAI = 'JaccardMetricLoss', 'MONAI DiceLoss'
 SMP = 'SMP JaccardLoss, ignore_index'  # the target is one for ignored pixels
+KERAS, KERAS_CE = 'Keras losses, a training step', 'keras SparseCategoricalCrossentropy'
+KERAS_COMPOUNDS = (
+    'ComboLoss',
+    'ExponentialLogarithmicLoss',
+    'UnifiedFocalLoss',
+    'WeightedSumLoss',
+    'GeneralizedWassersteinDiceLoss',
+    'SensitivitySpecificityLoss',
+    'RobustTLoss',
+)
+PROCESSES = 'Cost against processes'
 THREE = (MONAI, 'SMP JaccardLoss', 'mmseg DiceLoss')  # each in its cheapest form
 
 
@@ -27,12 +37,8 @@ def times_of(*others, ours=OURS):
     """Our time over that of the fastest of the others."""
 
     def measured(case):
-        found = [case['seconds'][name] for name in others if name in case['seconds']]
-        return (
-            max(timing.ratio(case['seconds'][ours], times) for times in found)
-            if found and ours in case['seconds']
-            else None
-        )
+        found = [case['seconds'][name] for name in others if name in case['seconds'] and ours in case['seconds']]
+        return max(timing.ratio(case['seconds'][ours], times) for times in found) if found else None
 
     return measured
 
@@ -43,6 +49,18 @@ def faster_than(*others, ours=OURS):
     def measured(case):
         found = [case['seconds'][name] for name in others if name in case['seconds']]
         return min(timing.ratio(times, case['seconds'][ours]) for times in found) if found else None
+
+    return measured
+
+
+def time_over_sum(*others, ours):
+    """Our time over that of the others, one after another."""
+
+    def measured(case):
+        seconds = case['seconds']
+        if not all(name in seconds for name in (ours, *others)):
+            return None
+        return timing.ratio(seconds[ours], [sum(times) for times in zip(*(seconds[name] for name in others))])
 
     return measured
 
@@ -84,14 +102,45 @@ def targets():
         Target('times faster than SMP', 'Lovasz softmax', lovasz, faster_than('SMP', ours='segparity'), 5.0, True),
         Target('memory in logits', 'Lovasz softmax', lovasz, logits_of('segparity'), 4.0),
     ]
+    for shape, scale in resize.CASES:
+        where, limit = (resize.TITLE, resize.case_name(shape, scale)), 0.35 if shape[1] == 150 else 0.8
+        for name in resize.LOSSES:
+            slower = times_of(name + resize.HOST, ours=name)
+            found.append(Target(f"{name}: time over the host's way", *where, slower, 1.0))
+            found.append(Target(f'{name}: memory in full-size logits', *where, logits_of(name), limit))
+    for section, case in (
+        ('Lovasz softmax', f'2 classes, trained, {FEW}'),
+        ('Lovasz softmax', '2 classes, small, (2, 2, 64, 64)'),
+        ('Lovasz hinge', 'hinge, trained, (8, 1, 512, 512)'),
+        ('Lovasz hinge', 'hinge, trained, per image, (8, 1, 512, 512)'),
+    ):
+        found.append(Target('times faster than SMP', section, case, faster_than('SMP', ours='segparity'), 4.0, True))
+    for processes in ('2', '4'):
+        for name in ('LovaszSoftmaxLoss', 'LovaszSoftmaxLoss, trained'):
+            alone = times_of(f'{name}, alone', ours=name)
+            found.append(Target(f'{name}: time over sync=False', PROCESSES, processes, alone, 1.5))
     for backend in ('tensorflow', 'jax'):
         case = f'{backend}, compiled, (2, 512, 1024, 19)'
         found.append(Target('time over keras Dice', KERAS, case, times_of('keras Dice'), 1.1))
+        for name in KERAS_COMPOUNDS:
+            text = f"{name}, time over keras' cross-entropy + Dice"
+            found.append(Target(text, KERAS, case, time_over_sum(KERAS_CE, 'keras Dice', ours=name), 1.3))
+        text = "WeightedCrossEntropyLoss, time over keras' cross-entropy"
+        found.append(Target(text, KERAS, case, times_of(KERAS_CE, ours='WeightedCrossEntropyLoss'), 1.3))
     for how, limit in (('tensorflow, compiled', 12.0), ('jax, compiled', 12.0), ('torch, eager', 6.0)):
         measured = times_of('keras Dice', ours='LovaszSoftmaxLoss')
         found.append(
             Target('LovaszSoftmaxLoss, time over keras Dice', KERAS, f'{how}, (2, 512, 1024, 19)', measured, limit)
         )
+    for shape in ('19 classes, 2 x 512 x 1024', '150 classes, 2 x 512 x 512'):
+        measured = times_of('softmax and its sum', ours='mIoUD')
+        found.append(
+            Target('mIoUD, time over a softmax', 'Keras metrics, update_state', f'jax, {shape}', measured, 1.0)
+        )
+    for case in ('19 classes, 512 x 1024', '150 classes, 512 x 512'):
+        measured = times_of('mmseg IoUMetric', ours='CalibrationMetric')
+        text = 'CalibrationMetric, time over mmseg IoUMetric'
+        found.append(Target(text, 'Metrics, one image at a time', case, measured, 2.0))
     return found
 
 
@@ -100,7 +149,7 @@ def table(areas):
     columns = {}
     for sections in areas.values():
         for section in sections:
-            for case, column in (section.get('cases') or section.get('errors') or {}).items():
+            for case, column in (section.get('cases') or section.get('errors') or points(section)).items():
                 columns[section['title'], case] = column
     rows = []
     for target in targets():
@@ -117,6 +166,16 @@ def table(areas):
                 ]
             )
     return tables.table(['where', 'what', 'asked', 'measured', ''], rows) if rows else ''
+
+
+def points(section):
+    """Point of an axis -> what was measured there, as a case; nothing where there is no axis."""
+    if section.get('kind') != 'scaling':
+        return {}
+    return {
+        str(point): dict(seconds={name: of[k] for name, of in section['seconds'].items() if of[k]})
+        for k, point in enumerate(section['points'])
+    }
 
 
 def target_text(target):

@@ -180,3 +180,23 @@ def test_all_blocks_of_all_shapes_are_all_numbers():
                 for place in call.divide(size, n, c, p):
                     seen[place] += 1
                 assert (seen == 1).all()
+
+
+@pytest.mark.parametrize('name', [n for n in LOSSES if 'Lovasz' not in n and n != 'RobustTLoss'])
+def test_second_derivatives_where_everything_is_plain(name, monkeypatch):
+    """For them SEGPARITY_OVERLAP=plain is the remedy that refusals name."""
+    monkeypatch.setattr(choice, 'MODE', 'plain')
+    c = 1 if LOSSES[name].channels == ('one',) else 3
+    z = torch.randn(2, c, 30, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    y = torch.arange(2 * 30 * 30).reshape(2, 30, 30) % max(c, 2)
+    (slope,) = torch.autograd.grad(getattr(losses, name)()(z, y), z, create_graph=True)
+    direction = torch.ones_like(z).cumsum(3).cos()
+    (second,) = torch.autograd.grad((slope * direction).sum(), z)
+    steps = [k * 1e-3 for k in (1, -1, 2, -2)]
+    moved = [(z + h * direction).detach().requires_grad_() for h in steps]
+    near, far = (
+        torch.stack([torch.autograd.grad(getattr(losses, name)()(x, y), x)[0] for x in pair])
+        for pair in (moved[:2], moved[2:])
+    )
+    numeric = (8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * steps[0])
+    assert_gradient(second, numeric, 'central_difference')

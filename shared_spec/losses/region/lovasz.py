@@ -120,10 +120,11 @@ class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
         'image in which no class counts is left out, as under granularity I. A pixel of weight two is two pixels. One '
         'channel is the foreground. Hard labels alone: errors from soft ones have no Jaccard loss to extend. The '
         "official code takes classes='present' by identity (a string from a file means 'all') and fails or gives an "
-        'empty tensor where everything is ignored; here that is 0. To sort the pixels of a global batch (per_image '
-        'False, sync) every process gathers the errors of all, one class after the other. Keras counts more than 65536 '
-        'pixels that are sorted together in fine bins of their error (in float64 it sorts them): the value is within 1e-6, '
-        'the gradient within 1e-3 of its largest.'
+        'empty tensor where everything is ignored; here that is 0. Processes of PyTorch that share a batch '
+        '(per_image False, sync) gather and sort its pixels up to 65536 of them. Of more they add up counts in fine '
+        'bins of the error, and pixels of one bin share their increments: value within 1e-6, or 1e-6 of itself above '
+        '1, gradient within 1e-3 of its largest entry. '
+        'Keras counts more than 65536 pixels that take turns together in bins too, but for float64, within the same.'
     )
 
     per_image: bool = param(False, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')
@@ -156,8 +157,9 @@ class LovaszHingeLoss(Lovasz, Weighted):
     source = 'Berman, Rannen Triki, Blaschko: The Lovasz-Softmax loss, arXiv 1705.08790; Yu, Blaschko: arXiv 1512.07797'
     remarks = (
         'Binary: one channel of logits. An image without foreground costs its largest error. An image without a valid '
-        'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels. More '
-        'than 65536 pixels are counted in bins in Keras, as LovaszSoftmaxLoss has it.'
+        'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels. '
+        'Processes that share a batch (per_image False, sync): as LovaszSoftmaxLoss. So '
+        'are more than 65536 pixels in Keras.'
     )
     channels = ('one',)
     needs_logits = True
