@@ -10,7 +10,7 @@ from keras_plugin.arithmetic import accumulator_dtype, at_least, cumulative_sum,
 from keras_plugin.distributed import partners
 from keras_plugin.error_bins import solve_in_bins
 from keras_plugin.granularity import CellSums
-from keras_plugin.hard_overlap import sum_by_class
+from keras_plugin.hard_pixels import add_by_class
 from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
 from keras_plugin.typing import DType, Tensor
@@ -66,8 +66,8 @@ def size_of_classes(batch: Batch) -> Tensor | None:
     """(N, C) the weight of the pixels of each class of class ids, NaN in one where that of a pixel is; else None."""
     if len(batch.labels.shape) != 2:
         return None
-    ids = ops.where(batch.labelled, batch.labels, ops.zeros_like(batch.labels))
-    return sum_by_class(batch, ids, batch.weight)
+    (size,) = add_by_class(batch, batch.weight)
+    return size
 
 
 class Lovasz(RegionLoss):
