@@ -26,15 +26,14 @@ class Row:
     worst: str = ''
     error: str = ''
     way: str = ''
+    gradient_tolerance: float | None = None  # that of the precision
 
     @property
     def ok(self) -> bool:
-        """Whether both differences are within the precision's tolerances; False after an error or without a case."""
+        """Whether both differences are within the tolerances; False after an error or without a case."""
+        largest = GRADIENT[self.dtype] if self.gradient_tolerance is None else self.gradient_tolerance
         return (
-            not self.error
-            and self.value_error <= VALUE[self.dtype]
-            and self.grad_error <= GRADIENT[self.dtype]
-            and self.cases > 0
+            not self.error and self.value_error <= VALUE[self.dtype] and self.grad_error <= largest and self.cases > 0
         )
 
 
@@ -71,6 +70,7 @@ def worse(old: Row | None, new: Row) -> Row:
     )
     return dataclasses.replace(
         leading,
+        gradient_tolerance=old.gradient_tolerance or new.gradient_tolerance,
         value_error=max(old.value_error, new.value_error),
         grad_error=max(old.grad_error, new.grad_error),
         cases=old.cases + new.cases,

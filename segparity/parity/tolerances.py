@@ -13,6 +13,7 @@ GRADIENT = {
     'float32': 1e-5,  # of the largest gradient of the same case
     'float64': 1e-10,  # likewise; the reference's central differences are good to about 2e-11
 }
+COUNTED_GRADIENT = 1e-3  # of a loss that counts pixels in bins in place of sorting them, as its remarks say
 # A gradient that vanishes (everything ignored, a perfect prediction) is compared as if its largest entry were this: the
 # small cases have gradients of 0.01 to 1. Below it lie float32 rounding (2e-9) and the noise of the central differences
 # (1e-16 / step = 1e-13).

@@ -18,11 +18,12 @@ from segparity.parity.configurations import cases_for, on_data
 from segparity.parity.derivative import along
 from segparity.parity.frameworks import Worker, WorkerError, missing_sentence
 from segparity.parity.rows import Job, Row, side
-from segparity.parity.tolerances import SMALLEST_GRADIENT, gradient_error
+from segparity.parity.tolerances import COUNTED_GRADIENT, SMALLEST_GRADIENT, gradient_error
 from segparity.parity.ways import YOURS
 from shared_spec import LOSSES, LossSpec, SpecError
 
 USUAL = 96  # numbers of a built-in case, whose gradients are 0.01 to 1
+SORTED = 2**16  # pixels that every implementation of a Lovasz loss sorts
 SMALL = 1024  # numbers of a prediction whose gradient is taken by central differences
 CONFIGURED = 'your configuration'
 HOLDERS = {'torch': 'plain', 'keras_tensorflow': 'eager', 'keras_jax_x64': 'jit', 'keras_torch': 'eager'}
@@ -97,6 +98,13 @@ def gradient_error_of(job: Job, got: np.ndarray, want: np.ndarray, dtype: str) -
     if dtype == 'float64' or not np.isfinite(error) or np.isnan(want).any():
         return error
     return float(np.linalg.norm(got - want)) / max(float(np.linalg.norm(want)), smallest)
+
+
+def gradient_tolerance(job: Job, framework: str, dtype: str) -> float | None:
+    """A tolerance other than the precision's: of Lovasz losses that count in Keras, on many pixels, in float32."""
+    pixels = job.case.pred.size // job.case.pred.shape[1]
+    counts = job.name.startswith('Lovasz') and framework != 'torch' and dtype == 'float32' and pixels > SORTED
+    return COUNTED_GRADIENT if counts else None
 
 
 def holder() -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from segparity.parity import check, yours
 from segparity.parity.cases import Case
-from segparity.parity.rows import Job
+from segparity.parity.rows import Job, Row
 from segparity.parity.yours import error_along, gradient_error_of, is_large
 from shared_spec import LOSSES
 from tests.support.frameworks import axis
@@ -115,6 +115,23 @@ def test_at_a_kink_nothing_is_known_along_a_direction():
     assert (
         error_along(job_of('LovaszSoftmaxLoss', case), np.zeros_like(case.pred)) > yours.ALONG
     )  # sorted, in its order
+
+
+def test_what_counts_in_bins_has_the_tolerance_of_that():
+    """Lovasz losses of Keras on more than 65,536 pixels, in float32: 2e-5 of the norm on a picture of 272 x 272."""
+    many = Case(np.zeros((1, 3, 272, 272), np.float32), np.zeros((1, 272, 272), int))
+    few = Case(many.pred[:, :, :256, :256], many.target[:, :256, :256])
+    tolerance = yours.gradient_tolerance(job_of('LovaszSoftmaxLoss', many), 'keras_jax', 'float32')
+    assert tolerance == 1e-3
+    for name, case, framework, dtype in (
+        ('LovaszSoftmaxLoss', few, 'keras_jax', 'float32'),
+        ('LovaszSoftmaxLoss', many, 'torch', 'float32'),
+        ('LovaszSoftmaxLoss', many, 'keras_jax', 'float64'),
+        ('JaccardMetricLoss', many, 'keras_jax', 'float32'),
+    ):
+        assert yours.gradient_tolerance(job_of(name, case), framework, dtype) is None
+    row = Row('LovaszSoftmaxLoss', 'keras_jax', 'float32', 0, 2e-5, 1)
+    assert not row.ok and dataclasses.replace(row, gradient_tolerance=tolerance).ok
 
 
 def test_a_large_gradient_is_measured_by_its_own_size():
