@@ -36,7 +36,7 @@ def faster_than(*others, ours=OURS):
     """The others' time over ours, of the fastest of them."""
 
     def measured(case):
-        found = [case['seconds'][name] for name in others if name in case['seconds']]
+        found = [case['seconds'][name] for name in others if name in case['seconds'] and ours in case['seconds']]
         return min(timing.ratio(times, case['seconds'][ours]) for times in found) if found else None
 
     return measured
