@@ -202,7 +202,7 @@ def test_the_area_of_losses_beside_other_work(monkeypatch):
 @pytest.mark.parametrize('name', ['JaccardMetricLoss', 'WeightedCrossEntropyLoss'])
 def test_the_plain_way_under_load_computes_the_same(name):
     pytest.importorskip('torch', reason='PyTorch is not installed')
-    logits, target = batches.batch((2, 3, 32, 32))
+    logits, target = batches.batch((2, 3, 64, 64))
     assert target.unique().tolist() == [0, 1, 2, batches.IGNORED]  # every class, and ignored pixels
     ours, plain = (contenders.build(x, 'hard')(logits, target).item() for x in (name, under_load.PLAIN[name]))
     assert plain == pytest.approx(ours, rel=1e-5)
