@@ -3,7 +3,8 @@
 torchrun starts 1 to 4 processes of one thread each, joined by gloo. Every rank takes (2, 19, 256, 512) logits forward
 and backward; a round ends when the last rank is done, and the ranks begin it together. ``alone`` is the same loss with
 ``sync=False``, and the last row one all-reduce of as many numbers as the first loss sums, without any loss. A job uses
-all cores, whatever --threads says of the other areas.
+all cores, whatever --threads says of the other areas. ``trained``: logits that mostly prefer the label, on which a
+Lovasz loss has other work than on random ones.
 """
 
 import argparse
@@ -65,12 +66,15 @@ def rank(options):
 
     torch.set_num_threads(1)
     distributed.init_process_group('gloo')
-    logits, target = batch(QUICK if options.quick else SHAPE)
+    shape = QUICK if options.quick else SHAPE
+    (logits, target), trained = batch(shape), batch(shape, margin=6.0)
     calls = {}
     for name, config in LOSSES.items():
         for sync in (True, False):
             loss = MODELS.build(dict(config, ignore_index=IGNORED, sync=sync))
             calls[name if sync else f'{name}, alone'] = lambda loss=loss: step(loss, logits, target)
+            if name == 'LovaszSoftmaxLoss':
+                calls[f'{name}, trained' + ', alone' * (not sync)] = lambda loss=loss: step(loss, *trained)
     vector = torch.zeros(summed(next(iter(calls.values()))), dtype=torch.float64)
     calls['one all-reduce'] = lambda: distributed.all_reduce(vector)
 

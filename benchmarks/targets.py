@@ -8,6 +8,7 @@ LARGE, MANY, FEW, SMALL = '(2, 19, 512, 1024)', '(4, 150, 256, 256)', '(8, 2, 51
 HARD, SOFT = 'Region losses, hard labels, float32', 'Region losses, soft labels, float32'
 OURS, MONAI = 'JaccardMetricLoss', 'MONAI DiceLoss'
 SMP = 'SMP JaccardLoss, ignore_index'  # the target is one for ignored pixels
+PROCESSES = 'Cost against processes'
 THREE = (MONAI, 'SMP JaccardLoss', 'mmseg DiceLoss')  # each in its cheapest form
 
 
@@ -79,6 +80,17 @@ def targets():
         Target('times faster than SMP', 'Lovasz softmax', lovasz, faster_than('SMP', ours='segparity'), 5.0, True),
         Target('memory in logits', 'Lovasz softmax', lovasz, logits_of('segparity'), 4.0),
     ]
+    for section, case in (
+        ('Lovasz softmax', f'2 classes, trained, {FEW}'),
+        ('Lovasz softmax', '2 classes, small, (2, 2, 64, 64)'),
+        ('Lovasz hinge', 'hinge, trained, (8, 1, 512, 512)'),
+        ('Lovasz hinge', 'hinge, trained, per image, (8, 1, 512, 512)'),
+    ):
+        found.append(Target('times faster than SMP', section, case, faster_than('SMP', ours='segparity'), 4.0, True))
+    for processes in ('2', '4'):
+        for name in ('LovaszSoftmaxLoss', 'LovaszSoftmaxLoss, trained'):
+            alone = times_of(f'{name}, alone', ours=name)
+            found.append(Target(f'{name}: time over sync=False', PROCESSES, processes, alone, 1.5))
     for backend in ('tensorflow', 'jax'):
         case = f'{backend}, compiled, (2, 512, 1024, 19)'
         found.append(Target('time over keras Dice', 'Keras losses, a training step', case, times_of('keras Dice'), 1.1))
@@ -134,7 +146,7 @@ def table(areas):
     columns = {}
     for sections in areas.values():
         for section in sections:
-            for case, column in (section.get('cases') or section.get('errors') or {}).items():
+            for case, column in (section.get('cases') or section.get('errors') or points(section)).items():
                 columns[section['title'], case] = column
     rows = []
     for target in targets():
@@ -151,6 +163,16 @@ def table(areas):
                 ]
             )
     return tables.table(['where', 'what', 'asked', 'measured', ''], rows) if rows else ''
+
+
+def points(section):
+    """Point of an axis -> what was measured there, as a case; nothing where there is no axis."""
+    if section.get('kind') != 'scaling':
+        return {}
+    return {
+        str(point): dict(seconds={name: of[k] for name, of in section['seconds'].items() if of[k]})
+        for k, point in enumerate(section['points'])
+    }
 
 
 def target_text(target):

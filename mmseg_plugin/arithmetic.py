@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mmseg_plugin.values import can_look, is_traced
 
@@ -48,14 +47,13 @@ class Clamp(torch.autograd.Function):
         return inside
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (inside,) = ctx.saved_tensors
         return grad * inside, None, None
 
 
 def clamp(x: Tensor, low: float, high: float) -> Tensor:
-    """x within [low, high], with zero gradient outside."""
+    """x within [low, high], with zero gradient outside, or NaN where it comes as NaN."""
     return x.clamp(low, high) if is_traced(x) else Clamp.apply(x, low, high)
 
 

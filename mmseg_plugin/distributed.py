@@ -48,6 +48,13 @@ def sum_over_ranks(parts: dict[str, Tensor], sync: bool) -> dict[str, Tensor]:
     return {name: piece.reshape(x.shape) for (name, x), piece in zip(parts.items(), pieces)}
 
 
+def add_over_ranks(x: Tensor) -> Tensor:
+    """``x`` added over the ranks, without a gradient."""
+    x = x.contiguous()
+    distributed.all_reduce(x)
+    return x
+
+
 def gather(x: Tensor) -> list[Tensor]:
     """What each rank has as ``x``, of one shape everywhere, in the order of the ranks; without a gradient."""
     parts = [torch.empty_like(x) for _ in range(distributed.get_world_size())]

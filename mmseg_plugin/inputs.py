@@ -15,6 +15,7 @@ from torch.nn import functional
 from mmseg_plugin import values
 from mmseg_plugin.arithmetic import accumulator_dtype, log1m_exp
 from mmseg_plugin.kernels.log_probabilities import SPAN, Lead, LogBoth, Others
+from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.kernels.pixel_sums import pixel_sums
 from mmseg_plugin.values import NARROW, can_look, is_compiling
 from shared_spec import shapes
@@ -76,6 +77,7 @@ class Batch:
         self.images, self.masked, self.backgrounds = slice(None), pixel_weight is not None, False
         self.first = 0
         self.shared: dict[str, Any] | None = None
+        self.is_part = False
 
     def part(self, images: slice, channels: slice, pixels: slice, given: Tensor | None = None) -> Batch:
         """Some pixels of some channels of some images; ``given``: their predictions, (n, c, p)."""
@@ -92,8 +94,14 @@ class Batch:
             self.space if pixels == slice(None) else (-1,),
             self.visible,
         )
-        part.images, part.first, part.looked = images, channels.start or 0, True
+        part.images, part.first, part.looked, part.is_part = images, channels.start or 0, True, True
         return part
+
+    @property
+    def once(self) -> bool:
+        """Whether operators serve whose gradients are written by hand, and cannot be differentiated again."""
+        large = choice.MODE != 'plain' and self.given.numel() >= choice.SMALL
+        return self.is_part or (large and not values.is_traced(self.given))
 
     def is_sound(self) -> bool:
         """Whether all labels and predictions that count are some, where that can be seen; sets ``masked``."""
@@ -211,7 +219,7 @@ class Batch:
     @made_once
     def log_both(self) -> tuple[Tensor, Tensor]:
         """(N, C, P) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
-        if self.softmax and self.logits and self.given.shape[1] > 2 and can_look(self.pred):
+        if self.softmax and self.logits and self.given.shape[1] > 2 and self.once and can_look(self.pred):
             low, high = values.limits(self.pred)
             if high - low < SPAN:
                 return LogBoth.apply(self.pred)
@@ -252,12 +260,16 @@ class Batch:
     @made_once
     def log_prob_of_own(self) -> Tensor:
         """(N, 1, P) log p of each pixel's class, for class ids and softmax."""
-        return functional.logsigmoid(self.lead) if self.logits else self.at_own(self.log_prob[0])
+        if not self.logits:
+            return self.at_own(self.log_prob[0])
+        if self.is_part:
+            return functional.logsigmoid(self.lead)
+        return -functional.cross_entropy(self.pred, self.own[:, 0], reduction='none')[:, None]
 
     @made_once
     def lead(self) -> Tensor:
         """(N, 1, P) the log-odds of each pixel's class, for class ids and the logits of a softmax."""
-        if values.is_traced(self.pred):
+        if not self.once:
             rest = self.pred.scatter(1, self.own, torch.finfo(self.dtype).min)
             return self.at_own(self.pred) - rest.logsumexp(1, keepdim=True)
         return Lead.apply(self.pred, self.own)
@@ -265,7 +277,7 @@ class Batch:
     @made_once
     def prob_of_others(self) -> Tensor:
         """(N, C, P) the probabilities of all classes but each pixel's own, where 0 stands; for class ids and softmax."""
-        if not self.logits or values.is_traced(self.pred):
+        if not self.logits or not self.once:
             return self.prob.scatter(1, self.own, 0)
         others, self.lead = Others.apply(self.pred, self.own)
         return others

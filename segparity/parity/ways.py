@@ -1,7 +1,7 @@
 """The ways in which a loss runs in a framework, each a row of the check, and the cases that each of them replays.
 
-PyTorch: ``plain`` are its own operators, ``fused`` is the operator of overlap statistics on the CPU, which large logits
-take by themselves, ``kernels`` are those for CUDA (or in Triton's interpreter, where TRITON_INTERPRET=1 says so). Keras:
+PyTorch: ``plain`` are its own operators, ``fused`` are those that work block by block, which large logits take by
+themselves, ``kernels`` are those for CUDA (or in Triton's interpreter, where TRITON_INTERPRET=1 says so). Keras:
 ``eager``, and compiled, ``graph`` and ``xla`` by TensorFlow, ``jit`` by JAX. The first way of a framework replays every
 case. What else compiles replays few, of one shape, so that each loss compiles once or twice.
 """
@@ -18,7 +18,7 @@ WAYS = {
     'keras_jax_x64': ('jit',),
     'keras_torch': ('eager',),
 }
-OVERLAP = ('fused', 'kernels')  # of losses of overlap statistics alone
+OVERLAP = ('fused', 'kernels')  # not of every loss
 
 # every example meets these; the default example meets every case
 CORE = ('ignored_border', 'one_image_ignored', 'pixel_weight_soft', 'one_channel')

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import memory, tables, targets, timing
+from benchmarks import memory, results, tables, targets, timing
 
 MIB = 2**20
 
@@ -91,6 +91,14 @@ def test_the_slope_is_the_power(power):
 def test_the_verdict_of_a_target(measured, at_least, want):
     target = targets.Target('x', 'y', 'z', None, 1.0, at_least)
     assert targets.verdict(target, measured) == want
+
+
+def test_a_point_of_an_axis_is_a_case():
+    seconds = {'LovaszSoftmaxLoss': [[1.0], [3.0]], 'LovaszSoftmaxLoss, alone': [[1.0], [1.0]]}
+    section = results.scaling(targets.PROCESSES, 'processes', [1, 2], seconds | {'other': [None, None]})
+    assert targets.points(section)['1']['seconds'] == {'LovaszSoftmaxLoss': [1.0], 'LovaszSoftmaxLoss, alone': [1.0]}
+    (row,) = (row for row in targets.table({'x': [section]}).splitlines() if 'processes, 2' in row)
+    assert row.endswith('| at most 1.50 | 3.00 | **missed** by a factor of 2.00 |')
 
 
 def test_a_target_takes_the_fastest_of_the_others():

@@ -13,7 +13,10 @@ MODES = ('find_unused', 'static_graph', 'accumulate', 'no_sync', 'twice', 'outsi
 
 
 class Case(NamedTuple):
-    """A loss on a batch of 'hard' or 'soft' labels; mode: what is done besides to the model or the backward pass."""
+    """A loss on a batch of 'hard' or 'soft' labels; mode: what is done besides to the model or the backward pass.
+
+    'counted': ranks of a Lovasz loss add up counts, however few pixels there are.
+    """
 
     config: dict
     batch: str = 'uneven'
@@ -49,6 +52,11 @@ def cases():
     for mode in MODES:
         for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'LovaszSoftmaxLoss'):
             found[f'{name.removesuffix("Loss")}-{mode}'] = case(name, mode=mode)
+    for example in ('default', 'all_weighted', 'list_sigmoid'):
+        found[f'LovaszSoftmax-{example}-counted'] = case('LovaszSoftmaxLoss', example, mode='counted')
+    for batch in ('nothing_valid', 'no_image', 'weighted'):
+        found[f'LovaszSoftmax-{batch}-counted'] = case('LovaszSoftmaxLoss', batch=batch, mode='counted')
+    found['LovaszHinge-batch-counted'] = case('LovaszHingeLoss', 'batch', mode='counted')
     for mode in SLOW:
         for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss'):
             found[f'{name.removesuffix("Loss")}-{mode}'] = case(name, mode=mode)

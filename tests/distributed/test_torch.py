@@ -12,7 +12,7 @@ pytest.importorskip('mmseg', reason='needs MMSegmentation')
 from mmseg_plugin.kernels.overlap import choice
 from tests.distributed.cases import LOCAL, SLOW, cases, names_for_three
 from tests.distributed.launch import torchrun
-from tests.distributed.torch_model import train
+from tests.distributed.torch_model import large, train
 from tests.support.assertions import assert_same
 
 pytestmark = pytest.mark.xdist_group('torchrun')
@@ -61,6 +61,12 @@ def test_compiled_and_sharded_models_train_as_one_process(compiled_and_sharded, 
 def check(ranks, name, world):
     value, gradients = train(CASES[name], world)
     values = of_ranks(ranks, world, f'{name}/value')
+    if CASES[name].mode == 'counted':
+        for rank in range(world):
+            assert abs(ranks[rank, world][f'{name}/value'] - value) < 1e-6
+            difference = np.abs(ranks[rank, world][f'{name}/gradients'] - gradients).max()
+            assert difference < 1e-3 * np.abs(gradients).max()
+        return
     half = CASES[name].mode == 'autocast'
     for got in [np.mean(values)] if CASES[name].mode in LOCAL else values:
         assert_same(got, value, 'float32' if half else 'float64', name)
@@ -77,7 +83,7 @@ def collectives(case):
     return parts, int(case.config['type'].startswith('Lovasz') and not per_image)
 
 
-@pytest.mark.parametrize('name', SYNCED)
+@pytest.mark.parametrize('name', [name for name in SYNCED if CASES[name].mode != 'counted'])
 def test_a_loss_call_is_one_collective_of_float64(ranks, name):
     """But for class frequencies, which come before the loss, and Lovasz over the batch, which tells how many pixels each rank has before it gathers their errors."""
     times = 2 if CASES[name].mode in ('accumulate', 'static_graph', 'two_heads') else 1
@@ -86,6 +92,30 @@ def test_a_loss_call_is_one_collective_of_float64(ranks, name):
     expected = (['all_reduce torch.float64'] * reduces + [f'all_gather {errors}'] * gathers) * times
     for rank in range(2):
         assert ranks[rank, 2][f'{name}/calls'].tolist() == expected
+
+
+@pytest.mark.parametrize('name', [name for name in SYNCED if CASES[name].mode == 'counted'])
+def test_counts_are_added_up_between_two_vectors_of_float64(ranks, name):
+    kind = 'float64' if CASES[name].batch == 'weighted' else 'int32'
+    for rank in range(2):
+        first, *counts, last = ranks[rank, 2][f'{name}/calls'].tolist()
+        assert first == last == 'all_reduce torch.float64'
+        assert 1 <= len(counts) < 8 and set(counts) == {f'all_reduce torch.{kind}'}
+
+
+def test_many_pixels_of_ranks_are_counted(ranks):
+    """The value is within 1e-6 of that of one process, which sorts, and the gradient within 1e-3 of its largest entry.
+
+    A rank's gradient is that of the world's size, as DDP takes the mean.
+    """
+    want = large()
+    for rank in range(2):
+        got = {key: ranks[rank, 2][f'large/{key}'] for key in ('value', 'gradient', 'calls')}
+        assert 'all_reduce torch.int32' in got['calls'] and not any('gather' in call for call in got['calls'])
+        assert abs(got['value'] - want['value']) < 1e-6
+        gradient = want['gradient'][rank : rank + 1]
+        difference = np.abs(got['gradient'] / 2 - gradient).max()
+        assert 0 < difference < 1e-3 * np.abs(want['gradient']).max()
 
 
 @pytest.mark.parametrize('name', UNSYNCED)

@@ -153,3 +153,18 @@ def second_derivative(name):
     except RuntimeError as error:
         return str(error)
     return 'nothing'
+
+
+def large(rank=None, world=2):
+    """Value and gradient by the logits of Lovasz softmax of more pixels than ranks sort: of a rank, or of all."""
+    generator = torch.Generator().manual_seed(0)
+    z, y = (
+        torch.randn(world, 3, 200, 200, generator=generator),
+        torch.randint(0, 2, (world, 200, 200), generator=generator),
+    )
+    y[0, :20], y[-1, 7, 7:20] = IGNORED, 2  # the third class is of a few pixels of one rank
+    own = slice(None) if rank is None else slice(rank, rank + 1)
+    z = (z + 2 * torch.nn.functional.one_hot(y.clamp(max=2)).movedim(3, 1))[own].requires_grad_()
+    value = MODELS.build(dict(type='LovaszSoftmaxLoss', ignore_index=IGNORED))(z, y[own])
+    value.backward()
+    return dict(value=value.item(), gradient=z.grad.numpy())

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from torch import distributed
 
+from mmseg_plugin.kernels.lovasz import extension
 from mmseg_plugin.kernels.overlap import choice
 from tests.distributed.cases import SLOW, cases, names_for_three
-from tests.distributed.torch_model import drift, second_derivative, train
+from tests.distributed.torch_model import drift, large, second_derivative, train
 
 calls = []
 
@@ -31,10 +32,14 @@ def run(folder, chosen, overlap):
     for name, case in chosen.items():
         calls.clear()
         choice.MODE = 'plain' if case.mode == 'twice' else overlap
+        extension.SORTED = 0 if case.mode == 'counted' else 2**16
         found[f'{name}/value'], found[f'{name}/gradients'] = train(case, world, rank)
         found[f'{name}/calls'] = np.array(calls, dtype=str)
     if world == 2:
         found.update(exact=drift(rank, sync=True), naive=drift(rank, sync=False))
+        calls.clear()
+        found.update({f'large/{key}': x for key, x in large(rank, world).items()})
+        found['large/calls'] = np.array(calls, dtype=str)
         found.update({f'{name} again': second_derivative(name) for name in ('SoftDiceLoss', 'LovaszSoftmaxLoss')})
     np.savez(folder / f'{rank}_of_{world}.npz', **found)
     distributed.destroy_process_group()

@@ -1,1 +1,1 @@
-"""The Lovasz extension: ``extension`` is the operator, ``rows`` sorts on the CPU."""
+"""The Lovasz extension: ``extension`` is the operator, ``rows`` sorts on the CPU, ``counts`` is for many ranks."""

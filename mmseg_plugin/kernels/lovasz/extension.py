@@ -1,7 +1,7 @@
 """The Lovasz extension of the Jaccard loss in PyTorch: sums of sorted errors times increments, and their gradient."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,8 +12,10 @@ from mmseg_plugin.arithmetic import accumulator_dtype, ratio
 from mmseg_plugin.distributed import gather
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.lovasz import rows as in_numpy
+from mmseg_plugin.kernels.lovasz.counts import Pixels, count_rows
 
 TELLS = hasattr(torch.compiler, 'is_compiling')  # PyTorch 2.3: whether a call is compiled
+SORTED = 2**16  # pixels of several ranks that are gathered and sorted; of more than that counts are added up
 BLOCK = 2**20  # pixels (of any class) that PyTorch sorts together: what that needs beside the logits stays small
 CHUNK = 2**20  # numbers of the gradient that are computed together, or a sixteenth of them
 
@@ -36,24 +38,28 @@ def jaccard_increments(errors: Tensor, signed: Tensor) -> Tensor:
     return torch.empty_like(increments).scatter_(1, order, increments)
 
 
-class Ranks:
-    """The pixels of all ranks: ``join`` gathers rows (rows, P) of each rank, ``own`` cuts this rank's part out again."""
+class Ranks(NamedTuple):
+    """The ranks whose pixels are one batch.
 
-    def __init__(self, sizes: Sequence[int], rank: int = 0) -> None:
-        """sizes: how many pixels each rank has."""
-        self.sizes, self.rank = sizes, rank
-        self.number, self.largest = len(sizes), max(sizes)
-        self.pixels = self.number * self.largest
+    sizes: how many pixels each of them has; rank: which one this is; counted: whether all weights are 1, or 0.
+    """
 
-    def join(self, *rows: Tensor) -> tuple[Tensor, ...]:
-        """Each of ``rows`` with the pixels of all ranks, padded to the largest rank with pixels of weight 0."""
-        if self.number == 1:
-            return rows
-        own = functional.pad(torch.stack(rows), (0, self.largest - self.sizes[self.rank]))
-        return torch.cat(gather(own), 2).unbind()
+    sizes: Sequence[int]
+    rank: int = 0
+    counted: bool = False
 
-    def own(self, rows: Tensor) -> Tensor:
-        return rows[:, self.rank * self.largest :][:, : self.sizes[self.rank]]
+    @property
+    def pixels(self) -> int:
+        return sum(self.sizes)
+
+    def join(self, own: Tensor) -> Tensor:
+        """(rows, pixels of all ranks) from this rank's ``own`` (rows, pixels)."""
+        whole = gather(functional.pad(own, (0, max(self.sizes) - own.shape[1])))
+        return torch.cat([part[:, :size] for part, size in zip(whole, self.sizes)], 1)
+
+    def own(self, joined: Tensor) -> Tensor:
+        """This rank's pixels of (rows, pixels of all ranks)."""
+        return joined.split(list(self.sizes), 1)[self.rank]
 
 
 class Rows:
@@ -62,14 +68,18 @@ class Rows:
     x and slope (G, C, n, P), labels (G, n, P) ids or (G, C, n, P), weight (G, n, P): views of what a batch holds.
     """
 
-    def __init__(self, batch: Batch, x: Tensor, slope: Tensor, per_image: bool) -> None:
+    def __init__(
+        self, x: Tensor, slope: Tensor, labels: Tensor, weight: Tensor, per_image: bool, even: bool = False
+    ) -> None:
+        """even: whether it is known that all pixels that count weigh the same."""
+
         def grouped(t: Tensor) -> Tensor:
             if per_image:
                 return t.unsqueeze(-2)
             return (t.transpose(0, 1) if t.dim() == 3 else t).unsqueeze(0)
 
-        self.x, self.slope, self.labels, self.weight = (grouped(t) for t in (x, slope, batch.labels, batch.weight))
-        self.pixels = self.x.shape[2] * self.x.shape[3]
+        self.x, self.slope, self.labels, self.weight = (grouped(t) for t in (x, slope, labels, weight))
+        self.even, self.pixels = even, self.x.shape[2] * self.x.shape[3]
         self.span = (self.slope.shape[2] - 1) * self.slope.stride(2) + self.slope.shape[3]
 
     def cells(self, classes: Sequence[int]) -> list[tuple[int, int]]:
@@ -78,24 +88,55 @@ class Rows:
     def equally_weighted(self) -> bool:
         """Whether the pixels of a group that count all weigh the same; looks at the values."""
         w = self.weight.flatten(1)
-        return not w.numel() or bool(((w <= 0) | (w == w.amax(1, keepdim=True))).all())
+        return self.even or not w.numel() or bool(((w <= 0) | (w == w.amax(1, keepdim=True))).all())
 
 
-def solve_blocks(rows: Rows, hinge: bool, classes: Sequence[int], ranks: Ranks) -> Tensor:
-    """(G, C) sums of error times increment, of all ranks; the derivatives by x go to the slope of the rows."""
+def solve(rows: Rows, hinge: bool, classes: Sequence[int], present: bool, softmax: bool) -> Tensor:
+    """(G, C) sums of error times increment; the derivatives by x go to the slope of the rows.
+
+    present: an absent class does not count, and may give 0; softmax: whether x adds up to 1 over the classes.
+    """
+    quick = rows.x.device.type == 'cpu' and rows.x.dtype == torch.float32
+    if quick and rows.span <= in_numpy.LONGEST and rows.equally_weighted():
+        return solve_in_numpy(rows, hinge, classes, present, softmax)
+    return solve_blocks(rows, hinge, classes)
+
+
+def solve_joined(rows: Rows, hinge: bool, classes: Sequence[int], present: bool, softmax: bool, ranks: Ranks) -> Tensor:
+    """``solve`` of the one group of pixels of all ranks, which every rank gathers and sorts."""
+    x, labels, weight = rows.x[0].flatten(1), rows.labels[0].flatten(-2), rows.weight[0].reshape(1, -1)
+    labels = labels if labels.dim() == 2 else labels[None]
+    whole = ranks.join(torch.cat([x, labels.to(x.dtype), weight]))
+    x, labels, weight = (t[None] for t in whole.split([len(x), len(labels), 1]))
+    labels = labels if rows.labels.dim() == 4 else labels[:, 0].long()
+    slope = torch.zeros_like(x)
+    sums = solve(Rows(x, slope, labels, weight[:, 0], False), hinge, classes, present, softmax)
+    rows.slope.copy_(ranks.own(slope[0]).reshape(rows.slope.shape))
+    return sums
+
+
+def solve_by_counting(rows: Rows, hinge: bool, classes: Sequence[int], activation: str | None, ranks: Ranks) -> Tensor:
+    """``solve`` of the one group of pixels of all ranks from counts, see ``counts``; activation: which made x."""
+    x, slope, labels = (t[0].transpose(0, 1) if t.dim() == 4 else t[0] for t in (rows.x, rows.slope, rows.labels))
+    pixels = Pixels(x, slope, labels, rows.weight[0], activation, hinge, classes, ranks.counted)
+    return count_rows(pixels, ranks.pixels).to(x.dtype)[None]
+
+
+def solve_blocks(rows: Rows, hinge: bool, classes: Sequence[int]) -> Tensor:
+    """``solve`` by PyTorch's sort, in the dtype of x."""
     losses = rows.x.new_zeros(rows.x.shape[:2])
     cells = torch.tensor(rows.cells(classes), dtype=torch.long, device=losses.device).reshape(-1, 2)
-    for block in cells.split(max(1, BLOCK // max(ranks.pixels, 1))):
+    for block in cells.split(max(1, BLOCK // max(rows.pixels, 1))):
         g, k = block.T
         dense = rows.labels.dim() == 4
         w, inside = rows.weight[g], rows.labels[g, k] > 0 if dense else rows.labels[g] == k[:, None, None]
         z = torch.where(w != 0, rows.x[g, k], 0)  # an ignored pixel may hold anything, not a number too
         turned = torch.where(inside, -z, z)
         errors = (1 + turned).relu() if hinge else inside + turned
-        joined = ranks.join(*(t.flatten(1) for t in (errors, torch.where(inside, w, -w))))
-        increments = jaccard_increments(*joined).to(z.dtype)
-        losses[g, k] = (joined[0] * increments).sum(1)
-        increments = ranks.own(increments).reshape(z.shape)
+        flat = errors.flatten(1)
+        increments = jaccard_increments(flat, torch.where(inside, w, -w).flatten(1)).to(z.dtype)
+        losses[g, k] = (flat * increments).sum(1)
+        increments = increments.reshape(z.shape)
         if hinge:
             increments = torch.where(errors > 0, increments, 0)
         rows.slope[g, k] = torch.where(inside, -increments, increments)
@@ -103,9 +144,7 @@ def solve_blocks(rows: Rows, hinge: bool, classes: Sequence[int], ranks: Ranks) 
 
 
 def solve_in_numpy(rows: Rows, hinge: bool, classes: Sequence[int], present: bool, softmax: bool) -> Tensor:
-    """``solve_blocks`` on the CPU, for float32 and equal weights; present: an absent class does not count, and gives 0.
-
-    softmax: whether x adds up to 1 over the classes."""
+    """``solve`` on the CPU, for float32 and equal weights."""
     x, slope, labels, valid = (t.numpy() for t in (rows.x, rows.slope, rows.labels, rows.weight != 0))
 
     def inside(g: int, k: int) -> np.ndarray:
@@ -138,13 +177,15 @@ class LovaszExtension(torch.autograd.Function):
         x = given.detach().to(batch.dtype) if activation != 'softmax' else given.softmax(1, dtype=batch.dtype)
         x = x.sigmoid() if activation == 'sigmoid' else x
         slope = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
-        rows = Rows(batch, x, slope, spec.per_image)
-        quick = x.device.type == 'cpu' and x.dtype == torch.float32 and ranks.number == 1
-        if quick and rows.span <= in_numpy.LONGEST and rows.equally_weighted():
-            sums = solve_in_numpy(rows, hinge, classes, spec.classes in ('auto', 'present'), activation == 'softmax')
+        rows = Rows(x, slope, batch.labels, batch.weight, spec.per_image, has_no_weights(batch))
+        way = spec.classes in ('auto', 'present'), activation == 'softmax'
+        if len(ranks.sizes) == 1:
+            sums = solve(rows, hinge, classes, *way)
+        elif ranks.pixels <= SORTED:
+            sums = solve_joined(rows, hinge, classes, *way, ranks)
         else:
-            sums = solve_blocks(rows, hinge, classes, ranks)
-        ctx.owner, ctx.activation, ctx.dtype, ctx.ranks = type(spec).__name__, activation, given.dtype, ranks.number
+            sums = solve_by_counting(rows, hinge, classes, activation, ranks)
+        ctx.owner, ctx.activation, ctx.dtype, ctx.ranks = type(spec).__name__, activation, given.dtype, len(ranks.sizes)
         ctx.save_for_backward(slope, x if activation else None, batch.weight != 0)
         return sums
 
@@ -161,6 +202,11 @@ class LovaszExtension(torch.autograd.Function):
         step = max(1, CHUNK // max(n * c, 1), -(-pixels // 16))
         for part in (slice(a, a + step) for a in range(0, pixels, step)):
             own, p = slope[..., part] * grad, prob[..., part]
+            if ctx.activation == 'softmax' and c == 2:  # the logits of two classes have opposite derivatives
+                own = (own[:, :1] - own[:, 1:]).mul_(p[:, :1]).mul_(p[:, 1:])
+                own = torch.where(counts[:, None, part], own, 0)
+                result[:, :1, part], result[:, 1:, part] = own, -own
+                continue
             own = own.sub_((own * p).sum(1, keepdim=True)) if ctx.activation == 'softmax' else own.mul_(1 - p)
             result[..., part] = torch.where(counts[:, None, part], own.mul_(p), 0)
         return result, None, None, None, None, None, None
@@ -184,7 +230,24 @@ def pixels_of_classes(batch: Batch) -> Tensor | None:
     """(N, C) the weight of the pixels of each class of each image; None without class ids."""
     if batch.labels.dim() != 2:
         return None
+    if len(batch.labels) and has_no_weights(batch):
+        return count_labels(batch).to(batch.dtype)
     ids = batch.labels.long()
     ids = torch.where((batch.weight != 0) & (ids >= 0) & (ids < batch.channels), ids, batch.channels)
     size = batch.weight.new_zeros(len(ids), batch.channels + 1).scatter_add_(1, ids, batch.weight.clamp(min=0))
     return torch.where(size.isnan().any(1, keepdim=True), torch.nan, size[:, :-1])  # which hides nothing
+
+
+def has_no_weights(batch: Batch) -> bool:
+    """Whether a pixel counts or does not, and all else is seen to be right."""
+    batch.look()
+    return batch.visible and (batch.pixel_weight is None or batch.pixel_weight.dtype == torch.bool)
+
+
+def count_labels(batch: Batch) -> Tensor:
+    """(N, C) int64, of labels that were looked at."""
+    ids, c = batch.labels, batch.channels
+    if batch.pixel_weight is not None:
+        fits = c <= torch.iinfo(ids.dtype).max
+        ids = torch.where(batch.pixel_weight, ids if fits else ids.long(), c)
+    return torch.stack([torch.bincount(own, minlength=c + 1)[:c] for own in ids])

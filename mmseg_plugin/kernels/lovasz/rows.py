@@ -32,7 +32,7 @@ class Workspace:
         self.inside = memory[8 * pixels : 9 * pixels].view(bool)
         piece = min(pixels, PIECE)
         self.errors, self.increments, self.products = np.empty((3, piece), np.float32)
-        self.bits, self.left = np.empty((2, piece), np.int32)
+        self.bits, self.left, self.found = np.empty((3, piece), np.int32)
         self.union, self.ramp = np.empty(piece + 1, np.int32), np.arange(1, piece + 1, dtype=np.int32)
         self.flags = np.empty(piece, bool)
 
@@ -73,11 +73,10 @@ class Row:
         """(K,) errors of the pixels of a piece, in the workspace."""
         x, inside = self.x[piece], self.inside[piece]
         errors = space.errors[: len(x)]
-        np.copyto(errors, x)
         if self.complement is not None:
-            np.copyto(errors, self.complement[piece], where=inside)
-            return errors
-        np.negative(errors, out=errors, where=inside)
+            return choose(inside, self.complement[piece], x, errors, space)
+        np.copyto(errors, x)
+        negate(errors, inside, space)
         if not self.hinge:
             return np.add(errors, inside, out=errors)
         errors += 1
@@ -101,6 +100,8 @@ class Row:
 
     def candidates(self, errors: np.ndarray, piece: Piece, least: float | np.floating, space: Workspace) -> np.ndarray:
         """(K,) positions in the piece of the pixels that can have an increment; a hinge of 0 costs nothing."""
+        if least == -np.inf and self.valid is not None and not self.hinge:  # all that count
+            return np.flatnonzero(self.valid[piece])
         keep = np.less(errors, least, out=space.flags[: len(errors)])
         np.logical_not(keep, out=keep)  # an error that is no number stays
         if self.valid is not None:
@@ -121,6 +122,22 @@ def flip(bits: np.ndarray, out: np.ndarray) -> np.ndarray:
     out &= LONGEST
     out ^= bits
     return out
+
+
+def choose(mask: np.ndarray, x: np.ndarray, other: np.ndarray, out: np.ndarray, space: Workspace) -> np.ndarray:
+    """x where the mask is, ``other`` elsewhere, to ``out``: arithmetic on bits, as masks that change often are slow."""
+    bits, mine, others = out.view(np.int32), x.view(np.int32), other.view(np.int32)
+    half = np.multiply(mask, np.int32(-1), out=space.bits[: len(out)])
+    np.bitwise_xor(mine, others, out=bits)
+    bits &= half
+    bits ^= others
+    return out
+
+
+def negate(x: np.ndarray, mask: np.ndarray, space: Workspace) -> None:
+    """x, float32, changes its sign where the mask is."""
+    bits = x.view(np.int32)
+    bits ^= np.multiply(mask, LABEL, out=space.bits[: len(x)])
 
 
 def sorted_keys(row: Row, least: float | np.floating, space: Workspace) -> np.ndarray:
@@ -168,15 +185,20 @@ class Extension:
         self.slope = np.lib.stride_tricks.as_strided(slope, (span,), (slope.itemsize,))
         self.loss = 0.0
 
-    def add(self, errors: np.ndarray, inside: np.ndarray, position: np.ndarray, space: Workspace) -> None:
-        """errors, inside, position (K,): of the next pixels; all stay as they are."""
-        increments = self.jaccard_increments(inside, space)
+    def add(
+        self, errors: np.ndarray, inside: np.ndarray, found: np.ndarray, position: np.ndarray, space: Workspace
+    ) -> None:
+        """errors, inside, found, position (K,): of the next pixels, which all stay as they are.
+
+        found: how many of these are of the class, up to each of them.
+        """
+        increments = self.jaccard_increments(inside, found, space)
         with np.errstate(invalid='ignore'):  # what is no number stays none
             self.loss += np.multiply(errors, increments, out=space.products[: len(errors)]).sum(dtype=np.float64)
-        np.negative(increments, out=increments, where=inside)
+        negate(increments, inside, space)
         self.slope[position] = increments
 
-    def jaccard_increments(self, inside: np.ndarray, space: Workspace) -> np.ndarray:
+    def jaccard_increments(self, inside: np.ndarray, found: np.ndarray, space: Workspace) -> np.ndarray:
         """(K,) what each pixel adds to the Jaccard loss when pixels turn wrong one after the other.
 
         No two close numbers are subtracted: a pixel of the class adds 1/U, another one I/(U_before*U), the first of an
@@ -188,14 +210,15 @@ class Extension:
             result[:] = 0
             result[:1], self.union = self.union == 0, 1
             return result
-        np.cumsum(inside, dtype=np.int32, out=left)
         union[0] = 0
-        np.subtract(space.ramp[:pixels], left, out=union[1:])
+        np.subtract(space.ramp[:pixels], found, out=union[1:])
         union += np.int32(self.union)
-        np.subtract(np.int32(self.left), left, out=left)
+        np.subtract(np.int32(self.left), found, out=left)
         real: dict[str, Any] = dict(out=result, dtype=np.float32, casting='unsafe')
         np.divide(left, union[:-1], **real)
-        np.copyto(result, 1, where=inside)
+        ones = space.products[:pixels]
+        np.copyto(ones, inside)
+        np.maximum(result, ones, out=result)  # no I/U is above 1
         self.left, self.union = left[-1], union[-1]
         return np.divide(result, union[1:], **real)
 
@@ -205,10 +228,12 @@ def solve(row: Row, least: float | np.floating, extensions: Iterable[Extension],
     keys = sorted_keys(row, least, space)
     for a in range(0, len(keys), PIECE):
         errors, inside, position = unpack(keys[a : a + PIECE], space)
+        found = np.cumsum(inside, dtype=np.int32, out=space.found[: len(inside)])
         for k, extension in enumerate(extensions):
             if k:
                 np.logical_not(inside, out=inside)
-            extension.add(errors, inside, position, space)
+                np.subtract(space.ramp[: len(inside)], found, out=found)
+            extension.add(errors, inside, found, position, space)
 
 
 def solve_rows(

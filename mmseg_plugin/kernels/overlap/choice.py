@@ -1,8 +1,8 @@
 """Which way the overlap statistics of one call take, and why: chosen once, before anything is computed.
 
-SEGPARITY_OVERLAP says when the fused operator runs: ``auto`` (where it is faster than the same in PyTorch's own
-operators), ``fused`` (wherever it can) or ``plain`` (nowhere: for second derivatives, or several backward passes through
-one loss).
+SEGPARITY_OVERLAP says when the fused operator runs, and that of ``pixel_sums``: ``auto`` (where it is faster than the
+same in PyTorch's own operators), ``fused`` (wherever it can) or ``plain`` (nowhere: for second derivatives, or several
+backward passes through one loss).
 """
 
 import os

@@ -15,7 +15,6 @@ from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import class_value, pixel_sum
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
-from mmseg_plugin.values import is_traced
 from shared_spec import LOSSES
 from shared_spec.losses.region.region_mutual_information import ALPHA, CLIP, TINY
 
@@ -65,7 +64,8 @@ class RegionMutualInformationLoss(Loss):
             p, y = p * counts, y * counts
         p = p + CLIP if self.spec.ce == 'sigmoid' else p.clamp(min=CLIP)
         y, p = y.unflatten(2, part.space), p.unflatten(2, part.space)
-        return self.lower_bound(self.pool(y, nearest=True), self.pool(p))
+        once = part.once
+        return self.lower_bound(self.pool(y, once, nearest=True), self.pool(p, once), once)
 
     def compute(self, batch: Batch) -> Tensor:
         spec = self.spec
@@ -78,7 +78,7 @@ class RegionMutualInformationLoss(Loss):
         ce, rmi = ratio(ce, mass + 1 if spec.ce == 'sigmoid' else mass, 0.0), ratio(total, images, 0.0)
         return (spec.loss_weight * (scale_part(spec.ce_weight, ce) + (1 - spec.ce_weight) * rmi)).to(batch.dtype)
 
-    def pool(self, x: Tensor, nearest: bool = False) -> Tensor:
+    def pool(self, x: Tensor, once: bool, nearest: bool = False) -> Tensor:
         """(N, C, h, w) the maps after pooling; equal maxima share the gradient."""
         s, (height, width) = self.spec.stride, x.shape[2:]
         h, w = self.spec.pooled_size((height, width))
@@ -92,9 +92,9 @@ class RegionMutualInformationLoss(Loss):
         x = functional.pad(x, (before, right, before, below))
         if self.spec.pool == 'avg':
             return x.unflatten(3, (w, s)).unflatten(2, (h, s)).mean((3, 5))
-        return largest(x, s) if is_traced(x) else LargestOfWindows.apply(x, s)
+        return LargestOfWindows.apply(x, s) if once else largest(x, s)
 
-    def lower_bound(self, y: Tensor, p: Tensor) -> Tensor:
+    def lower_bound(self, y: Tensor, p: Tensor, once: bool) -> Tensor:
         """(N, C) half the log-determinant of the labels' covariance given the probabilities, per pixel of a region.
 
         From maps (N, C, h, w). All covariances are entries of one product of the regions' vectors, labels before
@@ -103,7 +103,7 @@ class RegionMutualInformationLoss(Loss):
         r, (n, c) = self.spec.radius, y.shape[:2]
         maps = torch.stack([y, p], 2).flatten(0, 1).to(dtype=torch.float64, device=device_with_float64(p))
         vectors = functional.unfold(maps, r)
-        both = covariances(vectors) if is_traced(vectors) else Covariances.apply(vectors)
+        both = Covariances.apply(vectors) if once else covariances(vectors)
         ridge = ALPHA * torch.eye(r * r, dtype=both.dtype, device=both.device)
         yy, yp, pp = both[:, : r * r, : r * r], both[:, : r * r, r * r :], both[:, r * r :, r * r :]
         half = torch.linalg.solve_triangular(cholesky(pp + ridge), yp.mT, upper=False)

@@ -120,8 +120,10 @@ class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
         'image in which no class counts is left out, as under granularity I. A pixel of weight two is two pixels. One '
         'channel is the foreground. Hard labels alone: errors from soft ones have no Jaccard loss to extend. The '
         "official code takes classes='present' by identity (a string from a file means 'all') and fails or gives an "
-        'empty tensor where everything is ignored; here that is 0. To sort the pixels of a global batch (per_image '
-        'False, sync) every process gathers the errors of all, one class after the other.'
+        'empty tensor where everything is ignored; here that is 0. Processes of PyTorch that share a batch '
+        '(per_image False, sync) gather and sort its pixels up to 65536 of them. Of more they add up counts in fine '
+        'bins of the error, and pixels of one bin share their increments: value within 1e-6, or 1e-6 of itself above '
+        '1, gradient within 1e-3 of its largest entry.'
     )
 
     per_image: bool = param(False, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')
@@ -154,7 +156,8 @@ class LovaszHingeLoss(Lovasz, Weighted):
     source = 'Berman, Rannen Triki, Blaschko: The Lovasz-Softmax loss, arXiv 1705.08790; Yu, Blaschko: arXiv 1512.07797'
     remarks = (
         'Binary: one channel of logits. An image without foreground costs its largest error. An image without a valid '
-        'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels.'
+        'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels. '
+        'Processes that share a batch (per_image False, sync): as LovaszSoftmaxLoss.'
     )
     channels = ('one',)
     needs_logits = True
