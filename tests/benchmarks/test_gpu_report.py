@@ -1,5 +1,7 @@
 """``make gpu``, without a card: what it says then, what it finds wrong, and its file."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from benchmarks import gpu_report, results
@@ -26,9 +28,13 @@ def test_without_pytorch_it_is_one_sentence(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith('gpu_report: needs torch, which this Python has not: ')
 
 
+def compared(report, *job):
+    return gpu_report.compare_case(report, *job, gpu_report.reference(*job))
+
+
 @pytest.mark.parametrize(('name', 'example'), [('UnifiedFocalLoss', 'default'), ('RegionMutualInformationLoss', 'max')])
 def test_a_loss_that_is_right(report, name, example):
-    found = gpu_report.compare_case(report, name, example, 'pixel_weight_soft')
+    found = compared(report, name, example, 'pixel_weight_soft')
     assert found.pop('wrong') == {}
     assert found.keys() == {(p, part) for p in gpu_report.PRECISIONS for part in ('value', 'gradient')}
     assert all(0 <= error < 1e-5 for error in found.values())
@@ -45,7 +51,7 @@ def test_a_loss_that_is_wrong_is_found(report, monkeypatch, part):
         return dtype, got | {part: got[part] + 1e-3}
 
     monkeypatch.setattr(torch_side, 'value_and_gradient', off)
-    wrong = gpu_report.compare_case(report, 'SoftDiceLoss', 'default', 'hard_label')['wrong']
+    wrong = compared(report, 'SoftDiceLoss', 'default', 'hard_label')['wrong']
     assert wrong.keys() == {f'{how}, {p}' for how in ('by itself', 'in blocks') for p in gpu_report.PRECISIONS}
     assert all(f'{part} off by ' in why for why in wrong.values())
 
@@ -54,7 +60,7 @@ def test_a_loss_that_fails_is_found(report, monkeypatch):
     from segparity.parity import torch_side
 
     monkeypatch.setattr(torch_side, 'value_and_gradient', lambda *_, **more: 1 / 0)
-    wrong = gpu_report.compare_case(report, 'SoftDiceLoss', 'default', 'hard_label')['wrong']
+    wrong = compared(report, 'SoftDiceLoss', 'default', 'hard_label')['wrong']
     assert set(wrong.values()) == {'fails: division by zero'}
 
 
@@ -73,10 +79,12 @@ def test_a_measured_case_and_its_traffic(report):
     assert '| torch cross_entropy | 1.000 |' in report.parts[-1]
 
 
-def test_what_the_time_does_not_suffice_for_is_named(report):
+def test_what_the_time_does_not_suffice_for_is_named(report, monkeypatch):
     report.start -= gpu_report.COSTS_END + 1
     column = gpu_report.measure_case(report, ('SoftDiceLoss',), (1, 3, 8, 8), 'hard')
     assert column['left_out'] == {'SoftDiceLoss': 'no time was left'} and not column['seconds']
+    monkeypatch.setattr(gpu_report, 'ProcessPoolExecutor', lambda *_, **more: ThreadPoolExecutor(1))
+    monkeypatch.setattr(gpu_report, 'reference', lambda *_: None)
     gpu_report.check_values(report)
     assert 'Not compared, for want of time: ComboLoss (' in report.path.read_text()
 
