@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from benchmarks.targets import KERAS_COMPOUNDS
+
 
 class Run(NamedTuple):
     """``python -m benchmarks.<module> <arguments>`` with some environment."""
@@ -18,9 +20,9 @@ def on_every_backend(module):
 LOVASZ = '19 classes, trained', '150 classes, trained', '2 classes, trained', '2 classes, small', 'hinge, trained'
 KERAS = (
     'JaccardMetricLoss', 'JaccardMetricLoss, I + C', 'SoftDiceLoss', 'GeneralizedDiceLoss', 'FocalTverskyLoss',
-    'LovaszSoftmaxLoss', 'WeightedCrossEntropyLoss',
+    'LovaszSoftmaxLoss', 'WeightedCrossEntropyLoss', *KERAS_COMPOUNDS,
 )  # fmt: skip
-WEIGHED = 'keras Dice', 'keras one_hot + Dice', 'JaccardMetricLoss', 'WeightedCrossEntropyLoss'
+WEIGHED = 'keras Dice', 'keras one_hot + Dice', 'JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'UnifiedFocalLoss'
 AREAS = {
     'region': (
         'Region losses in PyTorch',
@@ -29,6 +31,7 @@ AREAS = {
     'lovasz': ('Lovasz losses in PyTorch', [Run('lovasz', ('--settings', *LOVASZ))]),
     'pixel': ('Pixel losses and compounds in PyTorch', [Run('pixel'), Run('pixel', ('--soft',))]),
     'load': ('Under load in PyTorch', [Run('under_load')]),
+    'resize': ('Heads with small logits in PyTorch', [Run('resize')]),
     'keras': ('Losses in Keras', [Run('keras_losses', ('--losses', *KERAS, '--weigh', *WEIGHED))]),
     'accuracy': ('Accuracy in PyTorch', [Run('accuracy')]),
     'scaling': ('Scaling in PyTorch', [Run('scaling')]),

@@ -8,6 +8,7 @@ is wrong or a test fails, with 2 where there is no CUDA device.
 """
 
 import argparse
+import functools
 import importlib.util
 import itertools
 import multiprocessing
@@ -252,7 +253,7 @@ def inputs(shape, labels, device, margin=None):
 
 def measure_costs(report):
     """The tables of the benchmarks, from this device."""
-    from benchmarks import lovasz, overlap, pixel, results, tables, targets
+    from benchmarks import lovasz, overlap, pixel, resize, results, tables, targets
 
     quick, sections = report.is_quick, []
     for labels in ('hard', 'soft'):
@@ -270,6 +271,9 @@ def measure_costs(report):
                 renamed = {name: key for key, name in names.items()}
                 columns[f'{setting}, {shape}'] = results.rename(column, renamed)
         sections.append(results.comparison(title, columns, lovasz.OURS))
+    if importlib.util.find_spec('mmseg') and not quick:
+        columns = {resize.case_name(*where): measure_heads(report, *where) for where in resize.CASES}
+        sections.append(results.comparison(resize.TITLE, columns, resize.RECIPE, unit='full-size logits'))
     report.add('## Targets', targets.table(dict(gpu=sections)) or 'Of no shape that was measured.')
     report.add('## Time and memory', 'Forward and backward; memory is the peak of a step above its inputs.')
     for section in sections:
@@ -296,13 +300,42 @@ def measure_case(report, names, shape, labels, margin=None):
             if not is_theirs(name):
                 report.wrong.append(f'{name}, {shape}, {labels} labels: {left_out[name]}')
     losses = {name: losses[name] for name in losses if name not in left_out}
-    batches = inputs(shape, labels, report.device, margin)
+    return time_in_rounds(report, losses, inputs(shape, labels, report.device, margin), shape, left_out)
+
+
+def measure_heads(report, shape, scale):
+    """Heads whose logits are smaller than the labels: the host's way and the fused one (resize.py)."""
+    import torch
+
+    from benchmarks import overlap, resize, results
+
+    if report.is_over(COSTS_END):
+        left_out = dict.fromkeys(resize.names(), 'no time was left')
+        return results.case({}, unit_bytes=overlap.unit_bytes(shape), left_out=left_out)
+    n, c, height, width = shape
+    labels = [sample.to(report.device) for sample in resize.samples(shape)]
+    size = n, c, height // scale, width // scale
+    batches = [(torch.randn(size, device=report.device, requires_grad=True), labels) for _ in range(2)]
+
+    def sum_losses(head, *given):
+        return sum(value for name, value in head.loss_by_feat(*given).items() if 'loss' in name)
+
+    heads = {name: functools.partial(sum_losses, resize.build_head(name, c)) for name in resize.names()}
+    return time_in_rounds(report, heads, batches, shape, {})
+
+
+def time_in_rounds(report, losses, batches, shape, left_out):
+    """Losses of (logits, target) in turns, as ``results.case``; who fails joins those left out."""
+    from benchmarks import overlap, results
+
     seconds, peaks, calls = {}, {}, {}
     for name, loss in losses.items():
         try:
             once, peaks[name] = first_step(report, loss, batches)
-        except RuntimeError as error:  # out of memory is one
+        except Exception as error:  # of memory, for one
             left_out[name] = f'fails at {shape}: {first_line(error)}'
+            if not is_theirs(name):
+                report.wrong.append(f'{name}: {left_out[name]}')
             continue
         calls[name] = 1 if report.device == 'cpu' else max(1, min(20, round(0.05 / once)))
         seconds[name] = []

@@ -2,12 +2,22 @@
 
 from typing import NamedTuple
 
-from benchmarks import pixel, tables, timing, under_load
+from benchmarks import pixel, resize, tables, timing, under_load
 
 LARGE, MANY, FEW, SMALL = '(2, 19, 512, 1024)', '(4, 150, 256, 256)', '(8, 2, 512, 512)', '(2, 4, 128, 128)'
 HARD, SOFT = 'Region losses, hard labels, float32', 'Region losses, soft labels, float32'
 OURS, MONAI = 'JaccardMetricLoss', 'MONAI DiceLoss'
 SMP = 'SMP JaccardLoss, ignore_index'  # the target is one for ignored pixels
+KERAS, KERAS_CE = 'Keras losses, a training step', 'keras SparseCategoricalCrossentropy'
+KERAS_COMPOUNDS = (
+    'ComboLoss',
+    'ExponentialLogarithmicLoss',
+    'UnifiedFocalLoss',
+    'WeightedSumLoss',
+    'GeneralizedWassersteinDiceLoss',
+    'SensitivitySpecificityLoss',
+    'RobustTLoss',
+)
 PROCESSES = 'Cost against processes'
 THREE = (MONAI, 'SMP JaccardLoss', 'mmseg DiceLoss')  # each in its cheapest form
 
@@ -39,6 +49,18 @@ def faster_than(*others, ours=OURS):
     def measured(case):
         found = [case['seconds'][name] for name in others if name in case['seconds'] and ours in case['seconds']]
         return min(timing.ratio(times, case['seconds'][ours]) for times in found) if found else None
+
+    return measured
+
+
+def time_over_sum(*others, ours):
+    """Our time over that of the others, one after another."""
+
+    def measured(case):
+        seconds = case['seconds']
+        if not all(name in seconds for name in (ours, *others)):
+            return None
+        return timing.ratio(seconds[ours], [sum(times) for times in zip(*(seconds[name] for name in others))])
 
     return measured
 
@@ -80,6 +102,12 @@ def targets():
         Target('times faster than SMP', 'Lovasz softmax', lovasz, faster_than('SMP', ours='segparity'), 5.0, True),
         Target('memory in logits', 'Lovasz softmax', lovasz, logits_of('segparity'), 4.0),
     ]
+    for shape, scale in resize.CASES:
+        where, limit = (resize.TITLE, resize.case_name(shape, scale)), 0.35 if shape[1] == 150 else 0.8
+        for name in resize.LOSSES:
+            slower = times_of(name + resize.HOST, ours=name)
+            found.append(Target(f"{name}: time over the host's way", *where, slower, 1.0))
+            found.append(Target(f'{name}: memory in full-size logits', *where, logits_of(name), limit))
     for section, case in (
         ('Lovasz softmax', f'2 classes, trained, {FEW}'),
         ('Lovasz softmax', '2 classes, small, (2, 2, 64, 64)'),
@@ -93,7 +121,21 @@ def targets():
             found.append(Target(f'{name}: time over sync=False', PROCESSES, processes, alone, 1.5))
     for backend in ('tensorflow', 'jax'):
         case = f'{backend}, compiled, (2, 512, 1024, 19)'
-        found.append(Target('time over keras Dice', 'Keras losses, a training step', case, times_of('keras Dice'), 1.1))
+        found.append(Target('time over keras Dice', KERAS, case, times_of('keras Dice'), 1.1))
+        for name in KERAS_COMPOUNDS:
+            text = f"{name}, time over keras' cross-entropy + Dice"
+            found.append(Target(text, KERAS, case, time_over_sum(KERAS_CE, 'keras Dice', ours=name), 1.3))
+        text = "WeightedCrossEntropyLoss, time over keras' cross-entropy"
+        found.append(Target(text, KERAS, case, times_of(KERAS_CE, ours='WeightedCrossEntropyLoss'), 1.3))
+    for shape in ('19 classes, 2 x 512 x 1024', '150 classes, 2 x 512 x 512'):
+        measured = times_of('softmax and its sum', ours='mIoUD')
+        found.append(
+            Target('mIoUD, time over a softmax', 'Keras metrics, update_state', f'jax, {shape}', measured, 1.0)
+        )
+    for case in ('19 classes, 512 x 1024', '150 classes, 512 x 512'):
+        measured = times_of('mmseg IoUMetric', ours='CalibrationMetric')
+        text = 'CalibrationMetric, time over mmseg IoUMetric'
+        found.append(Target(text, 'Metrics, one image at a time', case, measured, 2.0))
     return found + of_pixel_losses() + of_losses_under_load()
 
 

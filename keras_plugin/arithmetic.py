@@ -1,5 +1,6 @@
 """Arithmetic of losses whose limits, gradients and dtypes are what the formulas mean, on every backend of Keras."""
 
+import numpy as np
 from keras import backend, ops
 
 from keras_plugin.typing import Tensor
@@ -50,6 +51,12 @@ def minimum(p: Tensor, y: Tensor) -> Tensor:
 def cumulative_sum(x: Tensor) -> Tensor:
     """Sums along axis 1 up to each entry, in x's own dtype (``ops.cumsum`` rounds float64 on the PyTorch backend)."""
     return x.cumsum(1) if backend.backend() == 'torch' else ops.cumsum(x, axis=1)
+
+
+def add_in_log(x: Tensor, y: Tensor) -> Tensor:
+    """log(exp(x) + exp(y)) in x's own dtype (``ops.logaddexp`` rounds float64 on some backends)."""
+    high, low = ops.where(x > y, x, y), ops.where(x > y, y, x)
+    return high + ops.log1p(ops.exp(low - ops.where(high == -np.inf, ops.zeros_like(high), high)))
 
 
 def log1m_exp(x: Tensor) -> Tensor:

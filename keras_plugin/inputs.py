@@ -91,6 +91,11 @@ class Batch:
         return self.labels_weight > 0
 
     @made_once
+    def own(self) -> Tensor:
+        """(N, P) the class of each pixel that is ``labelled``, 0 elsewhere; of class ids alone."""
+        return ops.where(self.labelled, self.labels, ops.zeros_like(self.labels))
+
+    @made_once
     def pred(self) -> Tensor:
         """(N, P, C) what was given, 0 where a pixel is absent, NaN in value and gradient where ``weight`` is."""
         given = self.given

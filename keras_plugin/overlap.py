@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_plugin import hard_pixels
 from keras_plugin.arithmetic import minimum, ratio
 from keras_plugin.granularity import CellSums
 from keras_plugin.hard_overlap import hard_overlap
@@ -46,11 +47,20 @@ def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
 
 def hard_cell_sums(batch: Batch, **options: bool) -> CellSums | None:
     """The ``CellSums``, all flavours in one, without a one-hot array; None where labels or classes do not allow it."""
-    sums = hard_overlap(batch, **options)
-    if sums is None:
+    if hard_pixels.takes(batch):
+        return cells_and_margin(batch)[0]
+    if not batch.softmax or len(batch.labels.shape) != 2:
         return None
+    sums = hard_overlap(batch, **options)
     tp, fp, fn = (sums[k] for k in range(3))
     return CellSums((tp, fp, fn), ops.stop_gradient(tp + fn))
+
+
+def cells_and_margin(batch: Batch) -> tuple[CellSums, Tensor]:
+    """The ``CellSums`` of class ids and logits, and the (N, P) margins: see ``hard_pixels``."""
+    margin, fp = hard_pixels.margin_and_sums(batch)
+    tp, fn = hard_pixels.sum_by_class(batch, ops.sigmoid(margin), ops.sigmoid(-margin))
+    return CellSums((tp, fp, fn), ops.stop_gradient(tp + fn)), margin
 
 
 def score(tp: Tensor, fp: Tensor, fn: Tensor, alpha: float, beta: float, smooth: float) -> Tensor:

@@ -16,7 +16,7 @@ reason: Exception | None = None  # why the registries have nothing of ours: an e
 
 
 def register_in_mmseg() -> None:
-    """Repairs MMSegmentation and registers the losses and evaluators in it; keeps the reason where that fails."""
+    """Repairs MMSegmentation and registers the losses, evaluators and hook in it; keeps the reason where that fails."""
     global reason
     try:
         compat.apply()
@@ -25,6 +25,7 @@ def register_in_mmseg() -> None:
         for cls in LOSSES.values():
             MODELS.register_module(module=cls)
         importlib.import_module('mmseg_plugin.evaluation')
+        importlib.import_module('mmseg_plugin.heads.hook')
     except Exception as error:  # whatever an installation of theirs raises
         reason = error
         if not is_missing(error) and 'mmengine' in sys.modules:

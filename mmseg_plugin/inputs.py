@@ -17,6 +17,7 @@ from mmseg_plugin.arithmetic import accumulator_dtype, log1m_exp
 from mmseg_plugin.kernels.log_probabilities import SPAN, Lead, LogBoth, Others
 from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.kernels.pixel_sums import pixel_sums
+from mmseg_plugin.kernels.resize import Whole
 from mmseg_plugin.values import NARROW, can_look, is_compiling
 from shared_spec import shapes
 from shared_spec.inputs import FLOOR
@@ -51,9 +52,9 @@ class Batch:
     As losses see them, made when first asked for, in dtype, the wider of float32 and pred's: pred, target (N, C, P) in
     [0, 1] and weight (N, P), all of them 0 where a pixel is absent.
     Besides: image_weight (N,), hard: whether the target came as class ids, activation: softmax, sigmoid, or none for
-    probabilities; softmax: whether classes exclude each other, channels and space; images: which of a larger batch's
-    it holds, first: from which channel on; shared: what losses on
-    one batch compute once, by name, or None; masked: whether what stands at absent pixels may be anything but a number.
+    probabilities; softmax: whether classes exclude each other, channels, shape (N, C, P) and space; images: which of a
+    larger batch's it holds, first: from which channel on; shared: what losses on one batch compute once, by name, or
+    None; masked: whether what stands at absent pixels may be anything but a number.
     """
 
     def __init__(
@@ -74,10 +75,16 @@ class Batch:
         self.hard, self.softmax, self.activation, self.space = hard, softmax, activation, space
         self.logits = activation != 'none'
         self.dtype, self.channels = image_weight.dtype, given.shape[1]
+        self.shape = (len(given), given.shape[1], labels.shape[-1])
         self.images, self.masked, self.backgrounds = slice(None), pixel_weight is not None, False
         self.first = 0
         self.shared: dict[str, Any] | None = None
         self.is_part = False
+
+    @property
+    def source(self) -> Whole:
+        """What the operators over blocks take the predictions from."""
+        return Whole(self.given)
 
     def part(self, images: slice, channels: slice, pixels: slice, given: Tensor | None = None) -> Batch:
         """Some pixels of some channels of some images; ``given``: their predictions, (n, c, p)."""
@@ -107,11 +114,7 @@ class Batch:
         """Whether all labels and predictions that count are some, where that can be seen; sets ``masked``."""
         if not self.visible:
             return True
-        y, w = self.labels, self.pixel_weight
-        if self.activation == 'none':
-            sure = values.are_within(self.given, -values.TOLERANCE, 1 + values.TOLERANCE)
-        else:
-            sure = math.isfinite(self.given.detach().sum(dtype=self.dtype).item())  # the quickest look at all of them
+        y, w, sure = self.labels, self.pixel_weight, self.is_sure()
         sound = sure or not values.faulty_prediction(self.given.detach(), w, self.activation).any()
         if y.dim() == 3:
             within = values.are_within(y, -values.TOLERANCE, 1 + values.TOLERANCE)
@@ -119,6 +122,12 @@ class Batch:
             sure = sure and within
         self.masked = w is not None and not sure
         return bool(sound)
+
+    def is_sure(self) -> bool:
+        """Whether the quickest look at all predictions finds nothing wrong."""
+        if self.activation == 'none':
+            return values.are_within(self.given, -values.TOLERANCE, 1 + values.TOLERANCE)
+        return math.isfinite(self.given.detach().sum(dtype=self.dtype).item())
 
     def two_sided(self) -> Batch:
         """The same labels as all backgrounds, then all foregrounds, of channels that do not exclude each other."""
@@ -148,12 +157,15 @@ class Batch:
     def weight(self) -> Tensor:
         """(N, P) the weight of each pixel or of its image: 0 where a pixel is absent, NaN where something is wrong."""
         self.look()
-        n, _, p = self.given.shape
         if not self.visible:
-            return values.nan_weights_at_faults(self.given, self.labels, self.pixel_weight, self.activation).to(
-                self.dtype
-            )
+            return self.nan_weights()
+        n, _, p = self.shape
         return self.image_weight.new_ones(n, p) if self.pixel_weight is None else self.pixel_weight.to(self.dtype)
+
+    def nan_weights(self) -> Tensor:
+        """(N, P) the weights, NaN where something is wrong, without a look at any."""
+        weight = values.nan_weights_at_faults(self.given, self.labels, self.pixel_weight, self.activation)
+        return weight.to(self.dtype)
 
     @made_once
     def pred(self) -> Tensor:
@@ -170,7 +182,7 @@ class Batch:
         self.look()
         y = self.labels
         if y.dim() == 2:
-            classes = torch.arange(self.first, self.first + self.given.shape[1], device=y.device)
+            classes = torch.arange(self.first, self.first + self.shape[1], device=y.device)
             y = y[:, None] == classes[:, None]
         if self.backgrounds:
             y = torch.cat([1 - y.to(self.dtype), y.to(self.dtype)], 1)
@@ -219,7 +231,7 @@ class Batch:
     @made_once
     def log_both(self) -> tuple[Tensor, Tensor]:
         """(N, C, P) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
-        if self.softmax and self.logits and self.given.shape[1] > 2 and self.once and can_look(self.pred):
+        if self.softmax and self.logits and self.shape[1] > 2 and self.once and can_look(self.pred):
             low, high = values.limits(self.pred)
             if high - low < SPAN:
                 return LogBoth.apply(self.pred)
@@ -295,7 +307,7 @@ class Batch:
         """(N,) whether an image has any pixel that counts."""
         w = self.pixel_weight
         if w is None or w.shape[1] == 0:
-            return torch.full_like(self.image_weight, self.given.shape[2] > 0, dtype=torch.bool)
+            return torch.full_like(self.image_weight, self.shape[2] > 0, dtype=torch.bool)
         return ~((w.view(torch.uint8) if w.dtype == torch.bool else w).amax(1) <= 0)
 
     @property
@@ -303,7 +315,7 @@ class Batch:
         """(N,) sum over pixels of weight."""
         w = self.pixel_weight
         if w is None:
-            return torch.full_like(self.image_weight, self.given.shape[2], dtype=accumulator_dtype(self.image_weight))
+            return torch.full_like(self.image_weight, self.shape[2], dtype=accumulator_dtype(self.image_weight))
         return w.sum(1, dtype=accumulator_dtype(self.image_weight))
 
     def present(self, threshold: float, size: Tensor | None = None) -> Tensor:

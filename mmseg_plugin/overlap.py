@@ -1,14 +1,53 @@
 """tp, fp, fn of each (image, class) cell in PyTorch, in the two flavours of the catalogue."""
 
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
 import torch
 from torch import Tensor
 
 from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.granularity import CellSums
 from mmseg_plugin.inputs import Batch
+from mmseg_plugin.kernels.overlap import cpu
+from mmseg_plugin.kernels.overlap.choice import choose
 from mmseg_plugin.kernels.overlap.fused import fused_overlap
+from mmseg_plugin.kernels.pixel_sums import in_blocks
+from mmseg_plugin.resized import ResizedBatch
+
+P = ParamSpec('P')
 
 
+def by_parts(overlap: Callable[Concatenate[Batch, P], CellSums]) -> Callable[Concatenate[Batch, P], CellSums]:
+    """Of predictions that are resized, each block is taken as a batch: the fused operator takes all of a batch at once."""
+
+    @functools.wraps(overlap)
+    def of_batch(batch: Batch, *rest: P.args, **named: P.kwargs) -> CellSums:
+        if not isinstance(batch, ResizedBatch) or not in_blocks(batch):
+            return overlap(batch, *rest, **named)
+
+        def terms(part: Batch) -> dict[str, Tensor]:
+            sums, size = overlap(part, *rest, **named)
+            sizes = [] if not part.hard else [part.class_sizes if size is None else size]
+            return {str(k): x for k, x in enumerate([*sums, *sizes])}
+
+        name = overlap.__name__
+        if name == 'metric_overlap' and batch.hard and batch.logits:
+            name = 'product_overlap'  # the same for labels 0 and 1
+        key = ' '.join(map(str, (name, *(n for n in (*rest, *named.values()) if n != 1))))
+        if batch.shared is not None and key in batch.shared:
+            return batch.shared[key]
+        *sums, last = batch.sums(terms).values()
+        cells = CellSums.stack(*sums, size=last.detach()) if batch.hard else CellSums.stack(*sums, last)
+        if batch.shared is not None:
+            batch.shared[key] = cells
+        return cells
+
+    return of_batch
+
+
+@by_parts
 def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = sum p*y, fp = |p| - tp, fn = |y| - tp, with p and y to the power ``norm`` in |.|: ``CellSums``."""
     cells = fused_cell_sums(batch, {1: 'product', 2: 'squared'}.get(norm))
@@ -19,6 +58,7 @@ def product_overlap(batch: Batch, norm: int = 1) -> CellSums:
     return CellSums.stack(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
+@by_parts
 def exact_overlap(batch: Batch) -> CellSums:
     """The product statistics, each accurate where it is small: for losses that are steep where everything is right."""
     cells = fused_cell_sums(batch, 'exact')
@@ -28,6 +68,7 @@ def exact_overlap(batch: Batch) -> CellSums:
     return CellSums.stack(batch.sum(p * y), batch.sum(p * (1 - y)), batch.sum(q * y))
 
 
+@by_parts
 def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
     """tp = (|p| + |y| - |p - y|) / 2, fp = |p| - tp, fn = |y| - tp; at p = y the gradient splits evenly."""
     cells = fused_cell_sums(batch, {1: 'metric', 2: 'squared'}.get(norm))
@@ -43,6 +84,7 @@ def metric_overlap(batch: Batch, norm: int = 1) -> CellSums:
     return CellSums.stack(batch.sum(both), batch.sum(p**norm - both), batch.sum(y**norm - both))
 
 
+@by_parts
 def squared_errors(batch: Batch) -> CellSums:
     """Sums of (p - y)^2 y, (p - y)^2 (1 - y), y."""
     cells = fused_cell_sums(batch, 'errors')
@@ -72,12 +114,37 @@ def shared_logs(batch: Batch) -> Tensor | None:
     """
     if batch.shared is None or 'product' in batch.shared:
         return None
+    if isinstance(batch, ResizedBatch) and in_blocks(batch):
+        if 'product_overlap' in batch.shared:
+            return None
+        *sums, logs = batch.sums(sums_and_logs).values()
+        batch.shared['product_overlap'] = CellSums.stack(*sums, size=(sums[0] + sums[2]).detach())
+        return logs
     call = batch.given, batch.labels, batch.pixel_weight, batch.activation, 'product'
     statistics = fused_overlap(*call, logs=True)
     if statistics is None or not statistics.detach().sum().isfinite():
         return None
     batch.shared['product'] = with_size(batch, 'product', statistics[:3])
     return statistics[3]
+
+
+def sums_and_logs(part: Batch) -> dict[str, Tensor]:
+    """tp, fp, fn, and the sums of -log p of each class, from one softmax where they can be."""
+    call = part.given, part.labels, part.pixel_weight, part.activation, 'product'
+    if torch.is_grad_enabled():
+        found = fused_overlap(*call, logs=True)
+    else:
+        found = cpu.forward(*call, logs=True)[0] if has_logs(part) else None
+    if found is None or not found.detach().sum().isfinite():
+        logs = part.sum_by_class(-part.log_prob_of_own)
+        found = torch.stack([*product_overlap(part).sums, logs])
+    return dict(zip(('tp', 'fp', 'fn', 'logs'), found))
+
+
+def has_logs(part: Batch) -> bool:
+    """Whether the fused operator takes a part without a gradient, with logarithms."""
+    chosen = choose(part.given, part.labels, part.pixel_weight, part.activation, 'product')
+    return chosen.way == 'cpu' and cpu.has_logs(part.labels, part.activation, part.channels)
 
 
 def cell_sums(batch: Batch, flavour: str) -> CellSums | None:

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from mmseg.registry import METRICS
-from torch import Tensor
 
 from mmseg_plugin.evaluation.base import ImageMetric
-from mmseg_plugin.metrics.calibration import tensor_cells
+from mmseg_plugin.metrics.base import in_float32
+from mmseg_plugin.metrics.calibration import logit_cells, tensor_cells
 from mmseg_plugin.metrics.label_maps import to_integers
 from mmseg_plugin.metrics.soundness import augmentations, can_come_from, valid_pixels
 from shared_spec.metrics.calibration import Calibration
@@ -75,11 +74,8 @@ class CalibrationMetric(ImageMetric):
         pred, valid = sample.get('pred_sem_seg'), valid_pixels(target, spec.ignore_index)
         if pred is not None and not can_come_from(logits, pred['data'], valid):
             raise ValueError(f'{owner}: {MERGED}, got a pred_sem_seg that is not predicted from seg_logits')
-        prob = probabilities(logits).nan_to_num(posinf=0.0)  # counted as not finite: the results are NaN
-        return (tensor_cells(prob, target, spec.num_classes, spec.bins, spec.ignore_index),)
-
-
-def probabilities(seg_logits: Tensor) -> Tensor:
-    """Softmax over the channels (C, H, W) in float32 or wider; one channel holds probabilities already."""
-    seg_logits = seg_logits.detach().to(torch.promote_types(seg_logits.dtype, torch.float32))
-    return seg_logits.softmax(0) if len(seg_logits) > 1 else seg_logits
+        about = target, spec.num_classes, spec.bins, spec.ignore_index
+        if len(logits) > 1:
+            return (logit_cells(logits, *about),)
+        # probabilities already; what is no number is counted as not finite: the results are NaN
+        return (tensor_cells(in_float32(logits).nan_to_num(posinf=0.0), *about),)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mmseg_plugin.inputs import Batch
 
     Terms = Callable[[Batch], Mapping[str, Tensor]]
-    Place = tuple[slice, slice, slice]  # images, channels, pixels
 
+Place = tuple[slice, slice, slice]  # images, channels, pixels
 BLOCK = 2**18  # numbers of a block of logits on one core
 BLOCK_OF_DEVICE = 2**22  # on a GPU, which many short operations would keep waiting
 SMALL = 2**18  # numbers in the logits up to which nothing is gained
@@ -70,25 +70,43 @@ def class_value(batch: Batch, term: Callable[[Batch], Tensor]) -> Tensor:
 
 def in_blocks(batch: Batch) -> bool:
     """Whether the sums of a batch are added block by block, or its terms are computed at once by PyTorch's autograd."""
-    z, y, w = batch.given, batch.labels, batch.pixel_weight
+    z, y, w = batch.source.tensor, batch.labels, batch.pixel_weight
     if choice.MODE == 'plain' or torch.compiler.is_compiling() or type(z) not in (Tensor, torch.nn.Parameter):
         return False
     if torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack():
         return False
     if y.requires_grad or batch.image_weight.requires_grad or (w is not None and w.requires_grad):
         return False
-    return z.numel() > (0 if choice.MODE == 'fused' else SMALL)
+    return math.prod(batch.shape) > (0 if choice.MODE == 'fused' else SMALL)
 
 
 def in_parts(batch: Batch, call: Call, one_sum: bool) -> dict[str, Tensor]:
     """What ``call`` adds up, by name; one_sum: there is one of each image, or class."""
-    one_sum = one_sum and torch.is_grad_enabled() and batch.given.requires_grad
+    one_sum = one_sum and torch.is_grad_enabled() and call.source.tensor.requires_grad
     try:
         sums, slopes = call.add_up(one_sum)
     except UnsoundBlockError:
         batch.look()  # which refuses it, or marks where it is
+        call.source = batch.source
         sums, slopes = call.add_up(one_sum)
-    return call.by_name(BlockSums.apply(batch.given, batch.labels, batch.pixel_weight, call, sums, slopes))
+    inputs = call.source.tensor, batch.labels, batch.pixel_weight
+    return call.by_name(BlockSums.apply(*inputs, call, sums, slopes))
+
+
+def size_of_blocks(is_cpu: bool) -> int:
+    return BLOCK if is_cpu else BLOCK_OF_DEVICE
+
+
+def blocks_of(size: int, n: int, c: int, p: int, step: int = 1) -> list[Place]:
+    """Several whole images, or parts of one that are about alike, in steps of so many pixels."""
+    images, pixels = max(1, size // max(1, c * p)), max(1, size // c)
+    pixels = max(1, math.ceil(p / max(1, math.ceil(p / pixels))))
+    pixels = max(1, pixels // step) * step
+    return [
+        (slice(i, min(i + images, n)), WHOLE, slice(a, min(a + pixels, p)))
+        for i in range(0, n, images)
+        for a in range(0, p, pixels)
+    ]
 
 
 class Call:
@@ -98,22 +116,16 @@ class Call:
         self.batch, self.terms = batch, terms
         self.widths: dict[str, int] = {}
         self.masked: dict[int, bool] = {}  # of each block: whether it holds anything that is not finite
-        self.is_cpu = batch.given.is_cpu
-        self.places = self.divide(BLOCK if self.is_cpu else BLOCK_OF_DEVICE, *batch.given.shape)
+        self.source = batch.source
+        self.is_cpu = self.source.tensor.is_cpu
+        self.places = self.divide(size_of_blocks(self.is_cpu), *batch.shape)
 
     def divide(self, size: int, n: int, c: int, p: int) -> list[Place]:
-        """Several whole images, or parts of one that are about alike."""
-        images, pixels = max(1, size // max(1, c * p)), max(1, size // c)
-        pixels = max(1, math.ceil(p / max(1, math.ceil(p / pixels))))
-        return [
-            (slice(i, min(i + images, n)), WHOLE, slice(a, min(a + pixels, p)))
-            for i in range(0, n, images)
-            for a in range(0, p, pixels)
-        ]
+        return blocks_of(size, n, c, p, self.source.step)
 
     def empty(self, found: Tensor) -> Tensor:
         """What the sums of all blocks are added to: (N, K)."""
-        return found.new_zeros((len(self.batch.given), found.shape[1]))
+        return found.new_zeros((self.batch.shape[0], found.shape[1]))
 
     def join(self, found: Mapping[str, Tensor]) -> Tensor:
         """The sums of a block (n, K) next to each other."""
@@ -129,23 +141,25 @@ class Call:
         return dict(zip(self.widths, sums.split(list(self.widths.values()), 1)))
 
     def add_up(self, one_sum: bool) -> tuple[Tensor, Tensor | None]:
-        """(sums of all blocks, their slopes (N, C, P) where each image or class has one sum)."""
-        slopes = torch.empty_like(self.batch.given) if one_sum else None
+        """(sums of all blocks, their slopes where each image or class has one sum)."""
+        slopes = self.source.empty_gradient() if one_sum else None
         total: Any = None  # as wide as what the first block gives
         one = functools.partial(self.forward, slopes=slopes)
-        for k, found in enumerate(workers.each(one, range(len(self.places)), self.is_cpu)):
-            total = self.empty(found) if total is None else total
-            total[self.at(self.places[k])] += found
+        found = workers.each(one, range(len(self.places)), self.is_cpu)
+        for place, (sums, slope) in zip(self.places, found):
+            total = self.empty(sums) if total is None else total
+            total[self.at(place)] += sums
+            self.source.add(place, slope, slopes)
         return total, slopes
 
-    def forward(self, k: int, slopes: Tensor | None = None) -> Tensor:
-        """The sums of block k; writes into ``slopes`` their gradient, where an image or class has one."""
-        place = self.places[k]
-        given = self.batch.given.detach()[place]
-        with torch.set_grad_enabled(slopes is not None), torch.autocast(given.device.type, enabled=False):
+    def forward(self, k: int, slopes: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The sums of block k; keeps in ``slopes`` their gradient, where an image or class has one."""
+        place, rest = self.places[k], None
+        needed = self.source.needed(place)
+        with torch.set_grad_enabled(slopes is not None), torch.autocast(needed.device.type, enabled=False):
             if slopes is not None:
-                given.requires_grad_()
-            part = self.batch.part(*place, given)
+                needed.requires_grad_()
+            part = self.batch.part(*place, self.source.block(needed, place))
             if self.batch.looked:
                 part.masked = self.batch.masked
             elif not part.is_sound():
@@ -153,23 +167,32 @@ class Call:
             self.masked[k] = part.masked
             sums = self.join(self.terms(part))
         if slopes is not None:
-            (slopes[place],) = torch.autograd.grad(sums.sum(), given)
-        return sums.detach()
+            (slope,) = torch.autograd.grad(sums, needed, torch.ones_like(sums))
+            rest = self.source.keep(place, slope, slopes)
+        return sums.detach(), rest
 
-    def gradient(self, k: int, grad: Tensor, result: Tensor) -> None:
-        """Writes d loss / d logits of block k."""
+    def gradient(self, k: int, grad: Tensor, result: Tensor) -> Tensor | None:
+        """Keeps d loss / d logits of block k in ``result``."""
         place = self.places[k]
         with torch.enable_grad(), torch.autocast(result.device.type, enabled=False):
-            given = self.batch.given[place].detach().requires_grad_()
-            part = self.batch.part(*place, given)
+            needed = self.source.needed(place).requires_grad_()
+            part = self.batch.part(*place, self.source.block(needed, place))
             part.masked = self.masked[k]
             sums = self.join(self.terms(part))
-            (slope,) = torch.autograd.grad(sums, given, grad[self.at(place)])
-        result[place] = slope
+            (slope,) = torch.autograd.grad(sums, needed, grad[self.at(place)])
+        return self.source.keep(place, slope, result)
+
+    def gradients(self, grad: Tensor) -> Tensor:
+        """d loss / d logits of all blocks."""
+        result = self.source.empty_gradient()
+        found = workers.each(lambda k: self.gradient(k, grad, result), range(len(self.places)), self.is_cpu)
+        for place, slope in zip(self.places, found):
+            self.source.add(place, slope, result)
+        return result
 
     def factors(self, grad: Tensor) -> Tensor:
-        """d loss / d sum as factors of slopes (N, C, P)."""
-        return grad[:, :, None]
+        """d loss / d sum as factors of the slopes of images, or of images and classes (N, C)."""
+        return grad
 
 
 class ClassCall(Call):
@@ -184,7 +207,7 @@ class ClassCall(Call):
         ]
 
     def empty(self, found: Tensor) -> Tensor:
-        return found.new_zeros((len(found), *self.batch.given.shape[:2]))
+        return found.new_zeros((len(found), *self.batch.shape[:2]))
 
     def join(self, found: Mapping[str, Tensor]) -> Tensor:
         self.widths = dict.fromkeys(found, 1)
@@ -197,7 +220,7 @@ class ClassCall(Call):
         return dict(zip(self.widths, sums))
 
     def factors(self, grad: Tensor) -> Tensor:
-        return grad[0, :, :, None]
+        return grad[0]
 
 
 class BlockSums(torch.autograd.Function):
@@ -221,11 +244,10 @@ class BlockSums(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(AGAIN)
-        given, *_ = ctx.saved_tensors  # which says if any was changed in place
+        _ = ctx.saved_tensors  # which says if any was changed in place
         call, slopes, ctx.slopes = ctx.call, ctx.slopes, None
-        if slopes is not None:
-            result = slopes.mul_(call.factors(grad).to(slopes.dtype))
+        if slopes is None:
+            result = call.source.finish(call.gradients(grad))
         else:
-            result = torch.empty_like(given)
-            workers.run(lambda k: call.gradient(k, grad, result), range(len(call.places)), call.is_cpu)
+            result = call.source.finish(slopes, call.factors(grad))
         return result, None, None, None, None, None

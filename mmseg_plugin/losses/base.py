@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from mmseg_plugin.arithmetic import multiply, ratio
 from mmseg_plugin.granularity import CellSums, mean_over_cells
-from mmseg_plugin.inputs import Batch, prepare
+from mmseg_plugin.inputs import Batch
+from mmseg_plugin.kernels.pixel_sums import pixel_sum
+from mmseg_plugin.resized import prepare_at_size
 from mmseg_plugin.values import can_look
 from shared_spec.parameters import NamedParameters, SpecError
 from shared_spec.spec import LossSpec
@@ -49,15 +51,19 @@ class Loss(nn.Module, metaclass=NamedParameters):
         ignore_index: int | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
+        align_corners: bool | None = None,
         **kwargs: Any,
     ) -> Tensor:
         """The loss, a scalar in the wider of float32 and pred's dtype.
 
         pred (N, C, *space); target (N, *space) or (N, 1, *space) class ids, or (N, C, *space) soft labels; weight per
         pixel (N, *space) or per image (N,); ignore_index as heads pass it, beside the constructor's. ValueError for
-        shapes, TypeError for dtypes. The other arguments are MMSegmentation's; pixel losses use them.
+        shapes, TypeError for dtypes. With align_corners False or True pred (N, C, h, w) is resized to target's size as
+        heads do it, with less memory; without it the sizes must agree. The other arguments are MMSegmentation's; pixel
+        losses use them.
         """
         call = dict(avg_factor=avg_factor, reduction_override=reduction_override, **kwargs)
+        call['align_corners'] = align_corners
         return self.loss_of_call(pred, target, weight, ignore_index, call, absent=self.spec.loss_weight == 0)
 
     def loss_of_call(
@@ -74,20 +80,21 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
         batches: those of other losses of the same call, by what losses of one batch have in common; gains this one's.
         """
-        avg_factor, reduction_override = call.pop('avg_factor'), call.pop('reduction_override')
+        names = 'avg_factor', 'reduction_override', 'align_corners'
+        avg_factor, reduction_override, align_corners = (call.pop(name, None) for name in names)
         if call:
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
         check_tensors(self.spec_class.__name__, pred=pred, target=target, weight=weight)
         with torch.autocast(pred.device.type, enabled=False):
             batch = None if batches is None else batches.get(in_common(self.spec))
             if batch is None:
-                batch = prepare(self.spec, pred, target, weight, ignore_index)
+                batch = prepare_at_size(self.spec, pred, target, weight, ignore_index, align_corners)
             if batches is not None:
                 batches[in_common(self.spec)] = batch
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
             if absent:
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
-                loss = (batch.zero_loss.view_as(loss) if loss.dim() else batch.zero_loss.sum()) + own
+                loss = (batch.zero_loss.view_as(loss) if loss.dim() else sum_of_zero_loss(batch)) + own
             return loss if loss.dim() else not_a_number_throughout(loss)
 
     def reduction_of_call(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> tuple[Any, ...]:
@@ -106,6 +113,10 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def extra_repr(self) -> str:
         return ', '.join(f'{k}={v!r}' for k, v in self.spec.to_mmseg().items() if k != 'type')
+
+
+def sum_of_zero_loss(batch: Batch) -> Tensor:
+    return pixel_sum(batch, lambda part: part.zero_loss[:, None]).sum().to(batch.dtype)
 
 
 def in_common(spec: LossSpec) -> tuple[Any, ...]:

@@ -15,9 +15,11 @@ from shared_spec.metrics.calibration.state import (
     cells_of,
     check_range,
     check_shape,
+    count_cells,
     image_cells,
     unknown_cells,
 )
+from shared_spec.metrics.label_maps import valid_pixels
 
 
 class Calibration(Metric):
@@ -54,6 +56,33 @@ class Calibration(Metric):
 
     def row(self, pred: Tensor, target: Tensor) -> tuple[np.ndarray]:
         return (tensor_cells(pred, target, self.spec.num_classes, self.spec.bins, self.spec.ignore_index),)
+
+
+def logit_cells(logits: Tensor, target: Tensor, num_classes: int, bins: int, ignore_index: int | None) -> np.ndarray:
+    """The table of the softmax of logits (C, H, W), which is never there as a whole on a CPU, and labels (H, W).
+
+    A pixel whose softmax is no number has probabilities of 0.
+    """
+    logits, target = logits.detach(), target.detach()
+    if logits.is_cuda:
+        return tensor_cells(softmax_or_0(logits), target, num_classes, bins, ignore_index)
+    check_shape(tuple(logits.shape), tuple(target.shape), num_classes)
+    flat, ids = logits.cpu().reshape(num_classes, -1), target.cpu().reshape(-1).numpy()
+    return count_cells(
+        lambda part: softmax_or_0(flat[:, part]).numpy(),
+        np.float64 if logits.dtype == torch.float64 else np.float32,
+        num_classes,
+        ids,
+        valid_pixels(ids, None, ignore_index),
+        num_classes,
+        bins,
+    )
+
+
+def softmax_or_0(logits: Tensor) -> Tensor:
+    """The softmax (C, ...) in float32 or wider, 0 in all classes where it is no number, which it is in all or none."""
+    prob = in_float32(logits).softmax(0)
+    return prob.nan_to_num_() if prob[0].isnan().any() else prob
 
 
 def tensor_cells(prob: Tensor, target: Tensor, num_classes: int, bins: int, ignore_index: int | None) -> np.ndarray:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks import gpu_report, results
+from benchmarks import gpu_report, resize, results
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
 
@@ -77,6 +77,12 @@ def test_a_measured_case_and_its_traffic(report):
         gpu_report.bandwidth = honest
     assert '| limit / time | some: 1000.000 ms |' in report.parts[-1]
     assert '| torch cross_entropy | 1.000 |' in report.parts[-1]
+
+
+def test_heads_that_resize(report):
+    pytest.importorskip('mmseg', reason='MMSegmentation is not installed')
+    column = gpu_report.measure_heads(report, (1, 3, 16, 16), 4)
+    assert column['seconds'].keys() == set(resize.names()) and not column['left_out'] and not report.wrong
 
 
 def test_what_the_time_does_not_suffice_for_is_named(report, monkeypatch):

@@ -313,9 +313,10 @@ def derivatives(arrays, name, dense, from_logits, second):
         import torch
 
         z, w = (x.detach().requires_grad_(True) for x in (z, w))
-        found = [torch.autograd.grad(loss(y, z, w), [z, w])]
+        first = torch.autograd.grad(loss(y, z, w), [z, w], create_graph=second)
+        found = [first] + ([torch.autograd.grad(sum((g**2).sum() for g in first), [z, w])] if second else [])
         refusal = messages(dict(refusal=lambda: torch.autograd.grad(loss(y, z, w), [z, w], create_graph=True)))
-        return refusal, {f'0{k}': x.numpy() for k, x in zip('zw', found[0])}
+        return refusal, {f'{i}{k}': x.detach().numpy() for i, pair in enumerate(found) for k, x in zip('zw', pair)}
     return {}, {f'{i}{k}': ops.convert_to_numpy(x) for i, pair in enumerate(found) for k, x in zip('zw', pair)}
 
 

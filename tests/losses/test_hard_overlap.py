@@ -19,6 +19,9 @@ from tests.support.frameworks import axis
         ('JaccardMetricLoss', False, (5, 7)),
         ('SoftDiceLoss', False, (5, 7)),
         ('FocalTverskyLoss', True, (1, 1)),
+        ('ComboLoss', True, (3, 7)),
+        ('UnifiedFocalLoss', True, (3, 7)),
+        ('SensitivitySpecificityLoss', True, (3, 7)),
     ],
 )
 def test_derivatives_are_those_of_one_hot_labels(name, from_logits, space, framework, worker):
@@ -28,7 +31,7 @@ def test_derivatives_are_those_of_one_hot_labels(name, from_logits, space, frame
         z = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
         z[0, 0] = np.eye(4)[y[0, 0]]  # equal to the label, where the metric overlap splits the gradient
     given = dict(z=z, y=y, w=rng.uniform(0.5, 2, y.shape))
-    second = framework != 'keras_torch' and from_logits
+    second = from_logits
     options = dict(name=name, from_logits=from_logits, second=second)
     said, ids = worker.call('tests.losses.keras_calls:derivatives', given, dense=False, **options)
     _, one_hot = worker.call('tests.losses.keras_calls:derivatives', given, dense=True, **options)
@@ -37,8 +40,9 @@ def test_derivatives_are_those_of_one_hot_labels(name, from_logits, space, frame
         scale = np.abs(want).max()
         assert scale > 0
         assert_same(ids[key], want, 'float64_gradient', f'{name}, {framework}, {key}', scale=scale)
-    if framework == 'keras_torch':
-        assert said['refusal'].startswith('RuntimeError: the gradient of overlap statistics of class ids cannot be')
+    if framework == 'keras_torch' and not from_logits:
+        sentence = 'RuntimeError: the gradient of overlap statistics of probabilities and class ids cannot be'
+        assert said['refusal'].startswith(sentence)
 
 
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))

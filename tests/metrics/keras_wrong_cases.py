@@ -177,6 +177,19 @@ def case_top_class():
     assert bool(ops.convert_to_numpy(jit(top_class)(large)[1]).all())
 
 
+def case_top_class_of_many():
+    """With ties, and one number that is none in each class in turn, as many pixels as XLA takes in vectors."""
+    rng = np.random.default_rng(0)
+    for c in (5, 36, 37):
+        scores = rng.integers(-3, 3, (1, 40, 41, c)).astype('float32')
+        scores[0, 0, np.arange(41), np.arange(41) % c] = NAN
+        scores[0, 1, np.arange(41), np.arange(41) % c] = INF
+        scores[0, 2, :, 1:] = -INF
+        ids, sound = (ops.convert_to_numpy(x)[0] for x in jit(top_class)(ops.convert_to_tensor(scores)))
+        assert not sound[:2].any() and sound[2:].all(), c
+        assert np.array_equal(ids[2:], scores.argmax(-1)[0, 2:]), c
+
+
 def case_floatx_changes_no_number():
     y, z, w = picture(3)
     kinds = [

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from keras_plugin import hard_pixels
 from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.inputs import Batch
@@ -40,7 +41,10 @@ class WeightedCrossEntropyLoss(PixelLoss):
         super().__init__(locals())
 
     def compute(self, batch: Batch) -> Tensor:
-        spec, y = self.spec, batch.target
+        spec = self.spec
+        if spec.label_smoothing == 0 and hard_pixels.takes(batch):
+            return self.hard_loss(batch)
+        y = batch.target
         log_p, log_not_p = batch.log_prob
         if y.shape[-1] == 1 and spec.takes_two_weights:  # the two-channel softmax form of one channel
             log_p, y = ops.concatenate([log_not_p, log_p], -1), ops.concatenate([1 - y, y], -1)
@@ -71,6 +75,22 @@ class WeightedCrossEntropyLoss(PixelLoss):
         total = ops.sum(apply_class_weight(w, parts['loss'])) / (1 if softmax else c)
         if self.reduction != 'sum':
             total = ratio(total, ops.sum(w * size) if joins else ops.sum(mass), 0.0)
+        return ops.cast(spec.loss_weight * total, batch.dtype)
+
+    def hard_loss(self, batch: Batch) -> Tensor:
+        """The loss of class ids under softmax, from one number for each pixel: ``hard_pixels``."""
+        spec = self.spec
+        loss = -ops.log_sigmoid(hard_pixels.own_margin(batch))
+        sums = hard_pixels.sum_by_class(batch, ops.ones_like(loss), loss)
+        parts = {name: ops.sum(x, axis=0) for name, x in zip(('size', 'loss'), sums)}
+        parts = sum_over_replicas(parts, spec.sync)
+        mass = ops.sum(parts['size'], keepdims=True)
+        w, joins = self.weights(parts['size'], mass, True, True)
+        if self.reduction == 'none':
+            return self.pixel_map(batch, apply_class_weight(ops.take(ops.cast(w, loss.dtype), batch.own), loss))
+        total = ops.sum(apply_class_weight(w, parts['loss']))
+        if self.reduction != 'sum':
+            total = ratio(total, ops.sum(w * parts['size'] if joins else mass), 0.0)
         return ops.cast(spec.loss_weight * total, batch.dtype)
 
     def unreduced_loss(

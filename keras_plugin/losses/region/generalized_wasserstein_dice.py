@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from keras_plugin import hard_pixels
 from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
@@ -43,14 +44,11 @@ class GeneralizedWassersteinDiceLoss(Loss):
         super().__init__(locals())
 
     def compute(self, batch: Batch) -> Tensor:
-        spec, p, y = self.spec, batch.prob, batch.target
-        costs = ops.convert_to_tensor(spec.costs(p.shape[-1]), dtype=p.dtype)
-        if p.shape[-1] == 1:
-            p, y = ops.concatenate([1 - p, p], -1), ops.concatenate([1 - y, y], -1)
-        d = ops.sum(ops.take(costs, ops.argmax(y, axis=-1), axis=0) * p, axis=-1, keepdims=True)
-        right, wrong, size = batch.sum(y * (1 - d)), batch.sum(y * d), batch.sum(y)
+        spec = self.spec
+        costs = ops.convert_to_tensor(spec.costs(batch.channels), dtype=batch.dtype)
+        right, wrong, size = (hard_sums if hard_pixels.takes(batch) else dense_sums)(batch, costs)
         if spec.weighting == 'default':
-            classes = ops.arange(p.shape[-1], dtype='int32')
+            classes = ops.arange(size.shape[-1], dtype='int32')
             alpha = ops.cast(classes != spec.background, size.dtype)
             wrong = ops.sum(wrong, axis=1)
         else:
@@ -60,3 +58,19 @@ class GeneralizedWassersteinDiceLoss(Loss):
 
         parts = sum_over_replicas({'mean': image_sums(batch, loss)}, spec.sync)
         return ops.cast(spec.loss_weight * ratio(parts['mean'][0], parts['mean'][1], 0.0), batch.dtype)
+
+
+def dense_sums(batch: Batch, costs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, C) sums over the pixels of each class of 1 - d, of d and of 1; costs (C, C)."""
+    p, y = batch.prob, batch.target
+    if p.shape[-1] == 1:
+        p, y = ops.concatenate([1 - p, p], -1), ops.concatenate([1 - y, y], -1)
+    d = ops.sum(ops.take(costs, ops.argmax(y, axis=-1), axis=0) * p, axis=-1, keepdims=True)
+    return batch.sum(y * (1 - d)), batch.sum(y * d), batch.sum(y)
+
+
+def hard_sums(batch: Batch, costs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of class ids and logits."""
+    d = hard_pixels.mean_over_others(batch, costs)
+    right, wrong, size = hard_pixels.sum_by_class(batch, 1 - d, d, ops.ones_like(d))
+    return right, wrong, size

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import backend, ops
 
+from keras_plugin import hard_pixels
 from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.granularity import image_sums
@@ -104,9 +105,8 @@ class RobustTLoss(Loss):
     def compute(self, batch: Batch) -> Tensor:
         spec, c = self.spec, batch.channels
         first = 0 if c == 1 else 1  # channel 0 of several is the background
-        p = batch.prob
-        square = batch.sum((p - batch.target) ** 2)[:, first:]  # of all, so that NaN of the background shows
-        count = batch.sum(ops.ones_like(p[..., :1]))
+        square = squared_errors(batch)[:, first:]  # of all, so that NaN of the background shows
+        count = batch.sum(ops.ones_like(batch.given[..., :1]))
         dtype = backend.standardize_dtype(square.dtype)
         w = ops.cast(batch.image_weight[:, None], dtype)  # which acts in the mean over images alone
         square, count = ratio(square, w, 0.0), ratio(count, w, 0.0)
@@ -149,6 +149,15 @@ class RobustTLoss(Loss):
     def __dir__(self) -> list[str]:
         """Without ``layer``: Keras saves what it finds here, and the layer's weight has its place in the model."""
         return [name for name in super().__dir__() if name != 'layer']
+
+
+def squared_errors(batch: Batch) -> Tensor:
+    """(N, C) sums over pixels of the squared difference between probability and label."""
+    if not hard_pixels.takes(batch):
+        return batch.sum((batch.prob - batch.target) ** 2)
+    margin, others = hard_pixels.margin_and_sums(batch, hard_pixels.SQUARE)
+    (own,) = hard_pixels.sum_by_class(batch, ops.sigmoid(-margin) ** 2)
+    return others + own
 
 
 def log1p_share(u: Tensor) -> Tensor:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import keras
+from keras import ops
 
+from keras_plugin import hard_pixels
 from keras_plugin.arithmetic import ratio
 from keras_plugin.granularity import CellSums
 from keras_plugin.inputs import Batch
@@ -44,6 +46,11 @@ class SensitivitySpecificityLoss(RegionLoss):
 
     def statistics(self, batch: Batch) -> CellSums:
         """Squared errors on the structure, its size, squared errors off it, and the size of the rest."""
+        if hard_pixels.takes(batch):
+            margin, false = hard_pixels.margin_and_sums(batch, hard_pixels.SQUARE)
+            missed, size = hard_pixels.sum_by_class(batch, ops.sigmoid(-margin) ** 2, ops.ones_like(margin))
+            rest = ops.sum(size, axis=1, keepdims=True) - size
+            return CellSums((missed, size, false, rest), ops.stop_gradient(size))
         y, error = batch.target, (batch.target - batch.prob) ** 2
         return CellSums((batch.sum(error * y), batch.sum(y), batch.sum(error * (1 - y)), batch.sum(1 - y)))
 

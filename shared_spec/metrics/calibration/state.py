@@ -5,11 +5,11 @@ together.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from shared_spec.metrics.calibration.spec import Calibration
 from shared_spec.metrics.image_state import ImageState, exact_mean, optional_from_array, optional_to_array
@@ -19,7 +19,7 @@ from shared_spec.values import TOLERANCE
 CELL, PIXELS, LABELLED, RIGHT, CONFIDENCE = range(5)  # the columns of an image's table
 ONE = 1 << 30  # a confidence is a multiple of 1 / ONE: an image of 2^33 pixels still fits into int64
 UNKNOWN = -1  # the sum of confidences of an image one of whose probabilities is no number
-CHUNK = 1 << 17  # cells counted at a time: the temporaries stay in the cache, float64 sums of units exact
+CHUNK = 1 << 18  # cells counted at a time: the temporaries stay in the cache, float64 sums of units exact
 
 
 def image_cells(
@@ -47,46 +47,98 @@ def image_cells(
     channels = num_classes if prob.shape == (num_classes, *target.shape) else 1
     prob, target = prob.reshape(channels, target.size), target.reshape(-1)
     keep = valid_pixels(target, None if weight is None else weight.reshape(-1), ignore_index)
+    return count_cells(lambda part: prob[:, part], prob.dtype, channels, target, keep, num_classes, bins)
 
+
+def count_cells(
+    parts: Callable[[slice], np.ndarray],
+    dtype: DTypeLike,
+    channels: int,
+    target: np.ndarray,
+    keep: np.ndarray,
+    num_classes: int,
+    bins: int,
+) -> np.ndarray:
+    """``image_cells`` of an image whose probabilities may not all be there at once.
+
+    parts: the pixels of a slice -> (channels, pixels) probabilities of ``dtype``; target and keep (pixels,), the latter
+    bool: what counts.
+    """
+    kind = np.float32 if channels > 1 and dtype in (np.float16, np.float32) else np.float64
+    edge = second_bin(kind, bins)
     pixels = np.zeros((num_classes + 1, 3), np.int64)  # not labelled so; labelled; labelled and argmax
     units = np.zeros(num_classes + 1, np.int64)  # of confidence
     counts = np.zeros((num_classes + 1, 3, bins), np.int64)  # the same of the cells that are looked at one by one
     sums = np.zeros((num_classes + 1, bins), np.int64)
     step = max(1, CHUNK // num_classes)
+    room, wide_room = (np.empty(num_classes * min(step, target.size), dtype) for dtype in (kind, np.float64))
     for start in range(0, target.size, step):
         part = slice(start, start + step)
-        p, t, valid = prob[:, part].astype(np.float64), target[part].astype(np.int64), keep[part]
-        counted = np.count_nonzero(valid)
-        if counted < t.size:  # left where they are: the rest would have to be copied
-            p, t = np.where(valid, p, 0), np.where(valid, t, -1)
+        t, valid = target[part].astype(np.intp), keep[part]
+        p = room[: channels * t.size].reshape(channels, t.size)  # a new array each time would cost more than the rest
+        np.copyto(p, parts(part))
+        counted = int(np.count_nonzero(valid))
+        if counted < t.size:  # left where they are: the rest would have to be moved
+            np.copyto(p, 0, where=~valid)
+            t = np.where(valid, t, -1)
         low, high = float(p.min()), float(p.max())
         if not high < math.inf:
             return unknown_cells(np.count_nonzero(keep))
         check_range(low, high)
         if low < 0 or high > 1:
-            p = p.clip(0, 1)
+            np.clip(p, 0, 1, out=p)
         if channels == 1:
             p = np.concatenate([np.where(valid, 1 - p, 0), p])
-        best = p.argmax(0)
-        p = np.concatenate([p, p.max(0, keepdims=True)])
-        scaled, in_units = p * bins, np.rint(p * ONE)
+        highest = p.max(0)
+        right = t == best_of(p, t, highest, counted)
         in_class = t[(t >= 0) & (t < num_classes)]
-        hits = t[t == best]
-        labelled = np.append(np.bincount(in_class, minlength=num_classes), hits.size)
-        right = np.append(np.bincount(hits, minlength=num_classes), hits.size)
-        pixels += np.stack([counted - labelled, labelled - right, right], 1)
-        units += in_units.sum(1).astype(np.int64)
+        labelled = np.append(np.bincount(in_class, minlength=num_classes), np.count_nonzero(right))
+        hits = np.append(np.bincount(t[right], minlength=num_classes), labelled[-1])
+        pixels += np.stack([counted - labelled, labelled - hits, hits], 1)
         # most cells are in the first bin: those beyond it are at most bins for each pixel, and one more
-        c, pixel = np.divmod(np.flatnonzero(scaled >= 1), t.size)
-        bin_of = np.minimum(scaled[c, pixel].astype(np.intp), bins - 1)
-        hit = t[pixel] == np.where(c < num_classes, c, best[pixel])
-        kind = hit.astype(np.intp) + (hit & (best[pixel] == t[pixel]))
-        counts += np.bincount((c * 3 + kind) * bins + bin_of, minlength=counts.size).reshape(counts.shape)
-        of_cells = np.bincount(c * bins + bin_of, in_units[c, pixel], sums.size)
-        sums += of_cells.astype(np.int64).reshape(sums.shape)
+        beyond = np.flatnonzero(p >= edge)
+        c = beyond // t.size
+        pixel = beyond - c * t.size
+        top = np.flatnonzero(highest >= edge)
+        exact = np.concatenate([p.reshape(-1)[beyond], highest[top]]).astype(np.float64)
+        hit = np.concatenate([t[pixel] == c, right[top]])
+        c, pixel = np.concatenate([c, np.full(top.size, num_classes)]), np.concatenate([pixel, top])
+        cell = c * bins + np.minimum((exact * bins).astype(np.intp), bins - 1)
+        kinds = hit.astype(np.intp) + (hit & right[pixel])
+        counts += np.bincount(cell + kinds * sums.size, minlength=counts.size).reshape(3, -1, bins).swapaxes(0, 1)
+        sums += np.bincount(cell, np.rint(exact * ONE), sums.size).astype(np.int64).reshape(sums.shape)
+        units[:-1] += sum_of_units(p, wide_room[: p.size].reshape(p.shape))
+        units[-1:] += sum_of_units(highest[None], np.empty((1, t.size)))
     counts[..., 0] += pixels - counts.sum(2)
     sums[:, 0] += units - sums.sum(1)
     return cells_of(counts.reshape(num_classes + 1, -1), sums)
+
+
+def second_bin(kind: type[np.floating], bins: int) -> np.floating:
+    """The smallest number of a kind that is not in the first bin: whose float64 product with ``bins`` is 1 or more."""
+    found = kind(1 / bins)
+    while np.float64(found) * bins < 1:
+        found = np.nextafter(found, kind(2))
+    while np.float64(np.nextafter(found, kind(0))) * bins >= 1:
+        found = np.nextafter(found, kind(0))
+    return found
+
+
+def best_of(p: np.ndarray, t: np.ndarray, highest: np.ndarray, counted: int) -> np.ndarray:
+    """(pixels,) the first class of the highest probability (C, pixels) wherever that is the label ``t``, else others."""
+    if np.count_nonzero(p == highest) > counted + len(p) * (t.size - counted):  # some are equal
+        return p.argmax(0)
+    own = t.clip(0, len(p) - 1)
+    return np.where(p[own, np.arange(t.size)] == highest, own, -2)
+
+
+def sum_of_units(p: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """int64 (C,): the sums of probabilities (C, pixels), each rounded to a multiple of 1 / ONE, in these.
+
+    room: float64 of the shape of ``p``, which is overwritten.
+    """
+    np.multiply(p, ONE, out=room, dtype=np.float64)
+    return np.rint(room, out=room).sum(1).astype(np.int64)
 
 
 def check_image(prob: np.ndarray, target: np.ndarray, weight: np.ndarray | None, num_classes: int) -> None:

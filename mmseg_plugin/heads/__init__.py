@@ -1,0 +1,1 @@
+"""What MMSegmentation's decode heads do with their logits, without the logits of every pixel."""

@@ -1,0 +1,58 @@
+"""Maps of pixels, and counts, of logits that are interpolated block by block; without a gradient."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmseg_plugin.kernels import workers
+from mmseg_plugin.kernels.pixel_sums import Place, blocks_of, size_of_blocks
+from mmseg_plugin.kernels.resize import Resized
+
+
+def of_blocks(source: Resized, make: Callable[[Tensor, Place], Any]) -> Iterator[tuple[Place, Any]]:
+    """(place, what ``make`` gives of a block (n, C, p) and its place) of all blocks, in their order."""
+    is_cpu = source.tensor.is_cpu
+    places = blocks_of(size_of_blocks(is_cpu), *source.shape, source.step)
+
+    @torch.no_grad()
+    def one(place: Place) -> Any:
+        return make(source.block(source.needed(place), place), place)
+
+    return zip(places, workers.each(one, places, is_cpu))
+
+
+def prob_of_labels(source: Resized, labels: Tensor) -> Tensor:
+    """(N, H, W) the softmax probability of each pixel's label (N, H, W)."""
+    ids = labels.flatten(1)
+    prob = torch.empty_like(ids, dtype=source.dtype)
+
+    def of_block(z: Tensor, place: Place) -> Tensor:
+        return z.softmax(1).gather(1, ids[place[0], place[2]][:, None])[:, 0]
+
+    for place, found in of_blocks(source, of_block):
+        prob[place[0], place[2]] = found
+    return prob.view_as(labels)
+
+
+def correct_pixels(source: Resized, labels: Tensor, ignore_index: int | None) -> tuple[Tensor, int]:
+    """(how many pixels have their largest logit at their label, how many there are), without the ignored ones."""
+    ids = labels.flatten(1)
+
+    def of_block(z: Tensor, place: Place) -> Tensor:
+        y = ids[place[0], place[2]]
+        right = is_largest(z, y)
+        return (right if ignore_index is None else right & (y != ignore_index)).sum()
+
+    counted = ids.numel() if ignore_index is None else int((ids != ignore_index).sum())
+    return torch.stack([found for _, found in of_blocks(source, of_block)]).sum(), counted
+
+
+def is_largest(z: Tensor, ids: Tensor) -> Tensor:
+    """(n, p) whether class ids are those of ``topk`` of z (n, C, p), which is asked itself where numbers are equal or none."""
+    top = z.amax(1, keepdim=True)
+    if torch.eq(z, top, out=torch.empty_like(z)).sum() != top.numel():
+        return z.topk(1, 1).indices[:, 0] == ids
+    own = ids.clamp(0, z.shape[1] - 1)
+    return (z.gather(1, own[:, None].long()) == top)[:, 0] & (own == ids)
