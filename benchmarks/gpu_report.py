@@ -31,7 +31,7 @@ VALUES_END, COSTS_END, TESTS_END = 2.5 * MINUTE, 5.0 * MINUTE, 7.8 * MINUTE  # a
 PRECISIONS = 'float32', 'float64'
 LARGE, LARGE_QUICK = (1, 19, 512, 512), (1, 3, 64, 64)  # numbers beside float64
 SMALL_BLOCK = 24  # numbers in a block, so that the few pixels of a case are several
-CHANCE = 4  # by which the largest rounding error of one way may exceed that of another
+CHANCE = 2  # by which the largest rounding error of one way may exceed that of another
 TWICE_AND_ONCE = 3  # the logits are read forward and backward, the gradient is written
 
 
@@ -225,7 +225,7 @@ def check_large(report):
     report.add(
         '## Large logits beside float64',
         f'{shape}: as a loss runs by itself, and the plain formulas in float32, both beside the plain ones in float64. '
-        'Wrong is more than 1e-6 (gradient 1e-5) and more than four times what the plain ones are off.',
+        'Wrong is more than 1e-6 (gradient 1e-5) and more than twice what the plain ones are off.',
         tables.table(['loss', 'value', 'gradient', 'plain, value', 'plain, gradient'], rows),
         '\n'.join(f'- **wrong**: {sentence}' for sentence in wrong),
     )
@@ -326,6 +326,8 @@ def measure_heads(report, shape, scale):
 
 def time_in_rounds(report, losses, batches, shape, left_out):
     """Losses of (logits, target) in turns, as ``results.case``; who fails joins those left out."""
+    import torch
+
     from benchmarks import overlap, results
 
     seconds, peaks, calls = {}, {}, {}
@@ -334,7 +336,7 @@ def time_in_rounds(report, losses, batches, shape, left_out):
             once, peaks[name] = first_step(report, loss, batches)
         except Exception as error:  # of memory, for one
             left_out[name] = f'fails at {shape}: {first_line(error)}'
-            if not is_theirs(name):
+            if not (is_theirs(name) or isinstance(error, torch.cuda.OutOfMemoryError)):
                 report.wrong.append(f'{name}: {left_out[name]}')
             continue
         calls[name] = 1 if report.device == 'cpu' else max(1, min(20, round(0.05 / once)))
