@@ -127,6 +127,11 @@ def targets():
             found.append(Target(text, KERAS, case, time_over_sum(KERAS_CE, 'keras Dice', ours=name), 1.3))
         text = "WeightedCrossEntropyLoss, time over keras' cross-entropy"
         found.append(Target(text, KERAS, case, times_of(KERAS_CE, ours='WeightedCrossEntropyLoss'), 1.3))
+    for how, limit in (('tensorflow, compiled', 12.0), ('jax, compiled', 12.0), ('torch, eager', 6.0)):
+        measured = times_of('keras Dice', ours='LovaszSoftmaxLoss')
+        found.append(
+            Target('LovaszSoftmaxLoss, time over keras Dice', KERAS, f'{how}, (2, 512, 1024, 19)', measured, limit)
+        )
     for shape in ('19 classes, 2 x 512 x 1024', '150 classes, 2 x 512 x 512'):
         measured = times_of('softmax and its sum', ours='mIoUD')
         found.append(

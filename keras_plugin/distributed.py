@@ -4,7 +4,6 @@ JAX needs nothing of this: under ``keras.distribution`` one computation sees the
 """
 
 import math
-from collections.abc import Callable, Sequence
 
 from keras import backend, ops
 
@@ -38,15 +37,6 @@ def sum_over_replicas(parts: dict[str, Tensor], sync: bool) -> dict[str, Tensor]
         pieces[name] = ops.reshape(vector[start : start + size], x.shape)
         start += size
     return pieces
-
-
-def gather_replicas(rows: Sequence[Tensor], sync: bool) -> tuple[Sequence[Tensor], Callable[[Tensor], Tensor]]:
-    """(rows, own): each of ``rows`` (K, P) with the pixels of all replicas, and what cuts this replica's out again.
-
-    Without a gradient: what is gathered orders and counts.
-    """
-    others = partners(sync)
-    return (rows, lambda x: x) if others is None else others.gather(rows)
 
 
 def scale_for_replicas(loss: Tensor, reduction: str, sync: bool) -> Tensor:

@@ -39,6 +39,7 @@ class Batch:
     a pixel is absent, and these two may hold anything; where it is NaN one of the three is outside its range, and the
     loss is NaN. As losses see them, made when first asked for: pred and target (N, P, C), both 0 where a pixel is absent,
     the latter in [0, 1], and 0 too where the weight is NaN.
+    weighted: whether weights may be others than 0, 1 and NaN.
     labels_weight (N, P) is the weight without what predictions make NaN of, unpredicted (N, P) where those do, or None;
     doubted: whether any weight may be NaN. unseen: whether labels are maps whose values nobody has seen; those outside
     their range leave the weight alone and are NaN themselves, in target too.
@@ -60,10 +61,11 @@ class Batch:
         line: Any,
         doubted: bool,
         unseen: bool,
+        weighted: bool,
     ) -> None:
         self.given, self.labels, self.image_weight = given, labels, image_weight
         self.labels_weight, self.unpredicted, self.doubted = weight, unpredicted, doubted
-        self.unseen = unseen
+        self.unseen, self.weighted = unseen, weighted
         self.hard, self.softmax, self.logits = hard, softmax, logits
         self.space, self.line = space, line
         self.dtype, self.channels = backend.standardize_dtype(given.dtype), given.shape[-1]
@@ -298,6 +300,7 @@ def prepare(
             labels = values.nan_where(labels, values.is_outside(labels))
     line = ops.shape(pred)[-2]
     doubted = wrong is not None or unpredicted is not None
+    weighted, logits = bool(given_weights), spec.from_logits
     return Batch(
-        given, labels, weight, unpredicted, image_weight, hard, softmax, spec.from_logits, space, line, doubted, unseen
+        given, labels, weight, unpredicted, image_weight, hard, softmax, logits, space, line, doubted, unseen, weighted
     )

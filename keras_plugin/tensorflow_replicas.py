@@ -52,7 +52,7 @@ class Replicas:
         return self.context.all_reduce('sum', vector)
 
     def gather(self, rows: Sequence[tf.Tensor]) -> tuple[Sequence[tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]:
-        """See ``distributed.gather_replicas``."""
+        """See ``typing.Partners``."""
         pixels = tf.shape(rows[0])[1]
         sizes = self.context.all_gather(pixels[None], axis=0)
         start = tf.reduce_sum(sizes[: self.context.replica_id_in_sync_group])

@@ -41,13 +41,16 @@ class SumOverRanks(torch.autograd.Function):
 class Ranks:
     """What a rank asks of the others."""
 
+    def __init__(self) -> None:
+        self.number = distributed.get_world_size()
+
     def sum(self, vector: torch.Tensor) -> torch.Tensor:
         return SumOverRanks.apply(vector)
 
     def gather(
         self, rows: Sequence[torch.Tensor]
     ) -> tuple[Sequence[torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]:
-        """See ``distributed.gather_replicas``; the rows end in pixels of weight 0 for ranks with fewer than the largest."""
+        """See ``typing.Partners``; the rows end in pixels of weight 0 for ranks with fewer than the largest."""
         rank, world, pixels = distributed.get_rank(), distributed.get_world_size(), rows[0].shape[1]
         sizes = torch.eye(world, dtype=torch.long, device=rows[0].device)[rank] * pixels
         distributed.all_reduce(sizes)

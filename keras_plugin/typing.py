@@ -15,14 +15,16 @@ Logs = dict[str, Any]  # of a callback
 
 
 class Partners(Protocol):
-    """The replicas or ranks that train together with this one."""
+    """The replicas or ranks that train together with this one, and their ``number``."""
+
+    number: int
 
     def sum(self, vector: Tensor) -> Tensor:
         """The vector added over all of them, this one included, with its gradient."""
         ...
 
     def gather(self, rows: Sequence[Tensor]) -> tuple[Sequence[Tensor], Callable[[Tensor], Tensor]]:
-        """See ``distributed.gather_replicas``."""
+        """(rows, own): each of ``rows`` (K, P) with the pixels of all, and what cuts this one's out again; no gradient."""
         ...
 
 

@@ -123,7 +123,8 @@ class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
         'empty tensor where everything is ignored; here that is 0. Processes of PyTorch that share a batch '
         '(per_image False, sync) gather and sort its pixels up to 65536 of them. Of more they add up counts in fine '
         'bins of the error, and pixels of one bin share their increments: value within 1e-6, or 1e-6 of itself above '
-        '1, gradient within 1e-3 of its largest entry.'
+        '1, gradient within 1e-3 of its largest entry. '
+        'Keras counts more than 65536 pixels that take turns together in bins too, but for float64, within the same.'
     )
 
     per_image: bool = param(False, Boolean(), 'the mean of one loss per image, instead of sorting the whole batch')
@@ -157,7 +158,8 @@ class LovaszHingeLoss(Lovasz, Weighted):
     remarks = (
         'Binary: one channel of logits. An image without foreground costs its largest error. An image without a valid '
         'pixel counts nowhere (the official code counts it with a loss of 0). A pixel of weight two is two pixels. '
-        'Processes that share a batch (per_image False, sync): as LovaszSoftmaxLoss.'
+        'Processes that share a batch (per_image False, sync): as LovaszSoftmaxLoss. So '
+        'are more than 65536 pixels in Keras.'
     )
     channels = ('one',)
     needs_logits = True
