@@ -8,6 +8,7 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 REPORT_ARGS ?=
 BENCH_ARGS ?=
+GPU_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ PEERS := $(VENV)/.peers-$(TENSORFLOW)
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all report bench lint release-check oldest-check clean
+.PHONY: help install demo test test-all report bench gpu lint release-check oldest-check clean
 
 help:  ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +61,10 @@ $(PEERS): $(STAMP)
 bench: $(PEERS)  ## time, memory and accuracy beside MONAI, segmentation_models_pytorch and others, into bench_out
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+# the environment of the GPU's PyTorch: .venv where it is, else PYTHON; nothing is installed
+gpu:  ## on a CUDA card: values, tests, time, memory and traffic, into gpu_report.md
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/gpu_report.py $(GPU_ARGS)
+
 lint: install  ## ruff: check and format; mypy: types
 	$(PIP) ruff mypy
 	$(BIN)/ruff check .
@@ -73,5 +78,5 @@ oldest-check:  ## the lower bounds of pyproject.toml in environments of their ow
 	PYTHON=$(PYTHON) .ci/oldest-check
 
 clean:  ## remove everything that the targets above made
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out bench_out release-check oldest-check
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out bench_out gpu_report.md release-check oldest-check
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -71,14 +71,14 @@ def parse_arguments(arguments):
     parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__.split('\n\n')[0])
     parser.add_argument('--areas', nargs='+', choices=AREAS, default=list(AREAS), metavar='AREA', help=', '.join(AREAS))
     parser.add_argument(
-        '--rounds', type=area.rounds, default=None, help='how often each contender is timed (5; quick: 2)'
+        '--rounds', type=area.rounds, default=None, help='how often each contender is timed (3; quick: 2)'
     )
     parser.add_argument('--threads', type=int, help='how many cores to use (all that are allowed)')
     parser.add_argument('--quick', action='store_true', help='tiny shapes: whether it runs, not what it costs')
     parser.add_argument('--out', type=pathlib.Path, default=pathlib.Path('bench_out'), help='the folder (bench_out)')
     parser.add_argument('--redraw', action='store_true', help='tables and plots from bench.json, without measuring')
     options = parser.parse_args(arguments)
-    options.rounds = options.rounds or (2 if options.quick else 5)
+    options.rounds = options.rounds or (2 if options.quick else 3)
     return options
 
 

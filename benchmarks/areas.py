@@ -29,6 +29,8 @@ AREAS = {
         [Run('overlap'), Run('overlap', ('--soft',)), Run('overlap', ('--dtype', 'bfloat16', '--shapes', '0'))],
     ),
     'lovasz': ('Lovasz losses in PyTorch', [Run('lovasz', ('--settings', *LOVASZ))]),
+    'pixel': ('Pixel losses and compounds in PyTorch', [Run('pixel'), Run('pixel', ('--soft',))]),
+    'load': ('Under load in PyTorch', [Run('under_load')]),
     'resize': ('Heads with small logits in PyTorch', [Run('resize')]),
     'keras': ('Losses in Keras', [Run('keras_losses', ('--losses', *KERAS, '--weigh', *WEIGHED))]),
     'accuracy': ('Accuracy in PyTorch', [Run('accuracy')]),

@@ -40,25 +40,99 @@ def step(loss, logits, target):
     loss(logits, target).backward()
 
 
-def build_ours(name, labels, mode='auto', **parameters):
-    import mmseg_plugin  # noqa: F401  first: it makes mmseg importable beside mmcv-lite
-
-    # isort: split
-    from mmseg.registry import MODELS
-
+def build_ours(name, labels, mode=None, **parameters):
+    """mode: of the fused operators, where it is not that of the process."""
+    from mmseg_plugin import losses
     from mmseg_plugin.kernels.overlap import choice
     from shared_spec import LOSSES
 
     if labels == 'soft' and 'soft' not in LOSSES[name].labels:
         raise LeftOut('takes hard labels only')
-    loss = MODELS.build(dict(type=name, **(dict(ignore_index=IGNORED) if labels == 'hard' else {}), **parameters))
+    loss = getattr(losses, name)(**ignoring(labels), **parameters)
 
     def call(logits, target):
-        before, choice.MODE = choice.MODE, mode
+        before, choice.MODE = choice.MODE, mode or choice.MODE
         try:
             return loss(logits, target)
         finally:
             choice.MODE = before
+
+    return call
+
+
+def ignoring(labels):
+    """What tells a loss of ours, or of PyTorch, which label to ignore."""
+    return dict(ignore_index=IGNORED) if labels == 'hard' else {}
+
+
+def weights_of(classes):
+    """A weight for each class, none like another."""
+    return [0.5 + k / classes for k in range(classes)]
+
+
+def weighed(labels):
+    """Cross-entropy with class weights, whose number the logits say."""
+    losses = {}
+
+    def call(logits, target):
+        size = logits.shape[1]
+        if size not in losses:
+            losses[size] = build_ours('WeightedCrossEntropyLoss', labels, class_weight=weights_of(size))
+        return losses[size](logits, target)
+
+    return call
+
+
+def recipe(labels):
+    """0.25 * cross-entropy + 0.75 * JaccardMetricLoss as one module."""
+    from mmseg_plugin import losses
+
+    parts = [dict(type=name, **ignoring(labels)) for name in ('WeightedCrossEntropyLoss', 'JaccardMetricLoss')]
+    return losses.WeightedSumLoss(parts, weights=[0.25, 0.75])
+
+
+def recipe_of_two(labels):
+    """The same as two losses, as a list in ``loss_decode`` calls them."""
+    first, second = (build_ours(name, labels) for name in ('WeightedCrossEntropyLoss', 'JaccardMetricLoss'))
+    return lambda logits, target: 0.25 * first(logits, target) + 0.75 * second(logits, target)
+
+
+def one_hot(logits, target):
+    """Labels as maps of 0 and 1 (N, C, *space), and which pixels count, the plain way."""
+    from torch.nn import functional
+
+    if target.is_floating_point():
+        return target, 1.0
+    kept = target != IGNORED
+    maps = functional.one_hot(target * kept, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+    return maps, kept[:, None].to(logits.dtype)
+
+
+def plain_cross_entropy(labels):
+    def call(logits, target):
+        maps, kept = one_hot(logits, target)
+        return -(maps * kept * logits.log_softmax(1)).sum() / (maps * kept).sum()
+
+    return call
+
+
+def plain_jaccard(labels):
+    def call(logits, target):
+        maps, kept = one_hot(logits, target)
+        prediction, axes = logits.softmax(1) * kept, [0, *range(2, logits.ndim)]
+        both = (prediction * maps).sum(axes)
+        return 1 - ((both + 1e-3) / (prediction.sum(axes) + (maps * kept).sum(axes) - both + 1e-3)).mean()
+
+    return call
+
+
+def binary_cross_entropy(labels):
+    """Of every class by itself, as ``activation='sigmoid'`` takes them."""
+    from torch.nn import functional
+
+    def call(logits, target):
+        maps, kept = one_hot(logits, target)
+        return functional.binary_cross_entropy_with_logits(logits, maps, kept if labels == 'hard' else None)
 
     return call
 
@@ -120,11 +194,22 @@ def mmseg(name, labels, **parameters):
     return lambda logits, target: loss(logits[:, 0] if binary else logits, target, ignore_index=IGNORED)
 
 
-def cross_entropy(labels):
+def cross_entropy(labels, has_weights=False, **parameters):
+    from torch import tensor
     from torch.nn import functional
 
-    more = dict(ignore_index=IGNORED) if labels == 'hard' else {}
-    return lambda logits, target: functional.cross_entropy(logits, target, **more)
+    weights = {}
+
+    def call(logits, target):
+        more = ignoring(labels) | parameters
+        if has_weights:
+            key = logits.shape[1], logits.device
+            if key not in weights:
+                weights[key] = tensor(weights_of(logits.shape[1]), device=logits.device)
+            more['weight'] = weights[key]
+        return functional.cross_entropy(logits, target, **more)
+
+    return call
 
 
 def with_ignored_label(peer, name, labels, **parameters):
@@ -140,13 +225,18 @@ OURS = (
     'JaccardMetricLoss', 'DiceSemimetricLoss', 'CompatibleTverskyLoss', 'SoftJaccardLoss', 'SoftDiceLoss',
     'SoftTverskyLoss', 'FocalTverskyLoss', 'LogCoshDiceLoss', 'SensitivitySpecificityLoss', 'GeneralizedDiceLoss',
     'LovaszSoftmaxLoss', 'RegionMutualInformationLoss', 'ComboLoss', 'ExponentialLogarithmicLoss',
-    'UnifiedFocalLoss', 'WeightedCrossEntropyLoss',
+    'UnifiedFocalLoss', 'WeightedCrossEntropyLoss', 'RobustTLoss',
 )  # fmt: skip
 CONTENDERS = {
     **{name: partial(build_ours, name) for name in OURS},
     'JaccardMetricLoss, I + C': partial(build_ours, 'JaccardMetricLoss', **I_AND_C),
     'JaccardMetricLoss (plain)': partial(build_ours, 'JaccardMetricLoss', mode='plain'),
     'SoftDiceLoss, norm=2': partial(build_ours, 'SoftDiceLoss', norm=2),
+    'WeightedCrossEntropyLoss, class weights': weighed,
+    'WeightedCrossEntropyLoss, smoothing': partial(build_ours, 'WeightedCrossEntropyLoss', label_smoothing=0.1),
+    'WeightedCrossEntropyLoss, sigmoid': partial(build_ours, 'WeightedCrossEntropyLoss', activation='sigmoid'),
+    'WeightedSumLoss, the recipe': recipe,
+    'the recipe as two losses': recipe_of_two,
     'GeneralizedWassersteinDiceLoss': partial(wasserstein, 'segparity'),
     "LovaszSoftmaxLoss, classes='all'": partial(build_ours, 'LovaszSoftmaxLoss', classes='all'),
     'LovaszSoftmaxLoss, per image': partial(build_ours, 'LovaszSoftmaxLoss', per_image=True),
@@ -155,6 +245,8 @@ CONTENDERS = {
     'MONAI DiceLoss': partial(monai, 'DiceLoss'),
     'MONAI DiceLoss, jaccard': partial(monai, 'DiceLoss', jaccard=True),
     'MONAI DiceLoss, ignore_index': partial(with_ignored_label, monai, 'DiceLoss'),
+    'MONAI DiceCELoss': partial(monai, 'DiceCELoss'),
+    'MONAI DiceFocalLoss': partial(monai, 'DiceFocalLoss'),
     'MONAI GeneralizedDiceLoss': partial(monai, 'GeneralizedDiceLoss'),
     'MONAI TverskyLoss': partial(monai, 'TverskyLoss'),
     'MONAI GeneralizedWassersteinDiceLoss': partial(wasserstein, 'MONAI'),
@@ -173,4 +265,9 @@ CONTENDERS = {
     'mmseg LovaszLoss, binary': partial(mmseg, 'LovaszLoss', loss_type='binary'),
     'mmseg LovaszLoss, binary, per image': partial(mmseg, 'LovaszLoss', loss_type='binary', per_image=True),
     'torch cross_entropy': cross_entropy,
+    'torch cross_entropy, class weights': partial(cross_entropy, has_weights=True),
+    'torch cross_entropy, smoothing': partial(cross_entropy, label_smoothing=0.1),
+    'torch binary_cross_entropy, one_hot': binary_cross_entropy,
+    'torch one_hot, cross-entropy': plain_cross_entropy,
+    'torch one_hot, Jaccard': plain_jaccard,
 }  # fmt: skip

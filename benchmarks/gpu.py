@@ -12,8 +12,8 @@ from benchmarks import area, results
 
 SCRIPT = pathlib.Path(__file__).with_name('overlap_gpu.py')
 NOTHING = (
-    'Not measured here: PyTorch found no CUDA device. `python benchmarks/overlap_gpu.py` measures where there is one; '
-    'what it printed on an H100: [gpu.md](gpu.md).'
+    'Not measured here: PyTorch found no CUDA device. `make gpu` measures where there is one; what was measured on an '
+    'H100, before sums over pixels were computed in blocks: [gpu.md](gpu.md).'
 )
 
 

@@ -3,10 +3,11 @@
 Forward and backward on logits, hard labels with 5 % ignored pixels (peers without an ignore label take them as class 0)
 or soft labels without any. All run in turns in one process; medians over the rounds, and the median ratio to MONAI's
 DiceLoss. Memory: one step in a fresh process above it and its inputs, in logits. Peers are left out where they are
-missing. --all: every region loss of ours, and what a peer has of the same kind, at the first shape.
+missing. --all: every region loss of ours, and what a peer has of the same kind, at the first shape;
+the others: pixel.py.
 """
 
-from benchmarks import area, results
+from benchmarks import area, pixel, results
 from benchmarks.batches import batch
 from benchmarks.contenders import OURS, build, build_all, step
 from benchmarks.memory import peak_bytes
@@ -20,8 +21,8 @@ NAMES = (
     'SMP JaccardLoss', 'SMP JaccardLoss, ignore_index', 'mmseg DiceLoss', 'torch cross_entropy',
 )  # fmt: skip
 CATALOGUE = (
-    *OURS, 'SoftDiceLoss, norm=2', 'GeneralizedWassersteinDiceLoss',
-    'MONAI DiceLoss', 'MONAI GeneralizedDiceLoss', 'MONAI TverskyLoss', 'MONAI GeneralizedWassersteinDiceLoss',
+    *(name for name in OURS if name not in pixel.NAMES), 'SensitivitySpecificityLoss', 'SoftDiceLoss, norm=2',
+    'MONAI DiceLoss', 'MONAI GeneralizedDiceLoss', 'MONAI TverskyLoss',
     'SMP DiceLoss', 'SMP TverskyLoss', 'mmseg TverskyLoss', 'torch cross_entropy',
 )  # fmt: skip
 REFERENCE = 'MONAI DiceLoss'

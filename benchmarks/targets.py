@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from benchmarks import resize, tables, timing
+from benchmarks import pixel, resize, tables, timing, under_load
 
 LARGE, MANY, FEW, SMALL = '(2, 19, 512, 1024)', '(4, 150, 256, 256)', '(8, 2, 512, 512)', '(2, 4, 128, 128)'
 HARD, SOFT = 'Region losses, hard labels, float32', 'Region losses, soft labels, float32'
@@ -47,7 +47,7 @@ def faster_than(*others, ours=OURS):
     """The others' time over ours, of the fastest of them."""
 
     def measured(case):
-        found = [case['seconds'][name] for name in others if name in case['seconds']]
+        found = [case['seconds'][name] for name in others if name in case['seconds'] and ours in case['seconds']]
         return min(timing.ratio(times, case['seconds'][ours]) for times in found) if found else None
 
     return measured
@@ -141,7 +141,51 @@ def targets():
         measured = times_of('mmseg IoUMetric', ours='CalibrationMetric')
         text = 'CalibrationMetric, time over mmseg IoUMetric'
         found.append(Target(text, 'Metrics, one image at a time', case, measured, 2.0))
+    return found + of_pixel_losses() + of_losses_under_load()
+
+
+def of_pixel_losses():
+    """Time beside PyTorch's cross-entropy and MONAI; memory where the logits take at least 64 MiB."""
+    found = []
+    for section in (pixel.title('hard'), pixel.title('soft')):
+        for shape in map(str, pixel.SHAPES):
+            small, large = shape == SMALL, shape in (LARGE, MANY)
+
+            def ask(name, limit, *others, where=(section, shape)):
+                found.append(Target(f'{name}: time over {others[0]}', *where, times_of(*others, ours=name), limit))
+
+            def ask_memory(name, limit, where=(section, shape)):
+                found.append(Target(f'{name}: memory in logits', *where, logits_of(name), limit))
+
+            for name, other in pixel.PIXEL.items():
+                ask(name, 2.0 if small else 1.1, other)
+            ask(pixel.RECIPE, 2.0 if small else 1.2, pixel.REFERENCE)
+            ask(pixel.TWO, 2.0 if small else 1.8, pixel.REFERENCE)
+            for name in pixel.COMPOUND:
+                ask(name, 2.0 if small else 1.5, pixel.MONAI)
+            ask(pixel.WASSERSTEIN, 1.0, f'MONAI {pixel.WASSERSTEIN}')
+            if not small:
+                ask(pixel.RMI, 4.0, pixel.REFERENCE)
+            if large:
+                for name in (*pixel.PIXEL, *pixel.COMPOUND):
+                    ask_memory(name, 2.0)
+                ask_memory(pixel.RMI, 4.0)
     return found
+
+
+def of_losses_under_load():
+    """Not slower than the plain way while other work has the cores."""
+    return [
+        Target(
+            f'{name}: time over {plain}',
+            under_load.TITLE,
+            under_load.case_name(shape, under_load.BUSY),
+            times_of(plain, ours=name),
+            1.0,
+        )
+        for shape in under_load.SHAPES
+        for name, plain in under_load.PLAIN.items()
+    ]
 
 
 def table(areas):

@@ -86,6 +86,9 @@ class LogBoth(torch.autograd.Function):
         of_top = h * top
         h = h.sub_(of_top).div_(1 - p + top)
         of_top = of_top.sum(1, keepdim=True)
-        slope = of_p - h
-        slope += p * (h.sum(1, keepdim=True) - of_p.sum(1, keepdim=True))
+        largest = of_p * top  # 1 - p of the largest is 1 / scale: of_p - p * of_p has lost its digits where p is near 1
+        slope = of_p - largest
+        through = h.sum(1, keepdim=True) - slope.sum(1, keepdim=True)
+        slope += p * (through - (1 - top) * largest.sum(1, keepdim=True)) - h
+        slope += largest / scale
         return slope.add_((p - p * top).mul_(scale * of_top)).sub_(top * of_top)

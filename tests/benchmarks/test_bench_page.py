@@ -4,11 +4,25 @@ import argparse
 import importlib
 import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
-from benchmarks import area, bench_page, overlap, peers, publish, results, tables
+from benchmarks import (
+    area,
+    batches,
+    bench_page,
+    contenders,
+    overlap,
+    peers,
+    pixel,
+    publish,
+    results,
+    tables,
+    targets,
+    under_load,
+)  # fmt: skip
 from benchmarks.areas import AREAS, Run
 from benchmarks.contenders import PEERS
 from shared_spec import LOSSES
@@ -147,10 +161,71 @@ def test_the_area_of_region_losses(monkeypatch, soft):
     ((case, column),) = section['cases'].items()
     assert case == '(2, 19, 32, 64)' and column['unit_bytes'] == 2 * 19 * 32 * 64 * 4
     ours = {name for name in column['seconds'] if not name.startswith(PEERS)}
-    assert ours >= {'JaccardMetricLoss', 'SoftDiceLoss', 'UnifiedFocalLoss'}
+    assert ours >= {'JaccardMetricLoss', 'SoftDiceLoss', 'SensitivitySpecificityLoss'}
     assert not any(name in column['left_out'] for name in LOSSES if 'soft' in LOSSES[name].labels)
     assert all(len(times) == 1 and times[0] > 0 for times in column['seconds'].values())
     assert column['peaks'].keys() == column['seconds'].keys()
+
+
+@pytest.mark.parametrize('soft', [False, True], ids=['hard', 'soft'])
+def test_the_area_of_pixel_losses(monkeypatch, soft):
+    monkeypatch.setattr(pixel, 'QUICK', pixel.QUICK[-1:])
+    monkeypatch.setattr(pixel, 'MEASURABLE', 0)
+    (section,) = sections_of('pixel', monkeypatch, ('soft', soft)).values()
+    ((case, column),) = section['cases'].items()
+    assert section['title'] == pixel.title('soft' if soft else 'hard') and case == '(1, 3, 8, 8, 8)'
+    assert not any(why.startswith('fails') for why in column['left_out'].values())
+    without = {pixel.WASSERSTEIN, f'MONAI {pixel.WASSERSTEIN}'} if soft else set()
+    assert column['seconds'].keys() == set(pixel.NAMES) - {pixel.RMI} - without
+    assert column['peaks'].keys() == column['seconds'].keys()
+
+
+def test_every_loss_is_in_an_area():
+    names = {name.split(',')[0] for name in (*pixel.NAMES, *overlap.CATALOGUE)}
+    assert set(LOSSES) <= names | {'LovaszHingeLoss'}
+
+
+def test_the_area_of_losses_beside_other_work(monkeypatch):
+    started, resting, popen = [], [], under_load.subprocess.Popen
+    monkeypatch.setattr(under_load.subprocess, 'Popen', lambda *words: started.append(popen(*words)) or started[-1])
+
+    def measured(names, shape, rounds):
+        resting.append([process.poll() for process in started])
+        return {name: [1.0] for name in names}, {}
+
+    monkeypatch.setattr(under_load, 'time_contenders', measured)
+    (section,) = sections_of('under_load', monkeypatch).values()
+    assert [*section['cases']] == ['(2, 3, 32, 32), alone', '(2, 3, 32, 32), beside 2 busy processes']
+    assert resting == [[], [None, None]] and [process.returncode for process in started] == [-signal.SIGKILL] * 2
+
+
+@pytest.mark.parametrize('name', ['JaccardMetricLoss', 'WeightedCrossEntropyLoss'])
+def test_the_plain_way_under_load_computes_the_same(name):
+    pytest.importorskip('torch', reason='PyTorch is not installed')
+    logits, target = batches.batch((2, 3, 64, 64))
+    assert target.unique().tolist() == [0, 1, 2, batches.IGNORED]  # every class, and ignored pixels
+    ours, plain = (contenders.build(x, 'hard')(logits, target).item() for x in (name, under_load.PLAIN[name]))
+    assert plain == pytest.approx(ours, rel=1e-5)
+
+
+def test_targets_of_every_pixel_loss_find_their_case():
+    seconds = {name: [1.0] for name in pixel.NAMES}
+    case = results.case(seconds, dict.fromkeys(seconds, 100), unit_bytes=100)
+    section = results.comparison(pixel.title('hard'), {str(shape): case for shape in pixel.SHAPES}, pixel.REFERENCE)
+    load = results.comparison(
+        under_load.TITLE,
+        {
+            under_load.case_name(shape, 2): results.case({name: [1.0] for name in under_load.NAMES})
+            for shape in under_load.SHAPES
+        },
+        'torch cross_entropy',
+    )
+    rows = targets.table({'pixel': [section], 'load': [load]}).splitlines()
+    for name in (*pixel.PIXEL, pixel.RECIPE, *pixel.COMPOUND, pixel.WASSERSTEIN, pixel.RMI):
+        for shape in pixel.SHAPES[:2]:
+            assert any(f'{shape} | {name}: time over' in row for row in rows), (name, shape)
+    assert sum('Beside other work' in row for row in rows) == len(under_load.SHAPES) * len(under_load.PLAIN)
+    assert f'{pixel.SHAPES[0]} | {pixel.RMI}: memory in logits | at most 4.00 | 1.00 | met |' in '\n'.join(rows)
 
 
 def test_the_area_of_lovasz_losses(monkeypatch):
