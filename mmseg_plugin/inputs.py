@@ -298,9 +298,18 @@ class Batch:
     def log_both_of_own(self) -> tuple[Tensor, Tensor]:
         """(N, 1, P) log p and log(1 - p) of each pixel's class, for class ids and softmax, each accurate near 0."""
         if not self.logits:
-            log_p, log_q = self.log_both
-            return self.at_own(log_p), self.at_own(log_q)
+            p, q = (x.clamp(min=FLOOR).log() for x in self.prob_both_of_own)
+            return p, q
         return functional.logsigmoid(self.lead), functional.logsigmoid(-self.lead)
+
+    @property
+    def prob_both_of_own(self) -> tuple[Tensor, Tensor]:
+        """(N, 1, P) p and 1 - p of each pixel's class, likewise."""
+        if not self.logits:
+            p = self.at_own(self.pred)
+            return p, 1 - p
+        log_p, log_q = self.log_both_of_own
+        return log_p.exp(), log_q.exp()
 
     @property
     def has_pixel(self) -> Tensor:

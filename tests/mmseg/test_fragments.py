@@ -93,7 +93,8 @@ def test_a_head_trains_a_step(name, tmp_path):
 def page_configs():
     """Fragment -> config of the page."""
     blocks = re.findall(r'^```python\n(.*?)^```$', PAGE.read_text(encoding='utf-8'), re.DOTALL | re.MULTILINE)
-    return {re.search(r'segparity::_base_/(\w+/\w+)\.py', block)[1]: block for block in blocks}
+    found = [(re.search(r'segparity::_base_/(\w+/\w+)\.py', block), block) for block in blocks]
+    return {fragment[1]: block for fragment, block in found if fragment}
 
 
 PAGE_LOSSES = [fragment for fragment in page_configs() if fragment.startswith('losses/')]

@@ -52,8 +52,8 @@ class UnifiedFocalLoss(Loss):
         weights, focus, _ = self.spec.powers(background)
         if part.hard and part.softmax:
             others = clip(part.prob_of_others).scatter(1, part.own, 0)
-            log_p, log_q = part.log_both_of_own
-            p, q = clip(log_p.exp()), clip(log_q.exp())
+            log_p, _ = part.log_both_of_own
+            p, q = (clip(x) for x in part.prob_both_of_own)
             focal = part.of_own(weights) * q ** part.of_own(focus) * clipped_nll(log_p)
             return dict(focal=part.sum(focal), tp=part.sum_by_class(p), fp=part.sum(others), fn=part.sum_by_class(q))
         (log_p, log_q), (p, q), y = part.log_both, part.prob_both, part.target
