@@ -34,6 +34,16 @@ def takes(batch: Batch) -> bool:
     return batch.softmax and batch.logits and len(batch.labels.shape) == 2
 
 
+def own_and_rest(margin: Tensor) -> tuple[Tensor, Tensor]:
+    """p and 1 - p of each pixel's class, sigmoids of the margin and of -margin, whose gradients are exact on both sides.
+
+    Frameworks have the gradient of a sigmoid as p * (1 - p), in which 1 - p has lost its digits where p is near 1.
+    """
+    right = margin > 0
+    small = ops.sigmoid(ops.where(right, -margin, margin))
+    return ops.where(right, 1 - small, small), ops.where(right, small, 1 - small)
+
+
 def own_margin(batch: Batch) -> Tensor:
     """(N, P) margins; 0 where a pixel is absent."""
     split = Split(batch)

@@ -59,7 +59,7 @@ def hard_cell_sums(batch: Batch, **options: bool) -> CellSums | None:
 def cells_and_margin(batch: Batch) -> tuple[CellSums, Tensor]:
     """The ``CellSums`` of class ids and logits, and the (N, P) margins: see ``hard_pixels``."""
     margin, fp = hard_pixels.margin_and_sums(batch)
-    tp, fn = hard_pixels.sum_by_class(batch, ops.sigmoid(margin), ops.sigmoid(-margin))
+    tp, fn = hard_pixels.sum_by_class(batch, *hard_pixels.own_and_rest(margin))
     return CellSums((tp, fp, fn), ops.stop_gradient(tp + fn)), margin
 
 

@@ -210,8 +210,8 @@ def _rows(worker: Worker, way: str, job: Job | tuple[Any, ...], large: dict[str,
             yield Row(job.name, framework, dtype, float('inf'), float('inf'), 1, job.label, str(error), way)
             continue
         grad = 0.0 if gradient is None else yours.gradient_error_of(job, got['gradient'], gradient, dtype)
-        error, tolerance = value_error(got['value'], value), yours.gradient_tolerance(job, framework, dtype)
-        yield Row(job.name, framework, dtype, error, grad, 1, job.label, '', way, tolerance)
+        value, tolerance = value_error(got['value'], value), yours.gradient_tolerance(job, framework, dtype)
+        yield Row(job.name, framework, dtype, value, grad, 1, job.label, '', way, tolerance)
 
 
 def _ask(worker: Worker, job: Job, **options: Any) -> tuple[Any, dict[str, np.ndarray]]:

@@ -86,9 +86,9 @@ def running(way: str | None, large: bool) -> Iterator[list[bool]]:
         yield taken
         return
 
-    def asked(*call: Any, logs: bool = False) -> Any:
-        statistics = fused.fused_overlap(*call, logs=logs)
-        if statistics is not None or not logs:  # logarithms are had where they can be, and summed otherwise where not
+    def asked(*call: Any, **how: Any) -> Any:
+        statistics = fused.fused_overlap(*call, **how)
+        if statistics is not None or not how:  # logarithms are had where they can be, and summed otherwise where not
             taken.append(statistics is not None)
         return statistics
 

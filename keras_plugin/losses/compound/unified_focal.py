@@ -88,7 +88,7 @@ def hard_sums(batch: Batch, weights: Tensor, focus: Tensor) -> tuple[Batch, Cell
     """The same of class ids and logits, where a pixel has one focal term."""
     margin, fp = hard_pixels.margin_and_sums(batch, CLIPPED)
     nll = clip_log(ops.log_sigmoid(margin))
-    p, q = clip_share(ops.sigmoid(margin)), clip_share(ops.sigmoid(-margin))
+    p, q = (clip_share(x) for x in hard_pixels.own_and_rest(margin))
     terms = q ** ops.take(focus, batch.own) * nll
     tp, fn, size, focal = hard_pixels.sum_by_class(batch, p, q, ops.ones_like(p), terms)
     return batch, CellSums((tp, fp, fn), ops.stop_gradient(size)), ops.cast(weights, focal.dtype) * focal, size

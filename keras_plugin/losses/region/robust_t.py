@@ -156,7 +156,7 @@ def squared_errors(batch: Batch) -> Tensor:
     if not hard_pixels.takes(batch):
         return batch.sum((batch.prob - batch.target) ** 2)
     margin, others = hard_pixels.margin_and_sums(batch, hard_pixels.SQUARE)
-    (own,) = hard_pixels.sum_by_class(batch, ops.sigmoid(-margin) ** 2)
+    (own,) = hard_pixels.sum_by_class(batch, hard_pixels.own_and_rest(margin)[1] ** 2)
     return others + own
 
 

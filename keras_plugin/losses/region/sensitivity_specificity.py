@@ -48,7 +48,8 @@ class SensitivitySpecificityLoss(RegionLoss):
         """Squared errors on the structure, its size, squared errors off it, and the size of the rest."""
         if hard_pixels.takes(batch):
             margin, false = hard_pixels.margin_and_sums(batch, hard_pixels.SQUARE)
-            missed, size = hard_pixels.sum_by_class(batch, ops.sigmoid(-margin) ** 2, ops.ones_like(margin))
+            _, rest = hard_pixels.own_and_rest(margin)
+            missed, size = hard_pixels.sum_by_class(batch, rest**2, ops.ones_like(margin))
             rest = ops.sum(size, axis=1, keepdims=True) - size
             return CellSums((missed, size, false, rest), ops.stop_gradient(size))
         y, error = batch.target, (batch.target - batch.prob) ** 2
