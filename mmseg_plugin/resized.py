@@ -52,7 +52,7 @@ class ResizedBatch(Batch):
 def nan_weights_of_blocks(batch: ResizedBatch) -> Tensor:
     """(N, P) ``nan_weights`` of predictions that are interpolated block by block."""
     source, weight = batch.source, batch.image_weight.new_empty(len(batch.labels), batch.shape[2])
-    for place in blocks_of(size_of_blocks(source.tensor.is_cpu), *batch.shape, source.step):
+    for place in blocks_of(size_of_blocks(source), *batch.shape, source.step):
         weight[place[0], place[2]] = batch.part(*place, source.block(source.needed(place), place)).nan_weights()
     return weight
 

@@ -14,7 +14,7 @@ from mmseg_plugin.kernels.resize import Resized
 def of_blocks(source: Resized, make: Callable[[Tensor, Place], Any]) -> Iterator[tuple[Place, Any]]:
     """(place, what ``make`` gives of a block (n, C, p) and its place) of all blocks, in their order."""
     is_cpu = source.tensor.is_cpu
-    places = blocks_of(size_of_blocks(is_cpu), *source.shape, source.step)
+    places = blocks_of(size_of_blocks(source), *source.shape, source.step)
 
     @torch.no_grad()
     def one(place: Place) -> Any:

@@ -21,11 +21,12 @@ from mmseg_plugin.kernels.overlap import choice
 
 if TYPE_CHECKING:
     from mmseg_plugin.inputs import Batch
+    from mmseg_plugin.kernels.resize import Whole
 
     Terms = Callable[[Batch], Mapping[str, Tensor]]
 
 Place = tuple[slice, slice, slice]  # images, channels, pixels
-BLOCK = 2**18  # numbers of a block of logits on one core
+BLOCK = 2**19  # numbers of a block of logits on one core: fewer cost Python's time, more cost memory
 BLOCK_OF_DEVICE = 2**22  # on a GPU, which many short operations would keep waiting
 SMALL = 2**18  # numbers in the logits up to which nothing is gained
 WHOLE = slice(None)
@@ -93,8 +94,9 @@ def in_parts(batch: Batch, call: Call, one_sum: bool) -> dict[str, Tensor]:
     return call.by_name(BlockSums.apply(*inputs, call, sums, slopes))
 
 
-def size_of_blocks(is_cpu: bool) -> int:
-    return BLOCK if is_cpu else BLOCK_OF_DEVICE
+def size_of_blocks(source: Whole) -> int:
+    """Numbers of a block; of logits that are interpolated, whose gradient is small, fewer."""
+    return (BLOCK if source.tensor.is_cpu else BLOCK_OF_DEVICE) // source.parts
 
 
 def blocks_of(size: int, n: int, c: int, p: int, step: int = 1) -> list[Place]:
@@ -118,7 +120,7 @@ class Call:
         self.masked: dict[int, bool] = {}  # of each block: whether it holds anything that is not finite
         self.source = batch.source
         self.is_cpu = self.source.tensor.is_cpu
-        self.places = self.divide(size_of_blocks(self.is_cpu), *batch.shape)
+        self.places = self.divide(size_of_blocks(self.source), *batch.shape)
 
     def divide(self, size: int, n: int, c: int, p: int) -> list[Place]:
         return blocks_of(size, n, c, p, self.source.step)

@@ -24,6 +24,7 @@ class Whole:
     """Logits or probabilities (N, C, P) as they are."""
 
     step = 1  # pixels of which a block holds a multiple
+    parts = 1  # into which a block of the usual size is divided
 
     def __init__(self, tensor: Tensor) -> None:
         n, c, p = tensor.shape
@@ -56,6 +57,8 @@ class Whole:
 
 class Resized(Whole):
     """(N, C, H * W) of tensor (N, C, h, w), interpolated in ``dtype``."""
+
+    parts = 2
 
     def __init__(self, tensor: Tensor, size: tuple[int, int], align_corners: bool, dtype: torch.dtype) -> None:
         self.tensor, self.size, self.align_corners, self.dtype = tensor, size, align_corners, dtype

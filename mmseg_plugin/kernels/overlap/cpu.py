@@ -22,7 +22,7 @@ from mmseg_plugin.kernels import workers
 from mmseg_plugin.kernels.overlap.dense import Dense
 from mmseg_plugin.kernels.overlap.hard import FewClasses, ManyClasses, TwoClasses
 
-BLOCK = 2**18  # numbers of a block, of which the cache of a core holds a few
+BLOCK = 2**19  # numbers of a block, of which the cache of a core holds a few
 FEW = 12  # classes up to which a one-hot block is faster than reading and writing single entries
 
 
