@@ -27,6 +27,7 @@ OF_HEADS = {
     'one': 'in a decode head of two classes: out_channels=1, threshold=0.5',
     'many': 'in a decode head: leave out out_channels=1',
 }
+FEW = 4  # classes up to which maps of pixels are as dear as passes over all classes
 PIECE = 2**16  # pixels that are added in float32, by PyTorch's pairwise sums
 LABEL_DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -274,7 +275,7 @@ class Batch:
         """(N, 1, P) log p of each pixel's class, for class ids and softmax."""
         if not self.logits:
             return self.at_own(self.log_prob[0])
-        if self.is_part:
+        if self.is_part and self.channels > FEW:
             return functional.logsigmoid(self.lead)
         return -functional.cross_entropy(self.pred, self.own[:, 0], reduction='none')[:, None]
 
