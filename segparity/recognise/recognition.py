@@ -119,10 +119,17 @@ def recognise(
     caller = Caller(called, seconds)
     start = time.monotonic()
     caller.deadline = start + 0.5 * wall
-    kind, tasks = conventions(caller, classes, name, accept or (lambda convention: True))
+    try:
+        kind, tasks = conventions(caller, classes, name, accept or (lambda convention: True))
+        steady = deterministic(caller, tasks[0])
+    except TooSlow as error:
+        raise TypeError(
+            f'{name}: how to call it was not found before the time was over ({error}): give it more than '
+            f'{min(seconds, wall):g} seconds'
+        ) from error
     answers: list[Answer] = []
     remarks: list[str] = []
-    if not deterministic(caller, tasks[0]):
+    if not steady:
         return Recognition(
             name,
             framework(called, kind),

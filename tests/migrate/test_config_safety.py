@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from segparity.migrate.reading import folders
 from segparity.migrate.reading.mmseg_config import read_mmseg_config
+from tests.support.ending import must_end
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "model = dict(decode_head=dict(type='FCNHead', num_classes=3, loss_decode=dict(type='CrossEntropyLoss')))\n"
@@ -112,15 +112,15 @@ def test_a_cycle_of_two_and_a_long_chain_end(project):
     assert 'too many bases' in reasons(read(project, "_base_ = './chain0.py'\n"))[0]
 
 
-def test_bases_that_double_are_read_in_little_time(project):
+def test_bases_that_double_are_read_no_further_than_the_limit(project):
     folder = project / 'configs' / 'fields'
     for number in range(14):
         following = f"'./double{number + 1}.py'"
         (folder / f'double{number}.py').write_text(f'_base_ = [{following}, {following}]\na{number} = 1\n')
     (folder / 'double14.py').write_text(HEAD)
-    start = time.perf_counter()
-    source = read(project, "_base_ = './double0.py'\n")
-    assert time.perf_counter() - start < 5 and len(source.files) <= 80
+    with must_end():
+        source = read(project, "_base_ = './double0.py'\n")
+    assert len(source.files) <= 80
     assert any('too many bases' in reason for reason in reasons(source))
 
 
@@ -148,11 +148,9 @@ def test_special_and_huge_files(project):
 def test_yaml_that_grows_is_refused(project):
     pytest.importorskip('yaml')
     lines = ['a0: &a0 [1, 1]'] + [f'a{i}: &a{i} [*a{i - 1}, *a{i - 1}]' for i in range(1, 40)]
-    start = time.perf_counter()
     for text in ('\n'.join(lines), 'a: &a {b: 1}\nc: {<<: *a}\n', '[' * 5000, 'a: !!python/object/apply:os.system [x]'):
-        with pytest.raises(ValueError):
+        with must_end(), pytest.raises(ValueError):
             read(project, text, 'one.yaml')
-    assert time.perf_counter() - start < 5
 
 
 def test_json_and_yaml_say_what_is_wrong(project):

@@ -1,13 +1,12 @@
 """The evaluator gives what Python gives wherever it gives a value, says Unread where it cannot, and never more than that."""
 
-import time
-
 import pytest
 
 from segparity.migrate.items import Unread
 from segparity.migrate.reading.evaluator import Evaluator
 from segparity.migrate.reading.values import Called, Class, Function, Limits, Reference, places
 from tests.migrate.evaluator_cases import EXPRESSIONS, PROGRAMS, UNREAD
+from tests.support.ending import must_end
 
 
 def read(text, **options):
@@ -110,10 +109,10 @@ def test_places():
     assert scope.places['x'].line == 1
 
 
-def test_a_network_in_which_values_double_is_read_at_once():
-    start = time.perf_counter()
-    scope = read('import k\nx = k.Input()\n' + 'x = k.Add()([k.Conv()(x), x])\n' * 500)
-    assert isinstance(scope['x'], Called) and time.perf_counter() - start < 2
+def test_a_network_in_which_values_double_is_read():
+    with must_end():
+        scope = read('import k\nx = k.Input()\n' + 'x = k.Add()([k.Conv()(x), x])\n' * 500)
+    assert isinstance(scope['x'], Called)
 
 
 REFUSED = {
@@ -132,11 +131,9 @@ REFUSED = {
 
 @pytest.mark.parametrize('text, said', REFUSED.values(), ids=REFUSED)
 def test_refused_in_a_sentence(text, said):
-    start = time.perf_counter()
-    with pytest.raises(ValueError) as caught:
+    with must_end(), pytest.raises(ValueError) as caught:
         read(text)
     assert said in str(caught.value) and '\n' not in str(caught.value) and len(str(caught.value)) < 400
-    assert time.perf_counter() - start < 10
 
 
 def test_limits_can_be_narrower():

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -113,17 +112,15 @@ def test_what_the_notes_take(monkeypatch):
     ]
 
 
-def test_one_config_is_read_in_no_time_and_without_a_framework():
+def test_a_config_is_read_without_a_framework():
     code = (
-        'import sys, time; start = time.perf_counter()\n'
+        'import sys\n'
         'from segparity.migrate.reading.mmseg_config import read_mmseg_config\n'
         f'read_mmseg_config({str(FOLDER / "num_classes.py")!r})\n'
-        'print(time.perf_counter() - start)\n'
         'print([name for name in ("torch", "keras", "tensorflow", "jax", "mmengine", "mmseg", "mmcv") if name in sys.modules])'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT, timeout=60)
-    seconds, modules = done.stdout.splitlines()
-    assert modules == '[]' and float(seconds) < 5, done.stderr
+    assert done.stdout == '[]\n', done.stderr
 
 
 # The same as MMEngine
@@ -194,14 +191,10 @@ def test_every_installed_config_gives_a_source():
     paths = installed_configs()
     if not paths:
         pytest.skip('MMSegmentation is not installed')
-    worst = 0.0
     for path in paths:
-        start = time.perf_counter()
         source = read_mmseg_config(str(path))
-        worst = max(worst, time.perf_counter() - start)
         assert not source.unread
         if 'model' in {key.split('.')[0] for key in source.seen_keys} and '_base_' not in path.parts:
             assert source.outputs, path
         for output in source.outputs:
             assert output.refused or output.losses, path
-    assert worst < 5

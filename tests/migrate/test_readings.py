@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -295,7 +294,7 @@ def test_no_argument_makes_it_raise(data):
         assert all(isinstance(sentence, str) for sentence in reading.differences)
 
 
-def test_nothing_but_numpy_is_loaded_and_quickly():
+def test_nothing_but_numpy_is_loaded():
     text = (
         'from segparity.migrate.items import Context, Item\n'
         'from segparity.migrate.peers import migrate_item\n'
@@ -303,7 +302,6 @@ def test_nothing_but_numpy_is_loaded_and_quickly():
         'import sys\n'
         'print(*{name.split(".")[0] for name in sys.modules})'
     )
-    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, '-c', text],
         env={**os.environ, 'PYTHONPATH': str(ROOT)},
@@ -311,7 +309,6 @@ def test_nothing_but_numpy_is_loaded_and_quickly():
         text=True,
         check=True,
     )
-    assert time.monotonic() - started < 10  # under load; 0.6 s by itself
     loaded = set(done.stdout.split())
     assert not loaded & {'torch', 'keras', 'tensorflow', 'jax', 'mmseg', 'mmengine', 'monai', 'scipy', 'pandas', 'rich'}
 
