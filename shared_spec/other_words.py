@@ -83,7 +83,7 @@ OTHER_WORDS: dict[str, Answers] = {
     ],
     'gamma': [
         ('gamma_dice', 'here gamma_dice and gamma_ce'),
-        ('loss_weight', 'FocalTverskyLoss and UnifiedFocalLoss are the focal losses here'),
+        ('loss_weight', 'FocalCrossEntropyLoss, FocalTverskyLoss and UnifiedFocalLoss are the focal losses here'),
     ],
     'label_smoothing': [('loss_weight', "smooth the labels, with label_smoothing of the plugin's soft_labels")],
     'pos_weight': [('class_weight', 'here class_weight, of one channel as [background, foreground]')],

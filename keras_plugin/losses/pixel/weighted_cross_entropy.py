@@ -131,5 +131,6 @@ class WeightedCrossEntropyLoss(PixelLoss):
 
 
 def apply_class_weight(w: Tensor, loss: Tensor) -> Tensor:
-    """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
-    return ops.where(w == 0, ops.zeros_like(loss), w * loss)
+    """w * loss; 0 for a class of weight 0, whose logits may be -inf, and NaN where they are NaN."""
+    nothing = ops.logical_and(w == 0, ops.logical_not(ops.isnan(loss)))
+    return ops.where(nothing, ops.zeros_like(loss), w * loss)

@@ -46,10 +46,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
         spec = self.spec
         w, size, mass = self.weights(batch)
         if reduction == 'none':
-            loss = spec.loss_weight * batch.weight * self.pixel_loss(batch, w)[:, 0]
-            loss = loss.reshape(len(loss), *batch.space)
-            # nothing is divided, as in MMSegmentation; what is no divisor is wrong all the same
-            return loss if avg_factor is None else loss.where(self.divisor(avg_factor, mass, loss) >= 0, torch.nan)
+            return self.map_of(batch, self.pixel_loss(batch, w), mass, avg_factor)
 
         logs = shared_logs(batch) if batch.hard and batch.softmax and spec.label_smoothing == 0 else None
         if logs is None:
