@@ -1,5 +1,6 @@
 """FocalCrossEntropyLoss by hand, as cross-entropy, and where probabilities end; PyTorch for the gradients there."""
 
+import itertools
 import math
 
 import numpy as np
@@ -56,7 +57,9 @@ def test_focal_cross_entropy_at_gamma_0_is_cross_entropy(activation):
     z, label = random_logits(4)
     label[0, :2] = 255
     params = dict(activation=activation, ignore_index=255)
-    assert_same(loss_of_logits(NAME, z, label, gamma=0, **params), loss_of_logits(CROSS_ENTROPY, z, label, **params), 'float64')
+    assert_same(
+        loss_of_logits(NAME, z, label, gamma=0, **params), loss_of_logits(CROSS_ENTROPY, z, label, **params), 'float64'
+    )
 
 
 @pytest.mark.parametrize('gamma', GAMMAS)
@@ -70,7 +73,7 @@ def test_focal_cross_entropy_of_one_channel_is_that_of_two(gamma):
 def test_focal_cross_entropy_falls_with_gamma():
     z, label = random_logits(6)
     found = [loss_of_logits(NAME, z, label, gamma=gamma) for gamma in (0, *GAMMAS)]
-    assert all(a > b for a, b in zip(found, found[1:]))
+    assert all(a > b for a, b in itertools.pairwise(found))
 
 
 def test_focal_cross_entropy_refuses_what_no_negative_can_weigh():

@@ -38,7 +38,11 @@ SIGMOID = "here activation='sigmoid' for True and 'softmax' for False"
         ('WeightedCrossEntropyLoss', 'smooth_factor', 'here label_smoothing'),
         ('SoftDiceLoss', 'label_smoothing', 'smooth the labels'),
         ('SoftDiceLoss', 'axis', 'here granularity says over what sums are taken'),
-        ('SoftDiceLoss', 'gamma', 'FocalCrossEntropyLoss, FocalTverskyLoss and UnifiedFocalLoss are the focal losses here'),
+        (
+            'SoftDiceLoss',
+            'gamma',
+            'FocalCrossEntropyLoss, FocalTverskyLoss and UnifiedFocalLoss are the focal losses here',
+        ),
         ('ExponentialLogarithmicLoss', 'gamma', 'here gamma_dice and gamma_ce'),
     ],
 )

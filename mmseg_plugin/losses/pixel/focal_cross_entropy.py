@@ -49,7 +49,9 @@ class FocalCrossEntropyLoss(PixelLoss):
     def pixel_loss(self, part: Batch) -> Tensor:
         """(N, 1, P) the loss of each pixel."""
         found = self.spec.alphas(part.channels, part.softmax)
-        positive, negative = (None, None) if found is None else (part.image_weight.new_tensor(x)[:, None] for x in found)
+        positive, negative = (
+            (None, None) if found is None else (part.image_weight.new_tensor(x)[:, None] for x in found)
+        )
         if part.softmax and part.hard:
             log_p = part.log_prob_of_own
             loss = -log_p if self.spec.gamma == 0 else -focus(log_p, self.spec.gamma) * log_p

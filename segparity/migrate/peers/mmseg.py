@@ -17,6 +17,7 @@ SOFTMAX_OF_ONE = 'a softmax of one channel is 1 everywhere: the loss is constant
 ALL_PIXELS = (
     'it divides by all pixels, ignored ones too, ours by those that count: smaller by the share of ignored pixels'
 )
+MIXED = 'of a soft label it takes one power of the expected 1 - p, ours a power of each side: equal for hard labels'
 EMPTY_IMAGE = 'an image without a valid pixel counts as a loss of 0, ours leaves it out of the mean'
 
 OLD_CE = Versions('up to 1.1.1', before='1.2')
@@ -345,20 +346,31 @@ def tversky(call: Call) -> Reading:
     use_sigmoid=True, gamma=2.0, alpha=0.5, reduction='mean', class_weight=None, loss_weight=1.0, loss_name='loss_focal',
 ), examples=(
     Example({}, dict(channels=3, labels='one_hot')),
+    Example(dict(gamma=5.0, alpha=[0.25, 0.5, 0.9], loss_weight=0.5), dict(channels=3, labels='one_hot')),
+    Example({}, dict(channels=3, labels='soft')),
+    Example(dict(class_weight=WEIGHTS), dict(channels=3, labels='one_hot')),
+    Example({}, HEAD, 'none'),
 ))  # fmt: skip
 def focal(call: Call) -> Reading:
-    gamma, alpha = call.number('gamma', 2.0), call['alpha']
+    alpha, ids = call['alpha'], call.context.labels not in ('one_hot', 'soft')
+    told = reduction_sentences(call)
+    if call.context.labels == 'soft':
+        told.append(MIXED)
+    if call['class_weight'] is not None:
+        told.append(
+            'class_weight, a factor on positives and negatives of a class, has no counterpart: alpha has one on each'
+        )
     return call.reading(
-        'not yet',
-        'WeightedCrossEntropyLoss',
-        f'a focal loss (gamma {gamma:g}, alpha {alpha!r}) weighs sigmoid cross-entropy by (1 - p)^gamma; the nearest is '
-        'that cross-entropy without the weight',
-        *reduction_sentences(call),
-        bug='on a CPU it raises for labels that are ids (1.2.2)',
+        'nearest' if told or ids else 'exact',
+        'FocalCrossEntropyLoss',
+        *told,
+        *([ALL_PIXELS] if ids else []),
+        bug='on a CPU it raises for labels that are ids (1.2.2)' if ids else '',
         activation='sigmoid',
+        gamma=call.number('gamma', 2.0),
+        alpha=call.weights('alpha', call.channels) if isinstance(alpha, (list, tuple)) else call.number('alpha', 0.5),
         loss_weight=call.number('loss_weight', 1.0),
         ignore_index=ignored_label(call),
-        class_weight=call.weights('class_weight', call.channels),
     )
 
 

@@ -31,7 +31,9 @@ class FocalCrossEntropyLoss(Shared):
 
     gamma: float = param(2.0, Real(low=0), 'focusing: the power of 1 - p; 0 is cross-entropy')
     alpha: float | tuple[float, ...] | None = param(
-        None, Optional(ALPHA), 'factor on every pixel, or one for each class; sigmoid: on positives, 1 - alpha on negatives'
+        None,
+        Optional(ALPHA),
+        'factor on every pixel, or one for each class; sigmoid: on positives, 1 - alpha on negatives',
     )
 
     examples = {
@@ -57,8 +59,7 @@ class FocalCrossEntropyLoss(Shared):
         alpha, name = self.alpha, type(self).__name__
         if alpha is None:
             return None
-        two = not softmax and channels == 1 and isinstance(alpha, tuple) and len(alpha) == 2
-        if two:
+        if not softmax and channels == 1 and isinstance(alpha, tuple) and len(alpha) == 2:
             return [alpha[1]], [alpha[0]]
         if isinstance(alpha, tuple) and len(alpha) != channels:
             need = '1 or 2 entries' if channels == 1 else f'{channels} entries, one for each class'
@@ -76,7 +77,9 @@ class FocalCrossEntropyLoss(Shared):
         n, c, _ = y.shape
         log_p, log_not_p = batch.log_prob()
         found = self.alphas(c, softmax=log_not_p is None)
-        positive, negative = (np.ones((c, 1)), np.ones((c, 1))) if found is None else (np.array(x)[:, None] for x in found)
+        positive, negative = (
+            (np.ones((c, 1)), np.ones((c, 1))) if found is None else (np.array(x)[:, None] for x in found)
+        )
 
         loss = self._focal(positive * y, log_p)
         if log_not_p is None:
