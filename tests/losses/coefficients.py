@@ -18,6 +18,7 @@ CASES = [
     ('FocalCrossEntropyLoss', dict(alpha=0.0, activation='sigmoid', gamma=0.5), 3),
     ('FocalCrossEntropyLoss', dict(alpha=[1.0, 0.0, 2.0]), 3),
     ('FocalCrossEntropyLoss', dict(alpha=[1.0, 0.0], gamma=5.0), 1),
+    ('WeightedCrossEntropyLoss', dict(pos_weight=0.0), 1),
     ('ComboLoss', dict(alpha=0.0), 3),
     ('ComboLoss', dict(beta=0.0), 3),
     ('ComboLoss', dict(beta=0.0), 1),

@@ -97,6 +97,11 @@ RANGES = {
     'RobustTLoss learn_nu': SWITCH,
     'SensitivitySpecificityLoss weight': SHARE,
     'WeightedCrossEntropyLoss label_smoothing': SHARE,
+    'WeightedCrossEntropyLoss pos_weight': (
+        [None, 0, 2.5, [0, 3], [1.5], [0, 0]],
+        [-1e-9, math.inf, [-1e-9, 1], [], ['a'], 'balanced'],
+    ),
+    'WeightedCrossEntropyLoss divisor': words('valid', 'all', 'pixels'),
     'WeightedCrossEntropyLoss class_weight': (
         ['inverse_frequency', 'balanced', *A_WEIGHT_EACH[0]],
         ['frequency', *A_WEIGHT_EACH[1]],

@@ -78,59 +78,47 @@ def cross_entropy(call: Call, joins: bool) -> Reading:
         return binary_cross_entropy(call)
     weights = call.weights('class_weight', call.channels)
     label, valid_alone = ignored_label(call), call.truth('avg_non_ignore')
-    told, later, bug = reduction_sentences(call), [], ''
-    if weights is None:
-        if not valid_alone:
-            later.append(ALL_PIXELS)
-    elif joins:
+    told, bug = reduction_sentences(call), ''
+    divisor = 'valid' if valid_alone else 'all'
+    if weights is not None and joins:
+        divisor = 'valid'
         if not is_class(call, label):
             bug = f'with class_weight a label of {label} raises IndexError: the weights of ignored pixels are looked up'
         elif not valid_alone:
-            later.append('the weights of ignored pixels join its denominator, in ours they do not')
-    else:
-        later.append(
-            f'with class_weight it divides by the number of {"valid" if valid_alone else "all"} pixels, ours of ids by '
-            'the summed weights of their classes: larger by the mean weight of the pixels; of one-hot labels ours divides '
-            'by the number of valid pixels'
-        )
+            told.append('the weights of ignored pixels join its denominator, in ours they do not')
+    elif weights is not None and valid_alone:
+        divisor = 'pixels'
     return call.reading(
-        'nearest' if told else 'not yet' if later else 'float32',
+        'nearest' if told else 'exact' if weights is not None and not joins else 'float32',
         'WeightedCrossEntropyLoss',
         *told,
-        *later,
         bug=bug,
         loss_weight=call.number('loss_weight', 1.0),
         ignore_index=label,
         class_weight=weights,
+        divisor=divisor,
     )
 
 
 def binary_cross_entropy(call: Call) -> Reading:
-    told, later = reduction_sentences(call), []
-    if not call.truth('avg_non_ignore'):
-        later.append(ALL_PIXELS)
-    weights, ours = call['class_weight'], None
+    told = reduction_sentences(call)
+    weights, factor = call['class_weight'], None
     if weights is not None and call.one and isinstance(weights, (list, tuple)) and len(weights) == 1:
-        weight = call.weights('class_weight')
-        ours = [1.0, weight[0]] if weight else None
-        later.append(
-            'class_weight is the weight of positive pixels and the mean is over pixels; ours, as [background, '
-            'foreground], divides ids by their summed weights'
-        )
+        factor = call.weights('class_weight')
     elif weights is not None:
         told.append(
             'class_weight becomes pos_weight, which PyTorch lines up with the last axis of the picture: it raises, or '
             'weighs columns of pixels; ours is left without weights'
         )
     return call.reading(
-        'nearest' if told else 'not yet' if later else 'float32',
+        'nearest' if told else 'float32',
         'WeightedCrossEntropyLoss',
         *told,
-        *later,
         activation='sigmoid',
         loss_weight=call.number('loss_weight', 1.0),
         ignore_index=ignored_label(call),
-        class_weight=ours,
+        pos_weight=factor,
+        divisor='valid' if call.truth('avg_non_ignore') else 'all',
     )
 
 
@@ -142,6 +130,8 @@ CE_EXAMPLES = (
     Example(dict(use_sigmoid=True, avg_non_ignore=True), ONE),
     Example(dict(use_sigmoid=True, avg_non_ignore=True), HEAD),
     Example(dict(use_sigmoid=True, avg_non_ignore=True, class_weight=[3.0]), ONE),
+    Example(dict(use_sigmoid=True, class_weight=[3.0], loss_weight=0.5), ONE),
+    Example(dict(use_sigmoid=True), HEAD),
     Example(dict(reduction='sum', avg_non_ignore=True), HEAD),
     Example({}, ONE, 'none'),
 )

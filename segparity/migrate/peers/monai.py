@@ -222,17 +222,22 @@ def sum_of(call: Call, dice_part: Reading, other: dict[str, Any], factors: tuple
     Example(dict(softmax=True, weight=WEIGHTS), LABELS),
     Example(dict(**SOFT_MAX, include_background=False, weight=WEIGHTS), MANY),
     Example(dict(sigmoid=True), ONE),
+    Example(dict(sigmoid=True, weight=[2.5]), ONE),
     Example(dict(sigmoid=True, lambda_dice=2.0), LABELS),
 ))  # fmt: skip
 def dice_ce(call: Call) -> Reading:
     weights = call.weights('weight', None if call.one else call.channels)
     told: list[str] = []
     verdict: Verdict = 'exact'
+    factor = None
     if weights and call.one:
-        told.append('weight is the weight of positive pixels and the mean is over pixels; ours is left without')
-        verdict, weights = 'nearest', None
+        factor, weights = weights[0] if len(weights) == 1 else None, None
+        if factor is None:
+            told.append('weight of one channel is the weight of positive pixels, one number: left out')
+            verdict = 'nearest'
     part = dice_reading(call, weights if not call.one else None)
     ours = dict(
+        pos_weight=factor,
         class_weight=weights, label_smoothing=0.0 if call.one else call.number('label_smoothing', 0.0),
         activation='sigmoid' if call.one else 'softmax',
     )  # fmt: skip

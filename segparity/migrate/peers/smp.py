@@ -6,6 +6,7 @@ from typing import Any
 from segparity.migrate.items import Reading, Verdict
 from segparity.migrate.peers.call import REQUIRED, Call
 from segparity.migrate.peers.rows import Example, row
+from segparity.migrate.peers.torch import positive_weight
 
 ONE = dict(channels=1)
 MANY = dict(channels=3)
@@ -106,13 +107,11 @@ def tversky(call: Call) -> Reading:
 ))  # fmt: skip
 def soft_cross_entropy(call: Call) -> Reading:
     label, smoothing = call['ignore_index'], call['smooth_factor']
-    told, later = [], []
+    told: list[str] = []
     if call['reduction'] != 'mean':
         told.append(f'reduction {call["reduction"]!r} is no mean, which ours is')
-    if label is not None:
-        later.append('it divides by all pixels, ignored ones too, ours by those that count')
     return call.reading(
-        'nearest' if told else 'not yet' if later else 'exact', 'WeightedCrossEntropyLoss', *told, *later,
+        'nearest' if told or smoothing is None else 'exact', 'WeightedCrossEntropyLoss', *told, divisor='valid' if label is None else 'all',
         bug='smooth_factor=None, its default, raises TypeError: give 0' if smoothing is None else '',
         label_smoothing=call.number('smooth_factor', 0.0) if smoothing is not None else 0.0, ignore_index=label,
     )  # fmt: skip
@@ -124,22 +123,21 @@ def soft_cross_entropy(call: Call) -> Reading:
     Example(dict(ignore_index=None), dict(channels=1, labels='soft')),
     Example(dict(ignore_index=None, smooth_factor=0.1), dict(channels=3, labels='one_hot')),
     Example(dict(ignore_index=255), ONE),
+    Example(dict(ignore_index=None, pos_weight=[2.5]), ONE),
     Example(dict(ignore_index=None, reduction='sum'), ONE),
 ))  # fmt: skip
 def soft_bce(call: Call) -> Reading:
     label, factor = call['ignore_index'], call['smooth_factor']
-    told, later = [], []
+    told: list[str] = []
     if call['reduction'] != 'mean':
         told.append(f'reduction {call["reduction"]!r} is no mean, which ours is')
-    for name in ('weight', 'pos_weight'):
-        if call.values[name] is not None:
-            told.append(f'{name} has no counterpart here')
-    if label is not None and label != -100:
-        later.append('it divides by all pixels, ignored ones too, ours by those that count')
+    if call.values['weight'] is not None:
+        told.append('weight has no counterpart here')
+    label, positives = None if label == -100 else label, positive_weight(call, told)
     return call.reading(
-        'nearest' if told else 'not yet' if later else 'exact', 'WeightedCrossEntropyLoss', *told, *later,
+        'nearest' if told else 'exact', 'WeightedCrossEntropyLoss', *told, pos_weight=positives,
         activation='sigmoid', label_smoothing=2 * call.number('smooth_factor', 0.0) if factor is not None else 0.0,
-        ignore_index=None if label == -100 else label,
+        ignore_index=label, divisor='valid' if label is None else 'all',
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ class FocalCrossEntropyLoss(Shared):
         'default': Example(),
         'gamma_5': Example(dict(gamma=5, alpha=0.4, loss_weight=0.7)),
         'gamma_below_1': Example(dict(gamma=0.5)),
-        'alphas': Example(dict(alpha=[0.5, 1.75, 0.25, 0.0], gamma=1), channels=('many',)),
+        'alphas': Example(dict(gamma=1), channels=('many',), class_weight='alpha'),
         'sigmoid': Example(dict(activation='sigmoid', alpha=0.25, gamma=1.5)),
         'two_alphas': Example(dict(alpha=[0.4, 1.7]), channels=('one',)),
     }
