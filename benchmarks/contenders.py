@@ -232,6 +232,8 @@ CONTENDERS = {
     'JaccardMetricLoss, I + C': partial(build_ours, 'JaccardMetricLoss', **I_AND_C),
     'JaccardMetricLoss (plain)': partial(build_ours, 'JaccardMetricLoss', mode='plain'),
     'SoftDiceLoss, norm=2': partial(build_ours, 'SoftDiceLoss', norm=2),
+    'SoftDiceLoss, pooled': partial(build_ours, 'SoftDiceLoss', pooled=True),
+    'SoftDiceLoss, pooled, norm=2, I': partial(build_ours, 'SoftDiceLoss', pooled=True, norm=2, granularity='I'),
     'WeightedCrossEntropyLoss, class weights': weighed,
     'WeightedCrossEntropyLoss, smoothing': partial(build_ours, 'WeightedCrossEntropyLoss', label_smoothing=0.1),
     'WeightedCrossEntropyLoss, sigmoid': partial(build_ours, 'WeightedCrossEntropyLoss', activation='sigmoid'),

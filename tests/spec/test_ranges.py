@@ -45,6 +45,7 @@ RANGES = {
     'levels': names('D', 'I', 'C'),
     'norm': FROM_ONE,
     'per_image': SWITCH,
+    'pooled': SWITCH,
     'FocalTverskyLoss alpha': NOT_NEGATIVE,
     'FocalTverskyLoss beta': NOT_NEGATIVE,
     'FocalTverskyLoss gamma': POSITIVE,
