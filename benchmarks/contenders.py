@@ -232,6 +232,7 @@ CONTENDERS = {
     'JaccardMetricLoss, I + C': partial(build_ours, 'JaccardMetricLoss', **I_AND_C),
     'JaccardMetricLoss (plain)': partial(build_ours, 'JaccardMetricLoss', mode='plain'),
     'SoftDiceLoss, norm=2': partial(build_ours, 'SoftDiceLoss', norm=2),
+    'BoundaryDoULoss': partial(build_ours, 'BoundaryDoULoss'),
     'SoftDiceLoss, pooled': partial(build_ours, 'SoftDiceLoss', pooled=True),
     'SoftDiceLoss, pooled, norm=2, I': partial(build_ours, 'SoftDiceLoss', pooled=True, norm=2, granularity='I'),
     'WeightedCrossEntropyLoss, class weights': weighed,

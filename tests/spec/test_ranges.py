@@ -46,6 +46,7 @@ RANGES = {
     'norm': FROM_ONE,
     'per_image': SWITCH,
     'pooled': SWITCH,
+    'BoundaryDoULoss max_alpha': '[-1, 1)',
     'FocalTverskyLoss alpha': NOT_NEGATIVE,
     'FocalTverskyLoss beta': NOT_NEGATIVE,
     'FocalTverskyLoss gamma': POSITIVE,
