@@ -1,6 +1,7 @@
 """Every loss by its name: ``keras_plugin.losses.JaccardMetricLoss`` and the rest of ``shared_spec.LOSSES``."""
 
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
+from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from keras_plugin.losses.compound.combo import ComboLoss
 from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
@@ -19,6 +20,7 @@ from keras_plugin.losses.region.sensitivity_specificity import SensitivitySpecif
 from keras_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
 __all__ = [
+    'BoundaryDoULoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',

@@ -1,5 +1,6 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
+from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
 from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
@@ -18,6 +19,7 @@ from mmseg_plugin.losses.region.sensitivity_specificity import SensitivitySpecif
 from mmseg_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
 __all__ = [
+    'BoundaryDoULoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',

@@ -50,6 +50,8 @@ RANGES = {
         [-1e-9, math.inf, [-1e-9, 1], [], ['a'], 'balanced'],
     ),
     'FocalCrossEntropyLoss gamma': NOT_NEGATIVE,
+    'pooled': SWITCH,
+    'BoundaryDoULoss max_alpha': '[-1, 1)',
     'FocalTverskyLoss alpha': NOT_NEGATIVE,
     'FocalTverskyLoss beta': NOT_NEGATIVE,
     'FocalTverskyLoss gamma': POSITIVE,
