@@ -44,8 +44,11 @@ class Batch:
     doubted: whether any weight may be NaN. unseen: whether labels are maps whose values nobody has seen; those outside
     their range leave the weight alone and are NaN themselves, in target too.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
-    dtype, channels, space, and line: the length of its last axis, a tensor where it is not known.
+    dtype, channels, space, and line: the length of its last axis, a tensor where it is not known; distance_map (N, P, K) of
+    losses that take one.
     """
+
+    distance_map: Tensor
 
     def __init__(
         self,

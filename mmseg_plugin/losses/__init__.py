@@ -1,9 +1,12 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
+from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
+from mmseg_plugin.losses.boundary.surface import SurfaceLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
 from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
+from mmseg_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
 from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from mmseg_plugin.losses.region.focal_tversky import FocalTverskyLoss
 from mmseg_plugin.losses.region.generalized_dice import GeneralizedDiceLoss
@@ -20,6 +23,7 @@ __all__ = [
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
+    'DistanceMapCrossEntropyLoss',
     'ExponentialLogarithmicLoss',
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
@@ -29,11 +33,13 @@ __all__ = [
     'LovaszHingeLoss',
     'LovaszSoftmaxLoss',
     'RegionMutualInformationLoss',
+    'RegionWiseLoss',
     'RobustTLoss',
     'SensitivitySpecificityLoss',
     'SoftDiceLoss',
     'SoftJaccardLoss',
     'SoftTverskyLoss',
+    'SurfaceLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',
