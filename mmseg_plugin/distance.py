@@ -1,17 +1,14 @@
 """Exact Euclidean distances from masks: by OpenCV or SciPy on the CPU, by tensor operations on a GPU and in compiled graphs."""
 
-import importlib.util
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mmseg_plugin.kernels import workers
 from mmseg_plugin.values import can_look
+from shared_spec.quick_distance import quick_distance_to
 
-MISSING = "distances on the CPU need {name}: pip install 'segparity[distance]', or give distance_map"
 NUMBERS = 2**26  # of a block of sums, of which a line of L pixels has L * L
 
 
@@ -34,36 +31,13 @@ def on_host(masks: Tensor, steps: Sequence[float], dtype: torch.dtype) -> Tensor
     """``distance_to`` of masks (M, *space) on the CPU."""
     found = torch.zeros(masks.shape, dtype=dtype)
     given, result = masks.numpy(), found.numpy()
-    if len(steps) == 2 and steps[0] == steps[1] and importlib.util.find_spec('cv2') is not None:
-        make: Any = by_opencv
-    else:
-        make = by_scipy
 
     def one(k: int) -> None:
         if given[k].any():
-            result[k] = make(~given[k], steps, result.dtype)
+            result[k] = quick_distance_to(given[k], steps, result.dtype)
 
     workers.run(one, range(len(given)))
     return found
-
-
-def by_opencv(others: np.ndarray, steps: Sequence[float], dtype: np.dtype) -> np.ndarray:
-    """(H, W) the distance of each True to the nearest False, of which there is one; in float64 as exact as its root."""
-    import cv2
-
-    found = cv2.distanceTransform(others.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    if dtype == np.float64:  # squares are whole numbers
-        found = np.sqrt(np.rint(np.square(found, dtype=np.float64)))
-    return found if steps[0] == 1 else found * steps[0]
-
-
-def by_scipy(others: np.ndarray, steps: Sequence[float], dtype: np.dtype) -> np.ndarray:
-    """The same of any number of axes."""
-    try:
-        from scipy.ndimage import distance_transform_edt
-    except ImportError:
-        raise ImportError(MISSING.format(name='SciPy')) from None
-    return distance_transform_edt(others, sampling=steps)
 
 
 def by_tensors(masks: Tensor, steps: Sequence[float], dtype: torch.dtype) -> Tensor:

@@ -1,5 +1,6 @@
 """Euclidean distances from masks in NumPy float64, and the parameter and the shapes of the losses that use them."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from shared_spec.inputs import Batch
 from shared_spec.typing import Shape
 
 SPACING = Optional(Each(Real(low=0, above=True), 'a list of one number > 0 for each spatial axis'))
-MISSING = "distances need SciPy: pip install 'segparity[distance]', or give distance_map"
+MISSING = "distances need SciPy, in the plane OpenCV will do: pip install 'segparity[distance]', or give distance_map"
 
 DistanceTo = Callable[[np.ndarray], np.ndarray]
 
@@ -35,6 +36,12 @@ class Mapped(LossSpec):
         """Which map the loss takes."""
         raise NotImplementedError(type(self).__name__)
 
+    @property
+    def map_field(self) -> str:
+        """The name under which a data sample of MMSegmentation has the map."""
+        steps = [f'{step:g}' for step in self.spacing or ()]
+        return '_'.join(['gt_distance_map', *self.map_kind.split(), *steps])
+
     def map_of_image(self, inside: np.ndarray, valid: np.ndarray, distance_to: DistanceTo) -> np.ndarray:
         """(K, *space) the map of one image.
 
@@ -48,9 +55,11 @@ class Mapped(LossSpec):
     ) -> np.ndarray:
         """(K, *space) the map of one image's class ids (*space), as ``distance_map`` takes it at the call.
 
-        num_classes: the channels of pred; ignore_index beside the spec's. Labels that are no class are as ignored here:
+        By ``quick_distance``. num_classes: the channels of pred; ignore_index beside the spec's. Labels that are no class are as ignored here:
         the loss refuses them.
         """
+        from shared_spec.quick_distance import quick_distance_to
+
         target = np.asarray(target)
         check_spacing(type(self).__name__, self.spacing, target.ndim)
         ignored = shapes.check_ignore(type(self).__name__, self.ignore_index, ignore_index, num_classes)
@@ -58,7 +67,8 @@ class Mapped(LossSpec):
         counts = ~np.isin(target, ignored)
         inside &= counts
         valid = np.asarray(inside.any(0) if num_classes > 1 else counts)
-        return self.map_of_image(inside, valid, lambda mask: distance_to(mask, self.spacing)).astype(dtype)
+        quick = functools.partial(quick_distance_to, spacing=self.spacing, dtype=dtype)
+        return self.map_of_image(inside, valid, quick).astype(dtype)
 
     def maps_of(self, batch: Batch, distance_map: np.ndarray | None) -> np.ndarray:
         """(N, K, P) the maps given, or made; 0 where a pixel does not count."""

@@ -134,11 +134,11 @@ def labels_of(losses: Iterable[Any], y_true: Any, y_pred: Tensor) -> Any:
     for loss in mapped_parts(losses):
         target = unpacked(loss, y_true, y_pred)
         if isinstance(target, Target):
-            kinds = {(other.spec.map_kind, other.spec.spacing) for other in mapped_parts(losses)}
-            if len(kinds) > 1:
+            fields = {other.spec.map_field for other in mapped_parts(losses)}
+            if len(fields) > 1:
                 raise SpecError(
-                    f'take different maps of distances ({", ".join(sorted(str(kind) for kind, _ in kinds))}), and the '
-                    'labels have one: leave it out, then each makes its own',
+                    f'take different maps of distances ({", ".join(sorted(fields))}), and the labels have one: leave it '
+                    'out, then each makes its own',
                     owner='WeightedSumLoss',
                     parameter='losses',
                 )

@@ -18,10 +18,27 @@ from shared_spec.distance import check_map, check_spacing
 class Mapped:
     """A loss that takes ``distance_map`` at the call: (N, K, *space), or (N, *space) of one channel; no gradient of it.
 
-    ``make_map(inside, valid, dtype)`` gives the map where there is none.
+    ``make_map(inside, valid, dtype)`` gives the map where there is none. ``handed_over`` is the map of the call at hand
+    where a head has it from its data samples (``DistanceMapHook``).
     """
 
     spec: Any
+    handed_over: Tensor | None = None
+
+    def loss_of_call(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        ignore_index: int | None,
+        call: dict[str, Any],
+        absent: bool,
+        batches: dict[Any, Batch] | None = None,
+    ) -> Tensor:
+        if self.handed_over is not None and call.get('distance_map') is None:
+            call['distance_map'] = self.handed_over
+        of_loss: Any = super()
+        return of_loss.loss_of_call(pred, target, weight, ignore_index, call, absent, batches)
 
     def make_map(self, inside: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor:
         """(N, K, *space); inside (N, C, *space) and valid (N, 1, *space) bool: where each class is, and what counts."""
