@@ -20,8 +20,6 @@ def distance_to(masks: Tensor, spacing: Sequence[float] | None, dtype: torch.dty
     the masks are: nothing is copied to the host.
     """
     steps = tuple(spacing or (1.0,) * (masks.dim() - 2))
-    if not masks.numel():
-        return torch.zeros(masks.shape, dtype=dtype, device=masks.device)
     flat = masks.detach().flatten(0, 1)
     found = on_host(flat, steps, dtype) if masks.is_cpu and can_look(masks) else by_tensors(flat, steps, dtype)
     return found.view(masks.shape)
@@ -91,3 +89,8 @@ def both_sides(
 def any_pixel(masks: Tensor) -> Tensor:
     """(N, C) whether a mask has any True."""
     return masks.flatten(2).any(2)
+
+
+def largest(x: Tensor) -> Tensor:
+    """(N, C, 1, ...) the largest number of each map."""
+    return x.flatten(2).amax(2).view(*x.shape[:2], *(1,) * (x.dim() - 2))

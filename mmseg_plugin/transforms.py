@@ -42,7 +42,7 @@ class GenerateDistanceMap:
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """The results with the map. ValueError without a ``gt_seg_map`` (H, W)."""
-        labels = results.get('gt_seg_map')
+        labels: Any = results.get('gt_seg_map')
         if np.ndim(labels) != 2:
             got = 'none' if labels is None else f'shape {np.shape(labels)}'
             raise ValueError(
@@ -71,9 +71,9 @@ class PackSegInputsWithDistanceMap:
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         packed = self.pack.transform(results)
-        for name in results:
+        for name, value in results.items():
             if name.startswith(PREFIX):
-                packed['data_samples'].set_field(PixelData(data=torch.from_numpy(results[name])), name)
+                packed['data_samples'].set_field(PixelData(data=torch.from_numpy(value)), name)
         return packed
 
     __call__ = transform

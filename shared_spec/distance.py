@@ -74,16 +74,18 @@ class Mapped(LossSpec):
         """(N, K, P) the maps given, or made; 0 where a pixel does not count."""
         name, n = type(self).__name__, len(batch.prob)
         check_spacing(name, self.spacing, len(batch.space))
+        c = batch.prob.shape[1]
+        shape = n, self.map_channels(c), *batch.space
         valid = (batch.weight > 0).reshape(n, *batch.space)
         if distance_map is None:
-            inside = (batch.target > 0.5).reshape(n, -1, *batch.space) & valid[:, None]
-            made = [self.map_of_image(*one, lambda mask: distance_to(mask, self.spacing)) for one in zip(inside, valid)]
-            maps = np.stack(made)
+            inside = (batch.target > 0.5).reshape(n, c, *batch.space) & valid[:, None]
+            maps = np.zeros(shape)
+            for k in range(n if valid.size else 0):
+                maps[k] = self.map_of_image(inside[k], valid[k], lambda mask: distance_to(mask, self.spacing))
         else:
             maps = np.asarray(distance_map, np.float64)
-            check_map(name, maps.shape, n, self.map_channels(batch.prob.shape[1]), batch.space)
-        maps = maps.reshape(n, -1, *batch.space)
-        return np.where(valid[:, None], maps, 0).reshape(n, maps.shape[1], -1)
+            check_map(name, maps.shape, n, shape[1], batch.space)
+        return np.where(valid[:, None], maps.reshape(shape), 0).reshape(*shape[:2], batch.weight.shape[1])
 
     def map_channels(self, num_classes: int) -> int:
         """K, for so many channels of pred."""

@@ -46,22 +46,23 @@ class Mapped:
 
     def with_map(self, batch: Batch, distance_map: Tensor | None) -> Batch:
         """The batch with ``distance_map`` (N, K, P) among its maps, of which its parts have theirs."""
-        name, n = type(self.spec).__name__, len(batch.image_weight)
+        name, n, k = type(self.spec).__name__, len(batch.image_weight), self.spec.map_channels(batch.channels)
         check_spacing(name, self.spec.spacing, len(batch.space))
         batch.look()  # which marks predictions, whose gradient must know
         if distance_map is None:
             with torch.no_grad():
                 valid = batch.counts.view(n, 1, *batch.space)
                 inside = (batch.target > 0.5).view(n, batch.channels, *batch.space) & valid
-                found = self.make_map(inside, valid, batch.dtype)
+                empty = inside.new_zeros(n, k, *batch.space, dtype=batch.dtype)
+                found = self.make_map(inside, valid, batch.dtype) if inside.numel() else empty
         else:
             if not torch.is_tensor(distance_map) or not distance_map.is_floating_point():
                 given = distance_map.dtype if torch.is_tensor(distance_map) else type(distance_map).__name__
                 raise TypeError(f'{name}: distance_map must be a tensor of floating point numbers, got {given}')
-            check_map(name, tuple(distance_map.shape), n, self.spec.map_channels(batch.channels), batch.space)
+            check_map(name, tuple(distance_map.shape), n, k, batch.space)
             found = distance_map.detach()
         batch = copy.copy(batch)
-        batch.maps = dict(batch.maps, distance_map=found.reshape(n, -1, batch.shape[2]))
+        batch.maps = dict(batch.maps, distance_map=found.reshape(n, k, batch.shape[2]))
         return batch
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_plugin.distance import both_sides
+from mmseg_plugin.distance import both_sides, largest
 from mmseg_plugin.losses.boundary.maps import MappedMean
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES
@@ -41,6 +41,6 @@ class RegionWiseLoss(MappedMean):
         depth, gap = both_sides(inside, valid, self.spec.spacing, dtype)
         if self.spec.map == 'boundary':
             return gap - depth
-        deepest = depth.flatten(2).amax(2).view(*depth.shape[:2], *(1,) * (depth.dim() - 2)) if depth.numel() else depth
+        deepest = largest(depth)
         share = torch.where(deepest > 0, depth / torch.where(deepest > 0, deepest, 1), 1)
         return torch.where(inside, -share, 1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mmseg_plugin.arithmetic import ratio
-from mmseg_plugin.distance import both_sides
+from mmseg_plugin.distance import both_sides, largest
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
@@ -80,14 +80,7 @@ class DistanceMapCrossEntropyLoss(Mapped, PixelLoss):
         if self.spec.regions == 'foreground' or inside.shape[1] == 1:
             foreground = inside[:, 1:].any(1, keepdim=True) if inside.shape[1] > 1 else inside
             inside = torch.cat([foreground, valid & ~foreground], 1)
-        if not inside.numel():
-            return valid.to(dtype)
         depth, _ = both_sides(inside, valid, self.spec.spacing, dtype)
         penalty = torch.where(inside, largest(depth) - depth, 0)
         most = largest(penalty)
         return torch.where(most > 0, penalty / torch.where(most > 0, most, 1), 0).sum(1, keepdim=True)
-
-
-def largest(x: Tensor) -> Tensor:
-    """(N, C, 1, ...) the largest number of each map."""
-    return x.flatten(2).amax(2).view(*x.shape[:2], *(1,) * (x.dim() - 2))
