@@ -55,7 +55,8 @@ class Batch:
     Besides: image_weight (N,), hard: whether the target came as class ids, activation: softmax, sigmoid, or none for
     probabilities; softmax: whether classes exclude each other, channels, shape (N, C, P) and space; images: which of a
     larger batch's it holds, first: from which channel on; shared: what losses on one batch compute once, by name, or
-    None; masked: whether what stands at absent pixels may be anything but a number.
+    None; maps: what else a loss has of every pixel, (N, K, P) by name; masked: whether what stands at absent pixels may
+    be anything but a number.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Batch:
         self.images, self.masked, self.backgrounds = slice(None), pixel_weight is not None, False
         self.first = 0
         self.shared: dict[str, Any] | None = None
+        self.maps: dict[str, Tensor] = {}
         self.is_part = False
 
     @property
@@ -103,6 +105,7 @@ class Batch:
             self.visible,
         )
         part.images, part.first, part.looked, part.is_part = images, channels.start or 0, True, True
+        part.maps = {name: x[images, :, pixels] for name, x in self.maps.items()}
         return part
 
     @property

@@ -1,6 +1,6 @@
 """The losses of Kornia: logits (B, C, H, W) and ids, a ratio for each image over the classes that are present in it."""
 
-from segparity.migrate.items import Reading
+from segparity.migrate.items import Reading, Verdict
 from segparity.migrate.peers.call import REQUIRED, Call
 from segparity.migrate.peers.rows import Example, row
 from segparity.migrate.peers.versions import Versions
