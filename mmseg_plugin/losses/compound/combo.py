@@ -53,7 +53,8 @@ class ComboLoss(Loss):
         beta = self.spec.beta
         if part.hard and part.softmax and part.channels == 2:
             log_p = part.log_prob_of_own
-            return -times_log(torch.where(part.own > 0, *log_p.new_tensor([beta, 1 - beta])), log_p)
+            missed, false = log_p.new_tensor([beta, 1 - beta])
+            return -times_log(torch.where(part.own > 0, missed, false), log_p)
         if part.hard and part.softmax:
             log_p, complements = part.log_own_and_complements
             positive = torch.where(part.own > 0, log_p, 0)
