@@ -5,6 +5,7 @@ from keras_plugin.losses.compound.combo import ComboLoss
 from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from keras_plugin.losses.compound.weighted_sum import WeightedSumLoss
+from keras_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from keras_plugin.losses.region.focal_tversky import FocalTverskyLoss
@@ -22,6 +23,7 @@ __all__ = [
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
+    'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
     'FocalCrossEntropyLoss',
     'FocalTverskyLoss',

@@ -50,7 +50,7 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
     def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
         """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
         with keras.name_scope(self.name):
-            batch = prepare(self.spec, y_true, y_pred, sample_weight, self.dtype)
+            batch = prepare(self.spec, self.labels_of(y_true, y_pred), y_pred, sample_weight, self.dtype)
             loss = self.compute(batch)
             if absent:
                 loss = ops.reshape(batch.zero_loss, ops.shape(loss)) if len(loss.shape) else ops.sum(batch.zero_loss)
@@ -59,6 +59,10 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
                     ops.isnan(loss), np.nan * ops.ones_like(loss), ops.ones_like(loss)
                 )  # in every gradient too
             return scale_for_replicas(loss, self.reduction, self.spec.sync)
+
+    def labels_of(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The labels that ``y_true`` stands for; itself, for most."""
+        return y_true
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """The loss without weights, reduced as ``reduction`` says, which Keras' own losses leave to ``__call__``."""

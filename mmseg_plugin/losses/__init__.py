@@ -4,6 +4,7 @@ from mmseg_plugin.losses.compound.combo import ComboLoss
 from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
+from mmseg_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from mmseg_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from mmseg_plugin.losses.region.focal_tversky import FocalTverskyLoss
@@ -21,6 +22,7 @@ __all__ = [
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
+    'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
     'FocalCrossEntropyLoss',
     'FocalTverskyLoss',
