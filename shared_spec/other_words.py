@@ -25,7 +25,12 @@ OTHER_WORDS: dict[str, Answers] = {
     'use_sigmoid': SIGMOID,
     'use_mask': [(None, 'it belongs to heads that predict masks, which take their own losses')],
     'activate': [('from_logits', 'here from_logits=True, or False where pred holds probabilities')],
-    'naive_dice': [('norm', 'here norm=1 for True and norm=2 for False')],
+    'naive_dice': [
+        (
+            'norm',
+            'here norm=1 for True and norm=2 for False; its one score of all classes is pooled=True of SoftDiceLoss',
+        ),
+    ],
     'reduction': [
         (
             'granularity',
@@ -79,8 +84,14 @@ OTHER_WORDS: dict[str, Answers] = {
         ('loss_weight', 'it is a parameter of JaccardMetricLoss, DiceSemimetricLoss and CompatibleTverskyLoss')
     ],
     'smooth_factor': [('label_smoothing', 'here label_smoothing')],
+    # Kornia
+    'average': [('pooled', "here pooled=True for 'micro' and False for 'macro'")],
     # Keras, PyTorch, torchmetrics
     'axis': [
+        (
+            'pooled',
+            "here granularity says over what sums are taken: 'D' the batch, 'I' images; pooled=True adds up classes too",
+        ),
         ('granularity', "here granularity says over what sums are taken: 'D' the batch, 'I' images, 'C' classes"),
         ('loss_weight', 'the axis of the classes is fixed: the last in Keras, the second in PyTorch'),
     ],

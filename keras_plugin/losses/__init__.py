@@ -1,10 +1,14 @@
 """Every loss by its name: ``keras_plugin.losses.JaccardMetricLoss`` and the rest of ``shared_spec.LOSSES``."""
 
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
+from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
+from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
+from keras_plugin.losses.boundary.surface import SurfaceLoss
 from keras_plugin.losses.compound.combo import ComboLoss
 from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from keras_plugin.losses.compound.weighted_sum import WeightedSumLoss
+from keras_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
 from keras_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
@@ -20,9 +24,11 @@ from keras_plugin.losses.region.sensitivity_specificity import SensitivitySpecif
 from keras_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
 __all__ = [
+    'BoundaryDoULoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
+    'DistanceMapCrossEntropyLoss',
     'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
     'FocalCrossEntropyLoss',
@@ -37,11 +43,13 @@ __all__ = [
     'PixelLoss',
     'RegionLoss',
     'RegionMutualInformationLoss',
+    'RegionWiseLoss',
     'RobustTLoss',
     'SensitivitySpecificityLoss',
     'SoftDiceLoss',
     'SoftJaccardLoss',
     'SoftTverskyLoss',
+    'SurfaceLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

@@ -50,7 +50,7 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
     def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
         """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
         with keras.name_scope(self.name):
-            batch = prepare(self.spec, self.labels_of(y_true, y_pred), y_pred, sample_weight, self.dtype)
+            batch = self.batch_of_call(y_true, y_pred, sample_weight)
             loss = self.compute(batch)
             if absent:
                 loss = ops.reshape(batch.zero_loss, ops.shape(loss)) if len(loss.shape) else ops.sum(batch.zero_loss)
@@ -60,9 +60,9 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
                 )  # in every gradient too
             return scale_for_replicas(loss, self.reduction, self.spec.sync)
 
-    def labels_of(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """The labels that ``y_true`` stands for; itself, for most."""
-        return y_true
+    def batch_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Batch:
+        """The ``Batch`` of a call, for ``compute``."""
+        return prepare(self.spec, y_true, y_pred, sample_weight, self.dtype)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """The loss without weights, reduced as ``reduction`` says, which Keras' own losses leave to ``__call__``."""

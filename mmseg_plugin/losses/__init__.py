@@ -1,9 +1,13 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
+from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
+from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
+from mmseg_plugin.losses.boundary.surface import SurfaceLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
 from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
+from mmseg_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
 from mmseg_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from mmseg_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
@@ -19,9 +23,11 @@ from mmseg_plugin.losses.region.sensitivity_specificity import SensitivitySpecif
 from mmseg_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
 __all__ = [
+    'BoundaryDoULoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
+    'DistanceMapCrossEntropyLoss',
     'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
     'FocalCrossEntropyLoss',
@@ -33,11 +39,13 @@ __all__ = [
     'LovaszHingeLoss',
     'LovaszSoftmaxLoss',
     'RegionMutualInformationLoss',
+    'RegionWiseLoss',
     'RobustTLoss',
     'SensitivitySpecificityLoss',
     'SoftDiceLoss',
     'SoftJaccardLoss',
     'SoftTverskyLoss',
+    'SurfaceLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

@@ -83,6 +83,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
         """
         names = 'avg_factor', 'reduction_override', 'align_corners'
         avg_factor, reduction_override, align_corners = (call.pop(name, None) for name in names)
+        extras = {name: call.pop(name) for name in self.spec_class.extras if name in call}
         if call:
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
         check_tensors(self.spec_class.__name__, pred=pred, target=target, weight=weight)
@@ -93,7 +94,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
                 batch = prepare_at_size(self.spec, pred, target, weight, ignore_index, align_corners)
             if batches is not None:
                 batches[in_common(self.spec)] = batch
-            loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
+            loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override), **extras)
             if absent:
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
                 loss = (batch.zero_loss.view_as(loss) if loss.dim() else sum_of_zero_loss(batch)) + own
@@ -113,7 +114,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
     def compute(self, batch: Batch) -> Tensor:
         """The loss of a batch, ``loss_weight`` in it: a scalar in the batch's dtype, (N, *space) with reduction 'none'.
 
-        What ``reduction_of_call`` returns comes as further arguments.
+        What ``reduction_of_call`` returns comes as further arguments, the spec's ``extras`` by their names.
         """
         raise NotImplementedError(type(self).__name__)
 

@@ -21,6 +21,7 @@ def applies(loss: type[LossSpec], example: Example, case: Case) -> bool:
         and case.channels in loss.channels
         and case.channels in example.channels
         and case.spatial_axes in loss.spatial_axes
+        and case.spatial_axes in example.spatial_axes
     )
 
 

@@ -20,7 +20,12 @@ SIGMOID = "here activation='sigmoid' for True and 'softmax' for False"
         ('LovaszHingeLoss', 'use_sigmoid', 'the activation of this loss is fixed'),
         ('SoftDiceLoss', 'softmax', "here activation='softmax' for True and 'sigmoid' for False"),
         ('SoftDiceLoss', 'activate', 'here from_logits=True, or False where pred holds probabilities'),
-        ('SoftDiceLoss', 'naive_dice', 'here norm=1 for True and norm=2 for False'),
+        (
+            'SoftDiceLoss',
+            'naive_dice',
+            'here norm=1 for True and norm=2 for False; its one score of all classes is pooled',
+        ),
+        ('SoftJaccardLoss', 'average', "here pooled=True for 'micro' and False for 'macro'"),
         ('SoftDiceLoss', 'squared_pred', 'here norm=2 for True and norm=1 for False'),
         ('SoftDiceLoss', 'eps', 'here smooth, in pixels; half of it for a Dice (2 tp + eps) / (2 tp + fp + fn + eps)'),
         ('RobustTLoss', 'eps', "did you mean 'epsilon'?"),

@@ -38,12 +38,15 @@ class DistillationKLLoss(PixelLoss):
     ) -> None:
         super().__init__(locals())
 
-    def labels_of(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        if not self.spec.teacher_from_logits:
-            return y_true
-        z = values.to_tensor(y_true)
+    def batch_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Batch:
+        if self.spec.teacher_from_logits:
+            y_true = self.probabilities(values.to_tensor(y_true), tuple(y_pred.shape))
+        return super().batch_of_call(y_true, y_pred, sample_weight)
+
+    def probabilities(self, z: Tensor, shape: tuple[int | None, ...]) -> Tensor:
+        """The softened probabilities of a teacher's logits z of that shape."""
         dtype = backend.standardize_dtype(z.dtype)
-        self.spec.check_teacher(backend.is_float_dtype(dtype), tuple(y_pred.shape), tuple(z.shape))
+        self.spec.check_teacher(backend.is_float_dtype(dtype), shape, tuple(z.shape))
         z = ops.stop_gradient(ops.cast(z, dtype if dtype == 'float64' else 'float32')) / self.spec.temperature
         return ops.sigmoid(z) if z.shape[-1] == 1 or self.spec.activation == 'sigmoid' else ops.softmax(z, axis=-1)
 

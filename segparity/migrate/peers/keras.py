@@ -141,45 +141,37 @@ def sparse_cross_entropy(call: Call) -> Reading:
     return cross_entropy_reading(call, ignore_index=label)
 
 
-def cells_of(call: Call) -> tuple[str | None, list[str]]:
-    """(granularity, what differs) of an ``axis`` over images (B, H, W, C); None where nothing of ours is summed so."""
+def cells_of(call: Call) -> tuple[str | None, bool, list[str]]:
+    """(granularity, pooled, what differs) of an ``axis`` over images (B, H, W, C); None where nothing of ours is summed so."""
     axis = call['axis']
     if axis is None:
         axes = {0, 1, 2, 3}
     else:
         axes = {int(a) % 4 for a in (axis if isinstance(axis, (list, tuple)) else [axis])}
     if not {1, 2} <= axes:
-        return None, [f'axis {axis!r} does not add up the pixels of a picture']
-    pooled = 3 in axes and not call.one
-    told = []
-    if pooled:
-        told.append(
-            'it adds up all classes before the ratio, ours averages a ratio for each class; '
-            'axis=(1, 2) would have been that of each class'
-        )
-    return 'D' if 0 in axes else 'I', told
+        return None, False, [f'axis {axis!r} does not add up the pixels of a picture']
+    return 'D' if 0 in axes else 'I', 3 in axes and not call.one, []
 
 
 def overlap(call: Call, name: str, **parameters: Any) -> Reading:
     """A Dice or Tversky of probabilities, summed over ``axis``."""
-    granularity, pooled = cells_of(call)
+    granularity, pooled, unlike = cells_of(call)
     from_logits, bug = logits_taken(call)
     if granularity is None:
-        return call.none(*pooled)
+        return call.none(*unlike)
     told = shared_sentences(call)
     if call.context.labels == 'ids' and not call.one and call.channels:
         bug = bug or f'labels as ids beside {call.channels} channels broadcast, and the value means nothing'
-    verdict: Verdict = 'not yet' if pooled else 'nearest' if told or bug else 'float32'
     return call.reading(
-        verdict,
+        'nearest' if told or bug else 'float32',
         name,
-        *pooled,
         *told,
         EPSILON,
         bug=bug,
         granularity=granularity,
         classes='all',
         smooth=0,
+        pooled=pooled,
         from_logits=from_logits,
         activation='sigmoid' if call.context.activation == 'sigmoid' or call.one else 'softmax',
         **parameters,

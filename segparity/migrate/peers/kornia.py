@@ -22,19 +22,21 @@ NORMALISED = (
     Example(dict(average='macro', ignore_index=255), MANY),
     Example(dict(average='macro', weight=WEIGHTS), MANY),
     Example({}, MANY),
+    Example(dict(ignore_index=255), MANY),
+    Example(dict(weight=WEIGHTS), MANY),
 ))  # fmt: skip
 def dice(call: Call) -> Reading:
     weights, told = call.weights('weight', call.channels), []
-    verdict: Verdict = 'float32'
-    if call['average'] == 'micro':
-        verdict = 'not yet'
-        told.append('it adds up all classes of an image before the ratio, ours averages a ratio for each class')
-    if weights:
-        verdict = 'nearest' if verdict == 'float32' else verdict
+    pooled = call['average'] == 'micro'
+    if weights and pooled:
+        told.append('weights multiply the sums of the classes before the ratio; ours has one score, without them')
+        weights = None
+    elif weights:
         told.append(NORMALISED)
         weights = [w * len(weights) / sum(weights) for w in weights]
     return call.reading(
-        verdict, 'SoftDiceLoss', *told, EPSILON, granularity='I', classes='present', smooth=0, class_weight=weights,
+        'nearest' if told else 'float32', 'SoftDiceLoss', *told, EPSILON, granularity='I',
+        classes='all' if pooled else 'present', pooled=pooled, smooth=0, class_weight=weights,
         ignore_index=call['ignore_index'],
     )  # fmt: skip
 

@@ -193,7 +193,10 @@ BACKGROUND = (
     'learns the foreground, and no parameter of ours learns the background'
 )
 DROPPED = 'ignore_index {0} removes the channel of class {0}; the pixels with that label stay in the sums of the others'
-UNMASKED = 'pixels with the ignored label keep their place in its denominators, ours masks them'
+UNMASKED = (
+    'pixels with the ignored label keep their place in its denominators, ours masks them; where no pixel is ignored both '
+    'are equal'
+)
 
 
 @row('mmseg', 'DiceLoss', dict(
@@ -203,9 +206,13 @@ UNMASKED = 'pixels with the ignored label keep their place in its denominators, 
     Example(dict(use_sigmoid=False), HEAD),
     Example({}, HEAD),
     Example(dict(use_sigmoid=False, naive_dice=True, eps=2.0, loss_weight=3.0), HEAD),
+    Example({}, dict(channels=3, labels='one_hot')),
+    Example(dict(use_sigmoid=False, eps=0.0), dict(channels=3, labels='one_hot')),
+    Example(dict(naive_dice=True), dict(channels=3, labels='one_hot')),
     Example({}, ONE),
     Example(dict(use_sigmoid=False, naive_dice=True, ignore_index=0), dict(channels=2, ignore_index=0)),
     Example(dict(use_sigmoid=False, naive_dice=True, ignore_index=0), dict(channels=2, ignore_index=0), compat=True),
+    Example(dict(use_sigmoid=False, naive_dice=True, ignore_index=0), dict(channels=3, ignore_index=0), compat=True),
 ))  # fmt: skip
 def dice_from_1_1(call: Call) -> Reading:
     told, label, naive = reduction_sentences(call), call['ignore_index'], call.truth('naive_dice')
@@ -221,9 +228,9 @@ def dice_from_1_1(call: Call) -> Reading:
         classes='all',
     )
     told_label(call, label, told)
-    if not naive and eps:
-        told.append(f'eps {eps:g} stands in its denominators alone, ours has none there: an empty mask costs it 1')
+    unlike = f'eps {eps:g} stands in its denominators alone, ours has none there: an empty mask costs it 1'
     if call.one:
+        told += [unlike] * bool(not naive and eps)
         return call.reading('nearest', 'SoftDiceLoss', *told, bug=BACKGROUND, **parameters)
     bug = ''
     left = call.channels
@@ -235,13 +242,20 @@ def dice_from_1_1(call: Call) -> Reading:
         else:
             parameters.update(classes=[k for k in range(call.channels) if k != label], ignore_index=label)
             told.append(f'ours leaves the pixels of label {label} out; --compat keeps them')
-    if left == 1:
-        verdict: Verdict = 'exact' if call.compat and naive and len(told) == 1 else 'nearest'
-        return call.reading(verdict, 'SoftDiceLoss', *told, bug=bug, **parameters)
-    told.insert(0, 'it adds up all classes of an image before the ratio, ours averages a ratio for each class')
-    if not bug:
+    exact = len(told) == (call.compat and bool(bug))
+    if left != 1:
+        parameters.update(pooled=True, smooth=eps / 2 if naive else eps)
+        unlike = (
+            f'eps {eps:g} stands in its denominators alone: {eps:g} / ((|p|^2 + |y|^2) / 2 + {eps:g}) more than ours, at '
+            f'most {eps:g} for every two pixels'
+        )
+    if not naive and eps:
+        exact = False
+        told.append(unlike)
+    if not bug and call.context.labels != 'one_hot':
+        exact = False
         told.append(UNMASKED)
-    return call.reading('not yet', 'SoftDiceLoss', *told, bug=bug, **parameters)
+    return call.reading('exact' if exact else 'nearest', 'SoftDiceLoss', *told, bug=bug, **parameters)
 
 
 @row('mmseg', 'LovaszLoss', dict(

@@ -18,6 +18,12 @@ ABSENT = (
     '(classes present)'
 )
 ABSENT_CHOSEN = 'a chosen class that is absent from the batch adds 0, in ours its false positives cost'
+ONE_SCORE = 'its scores are of the metric overlap: of soft labels another number than ours, of 0 and 1 the same'
+POOLED = {
+    'DiceSemimetricLoss': 'SoftDiceLoss',
+    'JaccardMetricLoss': 'SoftJaccardLoss',
+    'CompatibleTverskyLoss': 'SoftTverskyLoss',
+}  # where channels are laid out as one
 NORMALISED = 'class_weights are divided by their sum over all classes, ours by the number of classes that are present'
 
 
@@ -34,6 +40,20 @@ def overlap(call: Call, name: str, **parameters: Any) -> Reading:
         total = sum(weights if classes is None else [weights[k] for k in classes])
         weights = [w * counted / total for w in weights]
         told.append(NORMALISED)
+    if (
+        mode == 'binary'
+        and not call.one
+        and call.channels is not None
+        and classes is None
+        and not call.truth('log_loss')
+    ):
+        if name in POOLED and weights is None and parameters.pop('gamma', 1) == 1:
+            unlike = call.context.labels == 'soft' or call['ignore_index'] is not None
+            return call.reading(
+                'nearest' if unlike else 'exact', POOLED[name], *told, ONE_SCORE, pooled=True, smooth=call.number('smooth', 0.0),
+                activation='sigmoid', ignore_index=call['ignore_index'],
+                from_logits=call.truth('from_logits', default=True), **parameters,
+            )  # fmt: skip
     label = call['ignore_index']
     if mode == 'multilabel' and label is not None:
         told.append(f'label {label} is masked in each channel by itself, ours ignores labels in one map of ids alone')
@@ -66,6 +86,7 @@ OVERLAP_EXAMPLES = (
     Example(dict(mode='multiclass', class_weights=WEIGHTS), MANY),
     Example(dict(mode='multiclass', classes=[1, 2]), MANY),
     Example(dict(mode='multilabel', smooth=0.5), LABELS),
+    Example(dict(mode='binary', smooth=0.5), LABELS),
     Example(dict(mode='binary', log_loss=True), ONE),
 )
 
@@ -86,6 +107,7 @@ def jaccard(call: Call) -> Reading:
     Example(dict(mode='binary', alpha=0.3, beta=0.7, gamma=0.75), ONE),
     Example(dict(mode='multiclass', alpha=0.3, beta=0.7), MANY),
     Example(dict(mode='multiclass', alpha=0.3, beta=0.7, gamma=2.0), MANY),
+    Example(dict(mode='binary', alpha=0.3, beta=0.7), LABELS),
 ))  # fmt: skip
 def tversky(call: Call) -> Reading:
     alpha, beta, gamma = call.number('alpha', 0.5), call.number('beta', 0.5), call.number('gamma', 1.0)

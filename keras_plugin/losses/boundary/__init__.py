@@ -1,0 +1,1 @@
+"""Losses, importable from keras_plugin.losses."""

@@ -1,0 +1,1 @@
+"""Loss modules, registered in MODELS on import."""
