@@ -1,5 +1,6 @@
 """Knowledge distillation: how far a student's distribution is from a teacher's, pixel by pixel."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,10 @@ class DistillationKLLoss(Shared):
         'sigmoid': Example(dict(activation='sigmoid', temperature=0.7)),
     }
 
-    def check_teacher(self, floats: bool, pred: tuple[int, ...], target: tuple[int, ...]) -> None:
-        """Refuses labels that are no logits of a teacher, where such are asked for."""
-        if not floats or pred != target:
+    def check_teacher(self, floats: bool, pred: Sequence[int | None], target: Sequence[int | None]) -> None:
+        """Refuses labels that are no logits of a teacher, where such are asked for; None is a size that is not known yet."""
+        same = len(pred) == len(target) and all(a == b or None in (a, b) for a, b in zip(pred, target))
+        if not floats or not same:
             found = f'floats of shape {target}' if floats else f'integers of shape {target}'
             raise ValueError(
                 f"{type(self).__name__}: with teacher_from_logits=True target must hold the teacher's logits, floats of "
