@@ -93,3 +93,6 @@ def test_distillation_kl_refuses_what_is_no_teacher():
     value = module(torch.tensor(z, requires_grad=True), teacher)
     value.backward()
     assert teacher.grad is None
+    teacher.data[0, 1, 2] = math.nan
+    with pytest.raises(ValueError, match='^DistillationKLLoss: .*in \\[0, 1\\]'):
+        module(torch.tensor(z), teacher)
