@@ -9,6 +9,7 @@ from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLoga
 from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from keras_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from keras_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
+from keras_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from keras_plugin.losses.region.focal_tversky import FocalTverskyLoss
@@ -28,6 +29,7 @@ __all__ = [
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
     'DistanceMapCrossEntropyLoss',
+    'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
     'FocalCrossEntropyLoss',
     'FocalTverskyLoss',

@@ -8,6 +8,7 @@ from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLoga
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from mmseg_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
+from mmseg_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from mmseg_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from mmseg_plugin.losses.region.focal_tversky import FocalTverskyLoss
@@ -27,6 +28,7 @@ __all__ = [
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
     'DistanceMapCrossEntropyLoss',
+    'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
     'FocalCrossEntropyLoss',
     'FocalTverskyLoss',

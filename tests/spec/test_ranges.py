@@ -45,6 +45,8 @@ RANGES = {
     'levels': names('D', 'I', 'C'),
     'norm': FROM_ONE,
     'per_image': SWITCH,
+    'DistillationKLLoss temperature': POSITIVE,
+    'DistillationKLLoss teacher_from_logits': SWITCH,
     'FocalCrossEntropyLoss alpha': (
         [None, 0, 1.5, [0, 2], [0.25], [0, 0]],
         [-1e-9, math.inf, [-1e-9, 1], [], ['a'], 'balanced'],
