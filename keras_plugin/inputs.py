@@ -44,8 +44,11 @@ class Batch:
     doubted: whether any weight may be NaN. unseen: whether labels are maps whose values nobody has seen; those outside
     their range leave the weight alone and are NaN themselves, in target too.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
-    dtype, channels, space, line: the length of its last axis, and sizes: those of all axes, tensors where they are not known.
+    dtype, channels, space, line: the length of its last axis, and sizes: those of all axes, tensors where they are not known;
+    distance_map (N, P, K) of losses that take one.
     """
+
+    distance_map: Tensor
 
     def __init__(
         self,

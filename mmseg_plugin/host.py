@@ -26,6 +26,8 @@ def register_in_mmseg() -> None:
             MODELS.register_module(module=cls)
         importlib.import_module('mmseg_plugin.evaluation')
         importlib.import_module('mmseg_plugin.heads.hook')
+        importlib.import_module('mmseg_plugin.heads.distance_map_hook')
+        importlib.import_module('mmseg_plugin.transforms')
     except Exception as error:  # whatever an installation of theirs raises
         reason = error
         if not is_missing(error) and 'mmengine' in sys.modules:

@@ -39,7 +39,10 @@ OTHER_WORDS: dict[str, Answers] = {
         ('loss_weight', 'a mean is always taken'),
     ],
     'eps': [HALVED],
-    'avg_non_ignore': [(None, f'ignored pixels never count, as with avg_non_ignore=True: {LEFT_OUT}')],
+    'avg_non_ignore': [
+        ('divisor', "here divisor='valid' for True and 'all' for False"),
+        (None, f'ignored pixels never count, as with avg_non_ignore=True: {LEFT_OUT}'),
+    ],
     **{word: [EACH] for word in ('ignore_index', 'ignore_class', 'activation', 'from_logits', 'granularity', 'smooth')},
     'class_weight': [EACH, ('loss_weight', 'this loss takes no weights of classes')],
     'ignore_label': [('ignore_index', 'here ignore_index'), ('ignore_class', 'here ignore_class')],
@@ -94,7 +97,7 @@ OTHER_WORDS: dict[str, Answers] = {
     ],
     'gamma': [
         ('gamma_dice', 'here gamma_dice and gamma_ce'),
-        ('loss_weight', 'FocalTverskyLoss and UnifiedFocalLoss are the focal losses here'),
+        ('loss_weight', 'FocalCrossEntropyLoss, FocalTverskyLoss and UnifiedFocalLoss are the focal losses here'),
     ],
     'label_smoothing': [('loss_weight', "smooth the labels, with label_smoothing of the plugin's soft_labels")],
     'pos_weight': [('class_weight', 'here class_weight, of one channel as [background, foreground]')],

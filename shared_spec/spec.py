@@ -25,7 +25,13 @@ class Example:
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     labels: tuple[str, ...] = ('hard', 'soft')
     channels: tuple[str, ...] = ('one', 'many')
-    class_weight: bool = False  # add one weight for each class of the case
+    class_weight: bool | str = False  # add one weight for each class of the case: as class_weight, or as that parameter
+    spatial_axes: tuple[int, ...] = (1, 2, 3)
+
+    @property
+    def weights(self) -> str:
+        """The parameter that gets one weight for each class of the case, '' where there is none."""
+        return 'class_weight' if self.class_weight is True else self.class_weight or ''
 
 
 class Spec(Dialects, metaclass=NamedParameters):
@@ -89,6 +95,7 @@ class LossSpec(Spec):
     needs_softmax: ClassVar[bool] = False  # several channels are a distribution over classes, or refused
     needs_region: ClassVar[bool] = False  # an image of a few pixels is refused
     learnt: ClassVar[tuple[str, ...]] = ()  # what training changes besides the network
+    extras: ClassVar[tuple[str, ...]] = ()  # what a call may be given by name, besides labels and weights
 
     if TYPE_CHECKING:  # what every loss has, WeightedSumLoss the first alone: as a parameter, a property or a constant
 

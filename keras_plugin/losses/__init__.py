@@ -2,10 +2,14 @@
 
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
 from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
+from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
+from keras_plugin.losses.boundary.surface import SurfaceLoss
 from keras_plugin.losses.compound.combo import ComboLoss
 from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from keras_plugin.losses.compound.weighted_sum import WeightedSumLoss
+from keras_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
+from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from keras_plugin.losses.region.focal_tversky import FocalTverskyLoss
 from keras_plugin.losses.region.generalized_dice import GeneralizedDiceLoss
@@ -23,7 +27,9 @@ __all__ = [
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
+    'DistanceMapCrossEntropyLoss',
     'ExponentialLogarithmicLoss',
+    'FocalCrossEntropyLoss',
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',
@@ -35,11 +41,13 @@ __all__ = [
     'PixelLoss',
     'RegionLoss',
     'RegionMutualInformationLoss',
+    'RegionWiseLoss',
     'RobustTLoss',
     'SensitivitySpecificityLoss',
     'SoftDiceLoss',
     'SoftJaccardLoss',
     'SoftTverskyLoss',
+    'SurfaceLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

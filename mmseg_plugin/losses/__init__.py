@@ -1,10 +1,14 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
 from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
+from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
+from mmseg_plugin.losses.boundary.surface import SurfaceLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
 from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
+from mmseg_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
+from mmseg_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from mmseg_plugin.losses.region.focal_tversky import FocalTverskyLoss
 from mmseg_plugin.losses.region.generalized_dice import GeneralizedDiceLoss
@@ -22,7 +26,9 @@ __all__ = [
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
+    'DistanceMapCrossEntropyLoss',
     'ExponentialLogarithmicLoss',
+    'FocalCrossEntropyLoss',
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',
@@ -31,11 +37,13 @@ __all__ = [
     'LovaszHingeLoss',
     'LovaszSoftmaxLoss',
     'RegionMutualInformationLoss',
+    'RegionWiseLoss',
     'RobustTLoss',
     'SensitivitySpecificityLoss',
     'SoftDiceLoss',
     'SoftJaccardLoss',
     'SoftTverskyLoss',
+    'SurfaceLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_plugin.arithmetic import multiply, ratio
+from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import CellSums, mean_over_cells
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
@@ -82,6 +83,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
         """
         names = 'avg_factor', 'reduction_override', 'align_corners'
         avg_factor, reduction_override, align_corners = (call.pop(name, None) for name in names)
+        extras = {name: call.pop(name) for name in self.spec_class.extras if name in call}
         if call:
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
         check_tensors(self.spec_class.__name__, pred=pred, target=target, weight=weight)
@@ -91,7 +93,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
                 batch = prepare_at_size(self.spec, pred, target, weight, ignore_index, align_corners)
             if batches is not None:
                 batches[in_common(self.spec)] = batch
-            loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override))
+            loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override), **extras)
             if absent:
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
                 loss = (batch.zero_loss.view_as(loss) if loss.dim() else sum_of_zero_loss(batch)) + own
@@ -107,7 +109,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
     def compute(self, batch: Batch) -> Tensor:
         """The loss of a batch, ``loss_weight`` in it: a scalar in the batch's dtype, (N, *space) with reduction 'none'.
 
-        What ``reduction_of_call`` returns comes as further arguments.
+        What ``reduction_of_call`` returns comes as further arguments, the spec's ``extras`` by their names.
         """
         raise NotImplementedError(type(self).__name__)
 
@@ -189,6 +191,28 @@ class PixelLoss(Loss):
         if avg_factor is not None and reduction == 'sum':
             raise ValueError(f"{self.spec_class.__name__}: avg_factor does not go with reduction 'sum'")
         return reduction, avg_factor
+
+    def reduce(
+        self, batch: Batch, pixel_loss: Callable[[Batch], Tensor], reduction: str, avg_factor: float | Tensor | None
+    ) -> Tensor:
+        """loss_weight * the mean of pixel_loss(part) (n, 1, p) over the pixels that count, their sum, or (N, *space)."""
+        spec, mass = self.spec, batch.mass.sum()
+        if reduction == 'none':
+            return self.map_of(batch, pixel_loss(batch), mass, avg_factor)
+        total = pixel_sum(batch, pixel_loss).sum()
+        if reduction == 'mean' and avg_factor is not None:  # the caller's sum over ranks: each divides its own pixels
+            total = self.divide(total, avg_factor, mass)
+        else:
+            parts = sum_over_ranks({'loss': total, 'mass': mass}, spec.sync)
+            total = ratio(parts['loss'], parts['mass'], 0.0) if reduction == 'mean' else parts['loss']
+        return multiply(spec.loss_weight, total).to(batch.dtype)
+
+    def map_of(self, batch: Batch, loss: Tensor, mass: Tensor, avg_factor: float | Tensor | None) -> Tensor:
+        """(N, *space) loss_weight * weight * loss (N, 1, P)."""
+        loss = self.spec.loss_weight * batch.weight * loss[:, 0]
+        loss = loss.reshape(len(loss), *batch.space)
+        # nothing is divided, as in MMSegmentation; what is no divisor is wrong all the same
+        return loss if avg_factor is None else loss.where(self.divisor(avg_factor, mass, loss) >= 0, torch.nan)
 
     def divide(self, total: Tensor, avg_factor: float | Tensor, mass: Tensor) -> Tensor:
         """total / avg_factor, which may be 0 where no pixel counts."""

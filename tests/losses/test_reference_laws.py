@@ -59,6 +59,8 @@ def test_one_channel_is_the_foreground_of_two(name, params, given):
         'SensitivitySpecificityLoss',
         'RegionMutualInformationLoss',
         'RobustTLoss',
+        'DistanceMapCrossEntropyLoss',
+        'RegionWiseLoss',
         *COMPOUND,
     ],
 )
@@ -82,6 +84,9 @@ def test_nothing_valid_costs_nothing(name):
         'LovaszSoftmaxLoss',
         'SensitivitySpecificityLoss',
         'RobustTLoss',
+        'DistanceMapCrossEntropyLoss',
+        'RegionWiseLoss',
+        'SurfaceLoss',
         *COMPOUND,
     ],
 )

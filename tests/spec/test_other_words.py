@@ -31,7 +31,8 @@ SIGMOID = "here activation='sigmoid' for True and 'softmax' for False"
         ('RobustTLoss', 'eps', "did you mean 'epsilon'?"),
         ('SoftDiceLoss', 'reduction', 'a mean is always taken, and granularity says over what'),
         ('LovaszSoftmaxLoss', 'reduction', 'a mean is always taken'),
-        ('WeightedCrossEntropyLoss', 'avg_non_ignore', 'ignored pixels never count, as with avg_non_ignore=True'),
+        ('WeightedCrossEntropyLoss', 'avg_non_ignore', "here divisor='valid' for True and 'all' for False"),
+        ('SoftDiceLoss', 'avg_non_ignore', 'ignored pixels never count, as with avg_non_ignore=True'),
         ('WeightedSumLoss', 'ignore_index', 'give it to each of the losses'),
         ('SoftTverskyLoss', 'batch', "here granularity='D' for True and 'I' for False"),
         ('SoftTverskyLoss', 'include_background', "here classes='all' for True and the other ids"),
@@ -43,7 +44,11 @@ SIGMOID = "here activation='sigmoid' for True and 'softmax' for False"
         ('WeightedCrossEntropyLoss', 'smooth_factor', 'here label_smoothing'),
         ('SoftDiceLoss', 'label_smoothing', 'smooth the labels'),
         ('SoftDiceLoss', 'axis', 'here granularity says over what sums are taken'),
-        ('SoftDiceLoss', 'gamma', 'FocalTverskyLoss and UnifiedFocalLoss are the focal losses here'),
+        (
+            'SoftDiceLoss',
+            'gamma',
+            'FocalCrossEntropyLoss, FocalTverskyLoss and UnifiedFocalLoss are the focal losses here',
+        ),
         ('ExponentialLogarithmicLoss', 'gamma', 'here gamma_dice and gamma_ce'),
     ],
 )

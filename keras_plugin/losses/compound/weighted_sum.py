@@ -8,6 +8,7 @@ from keras import ops
 
 import keras_plugin.losses
 from keras_plugin.losses.base import Loss
+from keras_plugin.losses.boundary.maps import labels_of, takes_map
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, SpecError
 from shared_spec.registry import unknown_name
@@ -58,17 +59,21 @@ class WeightedSumLoss(Loss):
         self.loss_weight = float(loss_weight)
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        """The weighted sum; every part receives the labels and the weights as they are."""
+        """The weighted sum; every part receives the labels and the weights as they are.
+
+        Of labels packed with a map of distances the parts without one get the labels.
+        """
         return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0)
 
     def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
         with keras.name_scope(self.name):
-            total = 0
+            total, labels = 0, labels_of(self.parts, y_true, y_pred)
             for share, part in zip(self.shares, self.parts):
+                target = y_true if takes_map(part) else labels
                 if share > 0 and not absent:
-                    total = total + share * part(y_true, y_pred, sample_weight)
+                    total = total + share * part(target, y_pred, sample_weight)
                 else:
-                    total = total + absent_part(part, y_true, y_pred, sample_weight)
+                    total = total + absent_part(part, target, y_pred, sample_weight)
             return self.loss_weight * total
 
     def get_config(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import build, register
-from shared_spec import LOSSES
+from shared_spec import LOSSES, SpecError
 from shared_spec.spec import LossSpec
 
 
@@ -62,16 +62,47 @@ class WeightedSumLoss(Loss):
         total, given = 0, (pred, target, weight, ignore_index)
         batches = SharedBatches(sum(shares_statistics(part) for part in self.parts) > 1)
         parts: Any = self.parts  # losses, which nn.ModuleList knows as modules alone
+        check_extras(self.spec, call)
         for share, part in zip(self.spec.shares, parts):
+            call_of_part = {name: x for name, x in call.items() if name not in EXTRAS or name in extras_of(part.spec)}
             if absent or share == 0:
-                total = total + part.loss_of_call(*given, dict(call), absent=True)
+                total = total + part.loss_of_call(*given, call_of_part, absent=True)
             elif is_called_as_it_stands(part):
-                own = dict(avg_factor=None, reduction_override=None) | call
+                own = dict(avg_factor=None, reduction_override=None) | call_of_part
                 zero = part.spec.loss_weight == 0
                 total = total + share * part.loss_of_call(*given, own, absent=zero, batches=batches)
             else:
-                total = total + share * part(*given, **call)
+                total = total + share * part(*given, **call_of_part)
         return self.spec.loss_weight * total
+
+
+EXTRAS = {name for spec in LOSSES.values() for name in spec.extras}
+
+
+def extras_of(spec: Any) -> set[str]:
+    """What a loss, or a part of a sum, takes at the call by name."""
+    return set(spec.extras).union(*(extras_of(part) for part in getattr(spec, 'parts', ())))
+
+
+def check_extras(spec: Any, call: Mapping[str, Any]) -> None:
+    """TypeError for what no part takes, SpecError where parts take different maps of distances and one is given."""
+    for name in EXTRAS.intersection(call):
+        if name not in extras_of(spec):
+            raise TypeError(f'WeightedSumLoss: unexpected argument {name!r}, for no part takes it')
+    fields = {part.map_field for part in all_parts(spec) if hasattr(part, 'map_field')}
+    if call.get('distance_map') is not None and len(fields) > 1:
+        raise SpecError(
+            f'take different maps of distances ({", ".join(sorted(fields))}), and the call has one: leave it out, '
+            'then each makes its own',
+            owner='WeightedSumLoss',
+            parameter='losses',
+        )
+
+
+def all_parts(spec: Any) -> list[Any]:
+    """The losses of a sum and of the sums in it."""
+    parts = getattr(spec, 'parts', None)
+    return [spec] if parts is None else [loss for part in parts for loss in all_parts(part)]
 
 
 class SharedBatches(dict[Any, Batch]):
