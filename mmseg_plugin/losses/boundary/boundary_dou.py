@@ -39,7 +39,7 @@ class BoundaryDoULoss(RegionLoss):
         presence_threshold: float = 0.01,
         smooth: float = 1e-5,
         max_alpha: float = 0.8,
-        loss_name: str = 'loss_boundary_dou',
+        loss_name: str = 'loss_boundary_do_u',
     ) -> None:
         super().__init__(locals())
 

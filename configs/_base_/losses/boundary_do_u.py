@@ -1,2 +1,2 @@
-_base_ = '../loss_decode/boundary_dou.py'
+_base_ = '../loss_decode/boundary_do_u.py'
 custom_imports = dict(imports=['mmseg_plugin'])
