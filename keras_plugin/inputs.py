@@ -44,11 +44,12 @@ class Batch:
     doubted: whether any weight may be NaN. unseen: whether labels are maps whose values nobody has seen; those outside
     their range leave the weight alone and are NaN themselves, in target too.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
-    dtype, channels, space, and line: the length of its last axis, a tensor where it is not known; distance_map (N, P, K) of
-    losses that take one.
+    dtype, channels, space, and line: the length of its last axis, a tensor where it is not known; distance_map (N, P, K)
+    and sizes (N, *space) of losses of distances.
     """
 
     distance_map: Tensor
+    sizes: tuple[Any, ...]
 
     def __init__(
         self,

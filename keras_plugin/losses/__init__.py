@@ -1,6 +1,7 @@
 """Every loss by its name: ``keras_plugin.losses.JaccardMetricLoss`` and the rest of ``shared_spec.LOSSES``."""
 
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
+from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
 from keras_plugin.losses.boundary.surface import SurfaceLoss
 from keras_plugin.losses.compound.combo import ComboLoss
@@ -29,6 +30,7 @@ __all__ = [
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',
+    'HausdorffDistanceLoss',
     'JaccardMetricLoss',
     'LogCoshDiceLoss',
     'Loss',

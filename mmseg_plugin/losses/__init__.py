@@ -1,5 +1,6 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
+from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
 from mmseg_plugin.losses.boundary.surface import SurfaceLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
@@ -28,6 +29,7 @@ __all__ = [
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',
+    'HausdorffDistanceLoss',
     'JaccardMetricLoss',
     'LogCoshDiceLoss',
     'LovaszHingeLoss',

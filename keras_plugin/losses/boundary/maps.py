@@ -77,18 +77,22 @@ class Mapped(Loss):
 
 
 class MappedMean(Mapped):
-    """The mean of p * map over the pixels of the classes that count."""
+    """A mean over the pixels of the classes that count, of p * map for most."""
 
     def compute(self, batch: Batch) -> Tensor:
         spec = self.spec
         cells = self.counted_cells(batch)
         mass = batch.sum(ops.ones_like(batch.distance_map[..., :1]))
-        total = batch.sum(batch.prob * batch.distance_map)
+        total = batch.sum(self.cost(batch))
         parts = dict(
             loss=ops.sum(total * ops.cast(cells, total.dtype)), share=ops.sum(mass * ops.cast(cells, mass.dtype))
         )
         parts = sum_over_replicas(parts, spec.sync)
         return ops.cast(spec.loss_weight * ratio(parts['loss'], parts['share'], 0.0), batch.dtype)
+
+    def cost(self, batch: Batch) -> Tensor:
+        """(N, P, C) what is averaged."""
+        return batch.prob * batch.distance_map
 
     def counted_cells(self, batch: Batch) -> Tensor:
         """(N, C) 1 where a class of an image counts."""
