@@ -22,8 +22,9 @@ NAMES = (
 )  # fmt: skip
 CATALOGUE = (
     *(name for name in OURS if name not in pixel.NAMES), 'SensitivitySpecificityLoss', 'SoftDiceLoss, norm=2',
+    'SoftDiceLoss, pooled', 'SoftDiceLoss, pooled, norm=2, I', 'BoundaryDoULoss',
     'MONAI DiceLoss', 'MONAI GeneralizedDiceLoss', 'MONAI TverskyLoss',
-    'SMP DiceLoss', 'SMP TverskyLoss', 'mmseg TverskyLoss', 'torch cross_entropy',
+    'SMP DiceLoss', 'SMP TverskyLoss', 'mmseg DiceLoss', 'mmseg TverskyLoss', 'torch cross_entropy',
 )  # fmt: skip
 REFERENCE = 'MONAI DiceLoss'
 

@@ -25,6 +25,17 @@ class CellSums(NamedTuple):
     size: Tensor | None = None
 
 
+class PooledSums(CellSums):
+    """Of all classes that count in one cell for each image: ``sums``, each (N, 1)."""
+
+
+def pool(cells: CellSums, channels: Sequence[int]) -> PooledSums:
+    """The sums over some channels."""
+    every = len(channels) == cells.sums[0].shape[1]
+    some = cells.sums if every else (ops.take(s, list(channels), axis=1) for s in cells.sums)
+    return PooledSums(tuple(ops.sum(s, axis=1, keepdims=True) for s in some))
+
+
 def counted_cells(spec: CellParameters, batch: Batch, size: Tensor | None = None) -> Tensor:
     """(N, C) which cells count; size: that of ``CellSums``."""
     c = batch.channels
@@ -63,10 +74,11 @@ def parts_of_mean(
     class_weight: Sequence[float] | None = None,
 ) -> dict[str, Tensor]:
     """What replicas add up for the mean over cells: name -> tensor."""
-    c = batch.channels
+    pooled = isinstance(cells, PooledSums)
+    c = 1 if pooled else batch.channels
     dtype = backend.standardize_dtype(cells.sums[0].dtype)
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
-    count = ops.cast(counted_cells(spec, batch, cells.size), dtype)
+    count = ops.cast(batch.has_pixel[:, None] if pooled else counted_cells(spec, batch, cells.size), dtype)
     class_weight = ops.convert_to_tensor(class_weight or [1.0] * c, dtype=dtype)
     image_weight = ops.cast(batch.image_weight, dtype)
     levels = as_weights(spec.granularity)

@@ -44,12 +44,11 @@ class Batch:
     doubted: whether any weight may be NaN. unseen: whether labels are maps whose values nobody has seen; those outside
     their range leave the weight alone and are NaN themselves, in target too.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
-    dtype, channels, space, and line: the length of its last axis, a tensor where it is not known; distance_map (N, P, K)
-    and sizes (N, *space) of losses of distances.
+    dtype, channels, space, line: the length of its last axis, and sizes: those of all axes, tensors where they are not known;
+    distance_map (N, P, K) of losses that take one.
     """
 
     distance_map: Tensor
-    sizes: tuple[Any, ...]
 
     def __init__(
         self,
@@ -72,6 +71,7 @@ class Batch:
         self.unseen, self.weighted = unseen, weighted
         self.hard, self.softmax, self.logits = hard, softmax, logits
         self.space, self.line = space, line
+        self.sizes: tuple[Any, ...] = space
         self.dtype, self.channels = backend.standardize_dtype(given.dtype), given.shape[-1]
 
     def with_target(self, target: Tensor) -> Batch:
@@ -305,6 +305,8 @@ def prepare(
     line = ops.shape(pred)[-2]
     doubted = wrong is not None or unpredicted is not None
     weighted, logits = bool(given_weights), spec.from_logits
-    return Batch(
+    batch = Batch(
         given, labels, weight, unpredicted, image_weight, hard, softmax, logits, space, line, doubted, unseen, weighted
     )
+    batch.sizes = tuple(ops.shape(pred)[1:-1])
+    return batch

@@ -48,6 +48,16 @@ class CellSums(NamedTuple):
         return cls(torch.stack(sums), size)
 
 
+class PooledSums(CellSums):
+    """Of all classes that count in one cell for each image: ``sums`` (K, N, 1)."""
+
+
+def pool(cells: CellSums, channels: Sequence[int]) -> PooledSums:
+    """The sums over some channels."""
+    some = cells.sums if len(channels) == cells.sums.shape[2] else cells.sums[:, :, channels]
+    return PooledSums(some.sum(2, keepdim=True))
+
+
 def counted_cells(spec: CellParameters, batch: Batch, size: Tensor | None = None) -> Tensor:
     """(N, C) which cells count; size: that of ``CellSums``."""
     n, c = len(batch.image_weight), batch.channels
@@ -87,7 +97,7 @@ def parts_of_mean(
     """What ranks add up for the mean over cells: name -> tensor."""
     c = batch.channels
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
-    counts = counted_cells(spec, batch, cells.size)
+    counts = batch.has_pixel[:, None] if isinstance(cells, PooledSums) else counted_cells(spec, batch, cells.size)
     levels = as_weights(spec.granularity)
     parts = {}
     if 'D' in levels:

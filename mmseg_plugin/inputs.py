@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from mmseg_plugin import values
 from mmseg_plugin.arithmetic import accumulator_dtype, log1m_exp
-from mmseg_plugin.kernels.log_probabilities import SPAN, Lead, LogBoth, Others
+from mmseg_plugin.kernels.log_probabilities import SPAN, Lead, LeadAndComplements, LogBoth, Others
 from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.kernels.pixel_sums import pixel_sums
 from mmseg_plugin.kernels.resize import Whole
@@ -235,10 +235,8 @@ class Batch:
     @made_once
     def log_both(self) -> tuple[Tensor, Tensor]:
         """(N, C, P) log p and log(1 - p) of every class by itself, each accurate where p is near 1."""
-        if self.softmax and self.logits and self.shape[1] > 2 and self.once and can_look(self.pred):
-            low, high = values.limits(self.pred)
-            if high - low < SPAN:
-                return LogBoth.apply(self.pred)
+        if self.shape[1] > 2 and self.is_narrow:
+            return LogBoth.apply(self.pred)
         log_p, log_q = self.log_prob
         if log_q is not None:
             return log_p, log_q
@@ -254,6 +252,24 @@ class Batch:
         near_one = top & (rest < -1)
         log_p = torch.where(near_one, log1m_exp(torch.where(near_one, rest, -1.0)), log_p)
         return log_p, log_q
+
+    @made_once
+    def is_narrow(self) -> bool:
+        """Whether the logits of a softmax differ by less than SPAN, where that can be seen and their operators serve."""
+        if not (self.softmax and self.logits and self.once and can_look(self.pred)):
+            return False
+        low, high = values.limits(self.pred)
+        return high - low < SPAN
+
+    @made_once
+    def log_own_and_complements(self) -> tuple[Tensor, Tensor]:
+        """(N, 1, P) log p of each pixel's class, sum of log(1 - p) over the classes but it and 0; for ids and softmax."""
+        if self.is_narrow:
+            lead, complements = LeadAndComplements.apply(self.pred, self.own)
+            return functional.logsigmoid(lead), complements
+        log_p, log_q = self.log_both
+        first_and_own = torch.cat([torch.zeros_like(self.own), self.own], 1)
+        return self.at_own(log_p), log_q.scatter(1, first_and_own, 0).sum(1, keepdim=True)
 
     @made_once
     def own(self) -> Tensor:

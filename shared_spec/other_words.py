@@ -25,7 +25,12 @@ OTHER_WORDS: dict[str, Answers] = {
     'use_sigmoid': SIGMOID,
     'use_mask': [(None, 'it belongs to heads that predict masks, which take their own losses')],
     'activate': [('from_logits', 'here from_logits=True, or False where pred holds probabilities')],
-    'naive_dice': [('norm', 'here norm=1 for True and norm=2 for False')],
+    'naive_dice': [
+        (
+            'norm',
+            'here norm=1 for True and norm=2 for False; its one score of all classes is pooled=True of SoftDiceLoss',
+        ),
+    ],
     'reduction': [
         (
             'granularity',
@@ -34,7 +39,10 @@ OTHER_WORDS: dict[str, Answers] = {
         ('loss_weight', 'a mean is always taken'),
     ],
     'eps': [HALVED],
-    'avg_non_ignore': [(None, f'ignored pixels never count, as with avg_non_ignore=True: {LEFT_OUT}')],
+    'avg_non_ignore': [
+        ('divisor', "here divisor='valid' for True and 'all' for False"),
+        (None, f'ignored pixels never count, as with avg_non_ignore=True: {LEFT_OUT}'),
+    ],
     **{word: [EACH] for word in ('ignore_index', 'ignore_class', 'activation', 'from_logits', 'granularity', 'smooth')},
     'class_weight': [EACH, ('loss_weight', 'this loss takes no weights of classes')],
     'ignore_label': [('ignore_index', 'here ignore_index'), ('ignore_class', 'here ignore_class')],
@@ -76,14 +84,20 @@ OTHER_WORDS: dict[str, Answers] = {
         ('loss_weight', 'it is a parameter of JaccardMetricLoss, DiceSemimetricLoss and CompatibleTverskyLoss')
     ],
     'smooth_factor': [('label_smoothing', 'here label_smoothing')],
+    # Kornia
+    'average': [('pooled', "here pooled=True for 'micro' and False for 'macro'")],
     # Keras, PyTorch, torchmetrics
     'axis': [
+        (
+            'pooled',
+            "here granularity says over what sums are taken: 'D' the batch, 'I' images; pooled=True adds up classes too",
+        ),
         ('granularity', "here granularity says over what sums are taken: 'D' the batch, 'I' images, 'C' classes"),
         ('loss_weight', 'the axis of the classes is fixed: the last in Keras, the second in PyTorch'),
     ],
     'gamma': [
         ('gamma_dice', 'here gamma_dice and gamma_ce'),
-        ('loss_weight', 'FocalTverskyLoss and UnifiedFocalLoss are the focal losses here'),
+        ('loss_weight', 'FocalCrossEntropyLoss, FocalTverskyLoss and UnifiedFocalLoss are the focal losses here'),
     ],
     'label_smoothing': [('loss_weight', "smooth the labels, with label_smoothing of the plugin's soft_labels")],
     'pos_weight': [('class_weight', 'here class_weight, of one channel as [background, foreground]')],

@@ -25,8 +25,13 @@ class Example:
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     labels: tuple[str, ...] = ('hard', 'soft')
     channels: tuple[str, ...] = ('one', 'many')
-    class_weight: bool = False  # add one weight for each class of the case
+    class_weight: bool | str = False  # add one weight for each class of the case: as class_weight, or as that parameter
     spatial_axes: tuple[int, ...] = (1, 2, 3)
+
+    @property
+    def weights(self) -> str:
+        """The parameter that gets one weight for each class of the case, '' where there is none."""
+        return 'class_weight' if self.class_weight is True else self.class_weight or ''
 
 
 class Spec(Dialects, metaclass=NamedParameters):

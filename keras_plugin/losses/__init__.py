@@ -1,6 +1,7 @@
 """Every loss by its name: ``keras_plugin.losses.JaccardMetricLoss`` and the rest of ``shared_spec.LOSSES``."""
 
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
+from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
 from keras_plugin.losses.boundary.surface import SurfaceLoss
@@ -9,6 +10,7 @@ from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLoga
 from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from keras_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from keras_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
+from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from keras_plugin.losses.region.focal_tversky import FocalTverskyLoss
 from keras_plugin.losses.region.generalized_dice import GeneralizedDiceLoss
@@ -22,11 +24,13 @@ from keras_plugin.losses.region.sensitivity_specificity import SensitivitySpecif
 from keras_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
 __all__ = [
+    'BoundaryDoULoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
     'DistanceMapCrossEntropyLoss',
     'ExponentialLogarithmicLoss',
+    'FocalCrossEntropyLoss',
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plugin.distributed import scale_for_replicas
+from keras_plugin.arithmetic import ratio
+from keras_plugin.distributed import scale_for_replicas, sum_over_replicas
 from keras_plugin.granularity import mean_over_cells
 from keras_plugin.inputs import Batch, prepare
 from keras_plugin.typing import Tensor
@@ -92,6 +93,17 @@ class PixelLoss(Loss):
     """A loss that is a weighted mean over pixels; ``reduction`` may also be 'sum' or 'none' (map of (N, *space))."""
 
     reductions = (*MEANS, 'sum', 'none')
+
+    def reduce(self, batch: Batch, loss: Tensor) -> Tensor:
+        """loss_weight * the mean of ``loss`` (N, P) over the pixels that count, their sum, or (N, *space)."""
+        if self.reduction == 'none':
+            return self.pixel_map(batch, loss)
+        sums = batch.sum(ops.stack([loss, ops.ones_like(loss)], axis=-1))
+        parts = sum_over_replicas({'sums': ops.sum(sums, axis=0)}, self.spec.sync)
+        total, mass = parts['sums'][0], parts['sums'][1]
+        if self.reduction != 'sum':
+            total = ratio(total, mass, 0.0)
+        return ops.cast(self.spec.loss_weight * total, batch.dtype)
 
     def pixel_map(self, batch: Batch, loss: Tensor) -> Tensor:
         """(N, *space) ``loss`` (N, P), weighted."""

@@ -92,3 +92,51 @@ class LogBoth(torch.autograd.Function):
         slope += p * (through - (1 - top) * largest.sum(1, keepdim=True)) - h
         slope += largest / scale
         return slope.add_((p - p * top).mul_(scale * of_top)).sub_(top * of_top)
+
+
+class LeadAndComplements(torch.autograd.Function):
+    """(log-odds of the own class, sum of log(1 - p) over the classes that are neither 0 nor it), each (N, 1, P).
+
+    For logits that differ by less than SPAN everywhere. The sum is the logarithm of one product: of probabilities that
+    add up to 1 only the largest can be near 1, so that the product of the other complements is above exp(-2). Where the
+    largest is one of those classes, its entry of ``p`` is 0 and it stands for itself in maps of pixels.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        top = z.amax(1, keepdim=True)
+        e = (z - top).exp_()
+        of_own = e.gather(1, own)
+        first = e[:, :1] * torch.ne(own, 0, out=torch.empty_like(top))
+        e.scatter_(1, own, 0)
+        e[:, :1] = 0
+        largest = torch.eq(e, 1, out=torch.empty_like(e))  # numbers: masks of bool are many times as slow
+        count = largest.sum(1, keepdim=True)
+        e -= largest
+        small = e.sum(1, keepdim=True)
+        others = small + first + count
+        rest = small + first + of_own + (count - 1)  # of a largest one: all but it
+        total = rest + 1
+        p = e.mul_(1 / total)
+        lead = z.gather(1, own) - top - others.log()
+        log_q = count * torch.where(count > 0, rest / total, 1).log()
+        complements = (1 - p).prod(1, keepdim=True).log_().add_(log_q)
+        ctx.save_for_backward(
+            p, largest, own, count, of_own / total, first / total, 1 / rest, total / others, 1 / total
+        )
+        return lead, complements
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, of_sum: Tensor) -> tuple[Tensor, None]:
+        """Of the sum with h_k = p_k / (1 - p_k): p_c * (sum of h_k over k != c - [c counts])."""
+        p, largest, own, count, of_own, first, odds, per_other, of_largest = ctx.saved_tensors
+        h = p / (1 - p)
+        small = h.sum(1, keepdim=True)
+        odds = torch.where(count > 0, odds, 0)
+        whole = small + count * odds
+        share = grad * per_other
+        slope = torch.addcmul(of_sum * (whole - 1) - share, h, of_sum, value=-1).mul_(p)
+        slope.addcmul_(largest, of_largest * (of_sum * (small + (count - 1) * odds - 1) - share))
+        slope[:, :1] += first * (of_sum * whole - share)
+        return slope.scatter_(1, own, grad + of_own * of_sum * whole), None

@@ -1,5 +1,6 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
+from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
 from mmseg_plugin.losses.boundary.surface import SurfaceLoss
@@ -8,6 +9,7 @@ from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLoga
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from mmseg_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
+from mmseg_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from mmseg_plugin.losses.region.focal_tversky import FocalTverskyLoss
 from mmseg_plugin.losses.region.generalized_dice import GeneralizedDiceLoss
@@ -21,11 +23,13 @@ from mmseg_plugin.losses.region.sensitivity_specificity import SensitivitySpecif
 from mmseg_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
 __all__ = [
+    'BoundaryDoULoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
     'DistanceMapCrossEntropyLoss',
     'ExponentialLogarithmicLoss',
+    'FocalCrossEntropyLoss',
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',

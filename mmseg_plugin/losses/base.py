@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_plugin.arithmetic import multiply, ratio
+from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import CellSums, mean_over_cells
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
@@ -190,6 +191,28 @@ class PixelLoss(Loss):
         if avg_factor is not None and reduction == 'sum':
             raise ValueError(f"{self.spec_class.__name__}: avg_factor does not go with reduction 'sum'")
         return reduction, avg_factor
+
+    def reduce(
+        self, batch: Batch, pixel_loss: Callable[[Batch], Tensor], reduction: str, avg_factor: float | Tensor | None
+    ) -> Tensor:
+        """loss_weight * the mean of pixel_loss(part) (n, 1, p) over the pixels that count, their sum, or (N, *space)."""
+        spec, mass = self.spec, batch.mass.sum()
+        if reduction == 'none':
+            return self.map_of(batch, pixel_loss(batch), mass, avg_factor)
+        total = pixel_sum(batch, pixel_loss).sum()
+        if reduction == 'mean' and avg_factor is not None:  # the caller's sum over ranks: each divides its own pixels
+            total = self.divide(total, avg_factor, mass)
+        else:
+            parts = sum_over_ranks({'loss': total, 'mass': mass}, spec.sync)
+            total = ratio(parts['loss'], parts['mass'], 0.0) if reduction == 'mean' else parts['loss']
+        return multiply(spec.loss_weight, total).to(batch.dtype)
+
+    def map_of(self, batch: Batch, loss: Tensor, mass: Tensor, avg_factor: float | Tensor | None) -> Tensor:
+        """(N, *space) loss_weight * weight * loss (N, 1, P)."""
+        loss = self.spec.loss_weight * batch.weight * loss[:, 0]
+        loss = loss.reshape(len(loss), *batch.space)
+        # nothing is divided, as in MMSegmentation; what is no divisor is wrong all the same
+        return loss if avg_factor is None else loss.where(self.divisor(avg_factor, mass, loss) >= 0, torch.nan)
 
     def divide(self, total: Tensor, avg_factor: float | Tensor, mass: Tensor) -> Tensor:
         """total / avg_factor, which may be 0 where no pixel counts."""

@@ -29,7 +29,7 @@ def spec_for(loss: type[LossSpec], example: Example, case: Case) -> LossSpec:
     """The spec of an example on a case: the example's parameters with the case's labels to ignore and kind of pred."""
     params = dict(example.params)
     if example.class_weight:
-        params['class_weight'] = [0.5 + 0.75 * k for k in range(case.pred.shape[1])]
+        params[example.weights] = [0.5 + 0.75 * k for k in range(case.pred.shape[1])]
     return on_case(loss(**params), case)
 
 

@@ -238,7 +238,9 @@ def remarks(caller: Caller, answers: list['Answer']) -> list[str]:
     best = answers[0]
     found = of_soft_labels(caller, best)
     for answer in answers:
-        if best.channels == 1 and answer.verdict == 'equal on flattened classes':
+        if best.channels == 1 and (
+            answer.verdict == 'equal on flattened classes' or getattr(answer.spec, 'pooled', False)
+        ):
             sentence = flattened(answer)
             found.append(f'of several channels: {sentence[0].lower()}{sentence[1:-1]}')
             break

@@ -109,8 +109,6 @@ def of_region(
     power = float(theta[4]) if len(theta) > 4 else 1.0
     pooled = region.cells.startswith('pooled') or region.cells == 'pixels'
     if region.cells.startswith('pooled'):
-        of = 'the batch' if region.cells == 'pooled D' else 'an image'
-        reasons.append(f'it adds up all classes of {of} before the ratio; no parameter of ours says so yet')
         if independent:
             pass  # whose channels do not add up to 1: FP and FN differ
         elif abs(alpha + beta - 1) < 1e-6 and region.norm == 1:
@@ -133,6 +131,16 @@ def of_region(
     elif abs(upper - lower) > 1e-4 * max(upper, lower):
         reasons.append(f'its smooth differs above ({upper:g} pixels) and below ({lower:g}) the line')
     params['smooth'] = smooth
+    if region.cells.startswith('pooled'):
+        tversky = not alpha == beta in (0.5, 1)
+        if region.transform == 'linear' and not (tversky and region.norm == 2):
+            params['pooled'] = True
+        else:
+            of = 'the batch' if region.cells == 'pooled D' else 'an image'
+            what = f'a {region.transform.split()[-1]} of it' if region.transform != 'linear' else 'its squared sizes'
+            reasons.append(
+                f'it adds up all classes of {of} before the ratio; no parameter of ours says so yet together with {what}'
+            )
     params, weight = weigh(params, region, w, c, notes if not pooled else [])
     if region.transform in ('then power', 'then log') and c > 1:
         what = 'power' if region.transform == 'then power' else 'logarithm'
@@ -191,6 +199,8 @@ def variants(
             reasons.append('it is a power below 1 of a score with squared sizes')
             found = [LOSSES['FocalTverskyLoss'](**params, alpha=alpha, beta=beta, gamma=simple(1 / power))]
         return found
+    if params.get('pooled'):
+        return [LOSSES[f'Soft{kind}Loss'](**params, **weights, **norm)]
     if kind == 'Tversky':
         if region.norm == 2:
             return [LOSSES['CompatibleTverskyLoss'](**params, **weights, norm=2)]

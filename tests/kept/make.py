@@ -47,7 +47,7 @@ def losses_model():
                 continue
             params = {k: v for k, v in example.params.items() if k not in ('distance_matrix', 'classes', 'losses')}
             if example.class_weight:
-                params['class_weight'] = [0.5, 1.0, 2.0]
+                params[example.weights] = [0.5, 1.0, 2.0]
             key = f'{name}_{number}'
             logits = logits_of[1 if spec.channels == ('one',) else CLASSES]
             if name == 'WeightedSumLoss':

@@ -83,7 +83,7 @@ def test_pytorch_map_and_parameters():
 def test_keras(framework, worker):
     """TensorFlow's graph and JAX compiled, on the losses that can be infinite; PyTorch eagerly, on all."""
     jit = dict(keras_tensorflow=False, keras_jax=True, keras_torch=None)[framework]
-    infinite = {'WeightedCrossEntropyLoss', 'ComboLoss', 'LovaszHingeLoss', 'WeightedSumLoss'}
+    infinite = {'WeightedCrossEntropyLoss', 'FocalCrossEntropyLoss', 'ComboLoss', 'LovaszHingeLoss', 'WeightedSumLoss'}
     cases = [k for k, (name, _, _) in enumerate(CASES) if framework == 'keras_torch' or name in infinite]
     cases = cases[::2] if framework == 'keras_jax' else cases  # each compiles
     found, _ = worker.call('tests.losses.coefficient_calls:outcomes', jit=jit, cases=cases)

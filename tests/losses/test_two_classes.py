@@ -12,6 +12,7 @@ from tests.support.frameworks import axis
 NAMES = {
     'ComboLoss': dict(beta=0.3),
     'ExponentialLogarithmicLoss': dict(class_weight=[1, 3]),
+    'FocalCrossEntropyLoss': dict(gamma=0.5, alpha=[1, 3]),
     'UnifiedFocalLoss': dict(delta=0.7, asymmetric=False),
 }
 RNG = np.random.default_rng(0)

@@ -51,7 +51,7 @@ def case(name, channels, side=12):
 def spec_of(name, example, channels, **params):
     example = LOSSES[name].examples[example]
     if example.class_weight:
-        params['class_weight'] = [0.5 + 0.75 * k for k in range(CHANNELS[channels])]
+        params[example.weights] = [0.5 + 0.75 * k for k in range(CHANNELS[channels])]
     return LOSSES[name](**example.params, **params)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared_spec import LOSSES
-from tests.losses.by_hand import LABEL, P1, loss
+from tests.losses.by_hand import LABEL, P1, PRED, loss
 from tests.support.assertions import assert_same
 
 
@@ -69,3 +69,47 @@ def test_smoothing_of_a_channel_by_itself_is_that_of_two_classes():
     three, one_hot = np.tile(pred, (1, 3, 1)), np.tile(LABEL[:, None], (1, 3, 1)).astype(float)
     given = dict(activation='sigmoid', label_smoothing=e)
     assert_same(loss('WeightedCrossEntropyLoss', three, one_hot, **given), cost.mean(), 'float64')
+
+
+@pytest.mark.parametrize('divisor', ['valid', 'pixels', 'all'])
+def test_what_the_mean_divides_by(divisor):
+    """Two of six pixels are ignored, one weighs nothing, one weighs 3."""
+    nll = -np.log([0.8, 0.6, 0.7])
+    pred = np.concatenate([PRED[:, :, :3], np.full((1, 2, 3), 0.5)], 2)
+    label, weight = np.array([[0, 0, 1, 1, 255, 255]]), np.array([[1.0, 3, 1, 0, 1, 1]])
+    params = dict(class_weight=[2, 5], ignore_index=255, divisor=divisor)
+    total = 2 * nll[0] + 3 * 2 * nll[1] + 5 * nll[2]
+    want = total / dict(valid=2 + 3 * 2 + 5, pixels=1 + 3 + 1, all=6)[divisor]
+    assert_same(loss('WeightedCrossEntropyLoss', pred, label, weight, **params), want, 'float64')
+    del params['class_weight']
+    want = (nll[0] + 3 * nll[1] + nll[2]) / dict(valid=5, pixels=5, all=6)[divisor]
+    assert_same(loss('WeightedCrossEntropyLoss', pred, label, weight, **params), want, 'float64')
+    nothing = np.full((1, 6), 255)
+    assert loss('WeightedCrossEntropyLoss', pred, nothing, **params) == 0.0
+
+
+def test_pos_weight_is_pytorch_s():
+    torch = pytest.importorskip('torch')
+    rng = np.random.default_rng(2)
+    z, y = rng.normal(0, 1, (2, 3, 9)), (rng.random((2, 3, 9)) < 0.4).astype(float)
+    y[0] = rng.random((3, 9))
+    for weights in ([0.5, 2.0, 3.0], [2.5] * 3):
+        given = weights if len(set(weights)) > 1 else weights[0]
+        spec = LOSSES['WeightedCrossEntropyLoss'](activation='sigmoid', pos_weight=given)
+        factor = torch.tensor(weights, dtype=torch.float64)[:, None]
+        want = torch.nn.functional.binary_cross_entropy_with_logits(torch.tensor(z), torch.tensor(y), pos_weight=factor)
+        assert_same(spec.reference(z, y), want.item(), 'float64')
+
+
+def test_pos_weight_is_refused_where_it_has_no_meaning():
+    with pytest.raises(
+        ValueError, match="^WeightedCrossEntropyLoss: pos_weight does not go with class_weight='balanced'"
+    ):
+        LOSSES['WeightedCrossEntropyLoss'](pos_weight=2, class_weight='balanced')
+    with pytest.raises(ValueError, match='^WeightedCrossEntropyLoss: pos_weight needs sigmoid channels'):
+        loss('WeightedCrossEntropyLoss', pos_weight=2)
+    for weights in ([1, 2], 'inverse_frequency'):
+        with pytest.raises(ValueError, match='^WeightedCrossEntropyLoss: pos_weight needs sigmoid channels'):
+            loss('WeightedCrossEntropyLoss', P1[None, None], LABEL, pos_weight=2, class_weight=weights)
+    with pytest.raises(ValueError, match='pos_weight must have 1 entries, one for each channel, got 2'):
+        loss('WeightedCrossEntropyLoss', P1[None, None], LABEL, pos_weight=[2, 1])

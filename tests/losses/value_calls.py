@@ -394,6 +394,7 @@ LEFT_OUT = [  # a part that would have shown a wrong number has the factor 0
     ('RegionMutualInformationLoss', dict(ce_weight=0.0)),
     ('JaccardMetricLoss', dict(class_weight=[0.0, 1.0, 1.0])),
     ('SoftDiceLoss', dict(classes=[1])),
+    ('SoftDiceLoss', dict(classes=[1], pooled=True)),
     ('WeightedCrossEntropyLoss', dict(class_weight=[0.0, 1.0, 1.0])),
 ]
 

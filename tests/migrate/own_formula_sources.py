@@ -159,7 +159,12 @@ loss = weighted(np.array([0.5, 2.0, 10.0]))
 def loss(y_true, y_pred):
     both = K.sum(K.flatten(y_true) * K.flatten(y_pred))
     return 1 - (2 * both + 1) / (K.sum(y_true) + K.sum(y_pred) + 1)
-""", MANY, 'not yet', 'SoftDiceLoss', {}, 0),
+""", MANY, 'exact', 'SoftDiceLoss', dict(pooled=True, granularity='D', smooth=0.5), 0),
+    'pooled_power': (K, """
+def loss(y_true, y_pred):
+    both = K.sum(K.flatten(y_true) * K.flatten(y_pred))
+    return (1 - (2 * both + 1) / (K.sum(y_true) + K.sum(y_pred) + 1)) ** 2
+""", MANY, 'not yet', 'FocalTverskyLoss', {}, 0),
     'epsilon_below': (OPS, """
 def loss(y_true, y_pred):
     both = ops.sum(ops.multiply(y_true, y_pred))

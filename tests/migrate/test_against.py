@@ -63,7 +63,7 @@ def test_a_difference_has_its_reason():
 def test_a_bug_is_named():
     here('mmseg')
     (row,) = compare_with_peer(LOSSES['SoftDiceLoss'](activation='sigmoid', granularity='I', classes='all'), 'mmseg')
-    assert 'adds up all classes' in row.reason
+    assert 'its pooled is True, ours False' in row.reason and 'keep their place' in row.reason
 
 
 def test_a_sum_that_the_peer_has():

@@ -100,8 +100,12 @@ def loss(y_true, y_pred, smooth=1.0):
 
 
 def test_one_channel_and_several_where_the_source_shows_neither(tmp_path):
-    several, one = migrate_item(read(tmp_path, KERAS + DICE), Context('keras')).readings
-    assert (several.versions, several.verdict) == ('with several channels', 'not yet')
+    found = {
+        reading.versions: reading for reading in migrate_item(read(tmp_path, KERAS + DICE), Context('keras')).readings
+    }
+    several, one = found['with several channels'], found['with one channel']
+    assert several.verdict == 'exact'
+    assert (several.spec.pooled, several.spec.granularity, several.spec.smooth) == (True, 'D', 0.5)
     assert (one.versions, one.verdict, one.spec.smooth) == ('with one channel', 'exact', 0.5)
 
 

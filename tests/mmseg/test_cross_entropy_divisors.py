@@ -34,7 +34,9 @@ def test_ignored_pixels():
     for theirs_too, activation in ((dict(), 'softmax'), (dict(use_sigmoid=True), 'sigmoid')):
         want = ours(activation=activation)(*batch())
         assert theirs(avg_non_ignore=True, **theirs_too)(*batch()) == pytest.approx(want, rel=1e-6)
-        assert theirs(**theirs_too)(*batch()) == pytest.approx(want / 2, rel=1e-6)  # half of the pixels are ignored
+        half = theirs(**theirs_too)(*batch())
+        assert half == pytest.approx(want / 2, rel=1e-6)  # half of the pixels are ignored
+        assert ours(activation=activation, divisor='all')(*batch()) == pytest.approx(half, rel=1e-6)
 
 
 def test_class_weights():
@@ -45,6 +47,20 @@ def test_class_weights():
     logits, target = batch()
     kept = ours(class_weight=WEIGHTS)(logits[:, :, 4:], target[:, 4:])
     assert ours(class_weight=WEIGHTS)(logits, target) == pytest.approx(kept, rel=1e-6)
+
+
+def test_class_weights_up_to_1_1_1_are_no_part_of_the_divisor():
+    logits, target = batch()
+    nll = torch.nn.functional.cross_entropy(logits, target, torch.tensor(WEIGHTS), ignore_index=255, reduction='none')
+    for divisor, number in (('all', target.numel()), ('pixels', (target != IGNORED).sum())):
+        want = (nll.sum() / number).item()
+        assert ours(class_weight=WEIGHTS, divisor=divisor)(logits, target) == pytest.approx(want, rel=1e-6)
+
+
+def test_the_one_class_weight_of_one_sigmoid_channel_is_pos_weight():
+    logits, target = batch()[0][:, :1], (batch()[1] % 2).where(batch()[1] != IGNORED, IGNORED)
+    want = theirs(class_weight=[3.0], use_sigmoid=True)(logits, target)
+    assert ours(pos_weight=3.0, divisor='all')(logits, target) == pytest.approx(want, rel=1e-6)
 
 
 def test_class_weights_of_sigmoid_lie_along_the_width():

@@ -92,6 +92,13 @@ def test_equal_to_one_of_ours(name):
     assert not best.group.convention.labels_first and best.group.convention.takes == 'logits'
 
 
+def test_all_classes_in_one_sum_are_pooled():
+    found = recognise(written.dice_loss, classes=3)
+    best = found.answers[0]
+    assert found.equal and same(best.spec.to_dict(), dice(activation='sigmoid', pooled=True).to_dict()), best.spec
+    assert 'all classes are in one sum' in ' '.join(found.wrong)
+
+
 def test_layout_labels_and_activation_are_found():
     def called(name, channels):
         (answer,) = recognise(getattr(written, name), classes=channels).answers
@@ -107,7 +114,6 @@ DIFFERENT = {  # name: (channels, part of a reason, part of what is likely wrong
     'focal_tversky_of_the_mean': (3, 'acts on the mean over classes', 'gradient is NaN'),
     'unactivated': (1, 'as if they were probabilities', 'takes logits for probabilities'),
     'thresholded': (1, 'thresholds its prediction', 'No gradient reaches the prediction'),
-    'dice_loss': (3, 'adds up all classes of the batch', 'all classes are in one sum'),
 }
 
 

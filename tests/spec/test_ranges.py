@@ -45,6 +45,13 @@ RANGES = {
     'levels': names('D', 'I', 'C'),
     'norm': FROM_ONE,
     'per_image': SWITCH,
+    'FocalCrossEntropyLoss alpha': (
+        [None, 0, 1.5, [0, 2], [0.25], [0, 0]],
+        [-1e-9, math.inf, [-1e-9, 1], [], ['a'], 'balanced'],
+    ),
+    'FocalCrossEntropyLoss gamma': NOT_NEGATIVE,
+    'pooled': SWITCH,
+    'BoundaryDoULoss max_alpha': '[-1, 1)',
     'spacing': ([None, [1e-9], [1, 2, 3]], [[0], [-1], [1, 0], [], 1]),
     'FocalTverskyLoss alpha': NOT_NEGATIVE,
     'FocalTverskyLoss beta': NOT_NEGATIVE,
@@ -99,6 +106,11 @@ RANGES = {
     'RobustTLoss learn_nu': SWITCH,
     'SensitivitySpecificityLoss weight': SHARE,
     'WeightedCrossEntropyLoss label_smoothing': SHARE,
+    'WeightedCrossEntropyLoss pos_weight': (
+        [None, 0, 2.5, [0, 3], [1.5], [0, 0]],
+        [-1e-9, math.inf, [-1e-9, 1], [], ['a'], 'balanced'],
+    ),
+    'WeightedCrossEntropyLoss divisor': words('valid', 'all', 'pixels'),
     'WeightedCrossEntropyLoss class_weight': (
         ['inverse_frequency', 'balanced', *A_WEIGHT_EACH[0]],
         ['frequency', *A_WEIGHT_EACH[1]],

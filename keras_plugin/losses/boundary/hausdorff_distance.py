@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +10,7 @@ from keras import ops
 from keras_plugin.arithmetic import at_least, largest
 from keras_plugin.distance import both_sides
 from keras_plugin.inputs import Batch, keep_pixels
-from keras_plugin.losses.boundary.maps import MappedMean
+from keras_plugin.losses.boundary.maps import MappedMean, in_space
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 
@@ -48,15 +47,14 @@ class HausdorffDistanceLoss(MappedMean):
     ) -> None:
         super().__init__(locals())
 
-    def map_of(self, batch: Batch, sizes: tuple[Any, ...], given: Tensor | None) -> Tensor:
+    def map_of(self, batch: Batch, given: Tensor | None) -> Tensor:
         """(N, P, C) d(p > 1/2)^alpha + d(y)^alpha; for the other methods whatever stands for their shape."""
         self.spec.check_given(given)
-        batch.sizes = sizes
         if self.spec.method != 'distance_transform':
             return ops.zeros_like(batch.given)
-        of_label = super().map_of(batch, sizes, given)
-        valid = ops.reshape(batch.counted_pixels, (*sizes, 1))
-        inside = ops.reshape(ops.stop_gradient(batch.prob) > 0.5, (*sizes, batch.channels))
+        of_label = super().map_of(batch, given)
+        valid = in_space(batch, batch.counted_pixels)
+        inside = in_space(batch, ops.stop_gradient(batch.prob) > 0.5)
         of_prediction = self.make_map(ops.logical_and(inside, valid), valid, batch.dtype)
         of_prediction = ops.reshape(of_prediction, ops.shape(batch.given))
         found = of_prediction**self.spec.alpha + of_label**self.spec.alpha
@@ -70,9 +68,8 @@ class HausdorffDistanceLoss(MappedMean):
         error = (batch.prob - batch.target) ** 2
         if self.spec.method == 'distance_transform':
             return error * batch.distance_map
-        shape = (*batch.sizes, batch.channels)
-        p = ops.reshape(keep_pixels(batch.counted_pixels, batch.prob), shape)
-        y, valid = ops.reshape(batch.target, shape), ops.reshape(batch.counted_pixels, (*batch.sizes, 1))
+        p = in_space(batch, keep_pixels(batch.counted_pixels, batch.prob))
+        y, valid = in_space(batch, batch.target), in_space(batch, batch.counted_pixels)
         error = (p - y) ** 2
         cost = self.eroded(error, valid) if self.spec.method == 'erosion' else error * self.discs(p, y, valid)
         return ops.reshape(cost, ops.shape(batch.given))

@@ -18,7 +18,7 @@ from shared_spec import LOSSES, shapes
 class WeightedCrossEntropyLoss(PixelLoss):
     """Cross-entropy with class weights of every kind, hard or soft labels, label smoothing; softmax or sigmoid.
 
-    A class weight list joins the denominator for hard labels, as in PyTorch. An ignored pixel counts nowhere, an
+    A class weight list joins the denominator for hard labels, as in PyTorch, unless ``divisor`` says otherwise. An ignored pixel counts nowhere, an
     empty batch gives 0. Parameters, call and errors: ``segparity show WeightedCrossEntropyLoss``. Source: PyTorch.
     """
 
@@ -34,6 +34,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
         loss_weight: float = 1.0,
         class_weight: str | Sequence[float] | None = None,
         label_smoothing: float = 0.0,
+        pos_weight: float | Sequence[float] | None = None,
+        divisor: str = 'valid',
         name: str | None = None,
         reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
@@ -42,6 +44,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
 
     def compute(self, batch: Batch) -> Tensor:
         spec = self.spec
+        factors = spec.pos_weights(batch.channels, batch.softmax)
         if spec.label_smoothing == 0 and hard_pixels.takes(batch):
             return self.hard_loss(batch)
         y = batch.target
@@ -52,13 +55,14 @@ class WeightedCrossEntropyLoss(PixelLoss):
         c, e = y.shape[-1], spec.label_smoothing
         softmax = log_not_p is None
         smoothed = (1 - e) * y + e / (c if softmax else 2)
-        positive = -batch.times_log(smoothed, log_p)
+        of_positive = smoothed if factors is None else ops.convert_to_tensor(factors, dtype=y.dtype) * smoothed
+        positive = -batch.times_log(of_positive, log_p)
         negative = None if softmax else -batch.times_log(1 - smoothed, log_not_p)
         size, mass = batch.sum(y), batch.sum(ops.ones_like(y[..., :1]))
         if self.reduction == 'none':
             return self.unreduced_loss(batch, positive, negative, size, mass)
 
-        parts = {'size': ops.sum(size, axis=0), 'mass': ops.sum(mass, axis=0)}
+        parts = {'size': ops.sum(size, axis=0), 'mass': ops.sum(mass, axis=0), **self.pixels(batch, mass)}
         if spec.class_weight == 'balanced':
             w, _ = self.weights(size, mass, softmax, batch.hard)
             parts['loss'] = ops.sum(
@@ -74,7 +78,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
             w, joins = self.weights(size, mass, softmax, batch.hard)
         total = ops.sum(apply_class_weight(w, parts['loss'])) / (1 if softmax else c)
         if self.reduction != 'sum':
-            total = ratio(total, ops.sum(w * size) if joins else ops.sum(mass), 0.0)
+            total = ratio(total, parts.get('pixels', ops.sum(w * size) if joins else ops.sum(mass)), 0.0)
         return ops.cast(spec.loss_weight * total, batch.dtype)
 
     def hard_loss(self, batch: Batch) -> Tensor:
@@ -83,6 +87,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
         loss = -ops.log_sigmoid(hard_pixels.own_margin(batch))
         sums = hard_pixels.sum_by_class(batch, ops.ones_like(loss), loss)
         parts = {name: ops.sum(x, axis=0) for name, x in zip(('size', 'loss'), sums)}
+        parts |= self.pixels(batch, parts['size'])
         parts = sum_over_replicas(parts, spec.sync)
         mass = ops.sum(parts['size'], keepdims=True)
         w, joins = self.weights(parts['size'], mass, True, True)
@@ -90,8 +95,15 @@ class WeightedCrossEntropyLoss(PixelLoss):
             return self.pixel_map(batch, apply_class_weight(ops.take(ops.cast(w, loss.dtype), batch.own), loss))
         total = ops.sum(apply_class_weight(w, parts['loss']))
         if self.reduction != 'sum':
-            total = ratio(total, ops.sum(w * parts['size'] if joins else mass), 0.0)
+            total = ratio(total, parts.get('pixels', ops.sum(w * parts['size'] if joins else mass)), 0.0)
         return ops.cast(spec.loss_weight * total, batch.dtype)
+
+    def pixels(self, batch: Batch, like: Tensor) -> dict[str, Tensor]:
+        """The number of all pixels, where that is what the mean divides by."""
+        if self.spec.divisor != 'all':
+            return {}
+        n, p = (ops.cast(k, like.dtype) for k in ops.shape(batch.given)[:2])
+        return {'pixels': n * p}
 
     def unreduced_loss(
         self, batch: Batch, positive: Tensor, negative: Tensor | None, size: Tensor, mass: Tensor
@@ -117,7 +129,7 @@ class WeightedCrossEntropyLoss(PixelLoss):
     def weights(self, size: Tensor, mass: Tensor, softmax: bool, hard: bool) -> tuple[Tensor, bool]:
         """The weight of each class, (C,) or (N, C) for balanced, and whether the weights join the denominator."""
         spec, c = self.spec, size.shape[-1]
-        name = type(spec).__name__
+        name, joins = type(spec).__name__, hard and softmax and spec.divisor == 'valid'
         if spec.class_weight is None:
             return ops.ones_like(size), False
         if spec.class_weight == 'balanced':
@@ -125,11 +137,12 @@ class WeightedCrossEntropyLoss(PixelLoss):
                 raise ValueError(f"{name}: class_weight='balanced' is binary: it needs one channel or sigmoid channels")
             return ops.stop_gradient(ratio(mass - size, mass + ops.zeros_like(size), 0.0)), False
         if spec.class_weight == 'inverse_frequency':
-            return ops.stop_gradient(ratio(mass + ops.zeros_like(size), c * size, 0.0)), hard and softmax
+            return ops.stop_gradient(ratio(mass + ops.zeros_like(size), c * size, 0.0)), joins
         shapes.check_class_weight(name, spec.class_weight, (c,))
-        return ops.convert_to_tensor(spec.class_weight, dtype=size.dtype), hard and softmax
+        return ops.convert_to_tensor(spec.class_weight, dtype=size.dtype), joins
 
 
 def apply_class_weight(w: Tensor, loss: Tensor) -> Tensor:
-    """w * loss; 0 for a class of weight 0, whose logits may be -inf."""
-    return ops.where(w == 0, ops.zeros_like(loss), w * loss)
+    """w * loss; 0 for a class of weight 0, whose logits may be -inf, and NaN where they are NaN."""
+    nothing = ops.logical_and(w == 0, ops.logical_not(ops.isnan(loss)))
+    return ops.where(nothing, ops.zeros_like(loss), w * loss)

@@ -4,19 +4,22 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from keras_plugin.granularity import CellSums
+from keras_plugin.granularity import CellSums, pool
 from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import RegionLoss
 from keras_plugin.overlap import product_overlap, score
 from keras_plugin.typing import DType, Tensor
-from shared_spec import LOSSES
+from shared_spec import LOSSES, shapes
 
 
 class SoftOverlap(RegionLoss):
     """What the three share."""
 
     def statistics(self, batch: Batch) -> CellSums:
-        return product_overlap(batch, self.spec.norm)
+        cells = product_overlap(batch, self.spec.norm)
+        if not self.spec.pooled:
+            return cells
+        return pool(cells, shapes.channel_indices(type(self.spec).__name__, self.spec.classes, batch.channels))
 
     def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         alpha, beta = self.spec.tversky_weights
@@ -47,6 +50,7 @@ class SoftJaccardLoss(SoftOverlap):
         presence_threshold: float = 0.01,
         smooth: float = 1e-3,
         norm: int = 1,
+        pooled: bool = False,
         name: str | None = None,
         reduction: str = 'sum_over_batch_size',
         dtype: DType | None = None,
@@ -78,6 +82,7 @@ class SoftDiceLoss(SoftOverlap):
         presence_threshold: float = 0.01,
         smooth: float = 1e-3,
         norm: int = 1,
+        pooled: bool = False,
         name: str | None = None,
         reduction: str = 'sum_over_batch_size',
         dtype: DType | None = None,
@@ -110,6 +115,7 @@ class SoftTverskyLoss(SoftOverlap):
         smooth: float = 1e-3,
         alpha: float = 0.3,
         beta: float = 0.7,
+        pooled: bool = False,
         name: str | None = None,
         reduction: str = 'sum_over_batch_size',
         dtype: DType | None = None,

@@ -51,13 +51,16 @@ class ComboLoss(Loss):
     def pixel_loss(self, part: Batch) -> Tensor:
         """(N, 1, P) the cross-entropy of each pixel, mean over the foreground classes."""
         beta = self.spec.beta
-        log_p, log_q = part.log_both
+        if part.hard and part.softmax and part.channels == 2:
+            log_p = part.log_prob_of_own
+            missed, false = log_p.new_tensor([beta, 1 - beta])
+            return -times_log(torch.where(part.own > 0, missed, false), log_p)
         if part.hard and part.softmax:
-            positive = torch.where(part.own > 0, part.at_own(log_p), 0)
-            background_and_own = torch.cat([torch.zeros_like(part.own), part.own], 1)
-            negative = log_q.scatter(1, background_and_own, 0).sum(1, keepdim=True)
-            loss: Any = scale_part(beta, positive) + scale_part(1 - beta, negative)
+            log_p, complements = part.log_own_and_complements
+            positive = torch.where(part.own > 0, log_p, 0)
+            loss: Any = scale_part(beta, positive) + scale_part(1 - beta, complements)
             return -loss / (part.channels - 1)
+        log_p, log_q = part.log_both
         y = part.target
         loss = -times_log(beta * y, log_p) - times_log((1 - beta) * (1 - y), log_q)
         return loss if y.shape[1] == 1 else loss[:, 1:].mean(1, keepdim=True)

@@ -19,7 +19,7 @@ from shared_spec import LOSSES, shapes
 class WeightedCrossEntropyLoss(PixelLoss):
     """Cross-entropy with class weights of every kind, hard or soft labels, label smoothing; softmax or sigmoid.
 
-    A class weight list joins the denominator for hard labels, as in PyTorch. An ignored pixel counts nowhere, an
+    A class weight list joins the denominator for hard labels, as in PyTorch, unless ``divisor`` says otherwise. An ignored pixel counts nowhere, an
     empty batch gives 0. Parameters, call and errors: ``segparity show WeightedCrossEntropyLoss``. Source: PyTorch.
     """
 
@@ -35,6 +35,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
         loss_weight: float = 1.0,
         class_weight: str | Sequence[float] | None = None,
         label_smoothing: float = 0.0,
+        pos_weight: float | Sequence[float] | None = None,
+        divisor: str = 'valid',
         reduction: str = 'mean',
         loss_name: str = 'loss_weighted_cross_entropy',
     ) -> None:
@@ -44,12 +46,10 @@ class WeightedCrossEntropyLoss(PixelLoss):
         self, batch: Batch, reduction: str, avg_factor: float | Tensor | None
     ) -> Tensor:
         spec = self.spec
+        spec.pos_weights(batch.channels, batch.softmax)  # which refuses what has no meaning
         w, size, mass = self.weights(batch)
         if reduction == 'none':
-            loss = spec.loss_weight * batch.weight * self.pixel_loss(batch, w)[:, 0]
-            loss = loss.reshape(len(loss), *batch.space)
-            # nothing is divided, as in MMSegmentation; what is no divisor is wrong all the same
-            return loss if avg_factor is None else loss.where(self.divisor(avg_factor, mass, loss) >= 0, torch.nan)
+            return self.map_of(batch, self.pixel_loss(batch, w), mass, avg_factor)
 
         logs = shared_logs(batch) if batch.hard and batch.softmax and spec.label_smoothing == 0 else None
         if logs is None:
@@ -60,6 +60,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
             total = self.divide(total, avg_factor, mass)
         else:
             share = mass if size is None or w is None else apply_class_weight(w, size).sum()
+            if spec.divisor == 'all':
+                share = torch.full_like(mass, batch.shape[0] * batch.shape[2])
             parts = sum_over_ranks({'loss': total, 'share': share}, spec.sync)
             total = ratio(parts['loss'], parts['share'], 0.0) if reduction == 'mean' else parts['loss']
         return (spec.loss_weight * total).to(batch.dtype)
@@ -90,6 +92,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
             elif w.shape[1] > c:  # one channel as two classes
                 of_negative, of_positive = w.split(1, 1)
             positive, negative = of_positive * positive, of_negative * negative
+        factors = self.spec.pos_weights(part.channels, part.softmax)
+        positive = positive if factors is None else part.of_each(factors) * positive
         return -(times_log(positive, log_p) + times_log(negative, log_not_p)).mean(1, keepdim=True)
 
     def weights(self, batch: Batch) -> tuple[Tensor | None, Tensor | None, Tensor]:
@@ -115,7 +119,8 @@ class WeightedCrossEntropyLoss(PixelLoss):
         else:
             shapes.check_class_weight(name, spec.class_weight, (len(sizes),))
             w = sizes.new_tensor(spec.class_weight)
-        return w, sizes if batch.hard and softmax else None, mass.sum()
+        joins = batch.hard and softmax and spec.divisor == 'valid'
+        return w, sizes if joins else None, mass.sum()
 
 
 def apply_class_weight(w: Tensor, loss: Tensor) -> Tensor:

@@ -4,19 +4,22 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from mmseg_plugin.granularity import CellSums
+from mmseg_plugin.granularity import CellSums, pool
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import RegionLoss
 from mmseg_plugin.overlap import product_overlap, score
 from mmseg_plugin.registry import register
-from shared_spec import LOSSES
+from shared_spec import LOSSES, shapes
 
 
 class SoftOverlap(RegionLoss):
     """What the three share."""
 
     def statistics(self, batch: Batch) -> CellSums:
-        return product_overlap(batch, self.spec.norm)
+        cells = product_overlap(batch, self.spec.norm)
+        if not self.spec.pooled:
+            return cells
+        return pool(cells, shapes.channel_indices(type(self.spec).__name__, self.spec.classes, batch.channels))
 
     def cell_loss(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         alpha, beta = self.spec.tversky_weights
@@ -47,6 +50,7 @@ class SoftJaccardLoss(SoftOverlap):
         presence_threshold: float = 0.01,
         smooth: float = 1e-3,
         norm: int = 1,
+        pooled: bool = False,
         loss_name: str = 'loss_soft_jaccard',
     ) -> None:
         super().__init__(locals())
@@ -76,6 +80,7 @@ class SoftDiceLoss(SoftOverlap):
         presence_threshold: float = 0.01,
         smooth: float = 1e-3,
         norm: int = 1,
+        pooled: bool = False,
         loss_name: str = 'loss_soft_dice',
     ) -> None:
         super().__init__(locals())
@@ -106,6 +111,7 @@ class SoftTverskyLoss(SoftOverlap):
         smooth: float = 1e-3,
         alpha: float = 0.3,
         beta: float = 0.7,
+        pooled: bool = False,
         loss_name: str = 'loss_soft_tversky',
     ) -> None:
         super().__init__(locals())

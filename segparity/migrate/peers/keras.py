@@ -6,6 +6,7 @@ from typing import Any
 
 from segparity.migrate.items import Reading, Verdict
 from segparity.migrate.peers.call import Call
+from segparity.migrate.peers.mmseg import MIXED
 from segparity.migrate.peers.rows import Example, row
 from segparity.migrate.peers.versions import Versions
 
@@ -68,7 +69,9 @@ def logits_taken(call: Call) -> tuple[bool, str]:
     return True, 'it takes logits for probabilities and says nothing'
 
 
-def cross_entropy_reading(call: Call, *told: str, activation: str = 'softmax', **parameters: Any) -> Reading:
+def cross_entropy_reading(
+    call: Call, *told: str, activation: str = 'softmax', name: str = 'WeightedCrossEntropyLoss', **parameters: Any
+) -> Reading:
     from_logits, bug = logits_taken(call)
     binary = activation == 'sigmoid'
     told = (*shared_sentences(call), *axis_sentences(call, binary), *told)
@@ -81,7 +84,7 @@ def cross_entropy_reading(call: Call, *told: str, activation: str = 'softmax', *
         told = (*told, CLIPPED, SATURATED) if binary else (*told, CLIPPED)
     return call.reading(
         verdict,
-        'WeightedCrossEntropyLoss',
+        name,
         *told,
         bug=bug,
         activation=activation,
@@ -138,45 +141,37 @@ def sparse_cross_entropy(call: Call) -> Reading:
     return cross_entropy_reading(call, ignore_index=label)
 
 
-def cells_of(call: Call) -> tuple[str | None, list[str]]:
-    """(granularity, what differs) of an ``axis`` over images (B, H, W, C); None where nothing of ours is summed so."""
+def cells_of(call: Call) -> tuple[str | None, bool, list[str]]:
+    """(granularity, pooled, what differs) of an ``axis`` over images (B, H, W, C); None where nothing of ours is summed so."""
     axis = call['axis']
     if axis is None:
         axes = {0, 1, 2, 3}
     else:
         axes = {int(a) % 4 for a in (axis if isinstance(axis, (list, tuple)) else [axis])}
     if not {1, 2} <= axes:
-        return None, [f'axis {axis!r} does not add up the pixels of a picture']
-    pooled = 3 in axes and not call.one
-    told = []
-    if pooled:
-        told.append(
-            'it adds up all classes before the ratio, ours averages a ratio for each class; '
-            'axis=(1, 2) would have been that of each class'
-        )
-    return 'D' if 0 in axes else 'I', told
+        return None, False, [f'axis {axis!r} does not add up the pixels of a picture']
+    return 'D' if 0 in axes else 'I', 3 in axes and not call.one, []
 
 
 def overlap(call: Call, name: str, **parameters: Any) -> Reading:
     """A Dice or Tversky of probabilities, summed over ``axis``."""
-    granularity, pooled = cells_of(call)
+    granularity, pooled, unlike = cells_of(call)
     from_logits, bug = logits_taken(call)
     if granularity is None:
-        return call.none(*pooled)
+        return call.none(*unlike)
     told = shared_sentences(call)
     if call.context.labels == 'ids' and not call.one and call.channels:
         bug = bug or f'labels as ids beside {call.channels} channels broadcast, and the value means nothing'
-    verdict: Verdict = 'not yet' if pooled else 'nearest' if told or bug else 'float32'
     return call.reading(
-        verdict,
+        'nearest' if told or bug else 'float32',
         name,
-        *pooled,
         *told,
         EPSILON,
         bug=bug,
         granularity=granularity,
         classes='all',
         smooth=0,
+        pooled=pooled,
         from_logits=from_logits,
         activation='sigmoid' if call.context.activation == 'sigmoid' or call.one else 'softmax',
         **parameters,
@@ -230,7 +225,13 @@ def tversky(call: Call) -> Reading:
     return overlap(call, 'SoftTverskyLoss', alpha=call.number('alpha', 0.5), beta=call.number('beta', 0.5))
 
 
-FOCAL = 'a focal loss weighs cross-entropy by (1 - p)^gamma; the nearest is the cross-entropy without that weight'
+SMOOTHED = (
+    "label_smoothing {:g} has no counterpart: smooth the labels, with label_smoothing of the plugin's soft_labels"
+)
+OF_LOGITS = (
+    'it makes probabilities of logits first and clips them to [1e-7, 1 - 1e-7], ours does not: equal for logits within '
+    'about 16 of each other'
+)
 
 
 @row('keras', 'BinaryFocalCrossentropy', dict(
@@ -238,15 +239,27 @@ FOCAL = 'a focal loss weighs cross-entropy by (1 - p)^gamma; the nearest is the 
 ), aliases=('binary_focal_crossentropy',), examples=(
     Example({}, ONE),
     Example(dict(from_logits=True, gamma=1.0), LOGITS),
+    Example(dict(from_logits=True, gamma=5.0, apply_class_balancing=True, alpha=0.3), ONE_LOGITS),
+    Example(dict(from_logits=True), dict(channels=1, activation='logits', labels='soft')),
+    Example(dict(from_logits=True, label_smoothing=0.2), ONE_LOGITS),
 ))  # fmt: skip
 def binary_focal(call: Call) -> Reading:
-    from_logits, bug = logits_taken(call)
-    if 'alpha' in call.given and not call.truth('apply_class_balancing'):
-        bug = bug or 'alpha has no effect without apply_class_balancing=True'
-    return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *shared_sentences(call), *axis_sentences(call, True), bug=bug, activation='sigmoid',
-        from_logits=from_logits, label_smoothing=call.number('label_smoothing', 0.0),
+    balanced, smoothing = call.truth('apply_class_balancing'), call.number('label_smoothing', 0.0)
+    told = [SMOOTHED.format(smoothing), MIXED] if smoothing else [MIXED] if call.context.labels == 'soft' else []
+    found = cross_entropy_reading(
+        call, *told, activation='sigmoid', name='FocalCrossEntropyLoss', gamma=call.number('gamma', 2.0),
+        alpha=call.number('alpha', 0.25) if balanced else None,
     )  # fmt: skip
+    if 'alpha' in call.given and not balanced and not found.bug:
+        found = dataclasses.replace(found, bug='alpha has no effect without apply_class_balancing=True')
+    return of_logits(found)
+
+
+def of_logits(found: Reading) -> Reading:
+    """A reading with the sentence on what focal losses do with logits."""
+    if not getattr(found.spec, 'from_logits', False):
+        return found
+    return dataclasses.replace(found, differences=(*found.differences, OF_LOGITS))
 
 
 @row('keras', 'CategoricalFocalCrossentropy', dict(
@@ -254,16 +267,19 @@ def binary_focal(call: Call) -> Reading:
 ), aliases=('categorical_focal_crossentropy',), examples=(
     Example({}, MANY),
     Example(dict(from_logits=True, alpha=0.5), LOGITS),
+    Example(dict(from_logits=True, gamma=5.0, alpha=[0.5, 1.75, 1.0]), LOGITS),
+    Example(dict(from_logits=True, gamma=0.5), dict(channels=3, activation='logits', labels='soft')),
+    Example(dict(from_logits=True, label_smoothing=0.1), LOGITS),
 ))  # fmt: skip
 def categorical_focal(call: Call) -> Reading:
-    from_logits, bug = logits_taken(call)
-    alpha = call['alpha']
-    weight = float(alpha) if isinstance(alpha, (int, float)) else 1.0
-    weights = [float(a) for a in alpha] if isinstance(alpha, (list, tuple)) else None
-    return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss', FOCAL, *shared_sentences(call), *axis_sentences(call), bug=bug, from_logits=from_logits,
-        label_smoothing=call.number('label_smoothing', 0.0), loss_weight=weight, class_weight=weights,
-    )  # fmt: skip
+    if call.one:
+        return call.none('a distribution over one class is 1 everywhere: the loss is 0', bug='one channel has no class')
+    smoothing, alpha = call.number('label_smoothing', 0.0), call['alpha']
+    told = [SMOOTHED.format(smoothing)] if smoothing else []
+    return of_logits(cross_entropy_reading(
+        call, *told, name='FocalCrossEntropyLoss', gamma=call.number('gamma', 2.0),
+        alpha=call.weights('alpha', call.channels) if isinstance(alpha, (list, tuple)) else call.number('alpha', 0.25),
+    ))  # fmt: skip
 
 
 @row('keras', 'KLDivergence', COMMON, aliases=('kl_divergence', 'kld', 'KLD', 'kullback_leibler_divergence'), examples=(

@@ -10,6 +10,7 @@ ONE = dict(channels=1)
 WEIGHTS = [0.5, 1.75, 1.0]
 FROM_0_9 = Versions('from 0.9', since='0.9')  # which classes count in a mean has changed between releases
 EPSILON = 'eps stands in its denominator alone, ours has none there'
+ALL_PIXELS = 'it divides by all pixels, ignored ones too, ours by those that count'
 NORMALISED = (
     'weights are divided by the sum of those of the classes that are present, ours by the number of these classes'
 )
@@ -21,19 +22,21 @@ NORMALISED = (
     Example(dict(average='macro', ignore_index=255), MANY),
     Example(dict(average='macro', weight=WEIGHTS), MANY),
     Example({}, MANY),
+    Example(dict(ignore_index=255), MANY),
+    Example(dict(weight=WEIGHTS), MANY),
 ))  # fmt: skip
 def dice(call: Call) -> Reading:
     weights, told = call.weights('weight', call.channels), []
-    verdict: Verdict = 'float32'
-    if call['average'] == 'micro':
-        verdict = 'not yet'
-        told.append('it adds up all classes of an image before the ratio, ours averages a ratio for each class')
-    if weights:
-        verdict = 'nearest' if verdict == 'float32' else verdict
+    pooled = call['average'] == 'micro'
+    if weights and pooled:
+        told.append('weights multiply the sums of the classes before the ratio; ours has one score, without them')
+        weights = None
+    elif weights:
         told.append(NORMALISED)
         weights = [w * len(weights) / sum(weights) for w in weights]
     return call.reading(
-        verdict, 'SoftDiceLoss', *told, EPSILON, granularity='I', classes='present', smooth=0, class_weight=weights,
+        'nearest' if told else 'float32', 'SoftDiceLoss', *told, EPSILON, granularity='I',
+        classes='all' if pooled else 'present', pooled=pooled, smooth=0, class_weight=weights,
         ignore_index=call['ignore_index'],
     )  # fmt: skip
 
@@ -69,25 +72,49 @@ def lovasz_hinge(call: Call) -> Reading:
 @row('kornia', 'FocalLoss', dict(alpha=REQUIRED, gamma=2.0, reduction='none', weight=None, ignore_index=-100),
      aliases=('focal_loss',), examples=(
     Example(dict(alpha=0.25, reduction='mean'), MANY),
+    Example(dict(alpha=0.25, gamma=5.0, reduction='mean', ignore_index=255), MANY),
 ))  # fmt: skip
 def focal(call: Call) -> Reading:
+    told, verdict = focal_sentences(call)
+    classes, alpha = call.channels or 1, call['alpha']
+    listed = None if alpha is None else [1 - call.number('alpha', 0.25)] + [call.number('alpha', 0.25)] * (classes - 1)
+    if call['weight'] is not None:
+        told.append('weight was not read: multiply alpha by it, class by class')
+        verdict = 'nearest'
+    told.append('it divides by the number of classes too, which loss_weight says here')
     return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss',
-        'a focal loss weighs cross-entropy by (1 - p)^gamma; the nearest is the cross-entropy without that weight',
-        ignore_index=call['ignore_index'],
+        verdict, 'FocalCrossEntropyLoss', *told, gamma=call.number('gamma', 2.0), alpha=listed,
+        ignore_index=ignored_of(call), loss_weight=1 / classes,
     )  # fmt: skip
+
+
+def focal_sentences(call: Call) -> tuple[list[str], Verdict]:
+    """(what differs, verdict)"""
+    if call['reduction'] == 'mean':
+        return ([ALL_PIXELS], 'nearest') if call['ignore_index'] not in (None, -100) else ([], 'exact')
+    return [f'reduction {call["reduction"]!r} is no mean, which ours is'], 'nearest'
+
+
+def ignored_of(call: Call) -> int | None:
+    """The label that is ignored, None for one that labels do not have."""
+    return None if call['ignore_index'] == -100 else call['ignore_index']
 
 
 @row('kornia', 'BinaryFocalLossWithLogits', dict(
     alpha=REQUIRED, gamma=2.0, reduction='none', pos_weight=None, weight=None, ignore_index=-100,
 ), aliases=('binary_focal_loss_with_logits',), examples=(
-    Example(dict(alpha=0.25, reduction='mean'), ONE, 'none'),
+    Example(dict(alpha=0.25, reduction='mean'), dict(channels=1, labels='soft')),
+    Example(dict(alpha=0.25), ONE, 'none'),
 ))  # fmt: skip
 def binary_focal(call: Call) -> Reading:
+    told, verdict = focal_sentences(call)
+    for name in ('pos_weight', 'weight'):
+        if call[name] is not None:
+            told.append(f'{name} has no counterpart here')
+            verdict = 'nearest'
     return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss',
-        'a focal loss weighs cross-entropy by (1 - p)^gamma; the nearest is the cross-entropy without that weight',
-        activation='sigmoid', ignore_index=call['ignore_index'],
+        verdict, 'FocalCrossEntropyLoss', *told, activation='sigmoid', gamma=call.number('gamma', 2.0),
+        alpha=None if call['alpha'] is None else call.number('alpha', 0.25), ignore_index=ignored_of(call),
     )  # fmt: skip
 
 

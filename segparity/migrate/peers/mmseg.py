@@ -17,6 +17,7 @@ SOFTMAX_OF_ONE = 'a softmax of one channel is 1 everywhere: the loss is constant
 ALL_PIXELS = (
     'it divides by all pixels, ignored ones too, ours by those that count: smaller by the share of ignored pixels'
 )
+MIXED = 'of a soft label it takes one power of the expected 1 - p, ours a power of each side: equal for hard labels'
 EMPTY_IMAGE = 'an image without a valid pixel counts as a loss of 0, ours leaves it out of the mean'
 
 OLD_CE = Versions('up to 1.1.1', before='1.2')
@@ -77,59 +78,47 @@ def cross_entropy(call: Call, joins: bool) -> Reading:
         return binary_cross_entropy(call)
     weights = call.weights('class_weight', call.channels)
     label, valid_alone = ignored_label(call), call.truth('avg_non_ignore')
-    told, later, bug = reduction_sentences(call), [], ''
-    if weights is None:
-        if not valid_alone:
-            later.append(ALL_PIXELS)
-    elif joins:
+    told, bug = reduction_sentences(call), ''
+    divisor = 'valid' if valid_alone else 'all'
+    if weights is not None and joins:
+        divisor = 'valid'
         if not is_class(call, label):
             bug = f'with class_weight a label of {label} raises IndexError: the weights of ignored pixels are looked up'
         elif not valid_alone:
-            later.append('the weights of ignored pixels join its denominator, in ours they do not')
-    else:
-        later.append(
-            f'with class_weight it divides by the number of {"valid" if valid_alone else "all"} pixels, ours of ids by '
-            'the summed weights of their classes: larger by the mean weight of the pixels; of one-hot labels ours divides '
-            'by the number of valid pixels'
-        )
+            told.append('the weights of ignored pixels join its denominator, in ours they do not')
+    elif weights is not None and valid_alone:
+        divisor = 'pixels'
     return call.reading(
-        'nearest' if told else 'not yet' if later else 'float32',
+        'nearest' if told else 'exact' if weights is not None and not joins else 'float32',
         'WeightedCrossEntropyLoss',
         *told,
-        *later,
         bug=bug,
         loss_weight=call.number('loss_weight', 1.0),
         ignore_index=label,
         class_weight=weights,
+        divisor=divisor,
     )
 
 
 def binary_cross_entropy(call: Call) -> Reading:
-    told, later = reduction_sentences(call), []
-    if not call.truth('avg_non_ignore'):
-        later.append(ALL_PIXELS)
-    weights, ours = call['class_weight'], None
+    told = reduction_sentences(call)
+    weights, factor = call['class_weight'], None
     if weights is not None and call.one and isinstance(weights, (list, tuple)) and len(weights) == 1:
-        weight = call.weights('class_weight')
-        ours = [1.0, weight[0]] if weight else None
-        later.append(
-            'class_weight is the weight of positive pixels and the mean is over pixels; ours, as [background, '
-            'foreground], divides ids by their summed weights'
-        )
+        factor = call.weights('class_weight')
     elif weights is not None:
         told.append(
             'class_weight becomes pos_weight, which PyTorch lines up with the last axis of the picture: it raises, or '
             'weighs columns of pixels; ours is left without weights'
         )
     return call.reading(
-        'nearest' if told else 'not yet' if later else 'float32',
+        'nearest' if told else 'float32',
         'WeightedCrossEntropyLoss',
         *told,
-        *later,
         activation='sigmoid',
         loss_weight=call.number('loss_weight', 1.0),
         ignore_index=ignored_label(call),
-        class_weight=ours,
+        pos_weight=factor,
+        divisor='valid' if call.truth('avg_non_ignore') else 'all',
     )
 
 
@@ -141,6 +130,8 @@ CE_EXAMPLES = (
     Example(dict(use_sigmoid=True, avg_non_ignore=True), ONE),
     Example(dict(use_sigmoid=True, avg_non_ignore=True), HEAD),
     Example(dict(use_sigmoid=True, avg_non_ignore=True, class_weight=[3.0]), ONE),
+    Example(dict(use_sigmoid=True, class_weight=[3.0], loss_weight=0.5), ONE),
+    Example(dict(use_sigmoid=True), HEAD),
     Example(dict(reduction='sum', avg_non_ignore=True), HEAD),
     Example({}, ONE, 'none'),
 )
@@ -202,7 +193,10 @@ BACKGROUND = (
     'learns the foreground, and no parameter of ours learns the background'
 )
 DROPPED = 'ignore_index {0} removes the channel of class {0}; the pixels with that label stay in the sums of the others'
-UNMASKED = 'pixels with the ignored label keep their place in its denominators, ours masks them'
+UNMASKED = (
+    'pixels with the ignored label keep their place in its denominators, ours masks them; where no pixel is ignored both '
+    'are equal'
+)
 
 
 @row('mmseg', 'DiceLoss', dict(
@@ -212,9 +206,13 @@ UNMASKED = 'pixels with the ignored label keep their place in its denominators, 
     Example(dict(use_sigmoid=False), HEAD),
     Example({}, HEAD),
     Example(dict(use_sigmoid=False, naive_dice=True, eps=2.0, loss_weight=3.0), HEAD),
+    Example({}, dict(channels=3, labels='one_hot')),
+    Example(dict(use_sigmoid=False, eps=0.0), dict(channels=3, labels='one_hot')),
+    Example(dict(naive_dice=True), dict(channels=3, labels='one_hot')),
     Example({}, ONE),
     Example(dict(use_sigmoid=False, naive_dice=True, ignore_index=0), dict(channels=2, ignore_index=0)),
     Example(dict(use_sigmoid=False, naive_dice=True, ignore_index=0), dict(channels=2, ignore_index=0), compat=True),
+    Example(dict(use_sigmoid=False, naive_dice=True, ignore_index=0), dict(channels=3, ignore_index=0), compat=True),
 ))  # fmt: skip
 def dice_from_1_1(call: Call) -> Reading:
     told, label, naive = reduction_sentences(call), call['ignore_index'], call.truth('naive_dice')
@@ -230,9 +228,9 @@ def dice_from_1_1(call: Call) -> Reading:
         classes='all',
     )
     told_label(call, label, told)
-    if not naive and eps:
-        told.append(f'eps {eps:g} stands in its denominators alone, ours has none there: an empty mask costs it 1')
+    unlike = f'eps {eps:g} stands in its denominators alone, ours has none there: an empty mask costs it 1'
     if call.one:
+        told += [unlike] * bool(not naive and eps)
         return call.reading('nearest', 'SoftDiceLoss', *told, bug=BACKGROUND, **parameters)
     bug = ''
     left = call.channels
@@ -244,13 +242,20 @@ def dice_from_1_1(call: Call) -> Reading:
         else:
             parameters.update(classes=[k for k in range(call.channels) if k != label], ignore_index=label)
             told.append(f'ours leaves the pixels of label {label} out; --compat keeps them')
-    if left == 1:
-        verdict: Verdict = 'exact' if call.compat and naive and len(told) == 1 else 'nearest'
-        return call.reading(verdict, 'SoftDiceLoss', *told, bug=bug, **parameters)
-    told.insert(0, 'it adds up all classes of an image before the ratio, ours averages a ratio for each class')
-    if not bug:
+    exact = len(told) == (call.compat and bool(bug))
+    if left != 1:
+        parameters.update(pooled=True, smooth=eps / 2 if naive else eps)
+        unlike = (
+            f'eps {eps:g} stands in its denominators alone: {eps:g} / ((|p|^2 + |y|^2) / 2 + {eps:g}) more than ours, at '
+            f'most {eps:g} for every two pixels'
+        )
+    if not naive and eps:
+        exact = False
+        told.append(unlike)
+    if not bug and call.context.labels != 'one_hot':
+        exact = False
         told.append(UNMASKED)
-    return call.reading('not yet', 'SoftDiceLoss', *told, bug=bug, **parameters)
+    return call.reading('exact' if exact else 'nearest', 'SoftDiceLoss', *told, bug=bug, **parameters)
 
 
 @row('mmseg', 'LovaszLoss', dict(
@@ -345,20 +350,31 @@ def tversky(call: Call) -> Reading:
     use_sigmoid=True, gamma=2.0, alpha=0.5, reduction='mean', class_weight=None, loss_weight=1.0, loss_name='loss_focal',
 ), examples=(
     Example({}, dict(channels=3, labels='one_hot')),
+    Example(dict(gamma=5.0, alpha=[0.25, 0.5, 0.9], loss_weight=0.5), dict(channels=3, labels='one_hot')),
+    Example({}, dict(channels=3, labels='soft')),
+    Example(dict(class_weight=WEIGHTS), dict(channels=3, labels='one_hot')),
+    Example({}, HEAD, 'none'),
 ))  # fmt: skip
 def focal(call: Call) -> Reading:
-    gamma, alpha = call.number('gamma', 2.0), call['alpha']
+    alpha, ids = call['alpha'], call.context.labels not in ('one_hot', 'soft')
+    told = reduction_sentences(call)
+    if call.context.labels == 'soft':
+        told.append(MIXED)
+    if call['class_weight'] is not None:
+        told.append(
+            'class_weight, a factor on positives and negatives of a class, has no counterpart: alpha has one on each'
+        )
     return call.reading(
-        'not yet',
-        'WeightedCrossEntropyLoss',
-        f'a focal loss (gamma {gamma:g}, alpha {alpha!r}) weighs sigmoid cross-entropy by (1 - p)^gamma; the nearest is '
-        'that cross-entropy without the weight',
-        *reduction_sentences(call),
-        bug='on a CPU it raises for labels that are ids (1.2.2)',
+        'nearest' if told or ids else 'exact',
+        'FocalCrossEntropyLoss',
+        *told,
+        *([ALL_PIXELS] if ids else []),
+        bug='on a CPU it raises for labels that are ids (1.2.2)' if ids else '',
         activation='sigmoid',
+        gamma=call.number('gamma', 2.0),
+        alpha=call.weights('alpha', call.channels) if isinstance(alpha, (list, tuple)) else call.number('alpha', 0.5),
         loss_weight=call.number('loss_weight', 1.0),
         ignore_index=ignored_label(call),
-        class_weight=call.weights('class_weight', call.channels),
     )
 
 

@@ -21,7 +21,7 @@ SOFT_MAX = dict(softmax=True, to_onehot_y=True)
 
 UNACTIVATED = 'without sigmoid=True or softmax=True it takes logits for probabilities and says nothing'
 SOFTMAX_OF_ONE = 'softmax=True is left out for one channel: it takes the logit for a probability'
-FOCAL = 'a focal loss weighs cross-entropy by (1 - p)^gamma; the nearest is the cross-entropy without that weight'
+OF_EACH = 'its focal part takes a sigmoid of each class'
 
 
 def activation_of(call: Call) -> tuple[dict[str, Any], str, list[str]]:
@@ -194,7 +194,7 @@ def generalized_dice(call: Call) -> Reading:
 
 
 def sum_of(call: Call, dice_part: Reading, other: dict[str, Any], factors: tuple[float, float], *told: str,
-           verdict: Verdict = 'exact', bug: str = '') -> Reading:  # fmt: skip
+           verdict: Verdict = 'exact', bug: str = '', name: str = 'WeightedCrossEntropyLoss') -> Reading:  # fmt: skip
     """A weighted sum of the overlap part and of another loss on the same logits."""
     if dice_part.spec is None:
         return dice_part
@@ -204,7 +204,7 @@ def sum_of(call: Call, dice_part: Reading, other: dict[str, Any], factors: tuple
         dice_part_spec = type(dice_part.spec).from_dict({**dice_part.spec.to_dict(), 'from_logits': True})
     else:
         dice_part_spec = dice_part.spec
-    found = [dice_part_spec, LOSSES['WeightedCrossEntropyLoss'](**other)]
+    found = [dice_part_spec, LOSSES[name](**other)]
     order: list[Verdict] = ['exact', 'float32', 'nearest', 'not yet']
     verdicts: list[Verdict] = [verdict, dice_part.verdict, 'nearest' if bug else 'exact']
     worst = max(verdicts, key=order.index)
@@ -222,17 +222,22 @@ def sum_of(call: Call, dice_part: Reading, other: dict[str, Any], factors: tuple
     Example(dict(softmax=True, weight=WEIGHTS), LABELS),
     Example(dict(**SOFT_MAX, include_background=False, weight=WEIGHTS), MANY),
     Example(dict(sigmoid=True), ONE),
+    Example(dict(sigmoid=True, weight=[2.5]), ONE),
     Example(dict(sigmoid=True, lambda_dice=2.0), LABELS),
 ))  # fmt: skip
 def dice_ce(call: Call) -> Reading:
     weights = call.weights('weight', None if call.one else call.channels)
     told: list[str] = []
     verdict: Verdict = 'exact'
+    factor = None
     if weights and call.one:
-        told.append('weight is the weight of positive pixels and the mean is over pixels; ours is left without')
-        verdict, weights = 'nearest', None
+        factor, weights = weights[0] if len(weights) == 1 else None, None
+        if factor is None:
+            told.append('weight of one channel is the weight of positive pixels, one number: left out')
+            verdict = 'nearest'
     part = dice_reading(call, weights if not call.one else None)
     ours = dict(
+        pos_weight=factor,
         class_weight=weights, label_smoothing=0.0 if call.one else call.number('label_smoothing', 0.0),
         activation='sigmoid' if call.one else 'softmax',
     )  # fmt: skip
@@ -240,15 +245,51 @@ def dice_ce(call: Call) -> Reading:
     return sum_of(call, part, ours, factors, *told, verdict=verdict)
 
 
+def focal_part(call: Call) -> tuple[dict[str, Any], list[str], Verdict]:
+    """(parameters of our focal loss, differences, verdict) of a focal loss; it computes in float32."""
+    softmax = 'use_softmax' in call.values and call.truth('use_softmax') and not call.one
+    told: list[str] = []
+    alpha = call['alpha'] if 'alpha' in call.values else None
+    weight: Any = call['weight']
+    factor = 1.0
+    if isinstance(weight, (int, float)) and not isinstance(weight, bool):
+        weight, factor = None, call.number('weight', 1.0)
+    if not call.truth('include_background', default=True) and not call.one:
+        told.append('include_background=False leaves the channel of the background out, ours keeps it')
+    ours: dict[str, Any] = dict(gamma=call.number('gamma', 2.0), activation='softmax' if softmax else 'sigmoid')
+    if softmax:
+        classes = call.channels or 1
+        listed = [1.0] * classes
+        if isinstance(alpha, (list, tuple)):
+            listed = call.weights('alpha', classes) or listed
+        elif alpha is not None:
+            scalar = call.number('alpha', 0.5)
+            listed = [1 - scalar] + [scalar] * (classes - 1)
+        weights = call.weights('weight', classes) if weight is not None else None
+        listed = [a * w for a, w in zip(listed, weights or [1.0] * classes)]
+        ours |= dict(alpha=None if set(listed) == {1.0} else listed, loss_weight=factor / classes)
+        call.differences += [] if call.channels else ['the number of classes does not show: divide loss_weight by it']
+        return ours, told, 'nearest' if told else 'float32'
+    if isinstance(alpha, (list, tuple)):
+        told.append('a list of alpha weighs positives alone, ours negatives by 1 - alpha: left out')
+    if weight is not None:
+        told.append('weight, a factor on positives and negatives of a class, has no counterpart: left out')
+    number = None if alpha is None or isinstance(alpha, (list, tuple)) else call.number('alpha', 0.5)
+    return {**ours, 'alpha': number, 'loss_weight': factor}, told, 'nearest' if told else 'float32'
+
+
 @row('monai', 'DiceFocalLoss', dict(
     **OVERLAP, gamma=2.0, weight=None, lambda_dice=1.0, lambda_focal=1.0, alpha=None,
 ), aliases=('dice_focal',), examples=(
     Example(SOFT_MAX, MANY),
+    Example(dict(sigmoid=True, gamma=5.0, alpha=0.25, lambda_focal=0.5), ONE),
 ))  # fmt: skip
 def dice_focal(call: Call) -> Reading:
     factors = call.number('lambda_dice', 1.0), call.number('lambda_focal', 1.0)
-    told = (FOCAL, 'its focal part takes a sigmoid of each class')
-    return sum_of(call, dice_reading(call), dict(activation='sigmoid'), factors, *told, verdict='not yet')
+    ours, told, verdict = focal_part(call)
+    return sum_of(
+        call, dice_reading(call), ours, factors, *told, OF_EACH, verdict=verdict, name='FocalCrossEntropyLoss'
+    )
 
 
 @row('monai', 'GeneralizedDiceFocalLoss', dict(
@@ -259,8 +300,10 @@ def dice_focal(call: Call) -> Reading:
 ))  # fmt: skip
 def generalized_dice_focal(call: Call) -> Reading:
     factors = call.number('lambda_gdl', 1.0), call.number('lambda_focal', 1.0)
-    told = (FOCAL, 'its focal part takes a sigmoid of each class')
-    return sum_of(call, generalized_reading(call), dict(activation='sigmoid'), factors, *told, verdict='not yet')
+    ours, told, verdict = focal_part(call)
+    return sum_of(
+        call, generalized_reading(call), ours, factors, *told, OF_EACH, verdict=verdict, name='FocalCrossEntropyLoss'
+    )
 
 
 WASSERSTEIN = dict(dist_matrix=REQUIRED, weighting_mode='default', reduction='mean', smooth_nr=1e-5, smooth_dr=1e-5)
@@ -304,20 +347,24 @@ def wasserstein_from_1_6(call: Call) -> Reading:
 ), examples=(
     Example(dict(to_onehot_y=True), MANY),
     Example(dict(to_onehot_y=True, use_softmax=True), MANY),
+    Example(dict(to_onehot_y=True, use_softmax=True, gamma=5.0, alpha=0.25, weight=WEIGHTS), MANY),
+    Example(dict(to_onehot_y=True, use_softmax=True, alpha=WEIGHTS, ignore_index=255), MANY),
+    Example(dict(to_onehot_y=True, alpha=0.25, ignore_index=255), MANY),
+    Example(dict(to_onehot_y=True, weight=WEIGHTS), MANY),
+    Example(dict(to_onehot_y=True, include_background=False), MANY),
     Example({}, ONE),
+    Example(dict(gamma=0.5, alpha=0.25), ONE),
 ))  # fmt: skip
 def focal(call: Call) -> Reading:
-    softmax = call.truth('use_softmax') and not call.one
-    bug = ''
-    if call['ignore_index'] is not None and not call.one:
+    ours, told, verdict = focal_part(call)
+    told += reduction_sentences(call)
+    label, bug = call['ignore_index'], ''
+    if label is not None and not call.one:
         bug = 'with ignore_index it divides by pixels, without it by pixels and classes: as many times larger (1.6.1)'
-    told = [FOCAL, *reduction_sentences(call)]
-    if softmax:
-        told.append('it divides by the number of classes too, which loss_weight says here')
+        ours['loss_weight'] *= call.channels or 1
     return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss', *told, bug=bug, activation='softmax' if softmax else 'sigmoid',
-        ignore_index=call['ignore_index'], loss_weight=1 / (call.channels or 1) if softmax else 1.0,
-    )  # fmt: skip
+        'nearest' if told else verdict, 'FocalCrossEntropyLoss', *told, bug=bug, ignore_index=label, **ours
+    )
 
 
 @row('monai', 'AsymmetricUnifiedFocalLoss', dict(

@@ -66,6 +66,13 @@ def mmseg_cross_entropy(spec: Any) -> Iterator[Found]:
     yield 'CrossEntropyLoss', arguments, facts_of(spec)
 
 
+def mmseg_focal(spec: Any) -> Iterator[Found]:
+    alpha = list(spec.alpha) if isinstance(spec.alpha, tuple) else spec.alpha
+    factor = 2.0 if alpha is None else 1.0  # of alpha 0.5, which weighs both sides alike
+    arguments = dict(gamma=spec.gamma, alpha=0.5 if alpha is None else alpha, loss_weight=factor * spec.loss_weight)
+    yield 'FocalLoss', arguments, facts_of(spec, 'one_hot')
+
+
 def mmseg_dice(spec: Any) -> Iterator[Found]:
     naive = getattr(spec, 'norm', 1) == 1
     arguments = dict(use_sigmoid=sigmoid(spec), naive_dice=naive, eps=2 * spec.smooth, loss_weight=spec.loss_weight)
@@ -131,6 +138,17 @@ def keras_cross_entropy(spec: Any) -> Iterator[Found]:
     else:
         arguments = dict(from_logits=logits, **without_none(ignore_class=spec.ignore_index))
         yield 'SparseCategoricalCrossentropy', arguments, facts_of(spec, 'ids', output)
+
+
+def keras_focal(spec: Any) -> Iterator[Found]:
+    shared = dict(gamma=spec.gamma, from_logits=spec.from_logits)
+    output = 'logits' if spec.from_logits else 'sigmoid' if sigmoid(spec) else 'softmax'
+    if sigmoid(spec):
+        balance = {} if not isinstance(spec.alpha, float) else dict(apply_class_balancing=True, alpha=spec.alpha)
+        yield 'BinaryFocalCrossentropy', {**shared, **balance}, facts_of(spec, 'one_hot', output)
+    else:
+        alpha = list(spec.alpha) if isinstance(spec.alpha, tuple) else 1.0 if spec.alpha is None else spec.alpha
+        yield 'CategoricalFocalCrossentropy', {**shared, 'alpha': alpha}, facts_of(spec, 'one_hot', output)
 
 
 def keras_overlap(spec: Any) -> Iterator[Found]:
@@ -230,6 +248,17 @@ def monai_sum(spec: Any) -> Iterator[Found]:
             yield 'DiceCELoss', {**left, **factors, **smoothing, **without_none(weight=weights_of(other))}, facts
 
 
+def monai_focal(spec: Any) -> Iterator[Found]:
+    one, of_classes = facts_of(spec)['channels'] == 1, not sigmoid(spec)
+    arguments = dict(gamma=spec.gamma, use_softmax=of_classes, **({} if one else dict(to_onehot_y=True)))
+    arguments |= without_none(ignore_index=spec.ignore_index)
+    if of_classes and isinstance(spec.alpha, tuple):
+        arguments['alpha'] = list(spec.alpha)
+    elif not of_classes and isinstance(spec.alpha, float):
+        arguments['alpha'] = spec.alpha
+    yield 'FocalLoss', arguments, facts_of(spec)
+
+
 def monai_metric(spec: Any) -> Iterator[Found]:
     facts = dict(num_classes=spec.num_classes)
     level = 'I' if 'I' in spec.levels else 'C' if 'C' in spec.levels else ''
@@ -282,6 +311,15 @@ def smp_cross_entropy(spec: Any) -> Iterator[Found]:
         )
 
 
+def smp_focal(spec: Any) -> Iterator[Found]:
+    mode = smp_mode(spec)
+    labels = 'one_hot' if mode['mode'] == 'multilabel' else 'ids'
+    arguments = dict(mode, gamma=spec.gamma, from_logits=spec.from_logits)
+    arguments |= without_none(alpha=spec.alpha if isinstance(spec.alpha, float) else None)
+    arguments |= without_none(ignore_index=spec.ignore_index if labels == 'ids' else None)
+    yield 'FocalLoss', arguments, facts_of(spec, labels)
+
+
 def smp_lovasz(spec: Any) -> Iterator[Found]:
     hinge = type(spec).__name__ == 'LovaszHingeLoss'
     if hinge or not sigmoid(spec):
@@ -298,10 +336,12 @@ DICE = ('SoftDiceLoss', 'DiceSemimetricLoss', 'LogCoshDiceLoss')
 TVERSKY = ('SoftTverskyLoss', 'CompatibleTverskyLoss', 'FocalTverskyLoss')
 LOVASZ = ('LovaszSoftmaxLoss', 'LovaszHingeLoss')
 ENTROPY = ('WeightedCrossEntropyLoss',)
+FOCAL = ('FocalCrossEntropyLoss',)
 Translate = Callable[[Any], Iterable[Found]]
 TRANSLATIONS: dict[str, Mapping[tuple[str, ...], Translate]] = {
     'mmseg': {
         ENTROPY: mmseg_cross_entropy,
+        FOCAL: mmseg_focal,
         DICE: mmseg_dice,
         JACCARD: mmseg_jaccard,
         TVERSKY: mmseg_tversky,
@@ -310,6 +350,7 @@ TRANSLATIONS: dict[str, Mapping[tuple[str, ...], Translate]] = {
     },
     'keras': {
         ENTROPY: keras_cross_entropy,
+        FOCAL: keras_focal,
         DICE: keras_overlap,
         JACCARD: keras_overlap,
         TVERSKY: keras_overlap,
@@ -319,6 +360,7 @@ TRANSLATIONS: dict[str, Mapping[tuple[str, ...], Translate]] = {
         DICE: monai_dice,
         JACCARD: monai_dice,
         TVERSKY: monai_tversky,
+        FOCAL: monai_focal,
         ('GeneralizedDiceLoss',): monai_generalized,
         ('GeneralizedWassersteinDiceLoss',): monai_wasserstein,
         ('WeightedSumLoss',): monai_sum,
@@ -326,6 +368,7 @@ TRANSLATIONS: dict[str, Mapping[tuple[str, ...], Translate]] = {
     },
     'smp': {
         ENTROPY: smp_cross_entropy,
+        FOCAL: smp_focal,
         DICE: smp_overlap,
         JACCARD: smp_overlap,
         TVERSKY: smp_overlap,

@@ -7,7 +7,7 @@ from typing import Any
 
 from segparity.migrate.items import Reading, Verdict
 from segparity.migrate.peers.call import Call
-from segparity.migrate.peers.keras import CHANNELS, CLIPPED, FOCAL, SATURATED
+from segparity.migrate.peers.keras import CHANNELS, CLIPPED, SATURATED
 from segparity.migrate.peers.rows import Example, row
 from shared_spec import LOSSES
 from shared_spec.spec import LossSpec
@@ -126,7 +126,11 @@ def categorical_cross_entropy(call: Call) -> Reading:
     Example({}, ONE, 'formula'),
 ))  # fmt: skip
 def binary_focal(call: Call) -> Reading:
-    return call.reading('not yet', 'WeightedCrossEntropyLoss', FOCAL, activation='sigmoid', from_logits=False)
+    told = [CHANNELS] if call.context.activation == 'softmax' and not call.one else []
+    return call.reading(
+        'nearest' if told else 'exact', 'FocalCrossEntropyLoss', *told, CLIPPED, SATURATED, activation='sigmoid',
+        from_logits=False, gamma=call.number('gamma', 2.0), alpha=call.number('alpha', 0.25),
+    )  # fmt: skip
 
 
 @row('segmentation_models', 'CategoricalFocalLoss', dict(alpha=0.25, gamma=2.0, class_indexes=None),
@@ -134,10 +138,17 @@ def binary_focal(call: Call) -> Reading:
     Example({}, MANY, 'formula'),
 ))  # fmt: skip
 def categorical_focal(call: Call) -> Reading:
-    weight = call.number('alpha', 0.25) / (call.channels or 1)
+    told = ['it divides by the number of classes too, which loss_weight says here']
+    verdict: Verdict = 'exact'
+    if call['class_indexes'] is not None:
+        told.append('class_indexes leaves classes out; ours keeps all')
+        verdict = 'nearest'
+    if call.channels is None:
+        told.append('the number of classes does not show: divide loss_weight by it')
+        verdict = 'nearest'
     return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss', FOCAL, 'it divides by the number of classes too', from_logits=False,
-        loss_weight=weight,
+        verdict, 'FocalCrossEntropyLoss', *told, CLIPPED, from_logits=False, gamma=call.number('gamma', 2.0),
+        alpha=call.number('alpha', 0.25), loss_weight=1 / (call.channels or 1),
     )  # fmt: skip
 
 
@@ -166,9 +177,8 @@ def ready_made(first: str, second: str, context: dict[str, Any]) -> None:
     def read(call: Call) -> Reading:
         found = [PARTS[part](Call(call.item, SIGNATURES[part], call.context, call.compat)) for part in (first, second)]
         specs = [part.spec for part in found if isinstance(part.spec, LossSpec)]
-        verdict: Verdict = 'not yet' if found[0].verdict == 'not yet' else 'float32'
-        if 'nearest' in [part.verdict for part in found]:
-            verdict = 'nearest' if verdict == 'float32' else verdict
+        order: list[Verdict] = ['exact', 'float32', 'nearest']
+        verdict = max((part.verdict for part in found), key=order.index)
         told = [sentence for part in found for sentence in part.differences]
         return Reading(verdict, LOSSES['WeightedSumLoss'](losses=specs), differences=tuple(told), bug=found[1].bug)
 

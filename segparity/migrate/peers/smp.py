@@ -6,6 +6,7 @@ from typing import Any
 from segparity.migrate.items import Reading, Verdict
 from segparity.migrate.peers.call import REQUIRED, Call
 from segparity.migrate.peers.rows import Example, row
+from segparity.migrate.peers.torch import positive_weight
 
 ONE = dict(channels=1)
 MANY = dict(channels=3)
@@ -17,6 +18,12 @@ ABSENT = (
     '(classes present)'
 )
 ABSENT_CHOSEN = 'a chosen class that is absent from the batch adds 0, in ours its false positives cost'
+ONE_SCORE = 'its scores are of the metric overlap: of soft labels another number than ours, of 0 and 1 the same'
+POOLED = {
+    'DiceSemimetricLoss': 'SoftDiceLoss',
+    'JaccardMetricLoss': 'SoftJaccardLoss',
+    'CompatibleTverskyLoss': 'SoftTverskyLoss',
+}  # where channels are laid out as one
 NORMALISED = 'class_weights are divided by their sum over all classes, ours by the number of classes that are present'
 
 
@@ -33,6 +40,20 @@ def overlap(call: Call, name: str, **parameters: Any) -> Reading:
         total = sum(weights if classes is None else [weights[k] for k in classes])
         weights = [w * counted / total for w in weights]
         told.append(NORMALISED)
+    if (
+        mode == 'binary'
+        and not call.one
+        and call.channels is not None
+        and classes is None
+        and not call.truth('log_loss')
+    ):
+        if name in POOLED and weights is None and parameters.pop('gamma', 1) == 1:
+            unlike = call.context.labels == 'soft' or call['ignore_index'] is not None
+            return call.reading(
+                'nearest' if unlike else 'exact', POOLED[name], *told, ONE_SCORE, pooled=True, smooth=call.number('smooth', 0.0),
+                activation='sigmoid', ignore_index=call['ignore_index'],
+                from_logits=call.truth('from_logits', default=True), **parameters,
+            )  # fmt: skip
     label = call['ignore_index']
     if mode == 'multilabel' and label is not None:
         told.append(f'label {label} is masked in each channel by itself, ours ignores labels in one map of ids alone')
@@ -65,6 +86,7 @@ OVERLAP_EXAMPLES = (
     Example(dict(mode='multiclass', class_weights=WEIGHTS), MANY),
     Example(dict(mode='multiclass', classes=[1, 2]), MANY),
     Example(dict(mode='multilabel', smooth=0.5), LABELS),
+    Example(dict(mode='binary', smooth=0.5), LABELS),
     Example(dict(mode='binary', log_loss=True), ONE),
 )
 
@@ -85,6 +107,7 @@ def jaccard(call: Call) -> Reading:
     Example(dict(mode='binary', alpha=0.3, beta=0.7, gamma=0.75), ONE),
     Example(dict(mode='multiclass', alpha=0.3, beta=0.7), MANY),
     Example(dict(mode='multiclass', alpha=0.3, beta=0.7, gamma=2.0), MANY),
+    Example(dict(mode='binary', alpha=0.3, beta=0.7), LABELS),
 ))  # fmt: skip
 def tversky(call: Call) -> Reading:
     alpha, beta, gamma = call.number('alpha', 0.5), call.number('beta', 0.5), call.number('gamma', 1.0)
@@ -106,13 +129,11 @@ def tversky(call: Call) -> Reading:
 ))  # fmt: skip
 def soft_cross_entropy(call: Call) -> Reading:
     label, smoothing = call['ignore_index'], call['smooth_factor']
-    told, later = [], []
+    told: list[str] = []
     if call['reduction'] != 'mean':
         told.append(f'reduction {call["reduction"]!r} is no mean, which ours is')
-    if label is not None:
-        later.append('it divides by all pixels, ignored ones too, ours by those that count')
     return call.reading(
-        'nearest' if told else 'not yet' if later else 'exact', 'WeightedCrossEntropyLoss', *told, *later,
+        'nearest' if told or smoothing is None else 'exact', 'WeightedCrossEntropyLoss', *told, divisor='valid' if label is None else 'all',
         bug='smooth_factor=None, its default, raises TypeError: give 0' if smoothing is None else '',
         label_smoothing=call.number('smooth_factor', 0.0) if smoothing is not None else 0.0, ignore_index=label,
     )  # fmt: skip
@@ -124,22 +145,21 @@ def soft_cross_entropy(call: Call) -> Reading:
     Example(dict(ignore_index=None), dict(channels=1, labels='soft')),
     Example(dict(ignore_index=None, smooth_factor=0.1), dict(channels=3, labels='one_hot')),
     Example(dict(ignore_index=255), ONE),
+    Example(dict(ignore_index=None, pos_weight=[2.5]), ONE),
     Example(dict(ignore_index=None, reduction='sum'), ONE),
 ))  # fmt: skip
 def soft_bce(call: Call) -> Reading:
     label, factor = call['ignore_index'], call['smooth_factor']
-    told, later = [], []
+    told: list[str] = []
     if call['reduction'] != 'mean':
         told.append(f'reduction {call["reduction"]!r} is no mean, which ours is')
-    for name in ('weight', 'pos_weight'):
-        if call.values[name] is not None:
-            told.append(f'{name} has no counterpart here')
-    if label is not None and label != -100:
-        later.append('it divides by all pixels, ignored ones too, ours by those that count')
+    if call.values['weight'] is not None:
+        told.append('weight has no counterpart here')
+    label, positives = None if label == -100 else label, positive_weight(call, told)
     return call.reading(
-        'nearest' if told else 'not yet' if later else 'exact', 'WeightedCrossEntropyLoss', *told, *later,
+        'nearest' if told else 'exact', 'WeightedCrossEntropyLoss', *told, pos_weight=positives,
         activation='sigmoid', label_smoothing=2 * call.number('smooth_factor', 0.0) if factor is not None else 0.0,
-        ignore_index=None if label == -100 else label,
+        ignore_index=label, divisor='valid' if label is None else 'all',
     )  # fmt: skip
 
 
@@ -148,15 +168,37 @@ def soft_bce(call: Call) -> Reading:
     normalized=False, reduced_threshold=None, class_weights=None,
 ), examples=(
     Example(dict(mode='binary'), ONE),
+    Example(dict(mode='binary', gamma=5.0, alpha=0.25, ignore_index=255), ONE),
     Example(dict(mode='multiclass', gamma=1.0), MANY),
+    Example(dict(mode='multiclass', alpha=0.25, ignore_index=255), MANY),
+    Example(dict(mode='multilabel', gamma=0.5), LABELS),
+    Example(dict(mode='multiclass', class_weights=WEIGHTS), MANY),
+    Example(dict(mode='multiclass', normalized=True), MANY),
+    Example(dict(mode='multiclass', from_logits=False), dict(channels=3, activation='softmax')),
 ))  # fmt: skip
 def focal(call: Call) -> Reading:
-    gamma = call.number('gamma', 2.0)
+    mode, from_logits, told, bug = call['mode'], call.truth('from_logits', default=True), [], ''
+    if call['reduction'] != 'mean':
+        told.append(f'reduction {call["reduction"]!r} is no mean, which ours is')
+    if call.truth('normalized'):
+        told.append('normalized=True divides by the sum of (1 - p)^gamma, ours by the number of pixels')
+    for name in ('reduced_threshold', 'class_weights'):
+        if call[name] is not None:
+            told.append(f'{name} has no counterpart here')
+    if call.context.labels == 'soft':
+        told.append('of a soft label it takes a power of 1 - exp(-loss), ours of each side: equal for hard labels')
+    verdict: Verdict = 'nearest' if told else 'exact'
+    if not from_logits and mode == 'multiclass':
+        bug, verdict = 'from_logits=False takes the sigmoid of log-probabilities', 'nearest'
+    elif not from_logits:
+        told.append('it clips probabilities to [eps, 1 - eps], ours from below alone')
+        verdict = 'float32' if verdict == 'exact' else verdict
+    if mode != 'binary':
+        told.append('up to 0.5 it adds up the classes in place of their mean: as many times larger')
     return call.reading(
-        'not yet', 'WeightedCrossEntropyLoss',
-        f'a focal loss (gamma {gamma:g}, alpha {call["alpha"]!r}) weighs the sigmoid cross-entropy of each class by '
-        '(1 - p)^gamma; the nearest is that cross-entropy without the weight',
-        activation='sigmoid', ignore_index=call['ignore_index'],
+        verdict, 'FocalCrossEntropyLoss', *told, bug=bug, activation='sigmoid', gamma=call.number('gamma', 2.0),
+        alpha=None if call['alpha'] is None else call.number('alpha', 0.25), ignore_index=call['ignore_index'],
+        from_logits=from_logits,
     )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """The losses of PyTorch itself, (N, C, *space)."""
 
-from segparity.migrate.items import Reading, Verdict
+import math
+
+from segparity.migrate.items import Item, Reading, Verdict
 from segparity.migrate.peers.call import Call
 from segparity.migrate.peers.rows import Example, row
 
@@ -49,14 +51,30 @@ def nll(call: Call) -> Reading:
     )  # fmt: skip
 
 
+def positive_weight(call: Call, told: list[str]) -> float | None:
+    """pos_weight where it is one number; a sentence in ``told`` where it is another, which lines up with columns of pixels."""
+    value = call['pos_weight']
+    if isinstance(value, Item) and value.name == 'tensor' and '0' in value.arguments:
+        value = value.arguments['0']
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(value)
+    if call.values['pos_weight'] is not None:
+        told.append(
+            'pos_weight of several numbers lines up with the last axis of pred, in ours with the channels: left out'
+        )
+    return None
+
+
 def binary(call: Call, from_logits: bool, verdict: Verdict, *notes: str) -> Reading:
     told = reduction_sentences(call)
-    for name in ('weight', 'pos_weight'):
-        if name in call.values and call.values[name] is not None:
-            told.append(f'{name} has no counterpart here: ours of one channel takes [background, foreground]')
+    if call.values['weight'] is not None:
+        told.append('weight has no counterpart here: ours of one channel takes [background, foreground]')
+    factor = positive_weight(call, told) if 'pos_weight' in call.values else None
     return call.reading(
         'nearest' if told else verdict, 'WeightedCrossEntropyLoss', *told, *notes, activation='sigmoid',
-        from_logits=from_logits,
+        from_logits=from_logits, pos_weight=factor,
     )  # fmt: skip
 
 
@@ -64,6 +82,8 @@ def binary(call: Call, from_logits: bool, verdict: Verdict, *notes: str) -> Read
      aliases=('binary_cross_entropy_with_logits',), examples=(
     Example({}, dict(channels=1, labels='soft')),
     Example({}, dict(channels=3, labels='one_hot')),
+    Example(dict(pos_weight=[2.5]), dict(channels=1, labels='soft')),
+    Example(dict(pos_weight=[2.5]), dict(channels=3, labels='one_hot')),
 ))  # fmt: skip
 def bce_with_logits(call: Call) -> Reading:
     return binary(call, True, 'exact')

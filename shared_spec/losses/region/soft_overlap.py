@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from shared_spec.checks import Integer, Real
+from shared_spec import shapes
+from shared_spec.checks import Boolean, Integer, Real
 from shared_spec.declare import Example, Region, loss_spec, param, shared_parameters
-from shared_spec.granularity import mean_over_cells
+from shared_spec.granularity import as_weights, mean_over_cells
 from shared_spec.inputs import Batch
 from shared_spec.overlap import product_overlap, score
+from shared_spec.parameters import SpecError
 
 
 @shared_parameters
@@ -15,6 +17,7 @@ class SoftOverlap(Region):
 
     remarks = 'Not minimal at p = y when y is soft: use the metric losses there.'
     norm = 1
+    pooled = False
     examples = {
         'default': Example(),
         'image_class': Example(dict(granularity={'I': 0.5, 'C': 0.5}, smooth=1.0), class_weight=True),
@@ -33,8 +36,44 @@ class SoftOverlap(Region):
     def of_batch(self, batch: Batch) -> float:
         """The loss of a ``Batch``."""
         statistics = product_overlap(batch, self.norm)
+        if self.pooled:
+            return self.loss_weight * self.pooled_mean(batch, statistics)
         mean = mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
         return float(self.loss_weight * self.after_mean(mean))
+
+    def pooled_mean(self, batch: Batch, statistics: tuple[np.ndarray, ...]) -> float:
+        """One loss of the sums over all classes that count: of the batch (D), or the mean of those of images (I).
+
+        An image without a valid pixel counts nowhere; nothing counted: 0.
+        """
+        chosen = shapes.channel_indices(type(self).__name__, self.classes, batch.target.shape[1])
+        sums = [s[batch.has_pixel][:, chosen].sum(1) for s in statistics]
+        weight = batch.image_weight[batch.has_pixel]
+        if not len(weight):
+            return 0.0
+        of_level = {'D': lambda: self.cell_loss(*(s.sum() for s in sums))}
+        of_level['I'] = lambda: (weight * self.cell_loss(*sums)).sum() / weight.sum()
+        return float(sum(share * of_level[level]() for level, share in as_weights(self.granularity).items()))
+
+    def validate(self) -> None:
+        super().validate()
+        if not self.pooled:
+            return
+        refused = {
+            'class_weight': (self.class_weight is not None, 'None with pooled=True, where all classes share one score'),
+            'classes': (
+                self.classes == 'present',
+                "'all' or a list of class ids with pooled=True ('auto' is 'all'), where no class has a loss to leave out",
+            ),
+            'granularity': (
+                'C' in as_weights(self.granularity),
+                "'D', 'I' or weights of these two with pooled=True, for 'C' is a mean over classes",
+            ),
+        }
+        for name, (is_refused, allowed) in refused.items():
+            if is_refused:
+                given = self.builtin_value(name)
+                raise SpecError(owner=type(self).__name__, parameter=name, given=given, allowed=allowed)
 
     def after_mean(self, x: float) -> float:
         """What happens to the mean over cells; nothing, for most."""
@@ -43,6 +82,9 @@ class SoftOverlap(Region):
 
 NORM = Integer(low=1, high=2)
 NORM2 = {'norm2': Example(dict(norm=2, granularity='I', classes='all'))}
+POOLED_MEANING = (
+    'all classes of an image (granularity I) or of the batch (D) in one score; the classes are all, or those of a list'
+)
 
 
 @loss_spec
@@ -54,7 +96,12 @@ class SoftJaccardLoss(SoftOverlap):
     source = 'Rahman, Wang: Optimizing Intersection-Over-Union in Deep Neural Networks, 2016'
 
     norm: int = param(1, NORM, 'power of p and y in their sizes |p|, |y|')
-    examples = {**SoftOverlap.examples, **NORM2}
+    pooled: bool = param(False, Boolean(), POOLED_MEANING)
+    examples = {
+        **SoftOverlap.examples,
+        **NORM2,
+        'pooled': Example(dict(pooled=True, granularity={'D': 0.5, 'I': 0.5}, classes=[1])),
+    }
 
     @property
     def tversky_weights(self) -> tuple[float, float]:
@@ -68,10 +115,22 @@ class SoftDiceLoss(SoftOverlap):
     title = 'Soft Dice loss'
     formula = 's = (tp + smooth) / (tp + fp/2 + fn/2 + smooth), product overlap; loss = 1 - s'
     source = 'Milletari, Navab, Ahmadi: V-Net, 2016'
-    remarks = 'smooth here is half of the one in (2*tp + a) / (|p| + |y| + a). ' + SoftOverlap.remarks
+    remarks = (
+        'smooth here is half of the one in (2*tp + a) / (|p| + |y| + a). '
+        + SoftOverlap.remarks
+        + ' pooled=True with norm=2 '
+        "and granularity='I' is MMSegmentation's DiceLoss from 1.1 on, whose eps stands in the denominator alone: that is "
+        'smooth / (|p|/2 + |y|/2 + smooth) more, for smooth = eps, below 1e-8 from 512 x 512 pixels on.'
+    )
 
     norm: int = param(1, NORM, 'power of p and y in their sizes |p|, |y|; 2 is V-Net')
-    examples = {**SoftOverlap.examples, **NORM2}
+    pooled: bool = param(False, Boolean(), POOLED_MEANING)
+    examples = {
+        **SoftOverlap.examples,
+        **NORM2,
+        'pooled': Example(dict(pooled=True)),
+        'pooled_image': Example(dict(pooled=True, norm=2, granularity='I')),
+    }
 
     @property
     def tversky_weights(self) -> tuple[float, float]:
@@ -88,7 +147,12 @@ class SoftTverskyLoss(SoftOverlap):
 
     alpha: float = param(0.3, Real(low=0), 'weight of false positives')
     beta: float = param(0.7, Real(low=0), 'weight of false negatives')
-    examples = {**SoftOverlap.examples, 'false_positives': Example(dict(alpha=1.3, beta=0.2, granularity='I'))}
+    pooled: bool = param(False, Boolean(), POOLED_MEANING)
+    examples = {
+        **SoftOverlap.examples,
+        'false_positives': Example(dict(alpha=1.3, beta=0.2, granularity='I')),
+        'pooled': Example(dict(pooled=True, granularity='I', alpha=1.3, smooth=0.0, activation='sigmoid')),
+    }
 
     @property
     def tversky_weights(self) -> tuple[float, float]:

@@ -1,0 +1,80 @@
+"""How much of each class is boundary in PyTorch: pixels with a neighbour along an axis that is outside."""
+
+import torch
+from torch import Tensor
+
+from mmseg_plugin.inputs import Batch
+from mmseg_plugin.kernels.pixel_sums import class_value
+from mmseg_plugin.values import is_traced
+
+
+@torch.no_grad()
+def boundary_sizes(batch: Batch) -> Tensor:
+    """(N, C) the weight of the boundary of each class; of soft labels y the sum of y less its smallest neighbour.
+
+    What lies beyond the image is outside, and so is an absent pixel.
+    """
+    if batch.labels.dim() == 3:
+        return class_value(batch, boundary_of_part)
+    found = boundary_of_ids(batch)
+    if not batch.visible or is_traced(found) or not found.is_cpu or not len(found):
+        return batch.sum_by_class(found.to(batch.dtype)[:, None])
+    return torch.stack([count_boundary(batch, found, i) for i in range(len(found))])
+
+
+def count_boundary(batch: Batch, found: Tensor, image: int) -> Tensor:
+    """(C,) the weight of the boundary of each class of an image, of which the few pixels of ``found`` are looked at."""
+    weight, some = batch.pixel_weight, found[image].view(torch.bool)
+    if weight is not None:
+        some = some & batch.counts[image]
+        weight = None if weight.dtype == torch.bool else weight[image][some].double()
+    return torch.bincount(batch.labels[image][some].long(), weight, batch.channels).double()
+
+
+def boundary_of_part(part: Batch) -> Tensor:
+    """(N, C) the same of a part with whole maps of classes."""
+    y = part.target
+    if part.pixel_weight is not None or not part.visible:
+        y = torch.where(part.counts[:, None], y, 0)  # which holds anything at absent pixels
+    return part.sum(boundary_of_maps(y, part.space))
+
+
+def boundary_of_ids(batch: Batch) -> Tensor:
+    """(N, P) bytes or bool: 1 at the pixels of the boundary of their class, anything at absent pixels; for class ids."""
+    ids, absent = batch.labels.unflatten(1, batch.space), None
+    if batch.pixel_weight is not None:
+        absent = ~batch.counts.unflatten(1, batch.space)
+    if ids.dtype == torch.uint8 and not is_traced(ids):
+        found, differ = torch.zeros_like(ids), lambda a, b: torch.ne(a, b, out=torch.empty_like(a))
+        absent = None if absent is None else absent.view(torch.uint8)
+    else:
+        found, differ = torch.zeros_like(ids, dtype=torch.bool), torch.ne
+    for axis in range(1, ids.dim()):
+        size = ids.shape[axis]
+        if not size:
+            continue
+        found.select(axis, 0).fill_(1)
+        found.select(axis, size - 1).fill_(1)
+        before, after = (x.narrow(axis, start, size - 1) for x, start in ((found, 0), (found, 1)))
+        edge = differ(ids.narrow(axis, 0, size - 1).contiguous(), ids.narrow(axis, 1, size - 1).contiguous())
+        if absent is not None:
+            edge = edge | absent.narrow(axis, 0, size - 1) | absent.narrow(axis, 1, size - 1)
+        before |= edge
+        after |= edge
+    return found.flatten(1)
+
+
+def boundary_of_maps(y: Tensor, space: tuple[int, ...]) -> Tensor:
+    """(N, C, P) y less the smallest of y and its neighbours along the axes, 0 beyond the image."""
+    maps = y.unflatten(2, space)
+    inner = maps.clone()
+    for axis in range(2, maps.dim()):
+        size = maps.shape[axis]
+        if not size:
+            continue
+        for at in (0, size - 1):
+            inner.select(axis, at).clamp_(max=0)
+        first, last = (x.narrow(axis, start, size - 1) for x, start in ((inner, 0), (inner, 1)))
+        torch.minimum(first, maps.narrow(axis, 1, size - 1), out=first)
+        torch.minimum(last, maps.narrow(axis, 0, size - 1), out=last)
+    return (maps - inner).flatten(2)
