@@ -1,6 +1,7 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
 from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
+from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
 from mmseg_plugin.losses.boundary.surface import SurfaceLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
@@ -34,6 +35,7 @@ __all__ = [
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',
+    'HausdorffDistanceLoss',
     'JaccardMetricLoss',
     'LogCoshDiceLoss',
     'LovaszHingeLoss',
