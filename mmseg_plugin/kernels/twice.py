@@ -24,7 +24,8 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
             return found
         results = found if isinstance(found, tuple) else (found,)
         refuse = torch._C._functions.DelayedError(AGAIN.encode(), len(results))
-        marked = refuse(*(None if x is None else x.detach().requires_grad_() for x in results))
+        given: Any = (None if x is None else x.detach().requires_grad_() for x in results)
+        marked = refuse(*given)
         return tuple(marked) if isinstance(found, tuple) else marked
 
     return wrapper
