@@ -77,7 +77,7 @@ class HausdorffDistanceLoss(MappedMean):
     def eroded(self, b: Tensor, valid: Tensor) -> Tensor:
         """(N, *space, C) the sum over erosions of b."""
         axes, zero = tuple(range(1, len(b.shape) - 1)), ops.zeros_like(b)
-        total = zero
+        total = 0 * b  # whose gradient is NaN wherever the loss is
         for k in range(1, self.spec.erosions + 1):
             near = b + sum(neighbours(b, axis) for axis in axes)
             b = ops.where(valid, at_least(near / (2 * len(axes) + 1) - 0.5, 0), zero)

@@ -12,7 +12,7 @@ from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distance import both_sides, largest
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
-from mmseg_plugin.kernels.pixel_sums import pixel_sum
+from mmseg_plugin.kernels.pixel_sums import blocks_of, in_blocks, pixel_sum, size_of_blocks
 from mmseg_plugin.losses.boundary.maps import MappedMean
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES
@@ -78,8 +78,7 @@ class HausdorffDistanceLoss(MappedMean):
         """(N, C, P) d(p > 1/2)^alpha + d(y)^alpha, 0 at absent pixels."""
         of_label = batch.maps['distance_map'].to(batch.dtype)
         valid = batch.counts.view(len(of_label), 1, *batch.space)
-        prob = copy.copy(batch).prob  # which the batch would keep, without a gradient
-        inside = (prob > 0.5).view(*of_label.shape[:2], *batch.space) & valid
+        inside = likely(batch).view(*of_label.shape[:2], *batch.space) & valid
         of_prediction = self.make_map(inside, valid, batch.dtype).flatten(2) if inside.numel() else of_label
         found = of_prediction**self.spec.alpha + of_label**self.spec.alpha
         return torch.where(valid.flatten(2), found, 0)
@@ -88,7 +87,7 @@ class HausdorffDistanceLoss(MappedMean):
         """(N, C, P) that of erosions or of discs."""
         p, y = (x.view(len(x), batch.channels, *batch.space) for x in (batch.prob, batch.target))
         valid = batch.counts.view(len(p), 1, *batch.space)
-        p = torch.where(valid, p, 0)
+        p, y = torch.where(valid, p, 0), torch.where(valid, y, 0)
         error = (p - y).square()
         if not p.numel():
             return error.flatten(2)
@@ -98,7 +97,7 @@ class HausdorffDistanceLoss(MappedMean):
 
     def eroded(self, b: Tensor, valid: Tensor) -> Tensor:
         """(N, C, *space) the sum over erosions of b."""
-        axes, total = range(2, b.dim()), torch.zeros_like(b)
+        axes, total = range(2, b.dim()), 0 * b  # whose gradient is NaN wherever the loss is
         for k in range(1, self.spec.erosions + 1):
             near = b + sum(neighbours(b, axis) for axis in axes)
             b = torch.where(valid, (near / (2 * len(axes) + 1) - 0.5).relu(), 0)
@@ -118,6 +117,16 @@ class HausdorffDistanceLoss(MappedMean):
             )
             total = total + float(r) ** self.spec.alpha * (sum(near) * p + sum(far) * y)
         return total
+
+
+def likely(batch: Batch) -> Tensor:
+    """(N, C, P) where p > 1/2, block by block where sums are; without a gradient."""
+    if not in_blocks(batch):
+        return copy.copy(batch).prob > 0.5  # which the batch itself would keep
+    source, found = batch.source, torch.empty(batch.shape, dtype=torch.bool, device=batch.labels.device)
+    for place in blocks_of(size_of_blocks(source), *batch.shape, source.step):
+        found[place] = batch.part(*place, source.block(source.needed(place), place)).prob > 0.5
+    return found
 
 
 def neighbours(x: Tensor, axis: int) -> Tensor:
