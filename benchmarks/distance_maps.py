@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.timing import milliseconds, ratio
 
 SHAPE, IGNORED, BLOCK = (1, 19, 512, 1024), 255, 32
-LOSSES = ('SurfaceLoss', {}), ('RegionWiseLoss', {}), ('DistanceMapCrossEntropyLoss', {})
+LOSSES = ['SurfaceLoss', 'RegionWiseLoss', 'DistanceMapCrossEntropyLoss', 'HausdorffDistanceLoss']
 DICE = 'MONAI DiceLoss'
 
 
@@ -33,7 +33,7 @@ def labels_of(shape, seed=0):
 def specs():
     from shared_spec import LOSSES as ALL
 
-    return {name: ALL[name](ignore_index=IGNORED, **params) for name, params in LOSSES}
+    return {name: ALL[name](ignore_index=IGNORED) for name in LOSSES}
 
 
 def maps_alone(ids, classes):
@@ -157,7 +157,9 @@ def main():
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--keras', action='store_true')
+    parser.add_argument('--losses', nargs='+', choices=list(LOSSES), default=list(LOSSES))
     given = parser.parse_args()
+    LOSSES[:] = given.losses
     shape, ids = tuple(given.shape), labels_of(given.shape)
     if given.keras:
         print(f'\nKeras on {os.environ.get("KERAS_BACKEND", "its default backend")}, {shape}\n')
