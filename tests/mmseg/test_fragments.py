@@ -35,9 +35,8 @@ PAGE = ROOT / 'docs' / 'mmsegmentation.md'
 
 
 def stem(name):
-    """FocalTverskyLoss -> focal_tversky, BoundaryDoULoss -> boundary_dou, DistillationKLLoss -> distillation_kl."""
-    name = name.removesuffix('Loss').replace('DoU', 'Dou').replace('KL', 'Kl')
-    return re.sub(r'(?<!^)(?=[A-Z])', '_', name).lower()
+    """FocalTverskyLoss -> focal_tversky."""
+    return re.sub(r'(?<!^)(?=[A-Z])', '_', name.removesuffix('Loss')).lower()
 
 
 def load(folder, name):

@@ -32,7 +32,7 @@ class DistillationKLLoss(PixelLoss):
         temperature: float = 1.0,
         teacher_from_logits: bool = False,
         reduction: str = 'mean',
-        loss_name: str = 'loss_distillation_kl',
+        loss_name: str = 'loss_distillation_k_l',
     ) -> None:
         super().__init__(locals())
 

@@ -1,2 +1,2 @@
-_base_ = '../loss_decode/distillation_kl.py'
+_base_ = '../loss_decode/distillation_k_l.py'
 custom_imports = dict(imports=['mmseg_plugin'])
