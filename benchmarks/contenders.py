@@ -225,7 +225,7 @@ OURS = (
     'JaccardMetricLoss', 'DiceSemimetricLoss', 'CompatibleTverskyLoss', 'SoftJaccardLoss', 'SoftDiceLoss',
     'SoftTverskyLoss', 'FocalTverskyLoss', 'LogCoshDiceLoss', 'SensitivitySpecificityLoss', 'GeneralizedDiceLoss',
     'LovaszSoftmaxLoss', 'RegionMutualInformationLoss', 'ComboLoss', 'ExponentialLogarithmicLoss',
-    'UnifiedFocalLoss', 'WeightedCrossEntropyLoss', 'RobustTLoss',
+    'UnifiedFocalLoss', 'WeightedCrossEntropyLoss', 'FocalCrossEntropyLoss', 'DistillationKLLoss', 'RobustTLoss',
 )  # fmt: skip
 CONTENDERS = {
     **{name: partial(build_ours, name) for name in OURS},
@@ -236,6 +236,8 @@ CONTENDERS = {
     'CenterlineDiceLoss, 3 iterations': partial(build_ours, 'CenterlineDiceLoss', iterations=3),
     'SoftDiceLoss, pooled': partial(build_ours, 'SoftDiceLoss', pooled=True),
     'SoftDiceLoss, pooled, norm=2, I': partial(build_ours, 'SoftDiceLoss', pooled=True, norm=2, granularity='I'),
+    'FocalCrossEntropyLoss, gamma=5': partial(build_ours, 'FocalCrossEntropyLoss', gamma=5.0),
+    'DistillationKLLoss, temperature=4': partial(build_ours, 'DistillationKLLoss', temperature=4.0),
     'WeightedCrossEntropyLoss, class weights': weighed,
     'WeightedCrossEntropyLoss, smoothing': partial(build_ours, 'WeightedCrossEntropyLoss', label_smoothing=0.1),
     'WeightedCrossEntropyLoss, sigmoid': partial(build_ours, 'WeightedCrossEntropyLoss', activation='sigmoid'),

@@ -15,6 +15,10 @@ PIXEL = {  # ours -> PyTorch's own
     'WeightedCrossEntropyLoss, class weights': 'torch cross_entropy, class weights',
     'WeightedCrossEntropyLoss, smoothing': 'torch cross_entropy, smoothing',
     'WeightedCrossEntropyLoss, sigmoid': REFERENCE,
+    'FocalCrossEntropyLoss': REFERENCE,
+    'FocalCrossEntropyLoss, gamma=5': REFERENCE,
+    'DistillationKLLoss': REFERENCE,
+    'DistillationKLLoss, temperature=4': REFERENCE,
     'RobustTLoss': REFERENCE,
 }
 RECIPE, TWO = 'WeightedSumLoss, the recipe', 'the recipe as two losses'

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from shared_spec import values
 from shared_spec.values import TOLERANCE
@@ -34,7 +35,12 @@ def counted_pixels(weight: Tensor) -> Tensor:
 
 def is_traced(x: Tensor) -> bool:
     """Whether operations on x are recorded or transformed, so that an operator with a gradient of its own is none of them."""
-    return is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+    return is_compiling() or is_transformed()
+
+
+def is_transformed() -> bool:
+    """Whether torch.func or forward-mode differentiation is at work, which know PyTorch's own operators alone."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 def limits(x: Tensor) -> tuple[float, float]:

@@ -125,23 +125,24 @@ def both_sides(inside: np.ndarray, valid: np.ndarray, distance_to: DistanceTo) -
 
     0 elsewhere, and for a class without an inside or an outside. Pixels that do not count are on neither side.
     """
-    depth, gap = np.zeros(inside.shape), np.zeros(inside.shape)
-    for k, mask in enumerate(inside):
+    nothing = np.zeros(valid.shape, np.float32)
+    depth, gap = [], []
+    for mask in inside:
         outside = valid & ~mask
-        if mask.any() and outside.any():
-            depth[k] = np.where(mask, distance_to(outside), 0)
-            gap[k] = np.where(outside, distance_to(mask), 0)
-    return depth, gap
+        bordered = mask.any() and outside.any()
+        depth.append(np.where(mask, distance_to(outside), 0) if bordered else nothing)
+        gap.append(np.where(outside, distance_to(mask), 0) if bordered else nothing)
+    return np.stack(depth), np.stack(gap)
 
 
-def mean_of_product(spec: LossSpec, batch: Batch, maps: np.ndarray, classes: str | Sequence[int]) -> float:
-    """The mean of p * map over the pixels of the classes that count: those listed, or all, or those that an image has."""
-    p, v = batch.prob, batch.weight
-    chosen = shapes.channel_indices(type(spec).__name__, classes, p.shape[1])
-    cells = np.zeros(p.shape[:2], bool)
+def mean_over_pixels(spec: LossSpec, batch: Batch, cost: np.ndarray, classes: str | Sequence[int]) -> float:
+    """The mean of cost (N, C, P) over the pixels of the classes that count: those listed, all, or those that an image has."""
+    c, v = cost.shape[1], batch.weight
+    chosen = shapes.channel_indices(type(spec).__name__, classes, c)
+    cells = np.zeros(cost.shape[:2], bool)
     cells[:, chosen] = True
     if classes in ('present', 'auto'):  # labels are hard
         cells = np.asarray(batch.largest_target > 0.5)
     share = cells * v.sum(1)[:, None]
-    total = (cells[:, :, None] * v[:, None] * p * maps).sum()
+    total = (cells[:, :, None] * v[:, None] * cost).sum()
     return float(total / share.sum()) if share.sum() > 0 else 0.0

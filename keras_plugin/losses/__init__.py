@@ -3,6 +3,7 @@
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
 from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from keras_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
+from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
 from keras_plugin.losses.boundary.surface import SurfaceLoss
 from keras_plugin.losses.compound.combo import ComboLoss
@@ -10,6 +11,7 @@ from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLoga
 from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from keras_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from keras_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
+from keras_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from keras_plugin.losses.region.focal_tversky import FocalTverskyLoss
@@ -30,11 +32,13 @@ __all__ = [
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
     'DistanceMapCrossEntropyLoss',
+    'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
     'FocalCrossEntropyLoss',
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',
+    'HausdorffDistanceLoss',
     'JaccardMetricLoss',
     'LogCoshDiceLoss',
     'Loss',

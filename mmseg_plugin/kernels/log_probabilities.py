@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from mmseg_plugin.kernels.twice import once_differentiable
 
 SPAN = 80  # exp of less underflows in float32
 

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from mmseg_plugin.kernels import workers
 from mmseg_plugin.kernels.overlap import choice
+from mmseg_plugin.kernels.twice import AGAIN
+from mmseg_plugin.values import is_transformed
 
 if TYPE_CHECKING:
     from mmseg_plugin.inputs import Batch
@@ -30,10 +32,6 @@ BLOCK = 2**19  # numbers of a block of logits on one core: fewer cost Python's t
 BLOCK_OF_DEVICE = 2**22  # on a GPU, which many short operations would keep waiting
 SMALL = 2**18  # numbers in the logits up to which nothing is gained
 WHOLE = slice(None)
-AGAIN = (
-    'the gradient of sums over blocks of pixels cannot be differentiated again: '
-    'with SEGPARITY_OVERLAP=plain in the environment it can'
-)
 
 
 class UnsoundBlockError(Exception):
@@ -79,7 +77,7 @@ def in_blocks(batch: Batch) -> bool:
     z, y, w = batch.source.tensor, batch.labels, batch.pixel_weight
     if choice.MODE == 'plain' or torch.compiler.is_compiling() or type(z) not in (Tensor, torch.nn.Parameter):
         return False
-    if torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack():
+    if is_transformed() or torch._C._len_torch_dispatch_stack():
         return False
     if y.requires_grad or batch.image_weight.requires_grad or (w is not None and w.requires_grad):
         return False

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from mmseg_plugin.kernels.twice import once_differentiable
 
 if TYPE_CHECKING:
     from mmseg_plugin.kernels.pixel_sums import Place
@@ -52,7 +53,7 @@ class Whole:
 
     def finish(self, gradient: Tensor, factors: Tensor | None = None) -> Tensor:
         """The gradient times the factors of its images, or classes (N, C or 1)."""
-        return gradient if factors is None else gradient.mul_(factors[:, :, None].to(gradient.dtype))
+        return gradient if factors is None else multiply(gradient, factors[:, :, None])
 
 
 class Resized(Whole):
@@ -103,8 +104,13 @@ class Resized(Whole):
 
     def finish(self, gradient: Tensor, factors: Tensor | None = None) -> Tensor:
         if factors is not None:
-            gradient.mul_(factors[:, :, None, None].to(gradient.dtype))
+            multiply(gradient, factors[:, :, None, None])
         return gradient.to(self.tensor.dtype)
+
+
+def multiply(gradient: Tensor, factors: Tensor) -> Tensor:
+    """The gradient times factors, in place and in float32 or wider: a factor may leave the range of half precision."""
+    return gradient.mul_(factors.to(torch.promote_types(gradient.dtype, torch.float32)))
 
 
 def resize(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:

@@ -2,6 +2,7 @@
 
 from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from mmseg_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
+from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
 from mmseg_plugin.losses.boundary.surface import SurfaceLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
@@ -9,6 +10,7 @@ from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLoga
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from mmseg_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
+from mmseg_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from mmseg_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from mmseg_plugin.losses.region.focal_tversky import FocalTverskyLoss
@@ -29,11 +31,13 @@ __all__ = [
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',
     'DistanceMapCrossEntropyLoss',
+    'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
     'FocalCrossEntropyLoss',
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',
+    'HausdorffDistanceLoss',
     'JaccardMetricLoss',
     'LogCoshDiceLoss',
     'LovaszHingeLoss',

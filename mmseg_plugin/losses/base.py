@@ -88,6 +88,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
         check_tensors(self.spec_class.__name__, pred=pred, target=target, weight=weight)
         with torch.autocast(pred.device.type, enabled=False):
+            target = self.labels_of(pred, target)
             batch = None if batches is None else batches.get(in_common(self.spec))
             if batch is None:
                 batch = prepare_at_size(self.spec, pred, target, weight, ignore_index, align_corners)
@@ -98,6 +99,10 @@ class Loss(nn.Module, metaclass=NamedParameters):
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
                 loss = (batch.zero_loss.view_as(loss) if loss.dim() else sum_of_zero_loss(batch)) + own
             return loss if loss.dim() else not_a_number_throughout(loss)
+
+    def labels_of(self, pred: Tensor, target: Tensor) -> Tensor:
+        """The labels that a call's target stands for; itself, for most."""
+        return target
 
     def reduction_of_call(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> tuple[Any, ...]:
         """Extra arguments for ``compute``; a loss that is no mean over pixels refuses what has no meaning for it."""
@@ -131,6 +136,7 @@ def in_common(spec: LossSpec) -> tuple[Any, ...]:
         spec.one_label,
         spec.channels,
         spec.spatial_axes,
+        getattr(spec, 'teacher_from_logits', False) and spec,
     )
 
 

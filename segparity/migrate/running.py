@@ -112,7 +112,7 @@ def _loss_of_torch(
         loss = build(Item(item.library, item.name, tensors))
     z = torch.tensor(logits, dtype=dtype, requires_grad=True)
     pred = {None: lambda x: x, 'softmax': lambda x: x.softmax(1), 'sigmoid': lambda x: x.sigmoid()}[activation](z)
-    if item.name == 'NLLLoss':
+    if item.name in ('NLLLoss', 'KLDivLoss'):
         pred = pred.log_softmax(1)
     if isinstance(loss, torch.nn.Module):
         loss = loss.to(dtype)

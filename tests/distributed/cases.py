@@ -28,7 +28,7 @@ class Case(NamedTuple):
 def case(name, example=None, mode='', batch='uneven', labels='hard', **changes):
     """The ``Case`` of an example of a loss's spec, the first unless it is named."""
     about = LOSSES[name].examples[example or next(iter(LOSSES[name].examples))]
-    config = dict(about.params, **(dict(class_weight=[1.0, 2.0, 3.0]) if about.class_weight else {}))
+    config = dict(about.params, **({about.weights: [1.0, 2.0, 3.0]} if about.weights else {}))
     if 'learn_nu' in LOSSES[name].parameters():
         config['learn_nu'] = True
     many = 'many' in about.channels and 'many' in LOSSES[name].channels

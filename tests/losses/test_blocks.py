@@ -18,6 +18,7 @@ from tests.support.assertions import assert_gradient, assert_same
 LARGE = 2, 5, 160, 170  # more numbers than SMALL
 SUMS = {
     'WeightedCrossEntropyLoss': dict(label_smoothing=0.1, class_weight=[0.5, 1, 0, 2, 1]),
+    'DistillationKLLoss': dict(temperature=2.0),
     'FocalCrossEntropyLoss': dict(gamma=0.5, alpha=[0.5, 1, 0, 2, 1]),
     'ComboLoss': {},
     'ExponentialLogarithmicLoss': {},

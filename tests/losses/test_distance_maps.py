@@ -18,6 +18,8 @@ MAPPED = [
     ('RegionWiseLoss', dict(map='boundary')),
     ('DistanceMapCrossEntropyLoss', {}),
     ('DistanceMapCrossEntropyLoss', dict(regions='classes')),
+    ('HausdorffDistanceLoss', {}),
+    ('HausdorffDistanceLoss', dict(spacing=[2.0, 0.5], alpha=1.0)),
 ]
 
 
@@ -88,6 +90,13 @@ def test_distances_in_keras(framework, worker, space, spacing):
         assert_same(got['distance'], want, 'float32')
 
 
+def test_distances_by_edt_where_it_is_installed():
+    pytest.importorskip('edt')
+    for space, spacing in SPACES:
+        for mask in masks(space)[0]:
+            assert_same(quick_distance.quick_distance_to(mask, spacing), by_pairs(mask, spacing), 'float32')
+
+
 def test_distances_without_scipy_and_opencv_are_refused_in_one_sentence(monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'scipy.ndimage', None)
     monkeypatch.setattr(quick_distance.importlib.util, 'find_spec', lambda name: None)
@@ -143,6 +152,45 @@ def test_distance_map_cross_entropy_by_hand():
     want = (weight[0] * (1 + phi) * own).sum() / 5
     assert_same(loss('DistanceMapCrossEntropyLoss', pixel_weight=weight), want, 'float64')
     assert_same(loss('DistanceMapCrossEntropyLoss', Q[:, 1:]), loss('DistanceMapCrossEntropyLoss'), 'float64')
+
+
+def test_hausdorff_distance_by_hand():
+    """p > 1/2 is the label, so that the two fields are one: 3 2 1 1 2 pixels to the other side."""
+    d, y = np.array([3, 2, 1, 1, 2]), LINE[0]
+    assert_same(loss('HausdorffDistanceLoss', classes=[1]), ((Q1 - y) ** 2 * 2 * d**2).mean(), 'float64')
+    assert_same(
+        loss('HausdorffDistanceLoss', classes=[1], alpha=1, spacing=[2]), ((Q1 - y) ** 2 * 4 * d).mean(), 'float64'
+    )
+    far = np.stack([1 - y, y])[None].astype(float)
+    assert loss('HausdorffDistanceLoss', far) == 0.0  # a perfect prediction
+    of_prediction = np.array([0.0, 0, 4, 0, 0])[None]  # which the label has no field beside: all foreground
+    wrong = np.array([[[0.9, 0.9, 0.2, 0.9, 0.9]]])
+    got = loss('HausdorffDistanceLoss', wrong, np.ones((1, 5), int))
+    field = np.array([2, 1, 1, 1, 2])
+    assert_same(got, ((1 - wrong[0, 0]) ** 2 * field**2).mean(), 'float64')
+    given = loss('HausdorffDistanceLoss', wrong, np.ones((1, 5), int), distance_map=of_prediction[:, None])
+    assert_same(given - got, 0.8**2 * 16 / 5, 'float64')
+
+
+@pytest.mark.parametrize('method', ['erosion', 'convolution'])
+def test_hausdorff_erosion_and_discs_by_hand(method):
+    """Three pixels of a line, all wrong: the means of 3 less 1/2 are 1/6 at the ends and 1/2 between, scaled to 0 1 0."""
+    none, label = np.zeros((1, 1, 3)), np.ones((1, 3), int)
+    want = {'erosion': 1 / 3, 'convolution': (1 / 3 + 1 + 1 / 3) / 3}[method]
+    params = dict(method=method, radii=[1], erosions=4)
+    assert_same(loss('HausdorffDistanceLoss', none, label, **params), want, 'float64')
+    assert loss('HausdorffDistanceLoss', none + 1, label, **params) == 0.0
+    two = np.concatenate([label, [[9]]], 1)  # an ignored pixel beside them is no error and no neighbour
+    got = loss('HausdorffDistanceLoss', np.zeros((1, 1, 4)), two, ignore_index=9, **params)
+    assert_same(got, want, 'float64')
+
+
+def test_what_hausdorff_distance_refuses():
+    with pytest.raises(ValueError, match="spacing has a meaning for method='distance_transform' alone"):
+        LOSSES['HausdorffDistanceLoss'](method='erosion', spacing=[1, 2])
+    for method in ('erosion', 'convolution'):
+        with pytest.raises(ValueError, match="distance_map belongs to method='distance_transform'"):
+            loss('HausdorffDistanceLoss', method=method, radii=[1], distance_map=np.zeros((1, 2, 5)))
 
 
 def random_inputs(seed=0, space=(7, 6)):

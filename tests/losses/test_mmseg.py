@@ -64,7 +64,8 @@ def test_signature_is_the_spec_s(name):
 @pytest.mark.parametrize('name', list(LOSSES))
 def test_name_is_one_that_mmsegmentation_trains_on(name):
     loss = build(name)
-    snake = ''.join('_' + c.lower() if c.isupper() else c for c in name.removesuffix('Loss')).lstrip('_')
+    words = name.removesuffix('Loss').replace('DoU', 'Dou').replace('KL', 'Kl')
+    snake = ''.join('_' + c.lower() if c.isupper() else c for c in words).lstrip('_')
     assert loss.loss_name == f'loss_{snake}'
     assert build(name, loss_name='aux_loss').loss_name == 'aux_loss'
     with pytest.raises(SpecError, match="loss_name must contain 'loss'"):

@@ -35,8 +35,9 @@ PAGE = ROOT / 'docs' / 'mmsegmentation.md'
 
 
 def stem(name):
-    """FocalTverskyLoss -> focal_tversky."""
-    return re.sub(r'(?<!^)(?=[A-Z])', '_', name.removesuffix('Loss')).lower()
+    """FocalTverskyLoss -> focal_tversky, BoundaryDoULoss -> boundary_dou, DistillationKLLoss -> distillation_kl."""
+    name = name.removesuffix('Loss').replace('DoU', 'Dou').replace('KL', 'Kl')
+    return re.sub(r'(?<!^)(?=[A-Z])', '_', name).lower()
 
 
 def load(folder, name):

@@ -69,10 +69,10 @@ def run_shell(text):
 
 
 def build(text):
-    """Builds what a configuration names: losses, evaluators, hooks."""
+    """Builds what a configuration names: losses, evaluators, hooks, transforms of a pipeline."""
     from mmengine.config import Config
     from mmengine.registry import HOOKS, MODEL_WRAPPERS
-    from mmseg.registry import METRICS, MODELS
+    from mmseg.registry import METRICS, MODELS, TRANSFORMS
 
     import mmseg_plugin  # noqa: F401  registers ours, as custom_imports does
 
@@ -87,6 +87,7 @@ def build(text):
     built = [MODELS.build(loss) for head in heads for loss in as_list(head['loss_decode'])]
     built += [METRICS.build(evaluator) for evaluator in as_list(config.get('val_evaluator', []))]
     built += [HOOKS.build(hook) for hook in config.get('default_hooks', {}).values()]
+    built += [TRANSFORMS.build(step) for step in config.get('train_pipeline', [])]
     built += [MODEL_WRAPPERS.get(config[key].type) for key in ('model_wrapper_cfg',) if key in config]
     assert built and 'mmseg_plugin' in imports
 

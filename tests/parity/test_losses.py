@@ -22,8 +22,11 @@ def is_taken(name, example):
 
 
 def works_in_blocks(name, example):
-    """Whether an operator on the CPU takes the sums over pixels of an example; Lovasz losses sort pixels."""
-    sums = 'Lovasz' not in name and not LOSSES[name].of_overlap
+    """Whether an operator on the CPU takes the sums over pixels of an example; Lovasz losses sort pixels, erosions and
+    discs of HausdorffDistanceLoss take whole maps.
+    """
+    whole = LOSSES[name].examples[example].params.get('method') in ('erosion', 'convolution')
+    sums = 'Lovasz' not in name and not LOSSES[name].of_overlap and not whole
     return sums or is_taken(name, example)
 
 

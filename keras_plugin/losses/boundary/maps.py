@@ -52,12 +52,11 @@ class Mapped(Loss):
         target = y_true if isinstance(y_true, Target) else unpacked(self, y_true, y_pred)
         labels, given = target if isinstance(target, Target) else (target, None)
         batch = copy.copy(super().batch_of_call(labels, y_pred, sample_weight))
-        shape = ops.shape(y_pred)
-        batch.distance_map = ops.stop_gradient(self.map_of(batch, (shape[0], *shape[1:-1]), given))
+        batch.distance_map = ops.stop_gradient(self.map_of(batch, given))
         return batch
 
-    def map_of(self, batch: Batch, sizes: tuple[Any, ...], given: Tensor | None) -> Tensor:
-        """(N, P, K) the map given, or made; 0 where a pixel is absent. sizes: (N, *space)."""
+    def map_of(self, batch: Batch, given: Tensor | None) -> Tensor:
+        """(N, P, K) the map given, or made; 0 where a pixel is absent."""
         name, k = type(self.spec).__name__, self.spec.map_channels(batch.channels)
         check_spacing(name, self.spec.spacing, len(batch.space))
         if given is not None:
@@ -69,26 +68,36 @@ class Mapped(Loss):
             check_map(name, tuple(given.shape), None, k, batch.space, layout='last')
             found = ops.cast(given, batch.dtype)
         else:
-            valid = ops.reshape(batch.counted_pixels, (*sizes, 1))
-            inside = ops.reshape(ops.stop_gradient(batch.target) > 0.5, (*sizes, batch.channels))
+            valid = in_space(batch, batch.counted_pixels)
+            inside = in_space(batch, ops.stop_gradient(batch.target) > 0.5)
             found = self.make_map(inside, valid, batch.dtype)
         flat = ops.reshape(found, (*ops.shape(batch.counted_pixels), k))
         return keep_pixels(batch.counted_pixels, flat)
 
 
+def in_space(batch: Batch, x: Tensor) -> Tensor:
+    """(N, *space, C) of x (N, P, C), or with C = 1 of x (N, P)."""
+    channels = x.shape[2] if len(x.shape) == 3 else 1
+    return ops.reshape(x, (ops.shape(x)[0], *batch.sizes, channels))
+
+
 class MappedMean(Mapped):
-    """The mean of p * map over the pixels of the classes that count."""
+    """A mean over the pixels of the classes that count, of p * map for most."""
 
     def compute(self, batch: Batch) -> Tensor:
         spec = self.spec
         cells = self.counted_cells(batch)
         mass = batch.sum(ops.ones_like(batch.distance_map[..., :1]))
-        total = batch.sum(batch.prob * batch.distance_map)
+        total = batch.sum(self.cost(batch))
         parts = dict(
             loss=ops.sum(total * ops.cast(cells, total.dtype)), share=ops.sum(mass * ops.cast(cells, mass.dtype))
         )
         parts = sum_over_replicas(parts, spec.sync)
         return ops.cast(spec.loss_weight * ratio(parts['loss'], parts['share'], 0.0), batch.dtype)
+
+    def cost(self, batch: Batch) -> Tensor:
+        """(N, P, C) what is averaged."""
+        return batch.prob * batch.distance_map
 
     def counted_cells(self, batch: Batch) -> Tensor:
         """(N, C) 1 where a class of an image counts."""

@@ -13,6 +13,7 @@ from mmseg_plugin.distributed import gather
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.lovasz import rows as in_numpy
 from mmseg_plugin.kernels.lovasz.counts import Pixels, count_rows
+from mmseg_plugin.values import is_transformed
 
 TELLS = hasattr(torch.compiler, 'is_compiling')  # PyTorch 2.3: whether a call is compiled
 SORTED = 2**16  # pixels of several ranks that are gathered and sorted; of more than that counts are added up
@@ -222,8 +223,28 @@ def lovasz_sums(batch: Batch, hinge: bool, spec: Any, classes: Sequence[int], ra
 
 def sums_of_errors(batch: Batch, hinge: bool, spec: Any, classes: Sequence[int], ranks: Ranks) -> Tensor:
     """``lovasz_sums``, without a look at who calls."""
+    if is_transformed() and len(ranks.sizes) == 1:
+        return sums_in_autograd(batch, hinge, spec.per_image, classes)
     activation = ('softmax' if batch.softmax else 'sigmoid') if batch.logits and not hinge else None
     return LovaszExtension.apply(batch.given, batch, activation, hinge, spec, classes, ranks)
+
+
+def sums_in_autograd(batch: Batch, hinge: bool, per_image: bool, classes: Sequence[int]) -> Tensor:
+    """``lovasz_sums`` in PyTorch's own operators, which torch.func and forward-mode differentiation know."""
+    x, w = (batch.pred if hinge else batch.prob)[:, classes], batch.weight
+    ids = torch.as_tensor(classes, dtype=torch.long, device=x.device)
+    dense = batch.labels.dim() == 3
+    inside = batch.labels[:, classes] > 0 if dense else batch.labels[:, None] == ids[:, None]
+    turned = torch.where(inside, -x, x)
+    errors = (1 + turned).relu() if hinge else inside + turned
+    w = w[:, None].expand_as(errors)
+    errors = torch.where(w != 0, errors, errors.detach() * 0)
+    if not per_image:
+        errors, inside, w = (t.transpose(0, 1).flatten(1)[None] for t in (errors, inside, w))
+    signed = torch.where(inside, w, -w).flatten(0, 1)
+    increments = jaccard_increments(errors.detach().flatten(0, 1), signed).to(errors.dtype)
+    sums = (errors * increments.reshape(errors.shape)).sum(2)
+    return sums.new_zeros(len(sums), batch.channels).index_copy(1, ids, sums)
 
 
 def pixels_of_classes(batch: Batch) -> Tensor | None:

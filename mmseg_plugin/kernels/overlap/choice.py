@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmseg_plugin.kernels.overlap import triton_launch
+from mmseg_plugin.values import is_transformed
 
 SMALL = 2**11  # numbers in the logits below which it gains nothing and PyTorch's own operators allow more
 HAS_OPERATORS = hasattr(torch.library, 'custom_op')  # PyTorch 2.4
@@ -65,8 +66,8 @@ def why_not(pred: Tensor, target: Tensor, weight: Tensor | None, kernels: bool) 
         return 'there are no pixels'
     if target.requires_grad or (weight is not None and weight.requires_grad):
         return 'labels or weights need a gradient'
-    if not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None:
-        return 'under torch.func'
+    if not torch.compiler.is_compiling() and is_transformed():
+        return 'under torch.func, or forward-mode differentiation'
     if kernels and any(x is not None and x.device != pred.device for x in (target, weight)):
         return "the tensors are on several devices, which PyTorch's own operators say"
     if not kernels and not pred.is_cpu:

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from mmseg_plugin.arithmetic import accumulator_dtype, ratio, scale_part, times_log
@@ -13,6 +12,7 @@ from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.granularity import image_sums
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import class_value, pixel_sum
+from mmseg_plugin.kernels.twice import once_differentiable
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES

@@ -288,12 +288,13 @@ def categorical_focal(call: Call) -> Reading:
 ))  # fmt: skip
 def kl_divergence(call: Call) -> Reading:
     from_logits, bug = logits_taken(call)
+    told = shared_sentences(call)
+    soft = call.context.labels == 'soft' and not told and not bug
     return call.reading(
-        'nearest',
-        'WeightedCrossEntropyLoss',
-        'it is less than cross-entropy by the entropy of the labels, which trains nothing: the same gradient; labels are '
-        'floored at 1e-7, which moves one-hot ones by about 1e-6',
-        *shared_sentences(call),
+        'float32' if soft else 'nearest',
+        'DistillationKLLoss',
+        'labels and probabilities are clipped to [1e-7, 1]: one-hot labels move by about 1e-6',
+        *told,
         bug=bug,
         activation='softmax',
         from_logits=from_logits,

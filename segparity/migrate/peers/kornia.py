@@ -120,4 +120,10 @@ def binary_focal(call: Call) -> Reading:
 
 @row('kornia', 'HausdorffERLoss', dict(alpha=2.0, k=10, reduction='mean'), examples=(Example({}, MANY, 'none'),))
 def hausdorff(call: Call) -> Reading:
-    return call.reading('not yet', None, 'a loss of distances to the boundary; none of ours is near')
+    logits = call.context.activation == 'logits'
+    told = [] if call['reduction'] == 'mean' else [f'reduction {call["reduction"]!r} is no mean, which ours is']
+    told.append('it takes probabilities and ids (B, 1, H, W); equal for those, as its number in tests/golden')
+    return call.reading(
+        'nearest', 'HausdorffDistanceLoss', *told, bug='it takes logits for probabilities' if logits else '',
+        method='erosion', alpha=call.number('alpha', 2.0), erosions=call['k'], from_logits=logits,
+    )  # fmt: skip

@@ -388,26 +388,47 @@ def unified_focal(call: Call) -> Reading:
     )  # fmt: skip
 
 
-def later(name: str, signature: dict[str, Any], sentence: str) -> None:
-    @row('monai', name, signature, examples=(Example({}, MANY, 'none'),))
-    def read(call: Call) -> Reading:
-        return call.reading('not yet', None, sentence)
-
-
 def nothing(name: str, sentence: str) -> None:
     @row('monai', name, {}, examples=(Example({}, MANY, 'none'),))
     def read(call: Call) -> Reading:
         return call.none(sentence)
 
 
-DISTANCE = 'a loss of distances to the boundary; none of ours is near'
 HAUSDORFF = dict(
     alpha=2.0, include_background=False, to_onehot_y=False, sigmoid=False, softmax=False, other_act=None,
     reduction='mean', batch=False,
 )  # fmt: skip
-later('HausdorffDTLoss', HAUSDORFF, DISTANCE)
-later('LogHausdorffDTLoss', HAUSDORFF, DISTANCE)
-later('BoundaryLoss', ACTIVATION | dict(reduction='mean'), DISTANCE)
+
+
+def distances_reading(call: Call, name: str, *told: str, **params: Any) -> Reading:
+    act, bug, differences = activation_of(call)
+    classes, missing = classes_of(call)
+    told = (*told, *differences, *missing, *reduction_sentences(call))
+    return call.reading('nearest' if told or bug else 'float32', name, *told, bug=bug, classes=classes, **params, **act)
+
+
+@row('monai', 'HausdorffDTLoss', HAUSDORFF, examples=(
+    Example(SOFT_MAX, MANY),
+    Example(dict(**SOFT_MAX, alpha=1.5, include_background=True, batch=True), MANY),
+    Example(dict(sigmoid=True), ONE),
+))  # fmt: skip
+def hausdorff(call: Call) -> Reading:
+    return distances_reading(call, 'HausdorffDistanceLoss', alpha=call.number('alpha', 2.0))
+
+
+@row('monai', 'LogHausdorffDTLoss', HAUSDORFF, examples=(Example(SOFT_MAX, MANY, 'none'),))
+def log_hausdorff(call: Call) -> Reading:
+    told = 'it is log(1 + loss) of each image and class, ours the loss'
+    return distances_reading(call, 'HausdorffDistanceLoss', told, alpha=call.number('alpha', 2.0))
+
+
+@row('monai', 'BoundaryLoss', ACTIVATION | dict(reduction='mean', batch=False), examples=(
+    Example(SOFT_MAX, MANY),
+    Example(dict(**SOFT_MAX, include_background=False, batch=True), MANY),
+    Example(dict(sigmoid=True), ONE),
+))  # fmt: skip
+def boundary(call: Call) -> Reading:
+    return distances_reading(call, 'SurfaceLoss')
 
 
 CLDICE = dict(smooth_nr=1.0, smooth_dr=1.0, smooth=1e-4, **ACTIVATION, reduction='mean')

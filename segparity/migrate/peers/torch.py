@@ -100,13 +100,26 @@ def bce(call: Call) -> Reading:
 
 
 @row('torch', 'KLDivLoss', dict(size_average=None, reduce=None, reduction='mean', log_target=False), examples=(
-    Example({}, MANY, 'none'),
+    Example({}, dict(channels=3, labels='soft')),
+    Example({}, dict(channels=3, labels='one_hot')),
+    Example(dict(reduction='batchmean'), dict(channels=3, labels='soft')),
+    Example(dict(log_target=True), MANY, 'none'),
 ))  # fmt: skip
 def kl(call: Call) -> Reading:
+    told = ['it takes log-probabilities, which ours may be given as logits: their softmax is themselves']
+    how, same = call['reduction'], not call.truth('log_target')
+    if call.truth('log_target'):
+        told.append(
+            'log_target=True takes logarithms of labels, ours labels, or with teacher_from_logits=True such logits'
+        )
+    if how not in (None, 'mean'):
+        told.append(f'reduction {how!r} divides by something else than the number of pixels')
+    else:
+        told.append('it divides by the number of classes too, which loss_weight says here')
+    exact = same and how in (None, 'mean') and call.channels is not None
     return call.reading(
-        'nearest', 'WeightedCrossEntropyLoss',
-        'it takes log-probabilities and is less than cross-entropy by the entropy of the labels, which trains nothing',
-        f'reduction {call["reduction"]!r} divides by something else than the number of pixels',
+        'exact' if exact else 'nearest', 'DistillationKLLoss', *told, teacher_from_logits=call.truth('log_target'),
+        loss_weight=1 / (call.channels or 1) if how in (None, 'mean') else 1.0,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from shared_spec.checks import CLASSES
 from shared_spec.declare import Example, Shared, loss_spec, param
-from shared_spec.distance import DistanceTo, Mapped, both_sides, mean_of_product
+from shared_spec.distance import DistanceTo, Mapped, both_sides, mean_over_pixels
 from shared_spec.inputs import Batch
 from shared_spec.typing import Classes
 
@@ -47,4 +47,5 @@ class SurfaceLoss(Mapped, Shared):
 
     def of_batch(self, batch: Batch, distance_map: np.ndarray | None = None) -> float:
         """The loss of a ``Batch``."""
-        return self.loss_weight * mean_of_product(self, batch, self.maps_of(batch, distance_map), self.classes)
+        cost = batch.prob * self.maps_of(batch, distance_map)
+        return self.loss_weight * mean_over_pixels(self, batch, cost, self.classes)

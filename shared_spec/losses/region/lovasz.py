@@ -123,7 +123,7 @@ class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
         'empty tensor where everything is ignored; here that is 0. Processes of PyTorch that share a batch '
         '(per_image False, sync) gather and sort its pixels up to 65536 of them. Of more they add up counts in fine '
         'bins of the error, and pixels of one bin share their increments: value within 1e-6, or 1e-6 of itself above '
-        '1, gradient within 1e-3 of its largest entry. '
+        '1, gradient within 1e-3 of its largest entry, but where errors are equal, which may share it in many ways. '
         'Keras counts more than 65536 pixels that take turns together in bins too, but for float64, within the same.'
     )
 
