@@ -23,6 +23,7 @@ NAMES = (
 CATALOGUE = (
     *(name for name in OURS if name not in pixel.NAMES), 'SensitivitySpecificityLoss', 'SoftDiceLoss, norm=2',
     'SoftDiceLoss, pooled', 'SoftDiceLoss, pooled, norm=2, I', 'BoundaryDoULoss',
+    'CenterlineDiceLoss, 3 iterations', 'MONAI SoftDiceclDiceLoss',
     'MONAI DiceLoss', 'MONAI GeneralizedDiceLoss', 'MONAI TverskyLoss',
     'SMP DiceLoss', 'SMP TverskyLoss', 'mmseg DiceLoss', 'mmseg TverskyLoss', 'torch cross_entropy',
 )  # fmt: skip

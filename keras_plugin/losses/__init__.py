@@ -2,6 +2,7 @@
 
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
 from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
+from keras_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
 from keras_plugin.losses.boundary.surface import SurfaceLoss
@@ -26,6 +27,7 @@ from keras_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLos
 
 __all__ = [
     'BoundaryDoULoss',
+    'CenterlineDiceLoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',

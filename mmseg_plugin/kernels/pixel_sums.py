@@ -67,6 +67,11 @@ def class_value(batch: Batch, term: Callable[[Batch], Tensor]) -> Tensor:
     return values['value']
 
 
+def class_sums(batch: Batch, terms: Terms) -> dict[str, Tensor]:
+    """name -> (N, C) sums of each class of each image, of terms(part) that need the maps of some classes alone."""
+    return in_parts(batch, ClassCall(batch, terms), one_sum=False) if in_blocks(batch) else dict(terms(batch))
+
+
 def in_blocks(batch: Batch) -> bool:
     """Whether the sums of a batch are added block by block, or its terms are computed at once by PyTorch's autograd."""
     z, y, w = batch.source.tensor, batch.labels, batch.pixel_weight

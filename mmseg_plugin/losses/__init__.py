@@ -1,6 +1,7 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
 from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
+from mmseg_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
 from mmseg_plugin.losses.boundary.surface import SurfaceLoss
@@ -25,6 +26,7 @@ from mmseg_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLos
 
 __all__ = [
     'BoundaryDoULoss',
+    'CenterlineDiceLoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
     'DiceSemimetricLoss',

@@ -54,6 +54,8 @@ RANGES = {
     'FocalCrossEntropyLoss gamma': NOT_NEGATIVE,
     'pooled': SWITCH,
     'BoundaryDoULoss max_alpha': '[-1, 1)',
+    'CenterlineDiceLoss alpha': SHARE,
+    'CenterlineDiceLoss iterations': 'integer [0, inf)',
     'spacing': ([None, [1e-9], [1, 2, 3]], [[0], [-1], [1, 0], [], 1]),
     'FocalTverskyLoss alpha': NOT_NEGATIVE,
     'FocalTverskyLoss beta': NOT_NEGATIVE,

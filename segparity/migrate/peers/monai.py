@@ -388,12 +388,6 @@ def unified_focal(call: Call) -> Reading:
     )  # fmt: skip
 
 
-def later(name: str, signature: dict[str, Any], sentence: str) -> None:
-    @row('monai', name, signature, examples=(Example({}, MANY, 'none'),))
-    def read(call: Call) -> Reading:
-        return call.reading('not yet', None, sentence)
-
-
 def nothing(name: str, sentence: str) -> None:
     @row('monai', name, {}, examples=(Example({}, MANY, 'none'),))
     def read(call: Call) -> Reading:
@@ -437,10 +431,57 @@ def boundary(call: Call) -> Reading:
     return distances_reading(call, 'SurfaceLoss')
 
 
-CLDICE = dict(iter_=3, smooth=1.0, include_background=True, to_onehot_y=False, sigmoid=False, softmax=False, other_act=None,
-              reduction='mean')  # fmt: skip
-later('SoftclDiceLoss', CLDICE, 'a Dice of skeletons; none of ours is near')
-later('SoftDiceclDiceLoss', dict(CLDICE, alpha=0.5), 'a Dice and a Dice of skeletons; none of ours has skeletons')
+CLDICE = dict(smooth_nr=1.0, smooth_dr=1.0, smooth=1e-4, **ACTIVATION, reduction='mean')
+CLDICE_EXAMPLES = (
+    Example(dict(sigmoid=True), ONE),
+    Example(dict(sigmoid=True, iter_=10, smooth=1e-14, smooth_nr=0.5, smooth_dr=0.5), ONE),
+    Example(dict(sigmoid=True, smooth=1e-9), ONE),
+    Example(SOFT_MAX, MANY),
+)
+
+
+def centerline_part(call: Call) -> tuple[dict[str, Any], str, list[str], Verdict]:
+    """(parameters of our CenterlineDiceLoss that is clDice alone, bug, differences, verdict where there are none)."""
+    act, bug, told = activation_of(call)
+    classes, missing = classes_of(call)
+    smooth, unequal = smooth_of(call, 1.0)
+    below = call.number('smooth', 1e-4)
+    told += [*missing, *unequal, *reduction_sentences(call)]
+    if not call.one:
+        told.append('its clDice adds up all channels of an image before the ratios, ours averages that of each class')
+    if below > 1e-7:
+        told.append(f'smooth {below:g} stands below its harmonic mean as well, ours has none there')
+    ours = dict(
+        iterations=int(call.number('iter_', 3)), alpha=1, smooth=smooth, granularity='I', classes=classes, **act
+    )
+    return ours, bug, told, 'exact' if below <= 1e-13 else 'float32'
+
+
+@row('monai', 'SoftclDiceLoss', dict(iter_=3, **CLDICE), examples=CLDICE_EXAMPLES)
+def centerline_dice(call: Call) -> Reading:
+    ours, bug, told, verdict = centerline_part(call)
+    return call.reading('nearest' if told or bug else verdict, 'CenterlineDiceLoss', *told, bug=bug, **ours)
+
+
+@row('monai', 'SoftDiceclDiceLoss', dict(iter_=3, alpha=0.5, **CLDICE), examples=CLDICE_EXAMPLES)
+def dice_and_centerline_dice(call: Call) -> Reading:
+    ours, bug, told, verdict = centerline_part(call)
+    alpha = call.number('alpha', 0.5)
+    shared = {name: value for name, value in ours.items() if name not in ('iterations', 'alpha', 'smooth')}
+    parts = [
+        LOSSES['SoftDiceLoss'](**shared, smooth=ours['smooth'] / 2),
+        LOSSES['CenterlineDiceLoss'](**ours),
+    ]
+    return call.reading(
+        'nearest' if told or bug else verdict,
+        'WeightedSumLoss',
+        *told,
+        bug=bug,
+        losses=parts,
+        weights=[1 - alpha, alpha],
+    )
+
+
 nothing('MCCLoss', 'it is a loss of the correlation coefficient of Matthews; none of ours is')
 nothing('NACLLoss', 'its penalty compares logits with the labels of neighbours; none of ours does')
 nothing('DeepSupervisionLoss', 'it weighs the losses of several outputs: give each output its loss and its weight')
