@@ -60,6 +60,29 @@ def build_ours(name, labels, mode=None, **parameters):
     return call
 
 
+class MapGiven:
+    """A loss of distances with its map given, as a data pipeline does; ``prepare`` makes it."""
+
+    def __init__(self, name, labels):
+        from mmseg_plugin import losses
+
+        if labels != 'hard':
+            raise LeftOut('takes hard labels only')
+        self.loss, self.maps = getattr(losses, name)(**ignoring(labels)), {}
+
+    def prepare(self, logits, target):
+        from torch import from_numpy, stack
+
+        classes, spec = logits.shape[1], self.loss.spec
+        maps = [from_numpy(spec.distance_map(image.numpy(), classes)).to(logits.dtype) for image in target]
+        self.maps[target.data_ptr()] = stack(maps)
+
+    def __call__(self, logits, target):
+        if target.data_ptr() not in self.maps:
+            self.prepare(logits, target)
+        return self.loss(logits, target, distance_map=self.maps[target.data_ptr()])
+
+
 def ignoring(labels):
     """What tells a loss of ours, or of PyTorch, which label to ignore."""
     return dict(ignore_index=IGNORED) if labels == 'hard' else {}
@@ -227,6 +250,7 @@ OURS = (
     'LovaszSoftmaxLoss', 'RegionMutualInformationLoss', 'ComboLoss', 'ExponentialLogarithmicLoss',
     'UnifiedFocalLoss', 'WeightedCrossEntropyLoss', 'FocalCrossEntropyLoss', 'DistillationKLLoss', 'RobustTLoss',
 )  # fmt: skip
+MAPPED = 'SurfaceLoss', 'RegionWiseLoss', 'DistanceMapCrossEntropyLoss', 'HausdorffDistanceLoss'
 CONTENDERS = {
     **{name: partial(build_ours, name) for name in OURS},
     'JaccardMetricLoss, I + C': partial(build_ours, 'JaccardMetricLoss', **I_AND_C),
@@ -236,6 +260,7 @@ CONTENDERS = {
     'CenterlineDiceLoss, 3 iterations': partial(build_ours, 'CenterlineDiceLoss', iterations=3),
     'SoftDiceLoss, pooled': partial(build_ours, 'SoftDiceLoss', pooled=True),
     'SoftDiceLoss, pooled, norm=2, I': partial(build_ours, 'SoftDiceLoss', pooled=True, norm=2, granularity='I'),
+    **{f'{name}, map given': partial(MapGiven, name) for name in MAPPED},
     'FocalCrossEntropyLoss, gamma=5': partial(build_ours, 'FocalCrossEntropyLoss', gamma=5.0),
     'DistillationKLLoss, temperature=4': partial(build_ours, 'DistillationKLLoss', temperature=4.0),
     'WeightedCrossEntropyLoss, class weights': weighed,

@@ -9,7 +9,7 @@ the others: pixel.py.
 
 from benchmarks import area, pixel, results
 from benchmarks.batches import batch
-from benchmarks.contenders import OURS, build, build_all, step
+from benchmarks.contenders import MAPPED, OURS, build, build_all, step
 from benchmarks.memory import peak_bytes
 from benchmarks.timing import time_in_turns
 
@@ -23,7 +23,7 @@ NAMES = (
 CATALOGUE = (
     *(name for name in OURS if name not in pixel.NAMES), 'SensitivitySpecificityLoss', 'SoftDiceLoss, norm=2',
     'SoftDiceLoss, pooled', 'SoftDiceLoss, pooled, norm=2, I', 'BoundaryDoULoss',
-    'CenterlineDiceLoss, 3 iterations', 'MONAI SoftDiceclDiceLoss',
+    'CenterlineDiceLoss, 3 iterations', 'MONAI SoftDiceclDiceLoss', *(f'{name}, map given' for name in MAPPED),
     'MONAI DiceLoss', 'MONAI GeneralizedDiceLoss', 'MONAI TverskyLoss',
     'SMP DiceLoss', 'SMP TverskyLoss', 'mmseg DiceLoss', 'mmseg TverskyLoss', 'torch cross_entropy',
 )  # fmt: skip
@@ -43,6 +43,8 @@ def prepare_step(name, shape, labels='hard', dtype='float32', margin=None):
     loss = build(name, labels)
     step(loss, *small(shape, labels, dtype))
     logits, target = batch(shape, labels, dtype, margin)
+    if hasattr(loss, 'prepare'):
+        loss.prepare(logits, target)
     return lambda: step(loss, logits, target)
 
 
