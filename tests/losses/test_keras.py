@@ -19,6 +19,7 @@ def test_signature_is_the_spec_s(framework, worker):
     found, _ = ask(worker, 'signatures')
     for name, cls in LOSSES.items():
         want = {f.metadata['keras_name'] or k: f.metadata['keras_default'] for k, f in cls.parameters().items()}
+        want = {k: list(v) if isinstance(v, tuple) else v for k, v in want.items()}  # as it comes from the worker
         host = {**HOST, 'layer': None} if cls.learnt else HOST
         assert {k: v for k, v in found[name].items() if k not in host} == want
         assert {k: found[name][k] for k in host} == host
