@@ -111,7 +111,7 @@ def classes_of(spec: LossSpec) -> int | None:
     parts = getattr(spec, 'parts', None)
     if parts is not None:
         return next((c for part in parts if (c := classes_of(part))), None)
-    for name in ('class_weight', 'distance_matrix'):
+    for name in ('class_weight', 'distance_matrix', 'alpha', 'pos_weight'):
         value = getattr(spec, name, None)
         if isinstance(value, tuple):
             return len(value)

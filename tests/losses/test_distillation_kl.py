@@ -59,6 +59,7 @@ def test_distillation_kl_of_hard_and_hot():
     assert abs(got / want - 1) < 1e-3
 
 
+@pytest.mark.slow_on('keras_jax')  # which compiles each operation
 @pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
 @pytest.mark.parametrize(('channels', 'activation'), [(3, 'softmax'), (3, 'sigmoid'), (1, 'softmax')])
 def test_distillation_kl_from_logits_of_a_teacher(framework, channels, activation, worker):

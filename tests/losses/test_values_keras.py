@@ -84,7 +84,7 @@ def test_some_losses_on_every_form_of_input(form, framework, worker):
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_torch'))
 @pytest.mark.parametrize(
     'granularity',
-    [*(pytest.param(k, marks=pytest.mark.slow) for k in 'DI'), 'C', {'D': 0.5, 'I': 0.25, 'C': 0.25}],
+    [*(pytest.param(k, marks=pytest.mark.slow) for k in 'DIC'), {'D': 0.5, 'I': 0.25, 'C': 0.25}],
     ids=str,
 )
 def test_every_mean_over_cells(granularity, framework, worker):
@@ -147,14 +147,14 @@ def test_labels_of_every_dtype(framework, worker):
     assert 'whole numbers, got 0.5' in found['fraction']
 
 
-@pytest.mark.slow_on('keras_jax')
+@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
 @BACKENDS
 def test_a_prediction_that_is_no_number_shows_without_any_label(framework, worker):
     names = ['JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'ComboLoss', 'FocalTverskyLoss']
     assert ask(worker, 'unlabelled', jit=framework != 'keras_torch', names=names) == []
 
 
-@pytest.mark.slow_on('keras_jax')
+@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
 @BACKENDS
 def test_one_hot_labels_of_losses_of_class_ids_name_one_class(framework, worker):
     for name, one in ask(worker, 'several_labels', jit=framework != 'keras_torch').items():
@@ -164,7 +164,7 @@ def test_one_hot_labels_of_losses_of_class_ids_name_one_class(framework, worker)
             assert found[1:] == [SPOILED, 'finite'], (name, named)
 
 
-@pytest.mark.slow_on('keras_jax')
+@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
 @BACKENDS
 def test_no_pixels_and_no_images_are_0(framework, worker):
     assert ask(worker, 'nothing', names=SOME if framework == 'keras_jax' else list(LOSSES)) == []

@@ -53,7 +53,9 @@ DEAR_ON_JAX = [
     'case_floatx_changes_no_number',
     'case_calibration_of_logits_taken_for_probabilities',
     'case_boundary_config_round_trip',
+    'case_check_metrics_names_what_is_wrong',
     'case_check_metrics_of_losses_and_several_outputs',
+    'case_boundary_refuses_what_has_no_meaning',
     'case_check_metrics_refuses_losses_that_keras_drops',
     'case_boundary_random',  # which keras_jax_x64 has
 ]

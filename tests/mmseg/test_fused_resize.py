@@ -71,7 +71,9 @@ def compare(loss_decode, target=None, **changes):
     return said
 
 
-@pytest.mark.parametrize('name', [n for n in MANY_CHANNEL_LOSSES if n != 'LovaszSoftmaxLoss'])
+@pytest.mark.parametrize(
+    'name', [n for n in MANY_CHANNEL_LOSSES if n not in ('LovaszSoftmaxLoss', 'CenterlineDiceLoss')]
+)
 def test_every_loss(name, whole):
     assert compare(dict(type=name)) == []
     assert not whole

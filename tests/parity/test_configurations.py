@@ -15,7 +15,7 @@ EXAMPLES = [(name, example) for name, cls in LOSSES.items() for example in cls.e
 
 def spec_of(name, example):
     about = LOSSES[name].examples[example]
-    weights = dict(class_weight=[0.5, 1.0, 2.0]) if about.class_weight else {}
+    weights = {about.weights: [0.5, 1.0, 2.0]} if about.weights else {}
     return LOSSES[name](**{**about.params, **weights})
 
 

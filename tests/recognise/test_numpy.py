@@ -88,4 +88,4 @@ def test_a_generalized_dice_is_tried_as_it_is():
 
 def test_probabilities_need_not_add_up_to_1():
     best = recognise(written.flat_tversky, classes=3).answers[0]
-    assert best.verdict == 'equal on flattened classes' and (best.spec.alpha, best.spec.beta) == (0.2, 0.8)
+    assert best.verdict == 'equal' and best.spec.pooled and (best.spec.alpha, best.spec.beta) == (0.2, 0.8)

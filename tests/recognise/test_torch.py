@@ -204,7 +204,7 @@ def test_sigmoids_of_several_channels_are_independent():
     """A flattened Tversky of sigmoids is no Dice: its FP and FN differ."""
     found = recognise(written.Tversky, classes=3)
     best = found.answers[0]
-    assert best.verdict == 'equal on flattened classes' and best.group.convention.activation == 'sigmoid'
+    assert best.verdict == 'equal' and best.spec.pooled and best.group.convention.activation == 'sigmoid'
     assert (best.spec.alpha, best.spec.beta, best.spec.smooth) == (0.3, 0.7, 1.0), best.spec
     assert 'FP = FN' not in ' '.join([*found.wrong, *found.remarks])
 
