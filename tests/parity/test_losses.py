@@ -30,8 +30,8 @@ def works_in_blocks(name, example):
     return sums or is_taken(name, example)
 
 
-# The references, PyTorch and Keras on PyTorch meet every combination. Keras' other backends run the same code on other
-# operators. On TensorFlow the first example of a loss meets what tries its rounding and each other example one case; what
+# The references and PyTorch meet every combination, Keras on PyTorch those of a loss's first example and of the others
+# what tries rounding. Keras' other backends run the same code on other operators. On TensorFlow the first example of a loss meets what tries its rounding and each other example one case; what
 # a loss receives in all its forms, which one piece of code prepares for all losses, meets two of them. JAX compiles for
 # every loss, form of labels and shape, so a loss compiles once there in float32: its first example meets the few cases
 # of one shape that `segparity.parity.ways` has for what compiles; in float64 it meets two cases, and each other example
@@ -64,8 +64,10 @@ def marks(framework, way, name, example, case):
         return () if name in names and case != 'pixel_weight_soft' else (pytest.mark.slow,)
     if way == 'fused':
         return () if example == first_example(name) or case in ONCE else (pytest.mark.slow,)
-    if framework in ('torch', 'keras_torch'):
+    if framework == 'torch':
         return ()
+    if framework == 'keras_torch':
+        return () if example == first_example(name) or case in ROUNDING else (pytest.mark.slow,)
     if example != first_example(name):
         once = next(c for c in ONCE if (example, c) in plan(name))
         quick = framework != 'keras_jax' and case == once
