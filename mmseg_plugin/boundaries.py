@@ -24,7 +24,7 @@ def boundary_sizes(batch: Batch) -> Tensor:
 
 def count_boundary(batch: Batch, found: Tensor, image: int) -> Tensor:
     """(C,) the weight of the boundary of each class of an image, of which the few pixels of ``found`` are looked at."""
-    weight, some = batch.pixel_weight, found[image].view(torch.bool)
+    weight, some = batch.pixel_weight, found[image].bool()
     if weight is not None:
         some = some & batch.counts[image]
         weight = None if weight.dtype == torch.bool else weight[image][some].double()
@@ -46,7 +46,7 @@ def boundary_of_ids(batch: Batch) -> Tensor:
         absent = ~batch.counts.unflatten(1, batch.space)
     if ids.dtype == torch.uint8 and not is_traced(ids):
         found, differ = torch.zeros_like(ids), lambda a, b: torch.ne(a, b, out=torch.empty_like(a))
-        absent = None if absent is None else absent.view(torch.uint8)
+        absent = None if absent is None else absent.to(torch.uint8)
     else:
         found, differ = torch.zeros_like(ids, dtype=torch.bool), torch.ne
     for axis in range(1, ids.dim()):

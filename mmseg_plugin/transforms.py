@@ -63,9 +63,7 @@ class PackSegInputsWithDistanceMap:
     """``PackSegInputs`` of MMSegmentation, whose data sample also has what ``GenerateDistanceMap`` has made."""
 
     def __init__(self, meta_keys: Sequence[str] | None = None) -> None:
-        from mmseg.datasets.transforms import (
-            PackSegInputs,
-        )  # which imports the data sets, seconds that others need not wait
+        from mmseg.datasets.transforms import PackSegInputs  # and the data sets: seconds that others need not wait
 
         self.pack = PackSegInputs() if meta_keys is None else PackSegInputs(meta_keys=meta_keys)
 

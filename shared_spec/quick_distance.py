@@ -38,7 +38,7 @@ def by_opencv(others: np.ndarray, step: float, dtype: np.dtype) -> np.ndarray:
     """(H, W) the distance of each True to the nearest False, of which there is one; in float64 as exact as its root."""
     import cv2
 
-    given = np.ascontiguousarray(others).view(np.uint8)
+    given = np.ascontiguousarray(others, dtype=np.uint8)
     found: Any = cv2.distanceTransform(given, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     if dtype == np.float64:  # squares are whole numbers
         found = np.sqrt(np.rint(np.square(found, dtype=np.float64)))

@@ -47,7 +47,7 @@ def given(arrays, loss):
     both = losses.WeightedSumLoss([losses.JaccardMetricLoss(from_logits=True, ignore_class=9), made])
     values = dict(
         made=made(y, z), given=made(y, z, distance_map=maps), wild=made(y, z, distance_map=wild), packed=made(packed, z),
-        wrong=made(y, z, distance_map=wrong), unmarked=made(unmarked, z), twice=made(y, z, distance_map=2 * maps),
+        wrong=made(y, z, distance_map=wrong), twice=made(y, z, distance_map=2 * maps),
         sum=both(y, z), sum_packed=both(packed, z),
     )  # fmt: skip
     refused = {}
@@ -55,6 +55,7 @@ def given(arrays, loss):
     for name, call in dict(
         shape=lambda: made(y, z, distance_map=maps[:, 1:]),
         dtype=lambda: made(y, z, distance_map=maps.astype(np.int32)),
+        unmarked=lambda: made(unmarked, z),
         different=lambda: losses.WeightedSumLoss([made, other])(packed, z),
     ).items():
         try:
@@ -79,3 +80,12 @@ def pipeline(arrays):
         model.fit(data.batch(2, drop_remainder=True), epochs=2, verbose=0)
         found[name] = np.asarray(model.evaluate(data.batch(2, drop_remainder=True), verbose=0))
     return [tuple(x.shape) for x in maps.element_spec], found
+
+
+def of_one_hot_floats(arrays, classes):
+    """What DistanceMapCrossEntropyLoss says of one-hot labels in float32."""
+    labels = np.eye(classes, dtype='float32')[np.arange(16).reshape(1, 4, 4) % classes]
+    try:
+        return float(losses.DistanceMapCrossEntropyLoss(from_logits=True)(labels, labels)), {}
+    except ValueError as error:
+        return str(error), {}

@@ -275,7 +275,7 @@ def test_maps_given_to_keras(framework, worker, name, params):
     refused, got = worker.call('tests.losses.distance_calls:given', arrays, loss=dict(type=name, **params))
     for way in ('made', 'given', 'wild', 'packed'):
         assert_same(got[way], want, 'float32', way)
-    assert np.isnan(got['wrong']) and np.isnan(got['unmarked'])
+    assert np.isnan(got['wrong']) and f'ValueError: {name}: ' in refused['unmarked']
     assert abs(got['twice'] - want) > 1e-3
     assert_same(got['sum_packed'], got['sum'], 'float32')
     assert 'ValueError' in refused['shape'] and 'distance_map must have shape (?, 7, 6, ' in refused['shape']
@@ -313,3 +313,11 @@ def test_a_weighted_sum_hands_the_surface_map_to_whom_it_concerns():
     ):
         different(pred, target, distance_map=torch.tensor(maps))
     assert torch.isfinite(different(pred, target))
+
+
+@pytest.mark.parametrize('framework', axis('keras_torch'))
+@pytest.mark.parametrize('classes', [3, 4])
+def test_one_hot_floats_are_refused_whether_or_not_they_have_the_shape_of_packed_labels(classes, framework, worker):
+    """Two channels and the one of the map are three classes."""
+    found = worker.call('tests.losses.distance_calls:of_one_hot_floats', classes=classes)[0]
+    assert 'takes hard labels alone, class ids or a one-hot array of integers, got float32' in found

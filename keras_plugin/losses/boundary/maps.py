@@ -131,6 +131,8 @@ def unpacked(loss: Mapped, y_true: Any, y_pred: Tensor) -> Any:
         return y_true
     packed = values.to_tensor(y_true)
     marks, labels, maps = packed[..., 0], packed[..., 1], packed[..., 2:]
+    if values.can_look(packed) and not bool(ops.all(marks == MARK)):
+        return y_true  # one-hot labels, say, which are refused in a sentence
     wrong = -1 if loss.spec.ignore_index != -1 else -2  # which is no label
     whole = ops.logical_and(labels == ops.floor(labels), ops.abs(labels) < 2**24)
     labels = ops.cast(ops.where(whole, labels, wrong * ops.ones_like(labels)), 'int32')

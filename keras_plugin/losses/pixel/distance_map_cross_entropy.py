@@ -6,9 +6,8 @@ import keras
 from keras import ops
 
 from keras_plugin import hard_pixels
-from keras_plugin.arithmetic import largest, ratio
+from keras_plugin.arithmetic import largest
 from keras_plugin.distance import both_sides
-from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import PixelLoss
 from keras_plugin.losses.boundary.maps import Mapped
@@ -44,15 +43,8 @@ class DistanceMapCrossEntropyLoss(Mapped, PixelLoss):
         super().__init__(locals())
 
     def compute(self, batch: Batch) -> Tensor:
-        spec = self.spec
-        spec.check_activation(batch.channels)
-        loss = (1 + batch.distance_map) * self.cross_entropy(batch)
-        if self.reduction == 'none':
-            return self.pixel_map(batch, loss[..., 0])
-        parts = dict(loss=ops.sum(batch.sum(loss)), share=ops.sum(batch.sum(ops.ones_like(loss))))
-        parts = sum_over_replicas(parts, spec.sync)
-        total = parts['loss'] if self.reduction == 'sum' else ratio(parts['loss'], parts['share'], 0.0)
-        return ops.cast(spec.loss_weight * total, batch.dtype)
+        self.spec.check_activation(batch.channels)
+        return self.reduce(batch, ((1 + batch.distance_map) * self.cross_entropy(batch))[..., 0])
 
     def cross_entropy(self, batch: Batch) -> Tensor:
         """(N, P, 1) that of each pixel."""

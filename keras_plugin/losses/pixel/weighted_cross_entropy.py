@@ -18,8 +18,8 @@ from shared_spec import LOSSES, shapes
 class WeightedCrossEntropyLoss(PixelLoss):
     """Cross-entropy with class weights of every kind, hard or soft labels, label smoothing; softmax or sigmoid.
 
-    A class weight list joins the denominator for hard labels, as in PyTorch, unless ``divisor`` says otherwise. An ignored pixel counts nowhere, an
-    empty batch gives 0. Parameters, call and errors: ``segparity show WeightedCrossEntropyLoss``. Source: PyTorch.
+    A class weight list joins the denominator for hard labels, as in PyTorch, unless ``divisor`` says otherwise. An
+    ignored pixel counts nowhere, an empty batch gives 0. Parameters, call and errors: ``segparity show WeightedCrossEntropyLoss``. Source: PyTorch.
     """
 
     spec_class = LOSSES['WeightedCrossEntropyLoss']

@@ -5,11 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_plugin.arithmetic import ratio
 from mmseg_plugin.distance import both_sides, largest
-from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
-from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.losses.base import PixelLoss
 from mmseg_plugin.losses.boundary.maps import Mapped, map_of
 from mmseg_plugin.registry import register
@@ -49,23 +46,8 @@ class DistanceMapCrossEntropyLoss(Mapped, PixelLoss):
         avg_factor: float | Tensor | None,
         distance_map: Tensor | None = None,
     ) -> Tensor:
-        spec = self.spec
-        spec.check_activation(batch.channels)
-        batch = self.with_map(batch, distance_map)
-        if reduction == 'none':
-            loss = spec.loss_weight * batch.weight * self.pixel_loss(batch)[:, 0]
-            loss = loss.reshape(len(loss), *batch.space)
-            mass = batch.mass.sum()
-            return loss if avg_factor is None else loss.where(self.divisor(avg_factor, mass, loss) >= 0, torch.nan)
-
-        total = pixel_sum(batch, self.pixel_loss).sum()
-        mass = batch.mass.sum()
-        if reduction == 'mean' and avg_factor is not None:  # the caller's sum over ranks: each divides its own pixels
-            total = self.divide(total, avg_factor, mass)
-        else:
-            parts = sum_over_ranks({'loss': total, 'share': mass}, spec.sync)
-            total = ratio(parts['loss'], parts['share'], 0.0) if reduction == 'mean' else parts['loss']
-        return (spec.loss_weight * total).to(batch.dtype)
+        self.spec.check_activation(batch.channels)
+        return self.reduce(self.with_map(batch, distance_map), self.pixel_loss, reduction, avg_factor)
 
     def pixel_loss(self, part: Batch) -> Tensor:
         """(N, 1, P) the loss of each pixel."""
