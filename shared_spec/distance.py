@@ -26,6 +26,7 @@ class Mapped(LossSpec):
 
     labels = ('hard',)
     extras = ('distance_map',)
+    has_signed_map = True  # else a negative number in a map given is as one that is none: NaN
 
     spacing: tuple[float, ...] | None = param(
         None, SPACING, 'the size of a pixel along each spatial axis; None is 1 along each'
@@ -85,6 +86,7 @@ class Mapped(LossSpec):
         else:
             maps = np.asarray(distance_map, np.float64)
             check_map(name, maps.shape, n, shape[1], batch.space)
+            maps = maps if self.has_signed_map else np.where(maps < 0, np.nan, maps)
         return np.where(valid[:, None], maps.reshape(shape), 0).reshape(*shape[:2], batch.weight.shape[1])
 
     def map_channels(self, num_classes: int) -> int:

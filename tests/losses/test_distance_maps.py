@@ -321,3 +321,18 @@ def test_one_hot_floats_are_refused_whether_or_not_they_have_the_shape_of_packed
     """Two channels and the one of the map are three classes."""
     found = worker.call('tests.losses.distance_calls:of_one_hot_floats', classes=classes)[0]
     assert 'takes hard labels alone, class ids or a one-hot array of integers, got float32' in found
+
+
+@pytest.mark.parametrize('name', ['HausdorffDistanceLoss', 'DistanceMapCrossEntropyLoss'])
+def test_a_negative_number_in_a_map_of_distances_is_none(name):
+    """As one of another loss has it; at an ignored pixel it may stand."""
+    torch = pytest.importorskip('torch', reason='PyTorch is not installed')
+    from mmseg_plugin import losses
+
+    z, y = random_inputs()
+    spec, module = LOSSES[name](ignore_index=9), getattr(losses, name)(ignore_index=9)
+    for at, is_wrong in ((np.argwhere(y != 9)[0], True), (np.argwhere(y == 9)[0], False)):
+        maps = np.stack([spec.distance_map(one, z.shape[1], dtype=np.float64) for one in y])
+        maps[at[0], :, at[1], at[2]] = -1
+        ours = module(torch.tensor(z), torch.tensor(y), distance_map=torch.tensor(maps)).item()
+        assert np.isnan([ours, spec.reference(z, y, distance_map=maps)]).tolist() == [is_wrong] * 2

@@ -67,6 +67,8 @@ class Mapped(Loss):
                 )
             check_map(name, tuple(given.shape), None, k, batch.space, layout='last')
             found = ops.cast(given, batch.dtype)
+            if not self.spec.has_signed_map:
+                found = ops.where(found < 0, np.nan * ops.ones_like(found), found)
         else:
             valid = in_space(batch, batch.counted_pixels)
             inside = in_space(batch, ops.stop_gradient(batch.target) > 0.5)

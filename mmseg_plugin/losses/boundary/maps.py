@@ -61,6 +61,7 @@ class Mapped:
                 raise TypeError(f'{name}: distance_map must be a tensor of floating point numbers, got {given}')
             check_map(name, tuple(distance_map.shape), n, k, batch.space)
             found = distance_map.detach()
+            found = found if self.spec.has_signed_map else torch.where(found < 0, torch.nan, found)
         batch = copy.copy(batch)
         batch.maps = dict(batch.maps, distance_map=found.reshape(n, k, batch.shape[2]))
         return batch

@@ -19,6 +19,7 @@ class HausdorffDistanceLoss(Mapped, Shared):
     """Hausdorff distance loss."""
 
     family = 'boundary'
+    has_signed_map = False
     title = 'Hausdorff distance loss'
     formula = (
         'mean over images, classes and pixels; distance_transform: (p - y)^2 * (d(p > 1/2)^alpha + d(y)^alpha), d the distance '
