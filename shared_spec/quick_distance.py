@@ -11,6 +11,8 @@ import numpy as np
 
 from shared_spec.distance import MISSING
 
+WHOLE = 512  # pixels a side up to which float32 knows the squares of distances as whole numbers
+
 
 def quick_distance_to(mask: np.ndarray, spacing: Sequence[float] | None = None, dtype: Any = np.float32) -> np.ndarray:
     """(*space) the distance of every pixel to the nearest True of ``mask``, 0 everywhere where there is none.
@@ -21,7 +23,8 @@ def quick_distance_to(mask: np.ndarray, spacing: Sequence[float] | None = None, 
     if not mask.any():
         return np.zeros(mask.shape, dtype)
     steps = tuple(spacing or (1.0,) * mask.ndim)
-    if mask.ndim == 2 and steps[0] == steps[1] and importlib.util.find_spec('cv2') is not None:
+    precise = np.dtype(dtype) == np.float32 or max(mask.shape) <= WHOLE
+    if mask.ndim == 2 and steps[0] == steps[1] and precise and importlib.util.find_spec('cv2') is not None:
         return by_opencv(~mask, steps[0], np.dtype(dtype))
     if np.dtype(dtype) == np.float32 and importlib.util.find_spec('edt') is not None:
         import edt
