@@ -9,9 +9,9 @@ from keras import backend, ops
 from keras_plugin.arithmetic import largest, ratio
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.inputs import Batch
-from keras_plugin.typing import SyncedCellParameters, Tensor
+from keras_plugin.typing import CellLoss, Tensor
 from shared_spec import shapes
-from shared_spec.granularity import as_weights
+from shared_spec.granularity import as_weights, only_level
 from shared_spec.typing import CellParameters
 
 
@@ -50,20 +50,27 @@ def counted_cells(spec: CellParameters, batch: Batch, size: Tensor | None = None
     return ops.logical_and(cells, batch.has_pixel[:, None])
 
 
-def mean_over_cells(
-    spec: SyncedCellParameters,
-    batch: Batch,
-    cells: CellSums,
-    cell_loss: Callable[..., Tensor],
-    class_weight: Sequence[float] | None = None,
+def reduce_cells(
+    spec: CellLoss, batch: Batch, cells: CellSums, cell_loss: Callable[..., Tensor], reduction: str = 'mean'
 ) -> Tensor:
-    """A scalar: ``cell_loss`` of the ``CellSums``, averaged as the granularity of ``spec`` says.
+    """The mean over cells; for the reduction 'none' the losses of images (I) or of classes (D, C) that it averages last.
 
-    D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
-    the images in which a class counts, then classes. Everything that replicas add up travels in one vector.
+    Those of images (N,) are multiplied by the weights of the images and are this replica's; those of classes (C,) are
+    of all replicas. 0 where an image or a class does not count.
     """
-    parts = sum_over_replicas(parts_of_mean(spec, batch, cells, cell_loss, class_weight), spec.sync)
-    return mean_of_sums(spec, parts, cell_loss, class_weight)
+    weights = spec.class_weight, spec.normalize_class_weight
+    if reduction == 'none':
+        level, share = only_level(type(spec).__name__, spec.granularity)
+        if level == 'I':
+            loss, weight = losses_of_images(spec, batch, cells, cell_loss, *weights)
+            return share * weight * loss
+    parts = sum_over_replicas(parts_of_mean(spec, batch, cells, cell_loss, *weights), spec.sync)
+    if reduction != 'none':
+        return mean_of_sums(spec, parts, cell_loss, *weights)
+    loss, counts = losses_of_classes(level, parts, cell_loss, spec.class_weight)
+    ones = ops.ones_like(loss)
+    loss = loss * ops.where(ops.any(ops.isnan(loss)), np.nan * ones, ones)  # a pixel belongs to all classes
+    return share * loss * ratio(ops.sum(counts), total_weight(counts, *weights), 0.0)
 
 
 def parts_of_mean(
@@ -72,30 +79,76 @@ def parts_of_mean(
     cells: CellSums,
     cell_loss: Callable[..., Tensor],
     class_weight: Sequence[float] | None = None,
+    normalized: bool = False,
 ) -> dict[str, Tensor]:
-    """What replicas add up for the mean over cells: name -> tensor."""
-    pooled = isinstance(cells, PooledSums)
-    c = 1 if pooled else batch.channels
+    """What replicas add up for the mean over cells: name -> tensor.
+
+    D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
+    the images in which a class counts, then classes. Everything travels in one vector.
+    """
     dtype = backend.standardize_dtype(cells.sums[0].dtype)
-    shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
-    count = ops.cast(batch.has_pixel[:, None] if pooled else counted_cells(spec, batch, cells.size), dtype)
-    class_weight = ops.convert_to_tensor(class_weight or [1.0] * c, dtype=dtype)
-    image_weight = ops.cast(batch.image_weight, dtype)
+    count = cells_that_count(spec, batch, cells)
+    shapes.check_class_weight(type(spec).__name__, class_weight, (count.shape[1],))
     levels = as_weights(spec.granularity)
     parts = {}
     if 'D' in levels:
         parts['D'] = ops.stack([ops.sum(s, axis=0) for s in cells.sums])
         parts['counts'] = ops.sum(count, axis=0)
-    if 'I' in levels or 'C' in levels:
-        loss = count * cell_loss(*cells.sums) * class_weight
     if 'I' in levels:
-        image_loss = ratio(ops.sum(loss, axis=1), ops.sum(count, axis=1), 0.0)
-        w = image_weight * largest(count, axis=1)
-        parts['I'] = ops.stack([ops.sum(w * image_loss), ops.sum(w)])
+        loss, w = losses_of_images(spec, batch, cells, cell_loss, class_weight, normalized)
+        parts['I'] = ops.stack([ops.sum(w * loss), ops.sum(w)])
     if 'C' in levels:
-        w = image_weight[:, None] * count
+        loss = count * weighted(cell_loss(*cells.sums), class_weight)
+        w = ops.cast(batch.image_weight, dtype)[:, None] * count
         parts['C'] = ops.stack([ops.sum(w * loss, axis=0), ops.sum(w, axis=0)])
     return parts
+
+
+def cells_that_count(spec: CellParameters, batch: Batch, cells: CellSums) -> Tensor:
+    """(N, C) 1 for cells that count and 0 for others, or (N, 1) of images, for ``PooledSums``."""
+    pooled = isinstance(cells, PooledSums)
+    found = batch.has_pixel[:, None] if pooled else counted_cells(spec, batch, cells.size)
+    return ops.cast(found, backend.standardize_dtype(cells.sums[0].dtype))
+
+
+def weighted(x: Tensor, class_weight: Sequence[float] | None) -> Tensor:
+    """x (..., C) times the class weights."""
+    return x if class_weight is None else x * ops.convert_to_tensor(class_weight, dtype=x.dtype)
+
+
+def total_weight(counts: Tensor, class_weight: Sequence[float] | None = None, normalized: bool = False) -> Tensor:
+    """(...) what a sum of losses over classes is divided by: the number of those that count (..., C), or their weights."""
+    return ops.sum(weighted(counts, class_weight if normalized else None), axis=-1)
+
+
+def losses_of_images(
+    spec: CellParameters,
+    batch: Batch,
+    cells: CellSums,
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+    normalized: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """(N,) the mean over the classes of each image, and the weights of the images in a mean, 0 where one does not count."""
+    count = cells_that_count(spec, batch, cells)
+    loss = count * weighted(cell_loss(*cells.sums), class_weight)
+    image_loss = ratio(ops.sum(loss, axis=1), total_weight(count, class_weight, normalized), 0.0)
+    return image_loss, ops.cast(batch.image_weight, count.dtype) * largest(count, axis=1)
+
+
+def losses_of_classes(
+    level: str,
+    parts: Mapping[str, Tensor],
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(C,) the weighted loss of each class from the sums of all replicas, 0 where it does not count; 1 where it does."""
+    if level == 'D':
+        loss = weighted(cell_loss(*(parts['D'][i] for i in range(parts['D'].shape[0]))), class_weight)
+        count = ops.cast(parts['counts'] > 0, loss.dtype)
+        return count * loss, count
+    loss = ratio(parts['C'][0], parts['C'][1], 0.0)
+    return loss, ops.cast(parts['C'][1] != 0, loss.dtype)
 
 
 def image_sums(batch: Batch, loss: Tensor) -> Tensor:
@@ -110,22 +163,14 @@ def mean_of_sums(
     parts: Mapping[str, Tensor],
     cell_loss: Callable[..., Tensor],
     class_weight: Sequence[float] | None = None,
+    normalized: bool = False,
 ) -> Tensor:
     """The scalar mean over cells from the sums of all replicas."""
-    levels = as_weights(spec.granularity)
     result = 0.0
-    if 'D' in levels:
-        loss = cell_loss(*(parts['D'][i] for i in range(parts['D'].shape[0])))
-        count = ops.cast(parts['counts'] > 0, loss.dtype)
-        if class_weight is not None:
-            loss = loss * ops.convert_to_tensor(class_weight, dtype=loss.dtype)
-        loss = count * loss
-        result = result + levels['D'] * ratio(ops.sum(loss), ops.sum(count), 0.0)
-    if 'I' in levels:
-        result = result + levels['I'] * ratio(parts['I'][0], parts['I'][1], 0.0)
-    if 'C' in levels:
-        class_loss = ratio(parts['C'][0], parts['C'][1], 0.0)
-        result = result + levels['C'] * ratio(
-            ops.sum(class_loss), ops.sum(ops.cast(parts['C'][1] != 0, class_loss.dtype)), 0.0
-        )
+    for level, share in as_weights(spec.granularity).items():
+        if level == 'I':
+            result = result + share * ratio(parts['I'][0], parts['I'][1], 0.0)
+        else:
+            loss, count = losses_of_classes(level, parts, cell_loss, class_weight)
+            result = result + share * ratio(ops.sum(loss), total_weight(count, class_weight, normalized), 0.0)
     return result

@@ -28,8 +28,14 @@ class Partners(Protocol):
         ...
 
 
-class SyncedCellParameters(CellParameters, Protocol):
-    """What the mean over cells reads of a spec."""
+class CellLoss(CellParameters, Protocol):
+    """What ``reduce_cells`` reads of a spec."""
 
     @property
     def sync(self) -> bool: ...
+
+    @property
+    def class_weight(self) -> tuple[float, ...] | None: ...
+
+    @property
+    def normalize_class_weight(self) -> bool: ...

@@ -13,7 +13,7 @@ from mmseg_plugin.arithmetic import multiply, ratio
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
 from shared_spec import shapes
-from shared_spec.granularity import as_weights
+from shared_spec.granularity import as_weights, only_level
 
 if TYPE_CHECKING:
 
@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 
         @property
         def sync(self) -> bool: ...
+
+    class CellLoss(CellParameters, Protocol):
+        """What ``reduce_cells`` reads of a spec."""
+
+        @property
+        def class_weight(self) -> tuple[float, ...] | None: ...
+
+        @property
+        def normalize_class_weight(self) -> bool: ...
 
 
 class CellSums(NamedTuple):
@@ -71,20 +80,35 @@ def counted_cells(spec: CellParameters, batch: Batch, size: Tensor | None = None
     return cells if len(chosen) == c else cells & torch.tensor([k in chosen for k in range(c)], device=cells.device)
 
 
-def mean_over_cells(
-    spec: CellParameters,
-    batch: Batch,
-    cells: CellSums,
-    cell_loss: Callable[..., Tensor],
-    class_weight: Sequence[float] | None = None,
+def reduce_cells(
+    spec: CellLoss, batch: Batch, cells: CellSums, cell_loss: Callable[..., Tensor], reduction: str = 'mean'
 ) -> Tensor:
-    """A scalar: ``cell_loss`` of the ``CellSums``, averaged as the granularity of ``spec`` says.
+    """The mean over cells; for the reduction 'none' the losses of images (I) or of classes (D, C) that it averages last.
 
-    D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
-    the images in which a class counts, then classes. Everything that ranks add up travels in one vector.
+    Those of images (N,) are multiplied by the weights of the images and are this rank's; those of classes (C,) are of
+    all ranks. 0 where an image or a class does not count.
     """
-    parts = sum_over_ranks(parts_of_mean(spec, batch, cells, cell_loss, class_weight), spec.sync)
-    return mean_of_sums(spec, parts, cell_loss, class_weight)
+    weights = spec.class_weight, spec.normalize_class_weight
+    if reduction == 'none':
+        level, share = only_level(type(spec).__name__, spec.granularity)
+        if level == 'I':
+            loss, weight = losses_of_images(spec, batch, cells, cell_loss, *weights)
+            return multiply(share, weight * loss)
+    parts = sum_over_ranks(parts_of_mean(spec, batch, cells, cell_loss, *weights), spec.sync)
+    return reduce_sums(spec, parts, cell_loss, reduction)
+
+
+def reduce_sums(
+    spec: CellLoss, parts: dict[str, Tensor], cell_loss: Callable[..., Tensor], reduction: str = 'mean'
+) -> Tensor:
+    """The mean over cells from the sums of all ranks; for the reduction 'none' the losses of the classes (D, C)."""
+    weights = spec.class_weight, spec.normalize_class_weight
+    if reduction == 'mean':
+        return mean_of_sums(spec, parts, cell_loss, *weights)
+    level, share = only_level(type(spec).__name__, spec.granularity)
+    loss, counts = losses_of_classes(level, parts, cell_loss, spec.class_weight)
+    loss = loss * torch.where(loss.detach().isnan().any(), torch.nan, 1.0)  # a pixel belongs to all classes
+    return multiply(share, loss * ratio(counts.sum().to(loss.dtype), total_weight(counts, loss, *weights), 0.0))
 
 
 def parts_of_mean(
@@ -93,28 +117,77 @@ def parts_of_mean(
     cells: CellSums,
     cell_loss: Callable[..., Tensor],
     class_weight: Sequence[float] | None = None,
+    normalized: bool = False,
 ) -> dict[str, Tensor]:
-    """What ranks add up for the mean over cells: name -> tensor."""
+    """What ranks add up for the mean over cells: name -> tensor.
+
+    D adds the statistics over the batch first; I averages the counted classes of each image, then images; C averages
+    the images in which a class counts, then classes. Everything travels in one vector.
+    """
     c = batch.channels
     shapes.check_class_weight(type(spec).__name__, class_weight, (c,))
-    counts = batch.has_pixel[:, None] if isinstance(cells, PooledSums) else counted_cells(spec, batch, cells.size)
     levels = as_weights(spec.granularity)
+    counts = cells_that_count(spec, batch, cells)
     parts = {}
     if 'D' in levels:
         parts['D'] = cells.sums.sum(1)
         parts['counts'] = counts.sum(0, dtype=parts['D'].dtype)
-    if 'I' in levels or 'C' in levels:
-        loss = cell_loss(*cells.sums)
-        image_weight = batch.image_weight.to(loss.dtype)
-        loss = torch.where(counts, loss if class_weight is None else loss * loss.new_tensor(class_weight), 0)
     if 'I' in levels:
-        image_loss = ratio(loss.sum(1), counts.sum(1), 0.0)
-        w = image_weight * counts.any(1)
-        parts['I'] = torch.stack([(w * image_loss).sum(), w.sum()])
+        loss, w = losses_of_images(spec, batch, cells, cell_loss, class_weight, normalized)
+        parts['I'] = torch.stack([(w * loss).sum(), w.sum()])
     if 'C' in levels:
-        w = image_weight[:, None] * counts
+        loss = weighted_cells(counts, cell_loss(*cells.sums), class_weight)
+        w = batch.image_weight.to(loss.dtype)[:, None] * counts
         parts['C'] = torch.stack([(w * loss).sum(0), w.sum(0)])
     return parts
+
+
+def cells_that_count(spec: CellParameters, batch: Batch, cells: CellSums) -> Tensor:
+    """(N, C) which cells count, or (N, 1) which images, for ``PooledSums``."""
+    return batch.has_pixel[:, None] if isinstance(cells, PooledSums) else counted_cells(spec, batch, cells.size)
+
+
+def weighted_cells(counts: Tensor, loss: Tensor, class_weight: Sequence[float] | None) -> Tensor:
+    """(..., C) the losses times the class weights, 0 where a cell does not count."""
+    return torch.where(counts, loss if class_weight is None else loss * loss.new_tensor(class_weight), 0)
+
+
+def total_weight(
+    counts: Tensor, loss: Tensor, class_weight: Sequence[float] | None = None, normalized: bool = False
+) -> Tensor:
+    """(...) what a sum of losses (..., C) over classes is divided by: the number of those that count, or their weights."""
+    if class_weight is None or not normalized:
+        return counts.sum(-1).to(loss.dtype)
+    return (counts * loss.new_tensor(class_weight)).sum(-1)
+
+
+def losses_of_images(
+    spec: CellParameters,
+    batch: Batch,
+    cells: CellSums,
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+    normalized: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """(N,) the mean over the classes of each image, and the weights of the images in a mean, 0 where one does not count."""
+    counts = cells_that_count(spec, batch, cells)
+    loss = weighted_cells(counts, cell_loss(*cells.sums), class_weight)
+    divisor = total_weight(counts, loss, class_weight, normalized)
+    return ratio(loss.sum(1), divisor, 0.0), batch.image_weight.to(loss.dtype) * counts.any(1)
+
+
+def losses_of_classes(
+    level: str,
+    parts: dict[str, Tensor],
+    cell_loss: Callable[..., Tensor],
+    class_weight: Sequence[float] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(C,) the weighted loss of each class from the sums of all ranks, 0 where it does not count, and where it does."""
+    if level == 'D':
+        counts = parts['counts'] > 0
+        return weighted_cells(counts, cell_loss(*parts['D']), class_weight), counts
+    loss, weight = parts['C']
+    return ratio(loss, weight, 0.0), weight != 0
 
 
 def image_sums(batch: Batch, loss: Tensor) -> Tensor:
@@ -128,25 +201,16 @@ def mean_of_sums(
     parts: dict[str, Tensor],
     cell_loss: Callable[..., Tensor],
     class_weight: Sequence[float] | None = None,
+    normalized: bool = False,
 ) -> Tensor:
     """The scalar mean over cells from the sums of all ranks."""
-    means = {}
-    if 'D' in parts:
-        loss = cell_loss(*parts['D'])
-        if class_weight is not None:
-            loss = loss * loss.new_tensor(class_weight)
-        means['D'] = mean_where(parts['counts'] > 0, loss)
-    if 'I' in parts:
-        loss, weight = parts['I']
-        means['I'] = ratio(loss, weight, 0.0)
-    if 'C' in parts:
-        loss, weight = parts['C']
-        means['C'] = mean_where(weight != 0, ratio(loss, weight, 0.0))
+
+    def mean(level: str) -> Tensor:
+        if level == 'I':
+            return ratio(*parts['I'], 0.0)
+        loss, counts = losses_of_classes(level, parts, cell_loss, class_weight)
+        return ratio(loss.sum(), total_weight(counts, loss, class_weight, normalized), 0.0)
+
     return functools.reduce(
-        torch.add, [multiply(share, means[level]) for level, share in as_weights(spec.granularity).items()]
+        torch.add, [multiply(share, mean(level)) for level, share in as_weights(spec.granularity).items()]
     )
-
-
-def mean_where(counts: Tensor, loss: Tensor) -> Tensor:
-    """The mean of the losses that count; 0 where none does."""
-    return torch.where(counts, loss, 0).sum() / counts.sum().clamp(min=1)

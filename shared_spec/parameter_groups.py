@@ -46,7 +46,14 @@ def as_shared(name: str) -> Any:
 
 @shared_parameters
 class ClassWeighted(LossSpec):
+    reductions: ClassVar[tuple[str, ...]] = ('mean', 'none')
+
     class_weight: tuple[float, ...] | None = param(None, Optional(CLASS_WEIGHT), "factor on each class's loss")
+    normalize_class_weight: bool = param(
+        False,
+        Boolean(),
+        'whether means over classes divide by the class weights of those that count, not by their number',
+    )
 
 
 @shared_parameters

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared_spec.dialects import Dialects
+from shared_spec.granularity import as_weights
 from shared_spec.inputs import Batch, prepare
 from shared_spec.parameters import NamedParameters, SpecError, check_parameter
 
@@ -90,7 +91,7 @@ class LossSpec(Spec):
 
     # What is so of few losses; the checks ask for it, and tests hold it against what the losses do.
     of_overlap: ClassVar[bool] = False  # made of sums tp, fp, fn, which a fused operator takes
-    has_reductions: ClassVar[bool] = False  # a mean over pixels: reduction may be 'sum' or 'none' in its place
+    reductions: ClassVar[tuple[str, ...]] = ('mean',)  # of a mean over pixels also 'sum' and 'none', over cells 'none'
     needs_logits: ClassVar[bool] = False  # from_logits=False is refused
     needs_softmax: ClassVar[bool] = False  # several channels are a distribution over classes, or refused
     needs_region: ClassVar[bool] = False  # an image of a few pixels is refused
@@ -129,12 +130,19 @@ class LossSpec(Spec):
         A prediction that is no number where it counts gives NaN; labels, weights and probabilities outside their range
         are a ValueError (``shared_spec.values``). A part whose factor is 0 is absent, infinite or not.
         """
+        if (reduction := extras.get('reduction', 'mean')) not in self.reductions:
+            raise ValueError(f'{type(self).__name__}: reduction must be one of {self.reductions}, got {reduction!r}')
+        if self.reductions == ('mean',):
+            extras.pop('reduction', None)
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
         with np.errstate(invalid=None if self.loss_weight else 'ignore'):
             loss = self.of_batch(batch, **extras)
         loss = loss if self.loss_weight else np.zeros_like(loss)  # an infinite loss as well
-        if np.ndim(loss):  # a map
+        if np.ndim(loss) > 1:  # a map
             return np.where(batch.sound.reshape(np.shape(loss)), loss, np.nan)
+        if np.ndim(loss):  # of images, or of classes, of which a pixel belongs to all
+            of_images = as_weights(self.granularity).keys() == {'I'}  # type: ignore[attr-defined]  # what has cells has it
+            return np.where(batch.sound.all(1) if of_images else batch.sound.all(), loss, np.nan)
         return float(loss) if batch.sound.all() else math.nan
 
     def of_batch(self, batch: Batch, *args: Any, **extras: Any) -> float | Any:

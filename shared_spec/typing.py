@@ -25,3 +25,16 @@ class CellParameters(Protocol):
 
     @property
     def presence_threshold(self) -> float: ...
+
+
+class CellLoss(CellParameters, Protocol):
+    """What ``reduce_cells`` reads of a spec."""
+
+    @property
+    def loss_weight(self) -> float: ...
+
+    @property
+    def class_weight(self) -> tuple[float, ...] | None: ...
+
+    @property
+    def normalize_class_weight(self) -> bool: ...

@@ -8,9 +8,10 @@ from keras import ops
 
 from keras_plugin.arithmetic import ratio
 from keras_plugin.distributed import scale_for_replicas, sum_over_replicas
-from keras_plugin.granularity import mean_over_cells
+from keras_plugin.granularity import reduce_cells
 from keras_plugin.inputs import Batch, prepare
 from keras_plugin.typing import Tensor
+from shared_spec.granularity import as_weights, only_level
 from shared_spec.parameters import NamedParameters, SpecError
 from shared_spec.spec import LossSpec
 
@@ -26,17 +27,20 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
 
     spec_class: type[LossSpec] = None  # type: ignore[assignment]  # each subclass has its own
     spec: Any  # of that class; None of a sum with a loss from elsewhere
-    reductions: tuple[str, ...] = MEANS
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         arguments = {k: v for k, v in arguments.items() if k not in ('self', '__class__')}
         name, reduction, dtype = (arguments.pop(k) for k in ('name', 'reduction', 'dtype'))
         reduction = 'none' if reduction is None else reduction
-        if reduction not in self.reductions:
-            allowed = f'one of {self.reductions}'
-            raise SpecError(owner=type(self).__name__, parameter='reduction', given=reduction, allowed=allowed)
+        allowed = MEANS + tuple(other for other in self.spec_class.reductions if other != 'mean')
+        if reduction not in allowed:
+            raise SpecError(
+                owner=type(self).__name__, parameter='reduction', given=reduction, allowed=f'one of {allowed}'
+            )
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.spec = self.spec_class.from_keras(arguments)
+        if reduction == 'none' and hasattr(self.spec, 'granularity'):
+            only_level(type(self).__name__, self.spec.granularity)
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """The loss, a scalar in float32 or wider.
@@ -53,12 +57,18 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
             batch = self.batch_of_call(y_true, y_pred, sample_weight)
             loss = self.compute(batch)
             if absent:
-                loss = ops.reshape(batch.zero_loss, ops.shape(loss)) if len(loss.shape) else ops.sum(batch.zero_loss)
+                loss = self.absent_loss(batch, loss)
             if self.reduction != 'none':
                 loss = loss * ops.where(
                     ops.isnan(loss), np.nan * ops.ones_like(loss), ops.ones_like(loss)
                 )  # in every gradient too
             return scale_for_replicas(loss, self.reduction, self.spec.sync)
+
+    def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
+        """Zeros of the loss's shape, NaN where a prediction that counts is no number."""
+        if len(loss.shape) > 1:
+            return ops.reshape(batch.zero_loss, ops.shape(loss))
+        return ops.broadcast_to(ops.sum(batch.zero_loss), ops.shape(loss))
 
     def batch_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Batch:
         """The ``Batch`` of a call, for ``compute``."""
@@ -81,8 +91,13 @@ class RegionLoss(Loss):
     """A loss of sums over (image, class) cells: ``statistics(batch)`` gives ``CellSums``, ``cell_loss`` losses of them."""
 
     def compute(self, batch: Batch) -> Tensor:
-        mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)
-        return ops.cast(self.spec.loss_weight * self.after_mean(mean), batch.dtype)
+        loss = reduce_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.reduction)
+        return ops.cast(self.spec.loss_weight * self.after_mean(loss), batch.dtype)
+
+    def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
+        if len(loss.shape) and as_weights(self.spec.granularity).keys() == {'I'}:
+            return ops.sum(ops.reshape(batch.zero_loss, (ops.shape(loss)[0], -1)), axis=1)
+        return super().absent_loss(batch, loss)
 
     def after_mean(self, mean: Tensor) -> Tensor:
         """What happens to the mean over cells; nothing, for most."""
@@ -91,8 +106,6 @@ class RegionLoss(Loss):
 
 class PixelLoss(Loss):
     """A loss that is a weighted mean over pixels; ``reduction`` may also be 'sum' or 'none' (map of (N, *space))."""
-
-    reductions = (*MEANS, 'sum', 'none')
 
     def reduce(self, batch: Batch, loss: Tensor) -> Tensor:
         """loss_weight * the mean of ``loss`` (N, P) over the pixels that count, their sum, or (N, *space)."""

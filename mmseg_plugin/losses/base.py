@@ -10,15 +10,14 @@ from torch import Tensor, nn
 
 from mmseg_plugin.arithmetic import multiply, ratio
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.granularity import CellSums, mean_over_cells
+from mmseg_plugin.granularity import CellSums, reduce_cells
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.resized import prepare_at_size
 from mmseg_plugin.values import can_look
+from shared_spec.granularity import as_weights, only_level
 from shared_spec.parameters import NamedParameters, SpecError
 from shared_spec.spec import LossSpec
-
-REDUCTIONS = ('mean', 'sum', 'none')
 
 
 class Loss(nn.Module, metaclass=NamedParameters):
@@ -42,7 +41,14 @@ class Loss(nn.Module, metaclass=NamedParameters):
                 parameter='loss_name',
                 given=self.loss_name,
             )
+        self.reduction = arguments.pop('reduction', 'mean')
+        allowed = self.spec_class.reductions
+        if self.reduction not in allowed:
+            raise SpecError(
+                owner=self.spec_class.__name__, parameter='reduction', given=self.reduction, allowed=f'one of {allowed}'
+            )
         self.spec = self.spec_class(**arguments)
+        check_level(self.spec, self.reduction)
 
     def forward(
         self,
@@ -97,7 +103,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override), **extras)
             if absent:
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
-                loss = (batch.zero_loss.view_as(loss) if loss.dim() else sum_of_zero_loss(batch)) + own
+                loss = self.absent_loss(batch, loss) + own
             return loss if loss.dim() else not_a_number_throughout(loss)
 
     def labels_of(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -106,10 +112,16 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def reduction_of_call(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> tuple[Any, ...]:
         """Extra arguments for ``compute``; a loss that is no mean over pixels refuses what has no meaning for it."""
-        if avg_factor is not None or reduction_override not in (None, 'mean'):
+        reduction, allowed = reduction_override or self.reduction, self.spec_class.reductions
+        if avg_factor is not None or reduction not in allowed:
             asked = 'avg_factor' if avg_factor is not None else f'reduction_override={reduction_override!r}'
             raise ValueError(f'{self.spec_class.__name__}: {asked} has no meaning, the loss is not a sum over pixels')
-        return ()
+        check_level(self.spec, reduction)
+        return (reduction,) if len(allowed) > 1 else ()
+
+    def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
+        """Zeros of the loss's shape, NaN where a prediction that counts is no number."""
+        return batch.zero_loss.view_as(loss) if loss.dim() > 1 else sum_of_zero_loss(batch).expand_as(loss)
 
     def compute(self, batch: Batch) -> Tensor:
         """The loss of a batch, ``loss_weight`` in it: a scalar in the batch's dtype, (N, *space) with reduction 'none'.
@@ -140,6 +152,12 @@ def in_common(spec: LossSpec) -> tuple[Any, ...]:
     )
 
 
+def check_level(spec: Any, reduction: str) -> None:
+    """SpecError where unreduced losses of cells are asked for under several granularities."""
+    if reduction == 'none' and hasattr(spec, 'granularity'):
+        only_level(type(spec).__name__, spec.granularity)
+
+
 def check_tensors(owner: str, **given: object) -> None:
     """TypeError in one sentence for what is no tensor; None is none."""
     for name, x in given.items():
@@ -158,9 +176,14 @@ class RegionLoss(Loss):
     statistics: Callable[[Batch], CellSums]
     cell_loss: Callable[..., Tensor]
 
-    def compute(self, batch: Batch) -> Tensor:
-        mean = mean_over_cells(self.spec, batch, self.statistics(batch), self.cell_loss, self.spec.class_weight)
-        return multiply(self.spec.loss_weight, self.after_mean(mean)).to(batch.dtype)
+    def compute(self, batch: Batch, reduction: str = 'mean') -> Tensor:  # type: ignore[override]  # what reduction_of_call adds
+        loss = reduce_cells(self.spec, batch, self.statistics(batch), self.cell_loss, reduction)
+        return multiply(self.spec.loss_weight, self.after_mean(loss)).to(batch.dtype)
+
+    def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
+        if loss.dim() and as_weights(self.spec.granularity).keys() == {'I'}:
+            return pixel_sum(batch, lambda part: part.zero_loss[:, None]).to(batch.dtype)
+        return super().absent_loss(batch, loss)
 
     def after_mean(self, mean: Tensor) -> Tensor:
         """What happens to the mean over cells; nothing, for most."""
@@ -174,25 +197,14 @@ class PixelLoss(Loss):
     'none'; one that is no divisor is refused, or makes NaN, with both 'mean' and 'none'.
     """
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        self_reduction = arguments['reduction']
-        if self_reduction not in REDUCTIONS:
-            raise SpecError(
-                owner=self.spec_class.__name__,
-                parameter='reduction',
-                given=self_reduction,
-                allowed=f'one of {REDUCTIONS}',
-            )
-        super().__init__({k: v for k, v in arguments.items() if k != 'reduction'})
-        self.reduction = self_reduction
-
     def reduction_of_call(
         self, avg_factor: float | Tensor | None, reduction_override: str | None
     ) -> tuple[str, float | Tensor | None]:
         reduction = self.reduction if reduction_override is None else reduction_override
-        if reduction not in REDUCTIONS:
+        if reduction not in self.spec_class.reductions:
+            allowed = self.spec_class.reductions
             raise ValueError(
-                f'{self.spec_class.__name__}: reduction_override must be one of {REDUCTIONS}, got {reduction!r}'
+                f'{self.spec_class.__name__}: reduction_override must be one of {allowed}, got {reduction!r}'
             )
         if avg_factor is not None and reduction == 'sum':
             raise ValueError(f"{self.spec_class.__name__}: avg_factor does not go with reduction 'sum'")

@@ -8,7 +8,7 @@ import pytest
 from shared_spec import LOSSES, SpecError
 
 NAMES = pytest.mark.parametrize('name', LOSSES)
-EVERY = pytest.mark.parametrize('fact', ['of_overlap', 'has_reductions', 'needs_logits', 'needs_softmax', 'needs_region', 'learnt'])  # fmt: skip
+EVERY = pytest.mark.parametrize('fact', ['of_overlap', 'needs_logits', 'needs_softmax', 'needs_region', 'learnt'])  # fmt: skip
 
 
 def refused(call, error, words):
@@ -53,8 +53,13 @@ def test_a_pixel_is_refused_where_a_region_is_needed(name):
 
 
 @NAMES
-def test_reductions_give_maps_where_there_are_any(name):
+def test_reductions_give_what_is_averaged_where_there_are_any(name):
     spec = LOSSES[name]
-    assert ('reduction' in inspect.signature(spec.of_batch).parameters) == spec.has_reductions
-    if spec.has_reductions:
-        assert spec().reference(*zeros(spec, (9, 9)), reduction='none').shape == (1, 9, 9)
+    assert ('reduction' in inspect.signature(spec.of_batch).parameters) == (spec.reductions != ('mean',))
+    if spec.reductions != ('mean',):
+        found = spec().reference(*zeros(spec, (9, 9)), reduction='none')
+        assert found.shape == (1, 9, 9) if 'sum' in spec.reductions else found.ndim == 1
+
+
+def test_some_losses_are_means_over_pixels_and_some_over_cells():
+    assert {spec.reductions for spec in LOSSES.values()} == {('mean',), ('mean', 'none'), ('mean', 'sum', 'none')}

@@ -35,12 +35,13 @@ class BoundaryDoULoss(RegionLoss):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         classes: str | Sequence[int] = 'all',
         presence_threshold: float = 0.01,
         smooth: float = 1e-5,
         max_alpha: float = 0.8,
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())

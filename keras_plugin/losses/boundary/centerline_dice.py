@@ -34,6 +34,7 @@ class CenterlineDiceLoss(RegionLoss):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'all',
         presence_threshold: float = 0.01,
@@ -41,7 +42,7 @@ class CenterlineDiceLoss(RegionLoss):
         iterations: int = 10,
         alpha: float = 0.5,
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())

@@ -12,6 +12,7 @@ from keras_plugin.losses.boundary.maps import labels_of, takes_map
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, SpecError
 from shared_spec.registry import unknown_name
+from shared_spec.shapes import check_agreement
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -67,14 +68,15 @@ class WeightedSumLoss(Loss):
 
     def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
         with keras.name_scope(self.name):
-            total, labels = 0, labels_of(self.parts, y_true, y_pred)
+            found, labels = [], labels_of(self.parts, y_true, y_pred)
             for share, part in zip(self.shares, self.parts):
                 target = y_true if takes_map(part) else labels
                 if share > 0 and not absent:
-                    total = total + share * part(target, y_pred, sample_weight)
+                    found.append(share * part(target, y_pred, sample_weight))
                 else:
-                    total = total + absent_part(part, target, y_pred, sample_weight)
-            return self.loss_weight * total
+                    found.append(absent_part(part, target, y_pred, sample_weight))
+            check_agreement([tuple(loss.shape) for loss in found])
+            return self.loss_weight * sum(found)
 
     def get_config(self) -> dict[str, Any]:
         losses = [

@@ -32,6 +32,7 @@ class FocalTverskyLoss(RegionLoss):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
@@ -40,7 +41,7 @@ class FocalTverskyLoss(RegionLoss):
         beta: float = 0.7,
         gamma: float = 4 / 3,
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())

@@ -146,10 +146,11 @@ class LovaszSoftmaxLoss(Lovasz):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         per_image: bool = False,
         classes: str | Sequence[int] = 'auto',
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())
@@ -176,7 +177,7 @@ class LovaszHingeLoss(Lovasz):
         loss_weight: float = 1.0,
         per_image: bool = True,
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())

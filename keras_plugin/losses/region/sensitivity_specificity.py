@@ -33,13 +33,14 @@ class SensitivitySpecificityLoss(RegionLoss):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
         smooth: float = 1e-3,
         weight: float = 0.05,
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())

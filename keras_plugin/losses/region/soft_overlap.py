@@ -45,6 +45,7 @@ class SoftJaccardLoss(SoftOverlap):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
@@ -52,7 +53,7 @@ class SoftJaccardLoss(SoftOverlap):
         norm: int = 1,
         pooled: bool = False,
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())
@@ -77,6 +78,7 @@ class SoftDiceLoss(SoftOverlap):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
@@ -84,7 +86,7 @@ class SoftDiceLoss(SoftOverlap):
         norm: int = 1,
         pooled: bool = False,
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())
@@ -109,6 +111,7 @@ class SoftTverskyLoss(SoftOverlap):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
@@ -117,7 +120,7 @@ class SoftTverskyLoss(SoftOverlap):
         beta: float = 0.7,
         pooled: bool = False,
         name: str | None = None,
-        reduction: str = 'sum_over_batch_size',
+        reduction: str | None = 'sum_over_batch_size',
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())

@@ -35,10 +35,12 @@ class BoundaryDoULoss(RegionLoss):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         classes: str | Sequence[int] = 'all',
         presence_threshold: float = 0.01,
         smooth: float = 1e-5,
         max_alpha: float = 0.8,
+        reduction: str = 'mean',
         loss_name: str = 'loss_boundary_do_u',
     ) -> None:
         super().__init__(locals())

@@ -33,12 +33,14 @@ class CenterlineDiceLoss(RegionLoss):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'all',
         presence_threshold: float = 0.01,
         smooth: float = 1.0,
         iterations: int = 10,
         alpha: float = 0.5,
+        reduction: str = 'mean',
         loss_name: str = 'loss_centerline_dice',
     ) -> None:
         super().__init__(locals())

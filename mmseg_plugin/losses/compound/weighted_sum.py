@@ -9,6 +9,7 @@ from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import build, register
 from shared_spec import LOSSES, SpecError
+from shared_spec.shapes import check_agreement
 from shared_spec.spec import LossSpec
 
 
@@ -59,21 +60,22 @@ class WeightedSumLoss(Loss):
         batches: dict[Any, Batch] | None = None,
     ) -> Tensor:
         """The weighted sum; every part receives the call's arguments as they are, and what parts have in common once."""
-        total, given = 0, (pred, target, weight, ignore_index)
+        found, given = [], (pred, target, weight, ignore_index)
         batches = SharedBatches(sum(shares_statistics(part) for part in self.parts) > 1)
         parts: Any = self.parts  # losses, which nn.ModuleList knows as modules alone
         check_extras(self.spec, call)
         for share, part in zip(self.spec.shares, parts):
             call_of_part = {name: x for name, x in call.items() if name not in EXTRAS or name in extras_of(part.spec)}
             if absent or share == 0:
-                total = total + part.loss_of_call(*given, call_of_part, absent=True)
+                found.append(part.loss_of_call(*given, call_of_part, absent=True))
             elif is_called_as_it_stands(part):
                 own = dict(avg_factor=None, reduction_override=None) | call_of_part
                 zero = part.spec.loss_weight == 0
-                total = total + share * part.loss_of_call(*given, own, absent=zero, batches=batches)
+                found.append(share * part.loss_of_call(*given, own, absent=zero, batches=batches))
             else:
-                total = total + share * part(*given, **call_of_part)
-        return self.spec.loss_weight * total
+                found.append(share * part(*given, **call_of_part))
+        check_agreement([tuple(loss.shape) for loss in found])
+        return self.spec.loss_weight * sum(found)
 
 
 EXTRAS = {name for spec in LOSSES.values() for name in spec.extras}

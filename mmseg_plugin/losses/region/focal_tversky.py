@@ -32,6 +32,7 @@ class FocalTverskyLoss(RegionLoss):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
@@ -39,6 +40,7 @@ class FocalTverskyLoss(RegionLoss):
         alpha: float = 0.3,
         beta: float = 0.7,
         gamma: float = 4 / 3,
+        reduction: str = 'mean',
         loss_name: str = 'loss_focal_tversky',
     ) -> None:
         super().__init__(locals())

@@ -45,6 +45,7 @@ class JaccardMetricLoss(JDT):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
@@ -52,6 +53,7 @@ class JaccardMetricLoss(JDT):
         norm: int = 1,
         log_loss: bool = False,
         gamma: float = 1.0,
+        reduction: str = 'mean',
         loss_name: str = 'loss_jaccard_metric',
     ) -> None:
         super().__init__(locals())
@@ -76,6 +78,7 @@ class DiceSemimetricLoss(JDT):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
@@ -83,6 +86,7 @@ class DiceSemimetricLoss(JDT):
         norm: int = 1,
         log_loss: bool = False,
         gamma: float = 1.0,
+        reduction: str = 'mean',
         loss_name: str = 'loss_dice_semimetric',
     ) -> None:
         super().__init__(locals())
@@ -107,6 +111,7 @@ class CompatibleTverskyLoss(JDT):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
@@ -116,6 +121,7 @@ class CompatibleTverskyLoss(JDT):
         gamma: float = 1.0,
         alpha: float = 0.5,
         beta: float = 0.5,
+        reduction: str = 'mean',
         loss_name: str = 'loss_compatible_tversky',
     ) -> None:
         super().__init__(locals())

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmseg_plugin.arithmetic import accumulator_dtype
 from mmseg_plugin.distributed import rank_and_size, sum_over_ranks
-from mmseg_plugin.granularity import CellSums, counted_cells, mean_of_sums
+from mmseg_plugin.granularity import CellSums, counted_cells, reduce_sums
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.lovasz.extension import Ranks, lovasz_sums, pixels_of_classes
 from mmseg_plugin.losses.base import RegionLoss
@@ -21,13 +21,13 @@ class Lovasz(RegionLoss):
 
     hinge: ClassVar[bool]
 
-    def compute(self, batch: Batch) -> Tensor:
+    def compute(self, batch: Batch, reduction: str = 'mean') -> Tensor:  # type: ignore[override]  # as in RegionLoss
         if self.spec.per_image:
-            return super().compute(batch)
-        return (self.spec.loss_weight * self.of_all_pixels(batch)).to(batch.dtype)
+            return super().compute(batch, reduction)
+        return (self.spec.loss_weight * self.of_all_pixels(batch, reduction)).to(batch.dtype)
 
-    def of_all_pixels(self, batch: Batch) -> Tensor:
-        """A scalar: the pixels of all ranks together. Ranks exchange what there is, then errors or counts of them."""
+    def of_all_pixels(self, batch: Batch, reduction: str) -> Tensor:
+        """A scalar, or for the reduction 'none' (C,): the pixels of all ranks together. Ranks exchange what there is, then errors or counts of them."""
         spec, dtype = self.spec, accumulator_dtype(batch.weight)
         shapes.check_class_weight(type(spec).__name__, spec.class_weight, (batch.channels,))
         parts = dict(counts=counted_cells(spec, batch, pixels_of_classes(batch)).sum(0, dtype=dtype))
@@ -41,7 +41,7 @@ class Lovasz(RegionLoss):
             ranks = Ranks([round(p) for p in found['pixels']], rank, not any(found['weighted']))
             classes = [k for k in classes if found['counts'][k]]
         parts['D'] = self.sums(batch, classes, ranks)
-        return mean_of_sums(spec, parts, self.cell_loss, spec.class_weight)
+        return reduce_sums(spec, parts, self.cell_loss, reduction)
 
     def statistics(self, batch: Batch) -> CellSums:
         sums = self.sums(batch, self.chosen(batch), Ranks([batch.weight.shape[1]]))
@@ -82,8 +82,10 @@ class LovaszSoftmaxLoss(Lovasz):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         per_image: bool = False,
         classes: str | Sequence[int] = 'auto',
+        reduction: str = 'mean',
         loss_name: str = 'loss_lovasz_softmax',
     ) -> None:
         super().__init__(locals())
@@ -109,6 +111,7 @@ class LovaszHingeLoss(Lovasz):
         sync: bool = True,
         loss_weight: float = 1.0,
         per_image: bool = True,
+        reduction: str = 'mean',
         loss_name: str = 'loss_lovasz_hinge',
     ) -> None:
         super().__init__(locals())

@@ -32,11 +32,13 @@ class SensitivitySpecificityLoss(RegionLoss):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
         smooth: float = 1e-3,
         weight: float = 0.05,
+        reduction: str = 'mean',
         loss_name: str = 'loss_sensitivity_specificity',
     ) -> None:
         super().__init__(locals())

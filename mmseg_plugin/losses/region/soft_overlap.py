@@ -45,12 +45,14 @@ class SoftJaccardLoss(SoftOverlap):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
         smooth: float = 1e-3,
         norm: int = 1,
         pooled: bool = False,
+        reduction: str = 'mean',
         loss_name: str = 'loss_soft_jaccard',
     ) -> None:
         super().__init__(locals())
@@ -75,12 +77,14 @@ class SoftDiceLoss(SoftOverlap):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
         smooth: float = 1e-3,
         norm: int = 1,
         pooled: bool = False,
+        reduction: str = 'mean',
         loss_name: str = 'loss_soft_dice',
     ) -> None:
         super().__init__(locals())
@@ -105,6 +109,7 @@ class SoftTverskyLoss(SoftOverlap):
         sync: bool = True,
         loss_weight: float = 1.0,
         class_weight: Sequence[float] | None = None,
+        normalize_class_weight: bool = False,
         granularity: str | Mapping[str, float] = 'D',
         classes: str | Sequence[int] = 'auto',
         presence_threshold: float = 0.01,
@@ -112,6 +117,7 @@ class SoftTverskyLoss(SoftOverlap):
         alpha: float = 0.3,
         beta: float = 0.7,
         pooled: bool = False,
+        reduction: str = 'mean',
         loss_name: str = 'loss_soft_tversky',
     ) -> None:
         super().__init__(locals())

@@ -4,7 +4,7 @@ import numpy as np
 
 from shared_spec.checks import CLASSES, Real
 from shared_spec.declare import ClassWeighted, Counted, Example, Shared, loss_spec, param
-from shared_spec.granularity import mean_over_cells
+from shared_spec.granularity import divided, reduce_cells
 from shared_spec.inputs import Batch
 from shared_spec.overlap import product_overlap, total
 from shared_spec.typing import Classes
@@ -54,20 +54,15 @@ class BoundaryDoULoss(Counted, ClassWeighted, Shared):
         differs = fp + fn + self.smooth
         return divided(differs, differs + (1 - alpha) * tp, 0)
 
-    def of_batch(self, batch: Batch) -> float:
-        """The loss of a ``Batch``."""
+    def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
+        """The loss of a ``Batch``; for the reduction 'none' those of its images or classes."""
         y = np.where(batch.weight[:, None] > 0, batch.target, 0)
         statistics = (
             *product_overlap(batch, 2),
             total(batch.weight, boundary_of(y, batch.space)),
             total(batch.weight, y),
         )
-        return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
-
-
-def divided(top: np.ndarray, bottom: np.ndarray, empty: float) -> np.ndarray:
-    """top / bottom, ``empty`` where bottom is 0."""
-    return np.where(bottom != 0, top / np.where(bottom != 0, bottom, 1), empty)
+        return reduce_cells(self, batch, statistics, self.cell_loss, reduction)
 
 
 def boundary_of(y: np.ndarray, space: tuple[int, ...]) -> np.ndarray:

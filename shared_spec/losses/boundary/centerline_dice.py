@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import CLASSES, Integer, Real
 from shared_spec.declare import ClassWeighted, Counted, Example, Granular, Shared, loss_spec, param
-from shared_spec.granularity import mean_over_cells
+from shared_spec.granularity import reduce_cells
 from shared_spec.inputs import Batch, prepare
 from shared_spec.overlap import product_overlap, score, total
 from shared_spec.typing import Classes
@@ -69,14 +69,16 @@ class CenterlineDiceLoss(Counted, Granular, ClassWeighted, Shared):
         both = np.where(a + b != 0, 2 * a * b / np.where(a + b != 0, a + b, 1), 0)
         return (1 - self.alpha) * (1 - score(tp, fp, fn, 0.5, 0.5, self.smooth)) + self.alpha * (1 - both)
 
-    def of_batch(self, batch: Batch, sources: list[Sources] | None = None) -> float:
+    def of_batch(
+        self, batch: Batch, reduction: str = 'mean', sources: list[Sources] | None = None
+    ) -> float | np.ndarray:
         """The loss of a ``Batch``; sources: those of the skeletons of prediction and label, by default of ``batch``."""
         v, y = batch.weight, np.where(batch.weight[:, None] > 0, batch.target, 0)
         sources = self.sources(batch) if sources is None else sources
         of_p, of_y = (skeleton(x, s) for x, s in zip((batch.prob, y), sources))
         lines = total(v, of_p * y), total(v, of_p), total(v, of_y * batch.prob), total(v, of_y)
         statistics = (*product_overlap(batch), *lines)
-        return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
+        return reduce_cells(self, batch, statistics, self.cell_loss, reduction)
 
     def sources(self, batch: Batch) -> list[Sources]:
         """Which pixels the skeletons of prediction and label are made of."""

@@ -14,7 +14,7 @@ class DistanceMapCrossEntropyLoss(Mapped, Shared):
 
     family = 'pixel'
     has_signed_map = False
-    has_reductions = True
+    reductions = ('mean', 'sum', 'none')
     needs_softmax = True
     title = 'Distance map penalised cross-entropy'
     formula = (

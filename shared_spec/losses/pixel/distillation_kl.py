@@ -16,7 +16,7 @@ class DistillationKLLoss(Shared):
     """Kullback-Leibler divergence of a softened student from a teacher, who stands in the labels."""
 
     family = 'pixel'
-    has_reductions = True
+    reductions = ('mean', 'sum', 'none')
     title = 'Distillation by the Kullback-Leibler divergence'
     formula = (
         'T^2 * mean over pixels of sum_c q_c * (log q_c - log p_c), p = softmax(z / T), T the temperature; sigmoid: the '

@@ -14,7 +14,7 @@ class FocalCrossEntropyLoss(Shared):
     """Cross-entropy weighed by (1 - p)^gamma, softmax over classes or sigmoid per channel."""
 
     family = 'pixel'
-    has_reductions = True
+    reductions = ('mean', 'sum', 'none')
     title = 'Focal cross-entropy'
     formula = (
         'mean over pixels of sum_c alpha_c * y_c * (1 - p_c)^gamma * (-log p_c); sigmoid: alpha * y * (1 - p)^gamma * '

@@ -15,7 +15,7 @@ class WeightedCrossEntropyLoss(Shared):
     """Cross-entropy, softmax over classes or sigmoid per channel."""
 
     family = 'pixel'
-    has_reductions = True
+    reductions = ('mean', 'sum', 'none')
     title = 'Weighted cross-entropy'
     formula = (
         'sum_pixels v * sum_c w_c * y_c * (-log p_c) / denominator, y smoothed to (1 - e)*y + e/C; sigmoid: binary '

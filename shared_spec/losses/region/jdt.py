@@ -4,7 +4,7 @@ import numpy as np
 
 from shared_spec.checks import Boolean, Integer, Real
 from shared_spec.declare import Example, Region, loss_spec, param, shared_parameters
-from shared_spec.granularity import mean_over_cells
+from shared_spec.granularity import reduce_cells
 from shared_spec.inputs import Batch
 from shared_spec.overlap import metric_overlap, score
 
@@ -38,10 +38,10 @@ class JDT(Region):
         loss = -np.log(np.maximum(s, TINY)) if self.log_loss else 1 - s
         return loss if self.gamma == 1 else np.maximum(loss, 0) ** self.gamma
 
-    def of_batch(self, batch: Batch) -> float:
-        """The loss of a ``Batch``."""
+    def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
+        """The loss of a ``Batch``; for the reduction 'none' those of its images or classes."""
         statistics = metric_overlap(batch, self.norm)
-        return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
+        return reduce_cells(self, batch, statistics, self.cell_loss, reduction)
 
 
 @loss_spec

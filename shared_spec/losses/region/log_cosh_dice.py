@@ -4,13 +4,17 @@ import numpy as np
 
 from shared_spec.checks import Integer
 from shared_spec.declare import loss_spec, param
+from shared_spec.granularity import mean_over_cells
+from shared_spec.inputs import Batch
 from shared_spec.losses.region.soft_overlap import NORM2, SoftOverlap
+from shared_spec.overlap import product_overlap
 
 
 @loss_spec
 class LogCoshDiceLoss(SoftOverlap):
     """Log-cosh Dice loss."""
 
+    reductions = ('mean',)
     title = 'Log-cosh Dice loss'
     formula = 'loss = log cosh x, x the soft Dice loss after its mean: D = (tp + smooth) / (tp + fp/2 + fn/2 + smooth)'
     source = 'Jadon: A survey of loss functions for semantic segmentation, 2020'
@@ -26,5 +30,8 @@ class LogCoshDiceLoss(SoftOverlap):
     def tversky_weights(self) -> tuple[float, float]:
         return 0.5, 0.5
 
-    def after_mean(self, x: float) -> float:
-        return np.log1p(2 * np.sinh(x / 2) ** 2)
+    def of_batch(self, batch: Batch) -> float:  # type: ignore[override]  # of a mean, not a mean
+        """The loss of a ``Batch``."""
+        weights = self.class_weight, self.normalize_class_weight
+        x = mean_over_cells(self, batch, product_overlap(batch, self.norm), self.cell_loss, *weights)
+        return float(self.loss_weight * np.log1p(2 * np.sinh(x / 2) ** 2))

@@ -18,7 +18,7 @@ from shared_spec.declare import (
     loss_spec,
     param,
 )
-from shared_spec.granularity import mean_over_cells
+from shared_spec.granularity import reduce_cells
 from shared_spec.inputs import Batch, prepare
 from shared_spec.typing import Classes
 
@@ -44,12 +44,14 @@ class Lovasz(LossSpec):
 
     family = 'region'
     labels = ('hard',)
+    reductions = ('mean', 'none')
     presence_threshold = 0.0  # a class is present where any pixel that counts belongs to it
 
     if TYPE_CHECKING:  # what both have
         per_image: bool
         classes: Classes
         class_weight: tuple[float, ...] | None
+        normalize_class_weight: bool
 
     @property
     def granularity(self) -> str:
@@ -84,14 +86,16 @@ class Lovasz(LossSpec):
                 result[images, k] = increments.reshape(len(images), p)
         return result
 
-    def of_batch(self, batch: Batch, increments: np.ndarray | None = None) -> float:
-        """The loss of a ``Batch``.
+    def of_batch(
+        self, batch: Batch, reduction: str = 'mean', increments: np.ndarray | None = None
+    ) -> float | np.ndarray:
+        """The loss of a ``Batch``; for the reduction 'none' those of its images or classes.
 
         increments (N, C, P): those of another prediction, as if its errors had the same order.
         """
         increments = self.increments(batch) if increments is None else increments
         sums = (self.cost(self.errors(batch)) * increments).sum(2)
-        return self.loss_weight * mean_over_cells(self, batch, [sums], lambda loss: loss, self.class_weight)
+        return reduce_cells(self, batch, [sums], lambda loss: loss, reduction)
 
     def reference_near(
         self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
@@ -166,6 +170,7 @@ class LovaszHingeLoss(Lovasz, Weighted):
     activation = 'sigmoid'
     classes = 'all'
     class_weight = None
+    normalize_class_weight = False
 
     from_logits: bool = param(
         True, Boolean(), 'must be True: the hinge is defined on logits', keras_default=True, always=('keras',)

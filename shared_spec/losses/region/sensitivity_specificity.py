@@ -4,7 +4,7 @@ import numpy as np
 
 from shared_spec.checks import Real
 from shared_spec.declare import Example, Region, loss_spec, param
-from shared_spec.granularity import mean_over_cells
+from shared_spec.granularity import reduce_cells
 from shared_spec.inputs import Batch
 from shared_spec.overlap import total
 
@@ -37,8 +37,8 @@ class SensitivitySpecificityLoss(Region):
         specificity = false / np.where(rest + self.smooth > 0, rest + self.smooth, 1)
         return self.weight * sensitivity + (1 - self.weight) * specificity
 
-    def of_batch(self, batch: Batch) -> float:
-        """The loss of a ``Batch``."""
+    def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
+        """The loss of a ``Batch``; for the reduction 'none' those of its images or classes."""
         y, v, error = batch.target, batch.weight, (batch.target - batch.prob) ** 2
         statistics = total(v, error * y), total(v, y), total(v, error * (1 - y)), total(v, 1 - y)
-        return self.loss_weight * mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
+        return reduce_cells(self, batch, statistics, self.cell_loss, reduction)

@@ -5,7 +5,7 @@ import numpy as np
 from shared_spec import shapes
 from shared_spec.checks import Boolean, Integer, Real
 from shared_spec.declare import Example, Region, loss_spec, param, shared_parameters
-from shared_spec.granularity import as_weights, mean_over_cells
+from shared_spec.granularity import as_weights, only_level, reduce_cells
 from shared_spec.inputs import Batch
 from shared_spec.overlap import product_overlap, score
 from shared_spec.parameters import SpecError
@@ -33,15 +33,14 @@ class SoftOverlap(Region):
     def cell_loss(self, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
         return 1 - score(tp, fp, fn, *self.tversky_weights, self.smooth)
 
-    def of_batch(self, batch: Batch) -> float:
-        """The loss of a ``Batch``."""
+    def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
+        """The loss of a ``Batch``; for the reduction 'none' those of its images or classes."""
         statistics = product_overlap(batch, self.norm)
         if self.pooled:
-            return self.loss_weight * self.pooled_mean(batch, statistics)
-        mean = mean_over_cells(self, batch, statistics, self.cell_loss, self.class_weight)
-        return float(self.loss_weight * self.after_mean(mean))
+            return self.loss_weight * self.reduce_pooled(batch, statistics, reduction)
+        return reduce_cells(self, batch, statistics, self.cell_loss, reduction)
 
-    def pooled_mean(self, batch: Batch, statistics: tuple[np.ndarray, ...]) -> float:
+    def reduce_pooled(self, batch: Batch, statistics: tuple[np.ndarray, ...], reduction: str) -> float | np.ndarray:
         """One loss of the sums over all classes that count: of the batch (D), or the mean of those of images (I).
 
         An image without a valid pixel counts nowhere; nothing counted: 0.
@@ -49,6 +48,14 @@ class SoftOverlap(Region):
         chosen = shapes.channel_indices(type(self).__name__, self.classes, batch.target.shape[1])
         sums = [s[batch.has_pixel][:, chosen].sum(1) for s in statistics]
         weight = batch.image_weight[batch.has_pixel]
+        if reduction == 'none':
+            level, share = only_level(type(self).__name__, self.granularity)
+            losses = np.zeros(len(batch.has_pixel) if level == 'I' else 1)
+            if level == 'I':
+                losses[batch.has_pixel] = weight * self.cell_loss(*sums)
+            elif len(weight):
+                losses[0] = self.cell_loss(*(s.sum() for s in sums))
+            return share * losses
         if not len(weight):
             return 0.0
         of_level = {'D': lambda: self.cell_loss(*(s.sum() for s in sums))}
@@ -74,10 +81,6 @@ class SoftOverlap(Region):
             if is_refused:
                 given = self.builtin_value(name)
                 raise SpecError(owner=type(self).__name__, parameter=name, given=given, allowed=allowed)
-
-    def after_mean(self, x: float) -> float:
-        """What happens to the mean over cells; nothing, for most."""
-        return x
 
 
 NORM = Integer(low=1, high=2)
