@@ -11,9 +11,6 @@ WEIGHTS = [0.5, 1.75, 1.0]
 FROM_0_9 = Versions('from 0.9', since='0.9')  # which classes count in a mean has changed between releases
 EPSILON = 'eps stands in its denominator alone, ours has none there'
 ALL_PIXELS = 'it divides by all pixels, ignored ones too, ours by those that count'
-NORMALISED = (
-    'weights are divided by the sum of those of the classes that are present, ours by the number of these classes'
-)
 
 
 @row('kornia', 'DiceLoss', dict(average='micro', eps=1e-8, weight=None, ignore_index=-100), versions=FROM_0_9,
@@ -31,12 +28,10 @@ def dice(call: Call) -> Reading:
     if weights and pooled:
         told.append('weights multiply the sums of the classes before the ratio; ours has one score, without them')
         weights = None
-    elif weights:
-        told.append(NORMALISED)
-        weights = [w * len(weights) / sum(weights) for w in weights]
     return call.reading(
         'nearest' if told else 'float32', 'SoftDiceLoss', *told, EPSILON, granularity='I',
         classes='all' if pooled else 'present', pooled=pooled, smooth=0, class_weight=weights,
+        normalize_class_weight=weights is not None,
         ignore_index=call['ignore_index'],
     )  # fmt: skip
 

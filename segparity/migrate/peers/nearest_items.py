@@ -33,8 +33,13 @@ def facts_of(spec: Any, labels: str = 'ids', activation: str | None = None) -> d
 
 
 def weights_of(spec: Any) -> list[float] | None:
+    """Class weights that multiply, with a mean of 1 where ours are normalised: the same if all classes count."""
     weights = spec.class_weight
-    return list(weights) if isinstance(weights, tuple) else None
+    if not isinstance(weights, tuple):
+        return None
+    if getattr(spec, 'normalize_class_weight', False):
+        return [w * len(weights) / sum(weights) for w in weights]
+    return list(weights)
 
 
 def sigmoid(spec: Any) -> bool:
