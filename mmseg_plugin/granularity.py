@@ -207,7 +207,7 @@ def mean_of_sums(
 
     def mean(level: str) -> Tensor:
         if level == 'I':
-            return ratio(*parts['I'], 0.0)
+            return ratio(parts['I'][0], parts['I'][1], 0.0)
         loss, counts = losses_of_classes(level, parts, cell_loss, class_weight)
         return ratio(loss.sum(), total_weight(counts, loss, class_weight, normalized), 0.0)
 

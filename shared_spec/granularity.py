@@ -93,9 +93,10 @@ def reduce_cells(
     reduction: str = 'mean',
 ) -> float | np.ndarray:
     """``loss_weight`` times the mean over cells, or for the reduction 'none' times what it averages last."""
-    of_cells = {'mean': mean_over_cells, 'none': losses_over_cells}[reduction]
     weights = spec.class_weight, spec.normalize_class_weight
-    return spec.loss_weight * of_cells(spec, batch, statistics, cell_loss, *weights)
+    if reduction == 'none':
+        return spec.loss_weight * losses_over_cells(spec, batch, statistics, cell_loss, *weights)
+    return spec.loss_weight * mean_over_cells(spec, batch, statistics, cell_loss, *weights)
 
 
 def losses_of_level(

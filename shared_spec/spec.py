@@ -142,7 +142,7 @@ class LossSpec(Spec):
             return np.where(batch.sound.reshape(np.shape(loss)), loss, np.nan)
         if np.ndim(loss):  # of images, or of classes, of which a pixel belongs to all
             of_images = as_weights(self.granularity).keys() == {'I'}  # type: ignore[attr-defined]  # what has cells has it
-            return np.where(batch.sound.all(1) if of_images else batch.sound.all(), loss, np.nan)
+            return np.where(np.all(batch.sound, axis=1 if of_images else None), loss, np.nan)
         return float(loss) if batch.sound.all() else math.nan
 
     def of_batch(self, batch: Batch, *args: Any, **extras: Any) -> float | Any:

@@ -1,7 +1,7 @@
 """The Lovasz losses: Lovasz softmax on probabilities, Lovasz hinge on logits."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,7 +44,7 @@ class Lovasz(LossSpec):
 
     family = 'region'
     labels = ('hard',)
-    reductions = ('mean', 'none')
+    reductions: ClassVar[tuple[str, ...]] = ('mean', 'none')
     presence_threshold = 0.0  # a class is present where any pixel that counts belongs to it
 
     if TYPE_CHECKING:  # what both have
