@@ -12,6 +12,8 @@ The functions here look at NumPy arrays and raise ``ValueError``; ``counts`` say
 counts. A plugin calls them once it has found that something may be wrong.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -113,6 +115,22 @@ def check_one_label(owner: str, target: ArrayLike, counts: np.ndarray, axis: int
             f'{owner}: one-hot labels must name one class in each pixel, got {named[wrong].flat[0]}; '
             f'a weight of 0 leaves a pixel out'
         )
+
+
+def check_distribution(owner: str, target: ArrayLike, counts: np.ndarray, axis: int) -> None:
+    """Refuses probabilities of a teacher that do not sum to 1 in a pixel; ``axis`` is that of classes."""
+    total = np.asarray(target).sum(axis)
+    wrong = np.broadcast_to(counts, total.shape) & is_no_distribution(total)
+    if wrong.any():
+        raise ValueError(
+            f"{owner}: the teacher's probabilities must sum to 1 in each pixel, got {total[wrong].flat[0]:.4g}; "
+            'a weight of 0 leaves a pixel out'
+        )
+
+
+def is_no_distribution(total: Any) -> Any:
+    """Whether probabilities of this sum, an array or a tensor, are none of one distribution."""
+    return abs(total - 1) > TOLERANCE
 
 
 def is_number(pred: np.ndarray, softmax: bool, axis: int) -> np.ndarray:

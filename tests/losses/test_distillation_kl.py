@@ -94,6 +94,57 @@ def test_distillation_kl_refuses_what_is_no_teacher():
     value = module(torch.tensor(z, requires_grad=True), teacher)
     value.backward()
     assert teacher.grad is None
-    teacher.data[0, 1, 2] = math.nan
-    with pytest.raises(ValueError, match='^DistillationKLLoss: .*in \\[0, 1\\]'):
-        module(torch.tensor(z), teacher)
+    with pytest.raises(ValueError, match=r"pred's shape \(2, 3, 4, 5\), got integers of shape \(2, 4, 5\)"):
+        module(torch.zeros(2, 3, 4, 5), torch.zeros(2, 4, 5, dtype=torch.long))
+    for wrong in (math.nan, math.inf):
+        teacher.data[0, 1, 2] = wrong
+        for call in (
+            lambda: module(torch.tensor(z), teacher),
+            lambda: loss_of_logits(NAME, z, teacher.detach().numpy(), teacher_from_logits=True),
+        ):
+            with pytest.raises(ValueError, match="^DistillationKLLoss: the teacher's logits must be numbers"):
+                call()
+
+
+SUM = "the teacher's probabilities must sum to 1 in each pixel, got 1.4"
+
+
+def unsure_teacher():
+    """Logits of a student, and a teacher whose probabilities sum to 1.4 in the last pixel of the first image."""
+    z, q = random_logits(9)[0], softmax(random_logits(10)[0])
+    q[0, :, -1] = 1.4 / q.shape[1]
+    return z, q
+
+
+def test_probabilities_of_a_teacher_sum_to_1():
+    """A pixel that does not count may hold anything, and independent channels have no sum."""
+    z, q = unsure_teacher()
+    weight = np.ones((len(z), *z.shape[2:]))
+    weight[0, -1] = 0
+    torch = pytest.importorskip('torch')
+    from mmseg_plugin.losses import DistillationKLLoss
+
+    def module(*given, **params):
+        return DistillationKLLoss(**params)(*map(torch.tensor, given))
+
+    for call in (LOSSES[NAME]().reference, module):
+        with pytest.raises(ValueError, match=f'^DistillationKLLoss: {SUM}'):
+            call(z, q)
+    assert_same(module(z, q, weight), LOSSES[NAME]().reference(z, q, weight), 'float64')
+    assert math.isfinite(LOSSES[NAME](activation='sigmoid').reference(z, q))
+    assert math.isfinite(module(z, q, activation='sigmoid'))
+    pred = torch.tensor(z, requires_grad=True)
+    value = torch.func.vmap(lambda a, b: DistillationKLLoss()(a[None], b[None]))(pred, torch.tensor(q))
+    assert value.isnan().tolist() == [True] + [False] * (len(z) - 1)
+    value[0].backward()
+    assert pred.grad[0].isnan().any()
+
+
+@pytest.mark.slow_on('keras_tensorflow', 'keras_jax')
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
+def test_keras_sees_that_probabilities_of_a_teacher_sum_to_1(framework, worker):
+    """A sentence where values are seen, NaN in value and gradient where they are not."""
+    z, q = (np.moveaxis(x, 1, -1) for x in unsure_teacher())
+    said, got = worker.call('tests.losses.teacher_calls:unsure_teacher', dict(z=z, q=q))
+    assert SUM in said
+    assert np.isnan(got['value']) and np.isnan(got['gradient']).any()

@@ -1,5 +1,7 @@
 """Knowledge distillation: how far a student's distribution is from a teacher's, pixel by pixel."""
 
+import functools
+
 import keras
 from keras import backend, ops
 
@@ -9,6 +11,7 @@ from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import PixelLoss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
+from shared_spec.values import check_distribution, is_no_distribution
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -41,7 +44,8 @@ class DistillationKLLoss(PixelLoss):
     def batch_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Batch:
         if self.spec.teacher_from_logits:
             y_true = self.probabilities(values.to_tensor(y_true), tuple(y_pred.shape))
-        return super().batch_of_call(y_true, y_pred, sample_weight)
+        with self.spec.naming_teacher():
+            return super().batch_of_call(y_true, y_pred, sample_weight)
 
     def probabilities(self, z: Tensor, shape: tuple[int | None, ...]) -> Tensor:
         """The softened probabilities of a teacher's logits z of that shape."""
@@ -65,6 +69,10 @@ class DistillationKLLoss(PixelLoss):
                 both = add_in_log(log_p, log_not_p / t)
                 log_p, log_not_p = log_p - both, log_not_p / t - both
         loss = ops.sum(divergence(batch, q, log_p), axis=-1)
+        if log_not_p is None and not batch.hard:
+            wrong = ops.logical_and(batch.counted_pixels, is_no_distribution(ops.sum(q, axis=-1)))
+            check = functools.partial(check_distribution, type(self).__name__, axis=-1)
+            loss = loss * values.nan_where(ops.ones_like(loss), values.look(check, wrong, q, batch.counted_pixels))
         if log_not_p is not None:
             loss = (loss + ops.sum(divergence(batch, 1 - q, log_not_p), axis=-1)) / batch.channels
         return t * t * loss

@@ -1,5 +1,7 @@
 """Knowledge distillation: how far a student's distribution is from a teacher's, pixel by pixel."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -8,6 +10,7 @@ from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import PixelLoss
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES
+from shared_spec.values import check_distribution, is_no_distribution
 
 
 @register
@@ -39,15 +42,24 @@ class DistillationKLLoss(PixelLoss):
     def labels_of(self, pred: Tensor, target: Tensor) -> Tensor:
         if not self.spec.teacher_from_logits:
             return target
-        shape = (*pred.shape[:2], *target.shape[2:])  # pred may be resized yet
+        shape = tuple(pred.shape)
+        if target.dim() == pred.dim():
+            shape = (*shape[:2], *target.shape[2:])  # pred may be resized yet
         self.spec.check_teacher(target.is_floating_point(), shape, tuple(target.shape))
         dtype = torch.promote_types(target.dtype, torch.float32)
         z = target.detach().to(dtype) / self.spec.temperature
         return z.sigmoid() if z.shape[1] == 1 or self.spec.activation == 'sigmoid' else z.softmax(1)
 
+    def loss_of_call(self, *args: Any, **kwargs: Any) -> Tensor:
+        with self.spec.naming_teacher():
+            return super().loss_of_call(*args, **kwargs)
+
     def compute(  # type: ignore[override]  # what reduction_of_call adds
         self, batch: Batch, reduction: str, avg_factor: float | Tensor | None
     ) -> Tensor:
+        if batch.visible and batch.softmax and not batch.hard and is_no_distribution(batch.labels.sum(1)).any():
+            counts = (batch.weight != 0).cpu().numpy()
+            check_distribution(batch.owner, batch.labels.double().cpu().numpy(), counts, axis=1)
         return self.reduce(batch, self.pixel_loss, reduction, avg_factor)
 
     def pixel_loss(self, part: Batch) -> Tensor:
@@ -62,6 +74,9 @@ class DistillationKLLoss(PixelLoss):
             log_p, log_not_p = log_p - both, None if log_not_p is None else log_not_p / t - both
         if log_not_p is None:
             loss = divergence(q, log_p).sum(1, keepdim=True)
+            if not part.hard:
+                wrong = is_no_distribution(q.sum(1)) & (part.weight != 0)
+                loss = loss * torch.where(wrong[:, None], torch.nan, 1.0)
         else:
             loss = (divergence(q, log_p) + divergence(1 - q, log_not_p)).mean(1, keepdim=True)
         return t * t * loss

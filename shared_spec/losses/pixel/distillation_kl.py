@@ -1,6 +1,7 @@
 """Knowledge distillation: how far a student's distribution is from a teacher's, pixel by pixel."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import ArrayLike
 from shared_spec.checks import Boolean, Real
 from shared_spec.declare import Example, Shared, loss_spec, param
 from shared_spec.inputs import Batch, times_log
+from shared_spec.values import check_distribution
+
+OF_PROBABILITIES = 'soft labels must lie', 'one-channel target must lie'  # sentences of ``shared_spec.values``
 
 
 @loss_spec
@@ -25,7 +29,7 @@ class DistillationKLLoss(Shared):
     source = 'Hinton et al.: Distilling the knowledge in a neural network, arXiv 1503.02531; JDTLosses'
     remarks = (
         "The labels are the teacher's probabilities q, softened already, or with teacher_from_logits its logits, whose "
-        'softmax at the same temperature is taken and which get no gradient. Class ids are a teacher who is sure: '
+        'softmax at the same temperature is taken and which get no gradient. Probabilities must sum to 1. Class ids are a teacher who is sure: '
         'cross-entropy. A pixel weight leaves out pixels. 0 * log 0 is 0. Probabilities of the student are floored at 1e-7; '
         'a temperature other than 1 takes their logarithms for its logits.'
     )
@@ -63,19 +67,36 @@ class DistillationKLLoss(Shared):
     ) -> float | Any:
         """As ``LossSpec.reference``, of the teacher's logits where they are asked for."""
         if self.teacher_from_logits:
-            target = np.asarray(target)
+            pred, target = np.asarray(pred), np.asarray(target)
             self.check_teacher(target.dtype.kind == 'f', np.shape(pred), target.shape)
             z = target.astype(np.float64) / self.temperature
             if z.shape[1] == 1 or self.activation == 'sigmoid':
                 target = np.exp(-np.logaddexp(0, -z))
             else:
-                e = np.exp(z - z.max(1, keepdims=True))
-                target = e / e.sum(1, keepdims=True)
-        return super().reference(pred, target, pixel_weight, ignore_index, **extras)
+                with np.errstate(invalid='ignore'):  # of what is no number NaN
+                    e = np.exp(z - z.max(1, keepdims=True))
+                    target = e / e.sum(1, keepdims=True)
+        with self.naming_teacher():
+            return super().reference(pred, target, pixel_weight, ignore_index, **extras)
+
+    @contextlib.contextmanager
+    def naming_teacher(self) -> Iterator[None]:
+        """In which a sentence on probabilities made of a teacher's logits is one on these logits."""
+        try:
+            yield
+        except ValueError as error:
+            if self.teacher_from_logits and any(words in str(error) for words in OF_PROBABILITIES):
+                raise ValueError(
+                    f"{type(self).__name__}: the teacher's logits must be numbers, in each pixel that counts one of them "
+                    'finite, got NaN, +inf or nothing but -inf'
+                ) from None
+            raise
 
     def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
         """The loss of a ``Batch``; a map (N, *space) for the reduction 'none'."""
         q, v = batch.target, batch.weight
+        if batch.softmax and not batch.hard:
+            check_distribution(type(self).__name__, q, v > 0, axis=1)
         log_p, log_not_p = (None if x is None else x / self.temperature for x in batch.log_prob())
         assert log_p is not None  # noqa: S101  log_prob has it always
         if log_not_p is None:
