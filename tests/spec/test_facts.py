@@ -1,6 +1,8 @@
 """What a spec says of its loss is what the loss does. Of PyTorch's (``of_overlap``, ``learnt``): tests/losses/test_mmseg.py."""
 
 import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,3 +65,10 @@ def test_reductions_give_what_is_averaged_where_there_are_any(name):
 
 def test_some_losses_are_means_over_pixels_and_some_over_cells():
     assert {spec.reductions for spec in LOSSES.values()} == {('mean',), ('mean', 'none'), ('mean', 'sum', 'none')}
+
+
+def test_the_page_of_inputs_names_the_losses_for_hard_labels_alone():
+    (line,) = (
+        x for x in Path('docs/inputs.md').read_text().splitlines() if x.startswith('| losses for hard labels alone')
+    )
+    assert set(re.findall(r'`(\w+Loss)`', line)) == {name for name in LOSSES if 'soft' not in LOSSES[name].labels}

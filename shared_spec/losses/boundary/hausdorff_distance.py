@@ -22,7 +22,7 @@ class HausdorffDistanceLoss(Mapped, Shared):
     has_signed_map = False
     title = 'Hausdorff distance loss'
     formula = (
-        'mean over images, classes and pixels; distance_transform: (p - y)^2 * (d(p > 1/2)^alpha + d(y)^alpha), d the distance '
+        'one mean over the pixels of all images and classes that count; distance_transform: (p - y)^2 * (d(p > 1/2)^alpha + d(y)^alpha), d the distance '
         'to the other side; erosion: sum_k b_k * k^alpha, b_0 = (p - y)^2, b_k = relu(mean of a pixel and its 2, 4 or 6 '
         'neighbours of b_(k-1) - 1/2), scaled to [0, 1]; convolution: sum_r r^alpha * (p - y)^2 * ((f(1 - y) + f(p)) * p + '
         '(f(y) + f(1 - p)) * y), f(x) = relu(mean of x over the disc of radius r - 1/2)'

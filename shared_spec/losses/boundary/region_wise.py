@@ -16,7 +16,7 @@ class RegionWiseLoss(Mapped, Shared):
     family = 'boundary'
     title = 'Region-wise loss'
     formula = (
-        "mean over images, classes and pixels of p * map; 'rectified': -d / max d inside the class, +1 outside; "
+        "one mean over the pixels of all images and classes that count of p * map; 'rectified': -d / max d inside the class, +1 outside; "
         "'boundary': d outside, -d inside, d the Euclidean distance to the other side"
     )
     source = 'Valverde & Tohka: Region-wise loss for biomedical image segmentation, arXiv 2108.01405; jmlipman/RegionWiseLoss'

@@ -16,7 +16,7 @@ class SurfaceLoss(Mapped, Shared):
     family = 'boundary'
     title = 'Boundary loss'
     formula = (
-        'mean over images, classes and pixels of p * phi; phi = d outside the class, -(d - 1) inside, d the Euclidean '
+        'one mean over the pixels of all images and classes that count of p * phi; phi = d outside the class, -(d - 1) inside, d the Euclidean '
         'distance to the other side'
     )
     source = 'Kervadec et al.: Boundary loss for highly unbalanced segmentation, 2019; LIVIAETS/boundary-loss'
