@@ -69,6 +69,8 @@ def test_some_losses_are_means_over_pixels_and_some_over_cells():
 
 def test_the_page_of_inputs_names_the_losses_for_hard_labels_alone():
     (line,) = (
-        x for x in Path('docs/inputs.md').read_text().splitlines() if x.startswith('| losses for hard labels alone')
+        x
+        for x in (Path(__file__).parents[2] / 'docs/inputs.md').read_text().splitlines()
+        if x.startswith('| losses for hard labels alone')
     )
     assert set(re.findall(r'`(\w+Loss)`', line)) == {name for name in LOSSES if 'soft' not in LOSSES[name].labels}
