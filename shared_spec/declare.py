@@ -1,6 +1,7 @@
 """All that the file of a loss or a metric imports to declare it, beside the ``checks`` of its own parameters."""
 
 from shared_spec.parameter_groups import (
+    CellWeighted,
     ClassWeighted,
     Compound,
     Counted,
@@ -17,6 +18,7 @@ from shared_spec.spec import Example, LossSpec, MetricSpec, shared_parameters
 
 __all__ = [
     'REQUIRED',
+    'CellWeighted',
     'ClassWeighted',
     'Compound',
     'Counted',

@@ -46,9 +46,15 @@ def as_shared(name: str) -> Any:
 
 @shared_parameters
 class ClassWeighted(LossSpec):
+    class_weight: tuple[float, ...] | None = param(None, Optional(CLASS_WEIGHT), "factor on each class's loss")
+
+
+@shared_parameters
+class CellWeighted(ClassWeighted):
+    """Class weights of a mean over cells."""
+
     reductions: ClassVar[tuple[str, ...]] = ('mean', 'none')
 
-    class_weight: tuple[float, ...] | None = param(None, Optional(CLASS_WEIGHT), "factor on each class's loss")
     normalize_class_weight: bool = param(
         False,
         Boolean(),
@@ -81,7 +87,7 @@ class Smoothed(LossSpec):
 
 
 @shared_parameters
-class Region(Smoothed, Counted, Granular, ClassWeighted, Shared):
+class Region(Smoothed, Counted, Granular, CellWeighted, Shared):
     """Every parameter that a region loss shares."""
 
     family: ClassVar[str] = 'region'

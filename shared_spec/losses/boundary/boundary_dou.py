@@ -3,7 +3,7 @@
 import numpy as np
 
 from shared_spec.checks import CLASSES, Real
-from shared_spec.declare import ClassWeighted, Counted, Example, Shared, loss_spec, param
+from shared_spec.declare import CellWeighted, Counted, Example, Shared, loss_spec, param
 from shared_spec.granularity import divided, reduce_cells
 from shared_spec.inputs import Batch
 from shared_spec.overlap import product_overlap, total
@@ -11,7 +11,7 @@ from shared_spec.typing import Classes
 
 
 @loss_spec
-class BoundaryDoULoss(Counted, ClassWeighted, Shared):
+class BoundaryDoULoss(Counted, CellWeighted, Shared):
     """Boundary difference over union."""
 
     family = 'boundary'

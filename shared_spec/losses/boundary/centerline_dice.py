@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared_spec.checks import CLASSES, Integer, Real
-from shared_spec.declare import ClassWeighted, Counted, Example, Granular, Shared, loss_spec, param
+from shared_spec.declare import CellWeighted, Counted, Example, Granular, Shared, loss_spec, param
 from shared_spec.granularity import reduce_cells
 from shared_spec.inputs import Batch, prepare
 from shared_spec.overlap import product_overlap, score, total
@@ -18,7 +18,7 @@ Sources = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 @loss_spec
-class CenterlineDiceLoss(Counted, Granular, ClassWeighted, Shared):
+class CenterlineDiceLoss(Counted, Granular, CellWeighted, Shared):
     """clDice with Dice."""
 
     family = 'boundary'

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import CLASSES, Boolean
 from shared_spec.declare import (
-    ClassWeighted,
+    CellWeighted,
     Example,
     LossSpec,
     Shared,
@@ -109,7 +109,7 @@ class Lovasz(LossSpec):
 
 
 @loss_spec
-class LovaszSoftmaxLoss(Lovasz, ClassWeighted, Shared):
+class LovaszSoftmaxLoss(Lovasz, CellWeighted, Shared):
     """Lovasz extension of the Jaccard loss, on probabilities."""
 
     title = 'Lovasz softmax loss'
