@@ -77,6 +77,16 @@ def times_log(share: np.ndarray, log: np.ndarray) -> np.ndarray:
         return np.where(share == 0, 0, share * log)
 
 
+def reduce_pixels(batch: Batch, loss: np.ndarray, reduction: str, divisor: float | None = None) -> float | np.ndarray:
+    """Of weighted losses (N, P): the map (N, *space), the sum, or the sum over ``divisor``, by default the pixels' weights."""
+    if reduction == 'none':
+        return loss.reshape(len(loss), *batch.space)
+    if reduction == 'sum':
+        return float(loss.sum())
+    divisor = batch.weight.sum() if divisor is None else divisor
+    return float(loss.sum() / divisor) if divisor > 0 else 0.0
+
+
 def scale_part(weight: float, x: float) -> float:
     """weight * x, a part of a loss, which a weight of 0 leaves out, infinite or not; NaN stays."""
     return weight * x if weight > 0 or math.isnan(x) else 0.0

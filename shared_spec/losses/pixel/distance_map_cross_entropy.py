@@ -5,7 +5,7 @@ import numpy as np
 from shared_spec.checks import Choice
 from shared_spec.declare import Example, Shared, loss_spec, param
 from shared_spec.distance import DistanceTo, Mapped, both_sides
-from shared_spec.inputs import Batch
+from shared_spec.inputs import Batch, reduce_pixels
 
 
 @loss_spec
@@ -79,8 +79,4 @@ class DistanceMapCrossEntropyLoss(Mapped, Shared):
         if log_not_p is not None:
             log_own = np.where(y > 0.5, log_p, log_not_p)[:, 0]
         loss = self.loss_weight * np.where(v > 0, v * (1 + phi) * -log_own, 0)
-        if reduction == 'none':
-            return loss.reshape(len(loss), *batch.space)
-        if reduction == 'sum':
-            return float(loss.sum())
-        return float(loss.sum() / v.sum()) if v.sum() > 0 else 0.0
+        return reduce_pixels(batch, loss, reduction)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import Boolean, Real
 from shared_spec.declare import Example, Shared, loss_spec, param
-from shared_spec.inputs import Batch, times_log
+from shared_spec.inputs import Batch, reduce_pixels, times_log
 from shared_spec.values import check_distribution
 
 OF_PROBABILITIES = 'soft labels must lie', 'one-channel target must lie'  # sentences of ``shared_spec.values``
@@ -107,11 +107,7 @@ class DistillationKLLoss(Shared):
             both = np.logaddexp(log_p, log_not_p) if self.temperature != 1 else 0.0
             loss = (self._divergence(q, log_p - both) + self._divergence(1 - q, log_not_p - both)).mean(1)
         loss = self.loss_weight * self.temperature**2 * np.where(v > 0, v * loss, 0)
-        if reduction == 'none':
-            return loss.reshape(len(loss), *batch.space)
-        if reduction == 'sum':
-            return float(loss.sum())
-        return float(loss.sum() / v.sum()) if v.sum() > 0 else 0.0
+        return reduce_pixels(batch, loss, reduction)
 
     def _divergence(self, q: np.ndarray, log_p: np.ndarray) -> np.ndarray:
         """q * (log q - log p)."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from shared_spec.checks import AnyOf, Each, Optional, Real
 from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
-from shared_spec.inputs import Batch, times_log
+from shared_spec.inputs import Batch, reduce_pixels, times_log
 
 ALPHA = AnyOf(Real(low=0), Each(Real(low=0), 'a list of one number >= 0 for each class'))
 
@@ -74,7 +74,7 @@ class FocalCrossEntropyLoss(Shared):
     def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
         """The loss of a ``Batch``; a map (N, *space) for the reduction 'none'."""
         y, v = batch.target, batch.weight
-        n, c, _ = y.shape
+        c = y.shape[1]
         log_p, log_not_p = batch.log_prob()
         found = self.alphas(c, softmax=log_not_p is None)
         positive, negative = (
@@ -87,11 +87,7 @@ class FocalCrossEntropyLoss(Shared):
         else:
             loss = (loss + self._focal(negative * (1 - y), log_not_p)).mean(1)
         loss = self.loss_weight * np.where(v > 0, v * loss, 0)
-        if reduction == 'none':
-            return loss.reshape(n, *batch.space)
-        if reduction == 'sum':
-            return float(loss.sum())
-        return float(loss.sum() / v.sum()) if v.sum() > 0 else 0.0
+        return reduce_pixels(batch, loss, reduction)
 
     def _focal(self, share: np.ndarray, log_p: np.ndarray) -> np.ndarray:
         """share * (1 - p)^gamma * (-log p)."""

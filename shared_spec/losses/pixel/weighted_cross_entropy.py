@@ -5,7 +5,7 @@ import numpy as np
 from shared_spec import shapes
 from shared_spec.checks import CLASS_WEIGHT, AnyOf, Choice, Each, Optional, Real
 from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
-from shared_spec.inputs import Batch, times_log
+from shared_spec.inputs import Batch, reduce_pixels, times_log
 
 POS_WEIGHT = AnyOf(Real(low=0), Each(Real(low=0), 'a list of one number >= 0 for each channel'))
 
@@ -95,7 +95,7 @@ class WeightedCrossEntropyLoss(Shared):
     def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
         """The loss of a ``Batch``; a map (N, *space) for the reduction 'none'."""
         y, v = batch.target, batch.weight
-        n, c, _ = y.shape
+        c = y.shape[1]
         log_p, log_not_p = batch.log_prob()
         positives = self.pos_weights(c, softmax=log_not_p is None)
         if c == 1 and self.takes_two_weights:  # the two-channel softmax form of one channel
@@ -114,14 +114,10 @@ class WeightedCrossEntropyLoss(Shared):
             loss = -times_log(positive * smoothed, log_p) - times_log(negative * (1 - smoothed), log_not_p)
             loss = loss.mean(1)
         loss = self.loss_weight * np.where(v > 0, v * loss, 0)
-        if reduction == 'none':
-            return loss.reshape(n, *batch.space)
-        if reduction == 'sum':
-            return float(loss.sum())
         if self.divisor == 'all':
-            return float(loss.sum() / max(v.size, 1))
-        denominator = (v * (weights * y).sum(1)).sum() if joins and self.divisor == 'valid' else v.sum()
-        return float(loss.sum() / denominator) if denominator > 0 else 0.0
+            return reduce_pixels(batch, loss, reduction, v.size)
+        divisor = (v * (weights * y).sum(1)).sum() if joins and self.divisor == 'valid' else v.sum()
+        return reduce_pixels(batch, loss, reduction, divisor)
 
     def _weights(self, y: np.ndarray, v: np.ndarray, c: int, softmax: bool, hard: bool) -> tuple[np.ndarray, bool]:
         """The weight of each class, broadcastable to (N, C, P), and whether the weights join the denominator."""
