@@ -20,13 +20,30 @@ from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.losses import base
 from shared_spec import LOSSES
 from tests.support.assertions import assert_gradient, assert_same
+from tests.support.expected import first_example
 from tests.support.faults import AT, FAULTS, LABEL
 
 WORLDS = ('reference', 'torch', 'torch_fused', 'eyes_shut', 'eyes_shut_fused')
 CHANNELS = {'one': 1, 'two': 2, 'many': 4}
 OF_FOUR = {'distance_matrix', 'classes'}  # parameters that name classes, of which there are four
 EXAMPLES = [(name, example) for name, loss in LOSSES.items() for example in loss.examples]
-USES = pytest.mark.parametrize(('name', 'example'), EXAMPLES)
+QUICK = ('reference', 'eyes_shut_fused')  # the worlds that differ most: those of examples after a loss's first
+
+
+def uses(worlds):
+    """Every example of every loss in every world; by default those after a loss's first in two of them."""
+    return pytest.mark.parametrize(
+        ('name', 'example', 'where'),
+        [
+            pytest.param(
+                *use, where, marks=() if where in QUICK or use[1] == first_example(use[0]) else pytest.mark.slow
+            )
+            for use in EXAMPLES
+            for where in worlds
+        ],
+    )
+
+
 IN_WORLDS, IN_TORCH = (pytest.mark.parametrize('where', worlds) for worlds in (WORLDS, WORLDS[1:]))
 
 
@@ -92,8 +109,7 @@ def counted_channels(spec, gradient):
     return gradient[:, 1:] if type(spec).__name__ == 'RobustTLoss' and gradient.shape[1] > 1 else gradient
 
 
-@IN_WORLDS
-@USES
+@uses(WORLDS)
 def test_no_number_from_any_configuration(name, example, where):
     for channels in channels_of(name, example):
         for fault in ('inf', 'only_labels_of_no_class', 'image_weight_negative'):
@@ -103,7 +119,7 @@ def test_no_number_from_any_configuration(name, example, where):
 @IN_WORLDS
 @pytest.mark.parametrize('name', list(LOSSES))
 def test_no_number_from_any_fault(name, where):
-    example = next(iter(LOSSES[name].examples))
+    example = first_example(name)
     for channels in channels_of(name, example):
         for fault in FAULTS:
             answer(name, example, channels, fault, where)
@@ -125,8 +141,7 @@ def answer(name, example, channels, fault, where):
         assert np.isnan(counted_channels(spec, gradient)).all(), label
 
 
-@IN_TORCH
-@USES
+@uses(WORLDS[1:])
 def test_an_absent_pixel_may_hold_anything(name, example, where):
     """Ignored, or of weight 0: neither value nor gradient change, to the last bit."""
     channels = channels_of(name, example)[-1]
@@ -230,8 +245,7 @@ def test_an_older_pytorch_is_not_compiling(monkeypatch):
     assert older.is_compiling() is False
 
 
-@IN_WORLDS
-@USES
+@uses(WORLDS)
 def test_a_masked_class(name, example, where):
     """A logit of -inf is probability 0, as -1e4 is: for a class that never occurs; else the formula's limit."""
     for channels in channels_of(name, example):
