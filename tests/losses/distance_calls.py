@@ -47,7 +47,7 @@ def given(arrays, loss):
     both = losses.WeightedSumLoss([losses.JaccardMetricLoss(from_logits=True, ignore_class=9), made])
     values = dict(
         made=made(y, z), given=made(y, z, distance_map=maps), wild=made(y, z, distance_map=wild), packed=made(packed, z),
-        wrong=made(y, z, distance_map=wrong), twice=made(y, z, distance_map=2 * maps),
+        wrong=made(y, z, distance_map=wrong), zero=made(y, z, distance_map=0 * maps),
         sum=both(y, z), sum_packed=both(packed, z),
     )  # fmt: skip
     refused = {}

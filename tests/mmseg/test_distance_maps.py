@@ -75,7 +75,7 @@ def test_packed_maps_reach_surface_and_region_wise_and_distance_map_losses(made,
     if fused:
         fuse_resize(head)
     assert list(hand_over_maps(head).values()) == [
-        ['gt_distance_map_boundary', 'gt_distance_map_penalty_of_classes', 'gt_distance_map_signed_2_0.5']
+        [f'gt_distance_map_{kind}_ignoring_{IGNORED}' for kind in ('boundary', 'penalty_of_classes', 'signed_2_0.5')]
     ]
     got = losses_of(head, samples)
     assert len(made) == 3  # none again
@@ -103,7 +103,7 @@ def test_a_surface_loss_in_a_sum_gets_the_map_and_its_dice_does_not(made):
 def test_samples_of_which_some_have_a_map_are_refused():
     samples, head = packed(LOSSES[:1]), build(head_config(loss_decode=LOSSES[:1]))
     hand_over_maps(head)
-    samples[1].pop('gt_distance_map_signed_2_0.5')
+    samples[1].pop(f'gt_distance_map_signed_2_0.5_ignoring_{IGNORED}')
     with pytest.raises(ValueError, match='1 of 2 data samples have no gt_distance_map_signed_2_0.5'):
         head.loss_by_feat(head(features()), samples)
 
