@@ -39,8 +39,9 @@ class GenerateDistanceMap:
         if kind not in LOSSES or not issubclass(LOSSES[kind], Mapped):
             known = sorted(name for name, spec in LOSSES.items() if issubclass(spec, Mapped))
             raise SpecError(f'must be one of {", ".join(known)}, got {kind!r}', owner=owner, parameter='loss')
-        self.spec: Any = LOSSES[kind](**{name: value for name, value in given.items() if name not in OF_HOST})
-        self.spec.check_takes_map(owner)
+        spec: Any = LOSSES[kind](**{name: value for name, value in given.items() if name not in OF_HOST})
+        spec.check_takes_map(owner)
+        self.spec = spec
         self.num_classes = check_num_classes(owner, num_classes)
         self.ignore_index = check_parameter(owner, 'ignore_index', Optional(Integer()), ignore_index)
 
@@ -91,7 +92,7 @@ class PackSegInputsWithDistanceMap:
 
 def checksum(labels: np.ndarray) -> tuple[int, tuple[int, ...]]:
     """What tells labels from others, whatever their dtype: a number, and their shape."""
-    return zlib.crc32(np.ascontiguousarray(labels, dtype=np.int64)), np.shape(labels)
+    return zlib.crc32(np.ascontiguousarray(labels, dtype=np.int64).data), np.shape(labels)
 
 
 def check_fresh(field: str, results: Mapping[str, Any]) -> None:

@@ -225,4 +225,4 @@ def test_labels_packed_for_another_surface_loss_are_refused(framework, worker):
 def test_labels_packed_for_another_surface_loss_are_nan_in_a_compiled_step(framework, worker):
     found = packed_calls(worker, compiled=True)
     assert all(math.isnan(found[name]) for name in ('kind', 'half_kind', 'spacing', 'ignored', 'across'))
-    assert all(found[name].startswith('ValueError: SurfaceLoss: ') for name in MISSHAPEN)
+    assert all('SurfaceLoss: ' in found[name] for name in MISSHAPEN)  # TensorFlow says more

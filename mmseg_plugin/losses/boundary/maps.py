@@ -76,7 +76,8 @@ def nan_where_impossible(spec: Any, maps: Tensor, batch: Batch) -> Tensor:
         own = batch.at_own(maps)
     else:
         own = torch.where(batch.labels == 1, maps, 0)  # nothing is refused of an absent pixel: its map is left out
-    own = where_between(own, *spec.own_limits, or_zero=True)
+    low, high = spec.own_limits
+    own = where_between(own, low, high, or_zero=True)
     if can_look(own) and not own.isnan().any():
         return maps
     return torch.where(own.isnan().any(1, keepdim=True), torch.nan, maps)
