@@ -55,7 +55,7 @@ class GenerateDistanceMap:
             )
         field = self.spec.map_field_of(self.ignore_index)
         results[field] = self.spec.distance_map(labels, self.num_classes, self.ignore_index, dimensions=2)
-        results.setdefault(MADE_OF, {})[field] = checksum(labels)
+        results[MADE_OF] = {**results.get(MADE_OF, {}), field: checksum(labels)}
         return results
 
     __call__ = transform
@@ -97,8 +97,8 @@ def checksum(labels: np.ndarray) -> tuple[int, tuple[int, ...]]:
 
 def check_fresh(field: str, results: Mapping[str, Any]) -> None:
     """ValueError where the labels are no longer those that ``GenerateDistanceMap`` made a map of."""
-    made_of = results.get(MADE_OF, {}).get(field)
-    if made_of is not None and made_of != checksum(results['gt_seg_map']):
+    made_of, labels = results.get(MADE_OF, {}).get(field), results.get('gt_seg_map')
+    if made_of is not None and (labels is None or made_of != checksum(labels)):
         raise ValueError(
             f'PackSegInputsWithDistanceMap: gt_seg_map has changed since GenerateDistanceMap made {field} of it; '
             'GenerateDistanceMap stands after everything that flips, rotates, resizes, cuts or renames labels'

@@ -14,7 +14,6 @@ class DistanceMapCrossEntropyLoss(Mapped, Shared):
     """Cross-entropy penalised by distance maps."""
 
     family = 'pixel'
-    has_signed_map = False
     has_reductions = True
     needs_softmax = True
     title = 'Distance map penalised cross-entropy'
