@@ -122,7 +122,7 @@ def of_packed(arrays, packers, compiled=False):
     """What SurfaceLoss says of labels packed by each of the losses: a sentence, or its value as text."""
     made = losses.SurfaceLoss(from_logits=True, ignore_class=9)
     step, z = as_step(made, compiled), ops.convert_to_tensor(arrays['z'])
-    found = {'made': float(made(arrays['y'], z))}
+    found = {'made': float(step(ops.convert_to_tensor(arrays['y']), z))}
     for name, config in packers.items():
         config = dict(config)
         kind, way, dtype = config.pop('type'), config.pop('way', ''), config.pop('dtype', 'float32')
