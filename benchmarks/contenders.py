@@ -74,7 +74,10 @@ class MapGiven:
         from torch import from_numpy, stack
 
         classes, spec = logits.shape[1], self.loss.spec
-        maps = [from_numpy(spec.distance_map(image.numpy(), classes)).to(logits.dtype) for image in target]
+        maps = [
+            from_numpy(spec.distance_map(image.numpy(), classes, dimensions=image.dim())).to(logits.dtype)
+            for image in target
+        ]
         self.maps[target.data_ptr()] = stack(maps)
 
     def __call__(self, logits, target):

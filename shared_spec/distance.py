@@ -5,14 +5,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from shared_spec import shapes
-from shared_spec.checks import Each, Optional, Real
-from shared_spec.declare import LossSpec, param, shared_parameters
+from shared_spec import shapes, values
+from shared_spec.checks import Each, Integer, Optional, Real
+from shared_spec.declare import LossSpec, SpecError, param, shared_parameters
 from shared_spec.inputs import Batch
+from shared_spec.parameters import check_parameter
 from shared_spec.typing import Shape
 
 SPACING = Optional(Each(Real(low=0, above=True), 'a list of one number > 0 for each spatial axis'))
 MISSING = "distances need SciPy, in the plane OpenCV will do: pip install 'segparity[distance]', or give distance_map"
+
+IGNORING = '_ignoring_'  # in the name of a map, before the labels that are on no side
+LARGEST = float(np.finfo(np.float32).max)
 
 DistanceTo = Callable[[np.ndarray], np.ndarray]
 
@@ -21,7 +25,7 @@ DistanceTo = Callable[[np.ndarray], np.ndarray]
 class Mapped(LossSpec):
     """A loss that multiplies with a map of distances, which is given at the call as ``distance_map`` or made from the labels.
 
-    ``map_kind`` names the map: losses of one kind and spacing have the same.
+    ``map_kind`` names the map: losses of one kind, spacing and ignored labels have the same.
     """
 
     labels = ('hard',)
@@ -38,10 +42,46 @@ class Mapped(LossSpec):
         raise NotImplementedError(type(self).__name__)
 
     @property
+    def no_map(self) -> str:
+        """Why a loss with these parameters takes no map, '' where it does."""
+        return ''
+
+    def check_takes_map(self, owner: str) -> None:
+        """SpecError unless the loss takes a map with these parameters."""
+        if self.no_map:
+            raise SpecError(f'takes no map: {type(self).__name__}: {self.no_map}', owner=owner, parameter='loss')
+
+    @property
+    def extras_taken(self) -> tuple[str, ...]:
+        return () if self.no_map else self.extras
+
+    @property
+    def map_limits(self) -> tuple[float, float]:
+        """The smallest and the largest number that a map may have."""
+        return (-LARGEST if self.has_signed_map else 0.0), LARGEST
+
+    @property
+    def own_limits(self) -> tuple[float, float] | None:
+        """The same of a pixel's own class, where it is not 0; None where a map has no channel of a class."""
+        return None
+
+    @property
+    def least_step(self) -> float:
+        """The least distance between two pixels."""
+        return min(self.spacing or (1.0,))
+
+    @property
     def map_field(self) -> str:
-        """The name under which a data sample of MMSegmentation has the map."""
-        steps = [f'{step:g}' for step in self.spacing or ()]
-        return '_'.join(['gt_distance_map', *self.map_kind.split(), *steps])
+        """What the map is: its kind, the spacing and the label that the loss ignores."""
+        return self.map_field_of(None)
+
+    def map_field_of(self, ignore_index: int | None) -> str:
+        """The same where a call ignores another label too: the name under which a data sample of MMSegmentation has the map."""
+        spacing = self.spacing if any(step != 1 for step in self.spacing or ()) else ()
+        steps = [str(step).removesuffix('.0') for step in spacing or ()]
+        ignored = sorted({label for label in (self.ignore_index, ignore_index) if label is not None})
+        name = '_'.join(['gt_distance_map', *self.map_kind.split(), *steps])
+        return name + (IGNORING + '_'.join(map(str, ignored)) if ignored else '')
 
     def map_of_image(self, inside: np.ndarray, valid: np.ndarray, distance_to: DistanceTo) -> np.ndarray:
         """(K, *space) the map of one image.
@@ -52,24 +92,35 @@ class Mapped(LossSpec):
         raise NotImplementedError(type(self).__name__)
 
     def distance_map(
-        self, target: np.ndarray, num_classes: int, ignore_index: int | None = None, dtype: type = np.float32
+        self,
+        target: np.ndarray,
+        num_classes: int,
+        ignore_index: int | None = None,
+        dtype: type = np.float32,
+        dimensions: int | None = None,
+        ignore: str = 'ignore_index',
     ) -> np.ndarray:
         """(K, *space) the map of one image's class ids (*space), as ``distance_map`` takes it at the call.
 
-        By ``quick_distance``. num_classes: the channels of pred; ignore_index beside the spec's. Labels that are no class are as ignored here:
-        the loss refuses them.
+        By ``quick_distance``. num_classes: the channels of pred; ignore_index beside the spec's; dimensions: how many axes an
+        image has, which three axes of labels need unless spacing says it: they may be several images; ignore: what the
+        caller calls ignore_index. ValueError for labels that are none, TypeError for what is no array of numbers.
         """
         from shared_spec.quick_distance import quick_distance_to
 
-        target = np.asarray(target)
-        check_spacing(type(self).__name__, self.spacing, target.ndim)
-        ignored = shapes.check_ignore(type(self).__name__, self.ignore_index, ignore_index, num_classes)
-        inside = np.stack([target == k for k in (range(num_classes) if num_classes > 1 else (1,))])
+        name, target = type(self).__name__, np.asarray(target)
+        if self.no_map:
+            raise ValueError(f'{name}: {self.no_map}')
+        if target.dtype.kind not in 'iubf':
+            raise TypeError(f'{name}: labels must be an array of class ids, got {target.dtype}')
+        num_classes = check_num_classes(name, num_classes)
+        check_one_image(name, target.shape, self.spacing, dimensions, num_classes)
+        ignored = shapes.check_ignore(name, self.ignore_index, ignore_index, num_classes)
         counts = ~np.isin(target, ignored)
-        inside &= counts
-        valid = np.asarray(inside.any(0) if num_classes > 1 else counts)
+        values.check_ids(name, target, counts, max(num_classes, 2), ignore)
+        inside = np.stack([target == k for k in (range(num_classes) if num_classes > 1 else (1,))]) & counts
         quick = functools.partial(quick_distance_to, spacing=self.spacing, dtype=dtype)
-        return self.map_of_image(inside, valid, quick).astype(dtype)
+        return self.map_of_image(inside, counts, quick).astype(dtype)
 
     def maps_of(self, batch: Batch, distance_map: np.ndarray | None) -> np.ndarray:
         """(N, K, P) the maps given, or made; 0 where a pixel does not count."""
@@ -86,8 +137,18 @@ class Mapped(LossSpec):
         else:
             maps = np.asarray(distance_map, np.float64)
             check_map(name, maps.shape, n, shape[1], batch.space)
-            maps = maps if self.has_signed_map else np.where(maps < 0, np.nan, maps)
-        return np.where(valid[:, None], maps.reshape(shape), 0).reshape(*shape[:2], batch.weight.shape[1])
+            maps = maps.reshape(shape)
+            maps = np.where(self.may_be_map(maps, batch.target.reshape(n, c, *batch.space)), maps, np.nan)
+        return np.where(valid[:, None], maps, 0).reshape(*shape[:2], batch.weight.shape[1])
+
+    def may_be_map(self, maps: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Which numbers of maps (N, K, *space) may be distances of the labels (N, C, *space); those of another loss may not."""
+        low, high = self.map_limits
+        possible = (maps >= low) & (maps <= high)
+        if self.own_limits is not None:
+            low, high = self.own_limits
+            possible &= ~(target > 0.5) | (maps == 0) | ((maps >= low) & (maps <= high))
+        return possible
 
     def map_channels(self, num_classes: int) -> int:
         """K, for so many channels of pred."""
@@ -102,13 +163,45 @@ def check_spacing(owner: str, spacing: Sequence[float] | None, axes: int) -> Non
         )
 
 
+def check_num_classes(owner: str, num_classes: object) -> int:
+    """The number; SpecError where it is none of classes."""
+    return check_parameter(owner, 'num_classes', Integer(low=1), num_classes)
+
+
+def check_dimensions(owner: str, dimensions: object, spacing: Sequence[float] | None) -> int | None:
+    """How many axes an image has, as far as parameters say it. SpecError where they contradict each other."""
+    found = check_parameter(owner, 'dimensions', Optional(Integer(low=1, high=3)), dimensions)
+    if spacing is not None and found not in (None, len(spacing)):
+        rule = f'must be {len(spacing)}, the entries of spacing, got {found}'
+        raise SpecError(rule, owner=owner, parameter='dimensions', given=found)
+    return found if spacing is None else len(spacing)
+
+
+def check_one_image(
+    owner: str, shape: Shape, spacing: Sequence[float] | None, dimensions: int | None, num_classes: int
+) -> None:
+    """ValueError unless labels are class ids (*space) of one image, and no batch of them as far as that can be known."""
+    axes = check_dimensions(owner, dimensions, spacing)
+    got = f'got shape {shapes.as_text(shape)}'
+    if axes is None and len(shape) == 3:
+        raise ValueError(
+            f'{owner}: labels of three axes are those of a volume or of several images, {got}; say dimensions=3 for a '
+            'volume, and give images one by one'
+        )
+    if len(shape) not in ((1, 2, 3) if axes is None else (axes,)):
+        wanted = '1, 2 or 3 axes' if axes is None else f'{axes} axes, as dimensions or spacing say'
+        one_hot = axes is not None and len(shape) == axes + 1 and shape[-1] == num_classes
+        hint = 'one-hot labels become class ids by argmax' if one_hot else 'each image has a map of its own'
+        raise ValueError(f'{owner}: labels must be class ids of one image with {wanted}, {got}; {hint}')
+
+
 def check_map(owner: str, shape: Shape, n: int | None, channels: int, space: Shape, layout: str = 'first') -> None:
     """ValueError unless a map given has the shape of the prediction's pixels; one channel may lack its axis."""
     wanted = shapes.join(n, channels, space, layout)
     if not (shapes.may_be_equal(shape, wanted) or (channels == 1 and shapes.may_be_equal(shape, (n, *space)))):
-        raise ValueError(
-            f'{owner}: distance_map must have shape {shapes.as_text(wanted)}, got {shapes.as_text(tuple(shape))}'
-        )
+        text = f'{shapes.as_text(wanted)}, got {shapes.as_text(tuple(shape))}'
+        unknown = ', where ? is a size that is not known before the step runs' if '?' in text else ''
+        raise ValueError(f'{owner}: distance_map must have shape {text}{unknown}')
 
 
 def distance_to(mask: np.ndarray, spacing: Sequence[float] | None = None) -> np.ndarray:

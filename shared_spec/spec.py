@@ -113,6 +113,11 @@ class LossSpec(Spec):
         def ignore_index(self) -> int | None: ...
 
     @property
+    def extras_taken(self) -> tuple[str, ...]:
+        """The ``extras`` that a loss with these parameters takes."""
+        return self.extras
+
+    @property
     def one_label(self) -> bool:
         """Whether labels given as one map for each class must name one class in each pixel."""
         return 'soft' not in self.labels and getattr(self, 'activation', 'sigmoid') == 'softmax'

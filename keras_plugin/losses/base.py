@@ -1,5 +1,6 @@
 """What every Keras loss shares: parameters checked by the spec, labels and weights as the catalogue says, saving."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -42,13 +43,16 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         if reduction == 'none' and hasattr(self.spec, 'granularity'):
             only_level(type(self).__name__, self.spec.granularity)
 
-    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None, **unexpected: Any
+    ) -> Tensor:
         """The loss, a scalar in float32 or wider.
 
         y_pred (N, *space, C); y_true (N, *space) or (N, *space, 1) class ids, or (N, *space, C) one-hot or soft labels;
         sample_weight per image (N,) or per pixel (N, *space), acting on the pixels. ValueError for shapes, TypeError
         for dtypes. Labels are never cast to the loss's dtype, which would round class ids in half precision.
         """
+        refuse_arguments(self, unexpected)
         return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.spec.loss_weight == 0)
 
     def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
@@ -85,6 +89,12 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, those of the spec as the spec has them; of a dtype policy its compute dtype."""
         return {**self.spec.keras_arguments(), 'name': self.name, 'reduction': self.reduction, 'dtype': self.dtype}
+
+
+def refuse_arguments(loss: Loss, unexpected: Mapping[str, Any], why: str = '') -> None:
+    """TypeError for what a call is given by a name that it does not know."""
+    for name in unexpected:
+        raise TypeError(f'{type(loss).__name__}: unexpected argument {name!r}{why}')
 
 
 class RegionLoss(Loss):

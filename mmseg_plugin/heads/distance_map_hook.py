@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmseg_plugin.losses.boundary.maps import Mapped
+from shared_spec.distance import IGNORING
 
 
 @HOOKS.register_module()
@@ -32,7 +33,7 @@ def hand_over_maps(model: nn.Module) -> dict[str, list[str]]:
     for name, head in model.named_modules():
         losses = losses_with_map(head) if hasattr(head, 'loss_by_feat') else []
         if losses:
-            found[name or 'the model'] = sorted({loss.spec.map_field for loss in losses})
+            found[name or 'the model'] = sorted({field_of(loss, head) for loss in losses})
             if getattr(head.loss_by_feat, '__func__', None) is not loss_with_maps:
                 head.loss_without_maps = head.loss_by_feat
                 head.loss_by_feat = types.MethodType(loss_with_maps, head)
@@ -40,7 +41,13 @@ def hand_over_maps(model: nn.Module) -> dict[str, list[str]]:
 
 
 def losses_with_map(head: nn.Module) -> list[Any]:
-    return [loss for loss in getattr(head, 'loss_decode', nn.Module()).modules() if isinstance(loss, Mapped)]
+    losses = getattr(head, 'loss_decode', nn.Module()).modules()
+    return [loss for loss in losses if isinstance(loss, Mapped) and not loss.spec.no_map]
+
+
+def field_of(loss: Any, head: Any) -> str:
+    """The name of a loss's map in the data samples of a head, which tells its losses what it ignores."""
+    return loss.spec.map_field_of(getattr(head, 'ignore_index', None))
 
 
 def loss_with_maps(head: Any, seg_logits: Tensor, batch_data_samples: list[Any], *args: Any, **kwargs: Any) -> Any:
@@ -48,7 +55,7 @@ def loss_with_maps(head: Any, seg_logits: Tensor, batch_data_samples: list[Any],
     losses = losses_with_map(head)
     try:
         for loss in losses:
-            loss.handed_over = stacked_maps(loss.spec.map_field, batch_data_samples)
+            loss.handed_over = stacked_maps(field_of(loss, head), batch_data_samples)
         return head.loss_without_maps(seg_logits, batch_data_samples, *args, **kwargs)
     finally:
         for loss in losses:
@@ -58,10 +65,11 @@ def loss_with_maps(head: Any, seg_logits: Tensor, batch_data_samples: list[Any],
 def stacked_maps(field: str, samples: list[Any]) -> Tensor | None:
     """(N, K, H, W) a map of all samples, None where none has it; NaN where a batch was padded, which labels ignore.
 
-    ValueError where some samples have it, or one is larger than its labels.
+    ValueError where some samples have it, or all have that of other ignored labels, or one is larger than its labels.
     """
     have = [field in sample for sample in samples]
     if not any(have):
+        check_ignored(field, samples)
         return None
     if not all(have):
         raise ValueError(f'DistanceMapHook: {have.count(False)} of {len(samples)} data samples have no {field}')
@@ -76,3 +84,16 @@ def stacked_maps(field: str, samples: list[Any]) -> Tensor | None:
             )
         maps.append(functional.pad(found, (0, right, 0, below), value=torch.nan) if below or right else found)
     return torch.stack(maps)
+
+
+def check_ignored(field: str, samples: list[Any]) -> None:
+    """ValueError where samples without a map have one that differs in the labels that it ignores alone."""
+    name, _, wanted = field.partition(IGNORING)
+    for other in (key for sample in samples for key, _ in sample.items()):
+        if other.partition(IGNORING)[0] == name:
+            made = other.partition(IGNORING)[2].replace('_', ' and ') or 'no label'
+            wanted = wanted.replace('_', ' and ') or 'no label'
+            raise ValueError(
+                f'DistanceMapHook: {other} of the data samples ignores {made}, the loss and its head ignore {wanted}; '
+                'GenerateDistanceMap takes the ignore_index of the head, and that of the loss in its configuration'
+            )

@@ -75,7 +75,7 @@ def test_packed_maps_reach_surface_and_region_wise_and_distance_map_losses(made,
     if fused:
         fuse_resize(head)
     assert list(hand_over_maps(head).values()) == [
-        ['gt_distance_map_boundary', 'gt_distance_map_penalty_of_classes', 'gt_distance_map_signed_2_0.5']
+        [f'gt_distance_map_{kind}_ignoring_{IGNORED}' for kind in ('boundary', 'penalty_of_classes', 'signed_2_0.5')]
     ]
     got = losses_of(head, samples)
     assert len(made) == 3  # none again
@@ -103,7 +103,7 @@ def test_a_surface_loss_in_a_sum_gets_the_map_and_its_dice_does_not(made):
 def test_samples_of_which_some_have_a_map_are_refused():
     samples, head = packed(LOSSES[:1]), build(head_config(loss_decode=LOSSES[:1]))
     hand_over_maps(head)
-    samples[1].pop('gt_distance_map_signed_2_0.5')
+    samples[1].pop(f'gt_distance_map_signed_2_0.5_ignoring_{IGNORED}')
     with pytest.raises(ValueError, match='1 of 2 data samples have no gt_distance_map_signed_2_0.5'):
         head.loss_by_feat(head(features()), samples)
 
@@ -116,3 +116,58 @@ def test_what_generate_distance_map_refuses():
     make = TRANSFORMS.build(dict(type='GenerateDistanceMap', loss='SurfaceLoss', num_classes=2))
     with pytest.raises(ValueError, match=r'needs gt_seg_map \(H, W\), got none'):
         make({})
+    for wrong, sentence in {
+        'list': (
+            dict(loss=[LOSSES[0]]),
+            'loss must be the configuration of one loss, or its name, got a list; each map has a',
+        ),
+        'erosion': (
+            dict(loss=dict(type='HausdorffDistanceLoss', method='erosion')),
+            "loss takes no map: HausdorffDistanceLoss: distance_map belongs to method='distance_transform'",
+        ),
+        'ignored': (dict(ignore_index='255'), "ignore_index must be an integer, or None, got '255'"),
+    }.values():
+        with pytest.raises(SpecError, match=f'GenerateDistanceMap: {sentence}'):
+            TRANSFORMS.build(dict(dict(type='GenerateDistanceMap', loss='SurfaceLoss', num_classes=2), **wrong))
+    with pytest.raises(ValueError, match='SurfaceLoss: target labels must be below 2, got 3'):
+        make(dict(gt_seg_map=np.array([[0, 3], [255, 1]], np.uint8)))
+
+
+def test_a_surface_map_that_stands_before_a_flip_is_refused():
+    init_default_scope('mmseg')
+    make = dict(type='GenerateDistanceMap', loss=LOSSES[0], num_classes=CLASSES)
+    flip, pack = dict(type='RandomFlip', prob=1.0), dict(type='PackSegInputsWithDistanceMap')
+    with pytest.raises(
+        ValueError, match='gt_seg_map has changed since GenerateDistanceMap made gt_distance_map_signed_2_0'
+    ):
+        Compose([make, flip, pack])(results(0))
+    alike = dict(results(0), gt_seg_map=np.broadcast_to(np.arange(16)[:, None] % CLASSES, (16, 16)))
+    assert 'data_samples' in Compose([make, flip, pack])(alike)  # the same on both sides
+    again = Compose([make, flip, make, pack])(results(0))['data_samples']
+    want = Compose([flip, make, pack])(results(0))['data_samples']
+    field = f'gt_distance_map_signed_2_0.5_ignoring_{IGNORED}'
+    assert torch.equal(again.get(field).data, want.get(field).data)
+
+
+def test_a_surface_map_of_other_ignored_labels_is_refused():
+    loss = dict(LOSSES[0], ignore_index=7)  # which the head's losses ignore, and the transform does not know
+    samples, head = packed(LOSSES[:1]), build(head_config(loss_decode=[loss]))
+    hand_over_maps(head)
+    with pytest.raises(
+        ValueError, match='_ignoring_255 of the data samples ignores 255, the loss and its head ignore 7 and'
+    ):
+        head.loss_by_feat(head(features()), samples)
+    samples = packed([loss])
+    assert torch.isfinite(head.loss_by_feat(head(features()), samples)['loss_surface'])
+
+
+def test_hausdorff_losses_without_a_map_are_passed_over(made):
+    losses = [
+        dict(type='HausdorffDistanceLoss'),
+        dict(type='HausdorffDistanceLoss', method='erosion', loss_name='loss_e'),
+    ]
+    samples, head = packed(losses[:1]), build(head_config(loss_decode=losses))
+    want = losses_of(head, samples)
+    assert list(hand_over_maps(head).values()) == [[f'gt_distance_map_unsigned_ignoring_{IGNORED}']]
+    for name, value in losses_of(head, samples).items():
+        assert_same(value.double(), want[name].double(), 'float32', name)

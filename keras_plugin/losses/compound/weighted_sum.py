@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 import keras_plugin.losses
-from keras_plugin.losses.base import Loss
-from keras_plugin.losses.boundary.maps import labels_of, takes_map
+from keras_plugin.losses.base import Loss, refuse_arguments
+from keras_plugin.losses.boundary.maps import Target, labels_of, takes_map
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, SpecError
 from shared_spec.registry import unknown_name
@@ -59,11 +59,23 @@ class WeightedSumLoss(Loss):
             self.spec = None
         self.loss_weight = float(loss_weight)
 
-    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        sample_weight: Tensor | None = None,
+        distance_map: Tensor | None = None,
+        **unexpected: Any,
+    ) -> Tensor:
         """The weighted sum; every part receives the labels and the weights as they are.
 
-        Of labels packed with a map of distances the parts without one get the labels.
+        A map of distances, packed with the labels or given as ``distance_map``, goes to the parts that take one.
         """
+        refuse_arguments(self, unexpected)
+        if distance_map is not None:
+            if not takes_map(self):
+                refuse_arguments(self, dict(distance_map=distance_map), ', for no part takes it')
+            y_true = Target(y_true, distance_map)
         return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0)
 
     def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:

@@ -11,6 +11,7 @@ from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.losses.base import Loss
+from mmseg_plugin.values import are_within, can_look
 from shared_spec import shapes
 from shared_spec.distance import check_map, check_spacing
 
@@ -60,11 +61,35 @@ class Mapped:
                 given = distance_map.dtype if torch.is_tensor(distance_map) else type(distance_map).__name__
                 raise TypeError(f'{name}: distance_map must be a tensor of floating point numbers, got {given}')
             check_map(name, tuple(distance_map.shape), n, k, batch.space)
-            found = distance_map.detach()
-            found = found if self.spec.has_signed_map else torch.where(found < 0, torch.nan, found)
+            found = nan_where_impossible(self.spec, distance_map.detach().reshape(n, k, batch.shape[2]), batch)
         batch = copy.copy(batch)
         batch.maps = dict(batch.maps, distance_map=found.reshape(n, k, batch.shape[2]))
         return batch
+
+
+def nan_where_impossible(spec: Any, maps: Tensor, batch: Batch) -> Tensor:
+    """Maps (N, K, P) given, NaN where no distance of the batch's labels can be: as one of another loss has it."""
+    maps = where_between(maps, *spec.map_limits)
+    if spec.own_limits is None:
+        return maps
+    if batch.softmax or batch.labels.dim() == 2:
+        own = batch.at_own(maps)
+    else:
+        own = torch.where(batch.labels == 1, maps, 0)  # nothing is refused of an absent pixel: its map is left out
+    low, high = spec.own_limits
+    own = where_between(own, low, high, or_zero=True)
+    if can_look(own) and not own.isnan().any():
+        return maps
+    return torch.where(own.isnan().any(1, keepdim=True), torch.nan, maps)
+
+
+def where_between(x: Tensor, low: float, high: float, or_zero: bool = False) -> Tensor:
+    """x, NaN where it is not in [low, high], nor 0 where that is allowed."""
+    high, low = (max(min(limit, torch.finfo(x.dtype).max), -torch.finfo(x.dtype).max) for limit in (high, low))
+    if can_look(x) and not or_zero and are_within(x, low, high):
+        return x
+    within = (x >= low) & (x <= high)
+    return torch.where(within | (x == 0) if or_zero else within, x, torch.nan)
 
 
 def map_of(part: Batch) -> Tensor:

@@ -63,7 +63,7 @@ class WeightedSumLoss(Loss):
         found, given = [], (pred, target, weight, ignore_index)
         batches = SharedBatches(sum(shares_statistics(part) for part in self.parts) > 1)
         parts: Any = self.parts  # losses, which nn.ModuleList knows as modules alone
-        check_extras(self.spec, call)
+        check_extras(self.spec, call, ignore_index)
         for share, part in zip(self.spec.shares, parts):
             call_of_part = {name: x for name, x in call.items() if name not in EXTRAS or name in extras_of(part.spec)}
             if absent or share == 0:
@@ -83,15 +83,16 @@ EXTRAS = {name for spec in LOSSES.values() for name in spec.extras}
 
 def extras_of(spec: Any) -> set[str]:
     """What a loss, or a part of a sum, takes at the call by name."""
-    return set(spec.extras).union(*(extras_of(part) for part in getattr(spec, 'parts', ())))
+    return set(spec.extras_taken).union(*(extras_of(part) for part in getattr(spec, 'parts', ())))
 
 
-def check_extras(spec: Any, call: Mapping[str, Any]) -> None:
+def check_extras(spec: Any, call: Mapping[str, Any], ignore_index: int | None) -> None:
     """TypeError for what no part takes, SpecError where parts take different maps of distances and one is given."""
     for name in EXTRAS.intersection(call):
         if name not in extras_of(spec):
             raise TypeError(f'WeightedSumLoss: unexpected argument {name!r}, for no part takes it')
-    fields = {part.map_field for part in all_parts(spec) if hasattr(part, 'map_field')}
+    takers = [part for part in all_parts(spec) if 'distance_map' in part.extras_taken]
+    fields = {part.map_field_of(ignore_index) for part in takers}
     if call.get('distance_map') is not None and len(fields) > 1:
         raise SpecError(
             f'take different maps of distances ({", ".join(sorted(fields))}), and the call has one: leave it out, '

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import CLASSES, Choice, Each, Integer, Real
 from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
-from shared_spec.distance import DistanceTo, Mapped, both_sides, mean_over_pixels
+from shared_spec.distance import LARGEST, DistanceTo, Mapped, both_sides, mean_over_pixels
 from shared_spec.inputs import Batch, prepare
 from shared_spec.typing import Classes
+from shared_spec.values import TOLERANCE
 
 
 @loss_spec
@@ -67,12 +68,19 @@ class HausdorffDistanceLoss(Mapped, Shared):
     def map_kind(self) -> str:
         return 'unsigned'
 
+    @property
+    def no_map(self) -> str:
+        taken = self.method == 'distance_transform'
+        return '' if taken else f"distance_map belongs to method='distance_transform', not to {self.method!r}"
+
+    @property
+    def own_limits(self) -> tuple[float, float]:
+        return self.least_step * (1 - TOLERANCE), LARGEST
+
     def check_given(self, distance_map: object) -> None:
         """ValueError for a map that the method does not take."""
-        if distance_map is not None and self.method != 'distance_transform':
-            raise ValueError(
-                f"HausdorffDistanceLoss: distance_map belongs to method='distance_transform', got one with {self.method!r}"
-            )
+        if distance_map is not None and self.no_map:
+            raise ValueError(f'HausdorffDistanceLoss: {self.no_map}')
 
     def map_of_image(self, inside: np.ndarray, valid: np.ndarray, distance_to: DistanceTo) -> np.ndarray:
         depth, gap = both_sides(inside, valid, distance_to)

@@ -4,9 +4,10 @@ import numpy as np
 
 from shared_spec.checks import CLASSES, Choice
 from shared_spec.declare import Example, Shared, loss_spec, param
-from shared_spec.distance import DistanceTo, Mapped, both_sides, mean_over_pixels
+from shared_spec.distance import LARGEST, DistanceTo, Mapped, both_sides, mean_over_pixels
 from shared_spec.inputs import Batch
 from shared_spec.typing import Classes
+from shared_spec.values import TOLERANCE
 
 
 @loss_spec
@@ -41,6 +42,14 @@ class RegionWiseLoss(Mapped, Shared):
     @property
     def map_kind(self) -> str:
         return self.map
+
+    @property
+    def map_limits(self) -> tuple[float, float]:
+        return (-LARGEST, LARGEST) if self.map == 'boundary' else (-1 - TOLERANCE, 1 + TOLERANCE)
+
+    @property
+    def own_limits(self) -> tuple[float, float]:
+        return -LARGEST, (-self.least_step * (1 - TOLERANCE) if self.map == 'boundary' else 0.0)
 
     def map_of_image(self, inside: np.ndarray, valid: np.ndarray, distance_to: DistanceTo) -> np.ndarray:
         depth, gap = both_sides(inside, valid, distance_to)

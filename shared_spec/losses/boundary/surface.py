@@ -4,9 +4,10 @@ import numpy as np
 
 from shared_spec.checks import CLASSES
 from shared_spec.declare import Example, Shared, loss_spec, param
-from shared_spec.distance import DistanceTo, Mapped, both_sides, mean_over_pixels
+from shared_spec.distance import LARGEST, DistanceTo, Mapped, both_sides, mean_over_pixels
 from shared_spec.inputs import Batch
 from shared_spec.typing import Classes
+from shared_spec.values import TOLERANCE
 
 
 @loss_spec
@@ -40,6 +41,10 @@ class SurfaceLoss(Mapped, Shared):
     @property
     def map_kind(self) -> str:
         return 'signed'
+
+    @property
+    def own_limits(self) -> tuple[float, float]:
+        return -LARGEST, max(0.0, 1 - self.least_step) + TOLERANCE
 
     def map_of_image(self, inside: np.ndarray, valid: np.ndarray, distance_to: DistanceTo) -> np.ndarray:
         depth, gap = both_sides(inside, valid, distance_to)

@@ -6,6 +6,7 @@ from shared_spec.checks import Choice
 from shared_spec.declare import Example, Shared, loss_spec, param
 from shared_spec.distance import DistanceTo, Mapped, both_sides
 from shared_spec.inputs import Batch, reduce_pixels
+from shared_spec.values import TOLERANCE
 
 
 @loss_spec
@@ -13,7 +14,6 @@ class DistanceMapCrossEntropyLoss(Mapped, Shared):
     """Cross-entropy penalised by distance maps."""
 
     family = 'pixel'
-    has_signed_map = False
     reductions = ('mean', 'sum', 'none')
     needs_softmax = True
     title = 'Distance map penalised cross-entropy'
@@ -44,6 +44,10 @@ class DistanceMapCrossEntropyLoss(Mapped, Shared):
     @property
     def map_kind(self) -> str:
         return f'penalty of {self.regions}'
+
+    @property
+    def map_limits(self) -> tuple[float, float]:
+        return 0.0, 1 + TOLERANCE
 
     def check_activation(self, channels: int) -> None:
         """ValueError for several channels that are no distribution."""
