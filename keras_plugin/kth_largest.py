@@ -61,7 +61,7 @@ def share_of_number(n: Tensor, numerator: int, denominator: int) -> Tensor:
     """
     whole, rest = n // denominator, n % denominator
     found = remainder = ops.zeros_like(n)
-    for bit in bin(numerator)[2:]:
+    for bit in f'{numerator:b}':
         remainder = 2 * remainder + int(bit) * rest
         found = 2 * found + remainder // denominator
         remainder = remainder % denominator
