@@ -19,7 +19,7 @@ SIGMOID: Answers = [
 HALVED = ('smooth', 'here smooth, in pixels; half of it for a Dice (2 tp + eps) / (2 tp + fp + fn + eps)')
 SUMMED = (None, 'here the loss_weight of each loss in a list, or weights of WeightedSumLoss')
 LEFT_OUT = 'leave it out'
-HARD = 'OhemCrossEntropyLoss is the loss of hard pixels, and the sampler OHEMPixelSampler of a head chooses them for any loss'
+HARD = 'here OhemCrossEntropyLoss chooses hard pixels, and the sampler OHEMPixelSampler of a head does so for any loss'
 
 OTHER_WORDS: dict[str, Answers] = {
     # MMSegmentation's losses and evaluators
@@ -54,7 +54,7 @@ OTHER_WORDS: dict[str, Answers] = {
     # MMSegmentation's OhemCrossEntropy, nnU-Net's TopKLoss
     **{word: [('loss_weight', HARD)] for word in ('thresh', 'min_kept')},
     'thres': [('thresh', 'here thresh'), ('loss_weight', HARD)],
-    'k': [('loss_weight', 'TopKCrossEntropyLoss is the loss of the hardest pixels')],
+    'k': [('loss_weight', 'here TopKCrossEntropyLoss is the loss of the hardest pixels')],
     # MONAI
     'sigmoid': SIGMOID,
     'softmax': [EACH, ('activation', "here activation='softmax' for True and 'sigmoid' for False"), FIXED],

@@ -62,8 +62,8 @@ def reference(spec: LossSpec, case: Case) -> tuple[float, np.ndarray | None]:
     inputs = case.target, case.weight
     call: dict[str, Any] = dict(ignore_index=case.call_ignore_index)
     value = spec.reference(case.pred, *inputs, **call)
-    near = spec.reference_near(case.pred, *inputs, **call) if case.smooth else None  # what is no number has a place too
     pred = np.where(np.isfinite(case.pred), case.pred, 0)  # the same where they are ignored
+    near = spec.reference_near(pred, *inputs, **call) if case.smooth else None
     if near is None:
         return value, None
     step = case.step or (2.0**-9 if case.from_logits else 2.0**-12)  # a logarithm of a probability is steeper

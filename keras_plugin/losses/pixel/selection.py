@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 from keras import ops
 
 from keras_plugin.distributed import partners
@@ -36,6 +37,9 @@ class SelectedCrossEntropy(PixelLoss):
         deciding = ops.stop_gradient(deciding)
         keys = keys_of(deciding)
         share = self.share_of(keys, self.of_replicas(batch, deciding), batch.dtype)
+        if self.reduction != 'none':  # so that the gradient is NaN in all that counts where one loss is
+            wrong = ops.any(ops.logical_and(batch.counted_pixels, ops.isnan(deciding)))
+            share = ops.where(wrong, np.nan * ops.ones_like(share), share)
         return self.reduce(batch, loss, share)
 
     def pixel_loss(self, batch: Batch) -> Tensor:

@@ -28,14 +28,14 @@ class SelectedCrossEntropy(PixelLoss):
     def compute(  # type: ignore[override]  # what reduction_of_call adds
         self, batch: Batch, reduction: str, avg_factor: float | Tensor | None
     ) -> Tensor:
-        return self.reduce(self.selected(batch), self.pixel_loss, reduction, avg_factor)
+        return self.reduce(self.selected(batch, reduction), self.pixel_loss, reduction, avg_factor)
 
     def pixel_loss(self, part: Batch) -> Tensor:
         """(N, 1, P) the loss of each pixel."""
         return pixel_losses(part, 0, self.spec.weights(part.channels))
 
-    def selected(self, batch: Batch) -> Batch:
-        """The batch in which pixels that are not selected are absent."""
+    def selected(self, batch: Batch, reduction: str) -> Batch:
+        """The batch in which pixels that are not selected are absent; none is where the loss of one is no number."""
         self.spec.weights(batch.channels)  # which refuses a list of another length
         loss = self.pixel_loss if self.selects_by_weighted else lambda part: pixel_losses(part, 0, None)
         keys = keys_of(pixel_map(batch, loss))
@@ -44,7 +44,11 @@ class SelectedCrossEntropy(PixelLoss):
         with torch.no_grad():
             share = self.share_of(keys.flatten(), None if counts is None else counts.flatten()).view_as(keys)
             share = share.to(batch.dtype)
-            weight = share if weight is None else torch.where(counts & (share > 0), share * weight, 0)
+            if reduction != 'none':  # so that the gradient is NaN in all that counts
+                wrong = keys == torch.iinfo(keys.dtype).max
+                wrong = (wrong if counts is None else wrong & counts).any()
+                share = torch.where(wrong, torch.nan, share)
+            weight = share if weight is None else torch.where(counts & (share != 0), share * weight, 0)
         return with_weight(batch, weight)
 
 

@@ -14,7 +14,7 @@ from shared_spec.parameter_groups import ClassWeighted
 TIE = 1e-5  # losses closer than this, or this share of themselves, may change places when they are rounded
 ORDER = (
     'The selection is over the pixels of the whole batch that count, whatever they weigh, and has no gradient; their '
-    'weights act in the mean. Sigmoid channels: the loss of a pixel is the mean over its channels. '
+    'weights act in the mean; a NaN among the losses of pixels that count is never left out. Sigmoid channels: the loss of a pixel is the mean over its channels. '
     'One channel takes one class weight, or two (background, foreground), the two-channel softmax form. Probabilities '
     'are floored at 1e-7 before the logarithm.'
 )
