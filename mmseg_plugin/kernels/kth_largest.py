@@ -39,8 +39,8 @@ def keys_of(x: Tensor) -> Tensor:
     return torch.where(bits < 0, limits.min - bits, bits).masked_fill_(x.isnan(), limits.max)
 
 
-def kth_largest(keys: Tensor, counts: Tensor | None, k: Callable[[Tensor], Tensor], sync: bool) -> Edge:
-    """The k-th largest key (M,), of those that ``counts`` (M,) if given, of all ranks under ``sync``; k of their number."""
+def kth_largest(keys: Tensor, counts: Tensor, k: Callable[[Tensor], Tensor], sync: bool) -> Edge:
+    """The k-th largest key (M,) of those that ``counts`` (M,), of all ranks under ``sync``; k of their number."""
     bits = torch.iinfo(keys.dtype).bits
     prefix = left = tied = number = keys.new_zeros((), dtype=torch.int64)
     for shift in range(bits - BYTE, -1, -BYTE):
@@ -57,21 +57,18 @@ def kth_largest(keys: Tensor, counts: Tensor | None, k: Callable[[Tensor], Tenso
     return Edge(prefix, left, tied, number)
 
 
-def count_bytes(keys: Tensor, counts: Tensor | None, shift: int, prefix: Tensor | None, sync: bool) -> Tensor:
+def count_bytes(keys: Tensor, counts: Tensor, shift: int, prefix: Tensor | None, sync: bool) -> Tensor:
     """(256,) how many keys have each value in the byte from bit ``shift`` on, of those that begin with ``prefix``."""
     quick = can_look(keys)
     step = PIECE if quick and keys.is_cpu else max(1, keys.numel())
 
     def of_piece(start: int) -> Tensor:
-        piece = keys[start : start + step]
+        piece, out = keys[start : start + step], ~counts[start : start + step]
         if prefix is None:
-            byte, out = (piece >> shift) + VALUES // 2, None
+            byte = (piece >> shift) + VALUES // 2
         else:
-            byte, out = (piece >> shift) & (VALUES - 1), (piece >> (shift + BYTE)) != prefix
-        if counts is not None:
-            absent = ~counts[start : start + step]
-            out = absent if out is None else out | absent
-        byte = byte if out is None else torch.where(out, VALUES, byte)
+            byte, out = (piece >> shift) & (VALUES - 1), out | ((piece >> (shift + BYTE)) != prefix)
+        byte = torch.where(out, VALUES, byte)
         if quick:
             return byte.bincount(minlength=VALUES + 1)
         byte = byte.long()

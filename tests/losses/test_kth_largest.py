@@ -73,7 +73,10 @@ def test_pytorch_of_no_number():
     torch = pytest.importorskip('torch')
     from mmseg_plugin.kernels.kth_largest import keys_of, kth_largest
 
-    for x, counts in ((torch.ones(3), torch.zeros(3, dtype=torch.bool)), (torch.ones(0), None)):
+    for x, counts in (
+        (torch.ones(3), torch.zeros(3, dtype=torch.bool)),
+        (torch.ones(0), torch.ones(0, dtype=torch.bool)),
+    ):
         edge = kth_largest(keys_of(x), counts, lambda n: n * 0 + 1, sync=True)
         assert (int(edge.left), int(edge.tied), int(edge.of)) == (0, 0, 0)
 

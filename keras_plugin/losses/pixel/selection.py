@@ -48,8 +48,9 @@ class SelectedCrossEntropy(PixelLoss):
 
     def of_replicas(self, batch: Batch, deciding: Tensor) -> Pixels:
         """The ``Pixels`` of all replicas under ``sync``; deciding (N, P): the losses that are compared, of this one."""
-        rows = [ops.reshape(x, (1, -1)) for x in (deciding, ops.cast(batch.counted_pixels, deciding.dtype))]
-        others = partners(self.spec.sync)
+        counts, others = batch.counted_pixels, partners(self.spec.sync)
         if others is not None:
-            rows, _ = others.gather(rows)
-        return Pixels(keys_of(rows[0][0]), rows[1][0] > 0)
+            rows = [ops.reshape(x, (1, -1)) for x in (deciding, ops.cast(counts, deciding.dtype))]
+            (deciding, counts), _ = others.gather(rows)
+            counts = counts > 0
+        return Pixels(keys_of(ops.reshape(deciding, (-1,))), ops.reshape(counts, (-1,)))

@@ -39,7 +39,7 @@ class OhemCrossEntropyLoss(SelectedCrossEntropy):
     ) -> None:
         super().__init__(locals())
 
-    def share_of(self, keys: Tensor, counts: Tensor | None) -> Tensor:
+    def share_of(self, keys: Tensor, counts: Tensor) -> Tensor:
         spec = self.spec
         limit = keys_of(torch.full((), spec.least_loss, dtype=FLOATS[keys.dtype], device=keys.device))
         if spec.min_kept > 0:

@@ -1,7 +1,6 @@
 """Cross-entropy of the pixels of a batch that a rule selects by their losses."""
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ class SelectedCrossEntropy(PixelLoss):
 
     selects_by_weighted: bool  # whether class weights act on the losses that are compared
 
-    def share_of(self, keys: Tensor, counts: Tensor | None) -> Tensor:
+    def share_of(self, keys: Tensor, counts: Tensor) -> Tensor:
         """(M,) the part of each pixel, by the ``keys_of`` the losses (M,) of those that ``counts`` says."""
         raise NotImplementedError(type(self).__name__)
 
@@ -39,17 +38,15 @@ class SelectedCrossEntropy(PixelLoss):
         self.spec.weights(batch.channels)  # which refuses a list of another length
         loss = self.pixel_loss if self.selects_by_weighted else lambda part: pixel_losses(part, 0, None)
         keys = keys_of(pixel_map(batch, loss))
-        weight: Any = batch.pixel_weight
-        counts = None if weight is None else counted_pixels(weight).view(torch.bool)
+        weight = torch.ones_like(keys, dtype=torch.bool) if batch.pixel_weight is None else batch.pixel_weight
+        counts = counted_pixels(weight).view(torch.bool)
         with torch.no_grad():
-            share = self.share_of(keys.flatten(), None if counts is None else counts.flatten()).view_as(keys)
-            share = share.to(batch.dtype)
+            share = self.share_of(keys.flatten(), counts.flatten()).view_as(keys).to(batch.dtype)
+            share = torch.where(counts & (share != 0), share * weight, 0)
             if reduction != 'none':  # so that the gradient is NaN in all that counts
-                wrong = keys == torch.iinfo(keys.dtype).max
-                wrong = (wrong if counts is None else wrong & counts).any()
-                share = torch.where(wrong, torch.nan, share)
-            weight = share if weight is None else torch.where(counts & (share != 0), share * weight, 0)
-        return with_weight(batch, weight)
+                wrong = counts & (keys == torch.iinfo(keys.dtype).max)
+                share = torch.where(counts & wrong.any(), torch.nan, share)
+        return with_weight(batch, share)
 
 
 def with_weight(batch: Batch, weight: Tensor) -> Batch:

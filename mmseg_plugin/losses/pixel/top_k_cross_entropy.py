@@ -39,10 +39,11 @@ class TopKCrossEntropyLoss(SelectedCrossEntropy):
     ) -> None:
         super().__init__(locals())
 
-    def share_of(self, keys: Tensor, counts: Tensor | None) -> Tensor:
+    def share_of(self, keys: Tensor, counts: Tensor) -> Tensor:
         share = self.spec.share
         edge = kth_largest(
             keys, counts, lambda n: (n * share.numerator // share.denominator).clamp(min=1), self.spec.sync
         )
-        tied = ratio(*(x.to(FLOATS[keys.dtype]) for x in (edge.left, edge.tied)), 0.0)
+        dtype = FLOATS[keys.dtype]
+        tied = ratio(edge.left.to(dtype), edge.tied.to(dtype), 0.0)
         return torch.where(keys == edge.key, tied, (keys > edge.key).to(tied.dtype))
