@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
-import numpy as np
 from keras import backend, ops
 
 from keras_plugin.error_bins import bits_of_float
 from keras_plugin.typing import Tensor
+
+BITS = {'int32': 32, 'int64': 64}
 
 
 class Edge(NamedTuple):
@@ -20,25 +21,21 @@ class Edge(NamedTuple):
 def keys_of(x: Tensor) -> Tensor:
     """Integers in the order of x, float32 or float64, and as wide; -0 and 0 are one, NaN is above all."""
     bits = bits_of_float(x)
-    limits = np.iinfo(backend.standardize_dtype(bits.dtype))
-    low, high = (constant(limit, bits) for limit in (limits.min, limits.max))
+    low, high = (constant(limit, bits) for limit in limits_of(bits))
     return ops.where(ops.isnan(x), high, ops.where(bits < 0, low - bits, bits))
 
 
 def kth_largest(keys: Tensor, counts: Tensor, k: Tensor) -> Edge:
     """The k-th largest key (M,) of those that ``counts`` (M,); k an int32 of at least 1 and at most their number."""
-    dtype = np.dtype(backend.standardize_dtype(keys.dtype))
-    bits = 8 * dtype.itemsize
-    steps = np.array([np.iinfo(dtype).min, *(2**bit for bit in range(bits - 2, -1, -1))], dtype)
-    steps = ops.convert_to_tensor(steps)
+    bits, low = BITS[backend.standardize_dtype(keys.dtype)], limits_of(keys)[0]
+    steps = constant([low, *(2**bit for bit in range(bits - 2, -1, -1))], keys)
 
     def refine(i: Tensor, found: Tensor) -> Tensor:
         """The next bit: the smallest number with a sign added to itself is 0."""
         higher = found + ops.take(steps, i)
         return ops.where(number_of(ops.logical_and(counts, keys >= higher)) >= k, higher, found)
 
-    least = constant(np.iinfo(dtype).min, keys)
-    key = ops.fori_loop(0, bits, refine, least)
+    key = ops.fori_loop(0, bits, refine, constant(low, keys))
     above, tied = (number_of(ops.logical_and(counts, x)) for x in (keys > key, keys == key))
     return Edge(key, k - above, tied)
 
@@ -48,9 +45,15 @@ def number_of(which: Tensor) -> Tensor:
     return ops.sum(ops.cast(which, 'int32'))
 
 
-def constant(x: int, like: Tensor) -> Tensor:
-    """A number in the dtype of ``like``."""
-    return ops.cast(ops.convert_to_tensor(np.array(x, backend.standardize_dtype(like.dtype))), like.dtype)
+def limits_of(keys: Tensor) -> tuple[int, int]:
+    """The smallest and the largest number that keys may have."""
+    half: int = 2 ** (BITS[backend.standardize_dtype(keys.dtype)] - 1)
+    return -half, half - 1
+
+
+def constant(x: int | list[int], like: Tensor) -> Tensor:
+    """A number, or several, in the dtype of ``like``; by no array of NumPy, which torch.compile does not take."""
+    return ops.convert_to_tensor(x, dtype=backend.standardize_dtype(like.dtype))
 
 
 def share_of_number(n: Tensor, numerator: int, denominator: int) -> Tensor:

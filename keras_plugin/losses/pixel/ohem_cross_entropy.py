@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import keras
-import numpy as np
-from keras import backend, ops
+from keras import ops
 
-from keras_plugin.kth_largest import constant, keys_of, kth_largest, number_of
+from keras_plugin.kth_largest import constant, keys_of, kth_largest, limits_of, number_of
 from keras_plugin.losses.pixel.selection import Pixels, SelectedCrossEntropy
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
@@ -48,6 +47,6 @@ class OhemCrossEntropyLoss(SelectedCrossEntropy):
             number = number_of(pixels.counts)
             kept = ops.where(number < spec.min_kept, number, spec.min_kept * ops.ones_like(number))
             edge = kth_largest(*pixels, kept).key
-            least = constant(np.iinfo(backend.standardize_dtype(keys.dtype)).min, keys)
+            least = constant(limits_of(keys)[0], keys)
             limit = ops.where(number > spec.min_kept, ops.where(edge < limit, edge, limit), least)
         return ops.cast(keys > limit, dtype)
