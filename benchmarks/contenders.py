@@ -252,6 +252,7 @@ OURS = (
     'SoftTverskyLoss', 'FocalTverskyLoss', 'LogCoshDiceLoss', 'SensitivitySpecificityLoss', 'GeneralizedDiceLoss',
     'LovaszSoftmaxLoss', 'RegionMutualInformationLoss', 'ComboLoss', 'ExponentialLogarithmicLoss',
     'UnifiedFocalLoss', 'WeightedCrossEntropyLoss', 'FocalCrossEntropyLoss', 'DistillationKLLoss', 'RobustTLoss',
+    'TopKCrossEntropyLoss', 'OhemCrossEntropyLoss',
 )  # fmt: skip
 MAPPED = 'SurfaceLoss', 'RegionWiseLoss', 'DistanceMapCrossEntropyLoss', 'HausdorffDistanceLoss'
 CONTENDERS = {

@@ -17,6 +17,8 @@ PIXEL = {  # ours -> PyTorch's own
     'WeightedCrossEntropyLoss, sigmoid': REFERENCE,
     'FocalCrossEntropyLoss': REFERENCE,
     'FocalCrossEntropyLoss, gamma=5': REFERENCE,
+    'TopKCrossEntropyLoss': REFERENCE,
+    'OhemCrossEntropyLoss': REFERENCE,
     'DistillationKLLoss': REFERENCE,
     'DistillationKLLoss, temperature=4': REFERENCE,
     'RobustTLoss': REFERENCE,

@@ -169,18 +169,19 @@ def split_bits(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def bits_of_float(x: Tensor) -> Tensor:
-    """The int32 whose bits are those of x, a float32: of numbers >= 0 they have the same order."""
+    """The int32 whose bits are those of x, a float32, or int64 of float64: of numbers >= 0 they have the same order."""
+    width = 'int64' if backend.standardize_dtype(x.dtype) == 'float64' else 'int32'
     if backend.backend() == 'torch':
         import torch
 
-        return x.view(torch.int32)
+        return x.view(getattr(torch, width))
     if backend.backend() == 'jax':
         import jax
 
-        return jax.lax.bitcast_convert_type(x, 'int32')
+        return jax.lax.bitcast_convert_type(x, width)
     import tensorflow as tf
 
-    return tf.bitcast(x, tf.int32)
+    return tf.bitcast(x, getattr(tf, width))
 
 
 def map_rows(solve: Callable[[Tensor, Tensor], Sums], x: Tensor, signed: Tensor) -> Sums:

@@ -19,6 +19,7 @@ SIGMOID: Answers = [
 HALVED = ('smooth', 'here smooth, in pixels; half of it for a Dice (2 tp + eps) / (2 tp + fp + fn + eps)')
 SUMMED = (None, 'here the loss_weight of each loss in a list, or weights of WeightedSumLoss')
 LEFT_OUT = 'leave it out'
+HARD = 'here OhemCrossEntropyLoss chooses hard pixels, and the sampler OHEMPixelSampler of a head does so for any loss'
 
 OTHER_WORDS: dict[str, Answers] = {
     # MMSegmentation's losses and evaluators
@@ -50,11 +51,10 @@ OTHER_WORDS: dict[str, Answers] = {
     'loss_type': [(None, "here LovaszSoftmaxLoss for 'multi_class' and LovaszHingeLoss for 'binary'")],
     'nan_to_num': [('per_image_file', f'what is undefined is NaN, and means leave it out: {LEFT_OUT}')],
     'iou_metrics': [('metrics', "here metrics, such as ['mAcc', 'mIoU', 'mDice']")],
-    # MMSegmentation's OhemCrossEntropy
-    **{
-        word: [('loss_weight', "here the head's sampler=dict(type='OHEMPixelSampler', thresh=..., min_kept=...)")]
-        for word in ('thres', 'thresh', 'min_kept')
-    },
+    # MMSegmentation's OhemCrossEntropy, nnU-Net's TopKLoss
+    **{word: [('loss_weight', HARD)] for word in ('thresh', 'min_kept')},
+    'thres': [('thresh', 'here thresh'), ('loss_weight', HARD)],
+    'k': [('loss_weight', 'here TopKCrossEntropyLoss is the loss of the hardest pixels')],
     # MONAI
     'sigmoid': SIGMOID,
     'softmax': [EACH, ('activation', "here activation='softmax' for True and 'sigmoid' for False"), FIXED],

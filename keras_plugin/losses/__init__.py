@@ -13,6 +13,8 @@ from keras_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from keras_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
 from keras_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
+from keras_plugin.losses.pixel.ohem_cross_entropy import OhemCrossEntropyLoss
+from keras_plugin.losses.pixel.top_k_cross_entropy import TopKCrossEntropyLoss
 from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from keras_plugin.losses.region.focal_tversky import FocalTverskyLoss
 from keras_plugin.losses.region.generalized_dice import GeneralizedDiceLoss
@@ -44,6 +46,7 @@ __all__ = [
     'Loss',
     'LovaszHingeLoss',
     'LovaszSoftmaxLoss',
+    'OhemCrossEntropyLoss',
     'PixelLoss',
     'RegionLoss',
     'RegionMutualInformationLoss',
@@ -54,6 +57,7 @@ __all__ = [
     'SoftJaccardLoss',
     'SoftTverskyLoss',
     'SurfaceLoss',
+    'TopKCrossEntropyLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

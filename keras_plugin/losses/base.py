@@ -117,11 +117,19 @@ class RegionLoss(Loss):
 class PixelLoss(Loss):
     """A loss that is a weighted mean over pixels; ``reduction`` may also be 'sum' or 'none' (map of (N, *space))."""
 
-    def reduce(self, batch: Batch, loss: Tensor) -> Tensor:
-        """loss_weight * the mean of ``loss`` (N, P) over the pixels that count, their sum, or (N, *space)."""
+    def reduce(self, batch: Batch, loss: Tensor, share: Tensor | None = None) -> Tensor:
+        """loss_weight * the mean of ``loss`` (N, P) over the pixels that count, their sum, or (N, *space).
+
+        share (N, P): which part of each pixel is in; one of which nothing is may have any loss but NaN.
+        """
+        if share is None:
+            share = ops.ones_like(loss)
+        else:
+            left_out = ops.logical_and(share == 0, ops.logical_not(ops.isnan(loss)))
+            loss = ops.where(left_out, ops.zeros_like(loss), share * loss)
         if self.reduction == 'none':
             return self.pixel_map(batch, loss)
-        sums = batch.sum(ops.stack([loss, ops.ones_like(loss)], axis=-1))
+        sums = batch.sum(ops.stack([loss, share], axis=-1))
         parts = sum_over_replicas({'sums': ops.sum(sums, axis=0)}, self.spec.sync)
         total, mass = parts['sums'][0], parts['sums'][1]
         if self.reduction != 'sum':

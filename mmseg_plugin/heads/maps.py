@@ -1,26 +1,11 @@
 """Maps of pixels, and counts, of logits that are interpolated block by block; without a gradient."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from mmseg_plugin.kernels import workers
-from mmseg_plugin.kernels.pixel_sums import Place, blocks_of, size_of_blocks
+from mmseg_plugin.kernels.pixel_maps import of_blocks
+from mmseg_plugin.kernels.pixel_sums import Place
 from mmseg_plugin.kernels.resize import Resized
-
-
-def of_blocks(source: Resized, make: Callable[[Tensor, Place], Any]) -> Iterator[tuple[Place, Any]]:
-    """(place, what ``make`` gives of a block (n, C, p) and its place) of all blocks, in their order."""
-    is_cpu = source.tensor.is_cpu
-    places = blocks_of(size_of_blocks(source), *source.shape, source.step)
-
-    @torch.no_grad()
-    def one(place: Place) -> Any:
-        return make(source.block(source.needed(place), place), place)
-
-    return zip(places, workers.each(one, places, is_cpu))
 
 
 def prob_of_labels(source: Resized, labels: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from mmseg_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
 from mmseg_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from mmseg_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
+from mmseg_plugin.losses.pixel.ohem_cross_entropy import OhemCrossEntropyLoss
+from mmseg_plugin.losses.pixel.top_k_cross_entropy import TopKCrossEntropyLoss
 from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from mmseg_plugin.losses.region.focal_tversky import FocalTverskyLoss
 from mmseg_plugin.losses.region.generalized_dice import GeneralizedDiceLoss
@@ -42,6 +44,7 @@ __all__ = [
     'LogCoshDiceLoss',
     'LovaszHingeLoss',
     'LovaszSoftmaxLoss',
+    'OhemCrossEntropyLoss',
     'RegionMutualInformationLoss',
     'RegionWiseLoss',
     'RobustTLoss',
@@ -50,6 +53,7 @@ __all__ = [
     'SoftJaccardLoss',
     'SoftTverskyLoss',
     'SurfaceLoss',
+    'TopKCrossEntropyLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

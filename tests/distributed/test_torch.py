@@ -83,13 +83,21 @@ def collectives(case):
     return parts, int(case.config['type'].startswith('Lovasz') and not per_image)
 
 
+def selects(config):
+    """Whether ranks look for the k-th largest loss of all pixels."""
+    return config['type'] == 'TopKCrossEntropyLoss' or (
+        config['type'] == 'OhemCrossEntropyLoss' and config.get('min_kept') != 0
+    )
+
+
 @pytest.mark.parametrize('name', [name for name in SYNCED if CASES[name].mode != 'counted'])
 def test_a_loss_call_is_one_collective_of_float64(ranks, name):
-    """But for class frequencies, which come before the loss, and Lovasz over the batch, which tells how many pixels each rank has before it gathers their errors."""
+    """But for class frequencies, which come before the loss, the bytes of the losses that hard pixels are selected by, whose counts do, and Lovasz over the batch, which tells how many pixels each rank has before it gathers their errors."""
     times = 2 if CASES[name].mode in ('accumulate', 'static_graph', 'two_heads') else 1
     reduces, gathers = collectives(CASES[name])
     errors = 'torch.float32' if CASES[name].mode == 'autocast' else 'torch.float64'
-    expected = (['all_reduce torch.float64'] * reduces + [f'all_gather {errors}'] * gathers) * times
+    counts = ['all_reduce torch.int64'] * (int(errors[-2:]) // 8 if selects(CASES[name].config) else 0)
+    expected = (counts + ['all_reduce torch.float64'] * reduces + [f'all_gather {errors}'] * gathers) * times
     for rank in range(2):
         assert ranks[rank, 2][f'{name}/calls'].tolist() == expected
 

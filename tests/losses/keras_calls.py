@@ -17,6 +17,8 @@ CONFIGURED = {
     'GeneralizedDiceLoss': dict(weighting='simple', absent='drop'),
     'WeightedCrossEntropyLoss': dict(class_weight='inverse_frequency', label_smoothing=0.1, reduction='sum'),
     'DistillationKLLoss': dict(temperature=3.0, reduction='sum'),
+    'TopKCrossEntropyLoss': dict(k=100 / 3, class_weight=[0.5, 1.75, 0.0], reduction='none'),
+    'OhemCrossEntropyLoss': dict(thresh=0.4, min_kept=3, class_weight=[0.5, 1.75, 0.0], reduction='sum'),
     'FocalCrossEntropyLoss': dict(gamma=0.5, alpha=[0.5, 1.75, 0.0], reduction='none'),
     'GeneralizedWassersteinDiceLoss': dict(distance_matrix=[[0, 1, 1], [1, 0, 0.5], [1, 0.5, 0]], weighting='gdl'),
     'LovaszSoftmaxLoss': dict(classes=[1, 2], per_image=True, class_weight=[1.0, 2.0, 3.0]),

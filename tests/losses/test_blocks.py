@@ -20,6 +20,8 @@ SUMS = {
     'WeightedCrossEntropyLoss': dict(label_smoothing=0.1, class_weight=[0.5, 1, 0, 2, 1]),
     'DistillationKLLoss': dict(temperature=2.0),
     'FocalCrossEntropyLoss': dict(gamma=0.5, alpha=[0.5, 1, 0, 2, 1]),
+    'TopKCrossEntropyLoss': dict(class_weight=[0.5, 1, 0, 2, 1]),
+    'OhemCrossEntropyLoss': dict(thresh=0.1, min_kept=9999, class_weight=[0.5, 1, 0, 2, 1]),
     'ComboLoss': {},
     'ExponentialLogarithmicLoss': {},
     'UnifiedFocalLoss': {},

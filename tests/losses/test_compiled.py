@@ -88,7 +88,14 @@ def test_compiled_fit_of_a_few(name, framework, worker):
 
 @pytest.mark.parametrize('framework', axis('keras_torch'))
 @pytest.mark.parametrize('compiler', ['aot_eager', pytest.param('inductor', marks=pytest.mark.slow)])
-@pytest.mark.parametrize('name', ['JaccardMetricLoss', 'WeightedCrossEntropyLoss'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'JaccardMetricLoss',
+        'WeightedCrossEntropyLoss',
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ('TopKCrossEntropyLoss', 'OhemCrossEntropyLoss')),
+    ],
+)
 def test_whole_graph_of_torch_compile(name, compiler, framework, worker):
     example = first_example(name)
     value, got = ask(framework, 'whole_graph', {name: example}, compiler=compiler)

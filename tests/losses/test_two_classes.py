@@ -13,6 +13,8 @@ NAMES = {
     'ComboLoss': dict(beta=0.3),
     'ExponentialLogarithmicLoss': dict(class_weight=[1, 3]),
     'FocalCrossEntropyLoss': dict(gamma=0.5, alpha=[1, 3]),
+    'OhemCrossEntropyLoss': dict(thresh=0.4, min_kept=4, class_weight=[1, 3]),
+    'TopKCrossEntropyLoss': dict(k=60, class_weight=[1, 3]),
     'UnifiedFocalLoss': dict(delta=0.7, asymmetric=False),
 }
 RNG = np.random.default_rng(0)

@@ -155,8 +155,15 @@ class TestContext:
     def test_a_sampler(self):
         context = Context(channels=3, sampler='OHEMPixelSampler')
         reading = only('mmseg', 'CrossEntropyLoss', {'avg_non_ignore': True}, context)
-        assert reading.verdict == 'not yet'
+        assert reading.verdict == 'nearest'
         assert 'OHEMPixelSampler' in reading.differences[-1]
+        assert 'OhemCrossEntropyLoss' in reading.differences[-1]
+
+    def test_hard_examples(self):
+        reading = only('mmseg', 'OhemCrossEntropy', {'thres': 0.9, 'min_kept': 131072}, Context(channels=3))
+        assert reading.verdict == 'exact'
+        assert (reading.spec.thresh, reading.spec.min_kept, reading.spec.ignore_index) == (0.9, 131073, 255)
+        assert only('mmseg', 'OhemCrossEntropy', {'thres': 1.5}, Context(channels=3)).spec.thresh == 1
 
     def test_logits_taken_for_probabilities(self):
         context = Context('keras', channels=1, activation='logits')

@@ -42,6 +42,9 @@ SIGMOID = "here activation='sigmoid' for True and 'softmax' for False"
         ('SoftDiceLoss', 'log_loss', 'it is a parameter of JaccardMetricLoss'),
         ('WeightedCrossEntropyLoss', 'classes', 'here class_weight, with 0 for a class that is not to count'),
         ('WeightedCrossEntropyLoss', 'smooth_factor', 'here label_smoothing'),
+        ('OhemCrossEntropyLoss', 'thres', 'here thresh'),
+        ('WeightedCrossEntropyLoss', 'thresh', 'here OhemCrossEntropyLoss chooses hard pixels'),
+        ('WeightedCrossEntropyLoss', 'k', 'here TopKCrossEntropyLoss is the loss of the hardest pixels'),
         ('SoftDiceLoss', 'label_smoothing', 'smooth the labels'),
         ('SoftDiceLoss', 'axis', 'here granularity says over what sums are taken'),
         (

@@ -47,26 +47,31 @@ class FocalCrossEntropyLoss(PixelLoss):
 
     def pixel_loss(self, batch: Batch) -> Tensor:
         """(N, P) the loss of each pixel."""
-        found = self.spec.alphas(batch.channels, batch.softmax)
-        positive, negative = found or (None, None)
-        if hard_pixels.takes(batch):
-            log_p = ops.log_sigmoid(hard_pixels.own_margin(batch))
-            loss = -log_p if self.spec.gamma == 0 else -focus(log_p, self.spec.gamma) * log_p
-            if positive is None:
-                return loss
-            return apply_class_weight(ops.take(ops.convert_to_tensor(positive, dtype=loss.dtype), batch.own), loss)
-        log_p, log_not_p = batch.log_prob
-        loss = self.focal(batch, batch.target, positive, log_p)
-        if log_not_p is None:
-            return ops.sum(loss, axis=-1)
-        loss = loss + self.focal(batch, 1 - batch.target, negative, log_not_p)
-        return ops.sum(loss, axis=-1) / batch.channels  # for ops.mean rounds float64
+        return pixel_losses(batch, self.spec.gamma, self.spec.alphas(batch.channels, batch.softmax))
 
-    def focal(self, batch: Batch, y: Tensor, alpha: list[float] | None, log_p: Tensor) -> Tensor:
-        """(N, P, C) alpha * y * (1 - p)^gamma * (-log p)."""
-        share = y if alpha is None else ops.convert_to_tensor(alpha, dtype=y.dtype) * y
-        share = share if self.spec.gamma == 0 else share * focus(log_p, self.spec.gamma)
-        return -batch.times_log(share, log_p)
+
+def pixel_losses(batch: Batch, gamma: float, weights: tuple[Sequence[float], Sequence[float]] | None) -> Tensor:
+    """(N, P) the loss of each pixel; weights: of each channel's positives, and under sigmoid of its negatives."""
+    positive, negative = weights or (None, None)
+    if hard_pixels.takes(batch):
+        log_p = ops.log_sigmoid(hard_pixels.own_margin(batch))
+        loss = -log_p if gamma == 0 else -focus(log_p, gamma) * log_p
+        if positive is None:
+            return loss
+        return apply_class_weight(ops.take(ops.convert_to_tensor(positive, dtype=loss.dtype), batch.own), loss)
+    log_p, log_not_p = batch.log_prob
+    loss = focal(batch, batch.target, positive, log_p, gamma)
+    if log_not_p is None:
+        return ops.sum(loss, axis=-1)
+    loss = loss + focal(batch, 1 - batch.target, negative, log_not_p, gamma)
+    return ops.sum(loss, axis=-1) / batch.channels  # for ops.mean rounds float64
+
+
+def focal(batch: Batch, y: Tensor, alpha: Sequence[float] | None, log_p: Tensor, gamma: float) -> Tensor:
+    """(N, P, C) alpha * y * (1 - p)^gamma * (-log p)."""
+    share = y if alpha is None else ops.convert_to_tensor(alpha, dtype=y.dtype) * y
+    share = share if gamma == 0 else share * focus(log_p, gamma)
+    return -batch.times_log(share, log_p)
 
 
 def focus(log_p: Tensor, gamma: float) -> Tensor:

@@ -48,24 +48,29 @@ class FocalCrossEntropyLoss(PixelLoss):
 
     def pixel_loss(self, part: Batch) -> Tensor:
         """(N, 1, P) the loss of each pixel."""
-        found = self.spec.alphas(part.channels, part.softmax)
-        positive, negative = (
-            (None, None) if found is None else (part.image_weight.new_tensor(x)[:, None] for x in found)
-        )
-        if part.softmax and part.hard:
-            log_p = part.log_prob_of_own
-            loss = -log_p if self.spec.gamma == 0 else -focus(log_p, self.spec.gamma) * log_p
-            return loss if positive is None else apply_class_weight(positive[:, 0][part.own], loss)
-        log_p, log_not_p = part.log_prob
-        loss = self.focal(part.target, positive, log_p)
-        if log_not_p is None:
-            return loss.sum(1, keepdim=True)
-        return (loss + self.focal(1 - part.target, negative, log_not_p)).mean(1, keepdim=True)
+        return pixel_losses(part, self.spec.gamma, self.spec.alphas(part.channels, part.softmax))
 
-    def focal(self, y: Tensor, alpha: Tensor | None, log_p: Tensor) -> Tensor:
-        """(N, C, P) alpha * y * (1 - p)^gamma * (-log p)."""
-        share = y if alpha is None else alpha * y
-        return -times_log(share if self.spec.gamma == 0 else share * focus(log_p, self.spec.gamma), log_p)
+
+def pixel_losses(part: Batch, gamma: float, weights: tuple[Sequence[float], Sequence[float]] | None) -> Tensor:
+    """(N, 1, P) the loss of each pixel; weights: of each channel's positives, and under sigmoid of its negatives."""
+    positive, negative = (
+        (None, None) if weights is None else (part.image_weight.new_tensor(x)[:, None] for x in weights)
+    )
+    if part.softmax and part.hard:
+        log_p = part.log_prob_of_own
+        loss = -log_p if gamma == 0 else -focus(log_p, gamma) * log_p
+        return loss if positive is None else apply_class_weight(positive[:, 0][part.own], loss)
+    log_p, log_not_p = part.log_prob
+    loss = focal(part.target, positive, log_p, gamma)
+    if log_not_p is None:
+        return loss.sum(1, keepdim=True)
+    return (loss + focal(1 - part.target, negative, log_not_p, gamma)).mean(1, keepdim=True)
+
+
+def focal(y: Tensor, alpha: Tensor | None, log_p: Tensor, gamma: float) -> Tensor:
+    """(N, C, P) alpha * y * (1 - p)^gamma * (-log p)."""
+    share = y if alpha is None else alpha * y
+    return -times_log(share if gamma == 0 else share * focus(log_p, gamma), log_p)
 
 
 def focus(log_p: Tensor, gamma: float) -> Tensor:

@@ -382,18 +382,18 @@ def focal(call: Call) -> Reading:
     ignore_label=255, thres=0.7, min_kept=100000, loss_weight=1.0, class_weight=None, loss_name='loss_ohem',
 ), examples=(
     Example(dict(thres=0.5, min_kept=4), HEAD),
+    Example(dict(thres=0.1, min_kept=7), HEAD),
     Example(dict(thres=0.9, min_kept=4, class_weight=WEIGHTS, loss_weight=0.5), HEAD),
 ))  # fmt: skip
 def ohem(call: Call) -> Reading:
-    threshold, kept = call.number('thres', 0.7), call.number('min_kept', 100000)
-    hard = f'true class below {threshold:g}, at least {kept:g} pixels of the batch'
-    told = [f'it is the mean over the hard pixels alone ({hard}), ours over all']
-    if call['class_weight'] is not None:
-        told.append('its mean is over pixels, ours of ids over their summed weights')
+    kept = int(call.number('min_kept', 100000))
     return call.reading(
-        'not yet',
-        'WeightedCrossEntropyLoss',
-        *told,
+        'exact',
+        'OhemCrossEntropyLoss',
+        'its rank counts from 0, so its min_kept is one less than ours; where no more pixels count than ours it leaves out '
+        'those of the highest probability above thres, ours none; where it keeps no pixel it is NaN, ours 0',
+        thresh=min(call.number('thres', 0.7), 1.0),
+        min_kept=kept + 1,
         loss_weight=call.number('loss_weight', 1.0),
         class_weight=call.weights('class_weight', call.channels),
         ignore_index=call['ignore_label'],

@@ -78,6 +78,13 @@ def mmseg_focal(spec: Any) -> Iterator[Found]:
     yield 'FocalLoss', arguments, facts_of(spec, 'one_hot')
 
 
+def mmseg_ohem(spec: Any) -> Iterator[Found]:
+    arguments = dict(thres=spec.thresh, min_kept=max(0, spec.min_kept - 1), loss_weight=spec.loss_weight)
+    arguments |= without_none(class_weight=weights_of(spec), ignore_label=spec.ignore_index)
+    if not sigmoid(spec):
+        yield 'OhemCrossEntropy', arguments, facts_of(spec)
+
+
 def mmseg_dice(spec: Any) -> Iterator[Found]:
     naive = getattr(spec, 'norm', 1) == 1
     arguments = dict(use_sigmoid=sigmoid(spec), naive_dice=naive, eps=2 * spec.smooth, loss_weight=spec.loss_weight)
@@ -347,6 +354,7 @@ TRANSLATIONS: dict[str, Mapping[tuple[str, ...], Translate]] = {
     'mmseg': {
         ENTROPY: mmseg_cross_entropy,
         FOCAL: mmseg_focal,
+        ('OhemCrossEntropyLoss',): mmseg_ohem,
         DICE: mmseg_dice,
         JACCARD: mmseg_jaccard,
         TVERSKY: mmseg_tversky,
