@@ -112,12 +112,10 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def reduction_of_call(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> tuple[Any, ...]:
         """Extra arguments for ``compute``; a loss that is no mean over pixels refuses what has no meaning for it."""
-        reduction, allowed = reduction_override or self.reduction, self.spec_class.reductions
-        if avg_factor is not None or reduction not in allowed:
+        if avg_factor is not None or reduction_override not in (None, 'mean'):
             asked = 'avg_factor' if avg_factor is not None else f'reduction_override={reduction_override!r}'
             raise ValueError(f'{self.spec_class.__name__}: {asked} has no meaning, the loss is not a sum over pixels')
-        check_level(self.spec, reduction)
-        return (reduction,) if len(allowed) > 1 else ()
+        return ()
 
     def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
         """Zeros of the loss's shape, NaN where a prediction that counts is no number."""
@@ -175,6 +173,13 @@ class RegionLoss(Loss):
 
     statistics: Callable[[Batch], CellSums]
     cell_loss: Callable[..., Tensor]
+
+    def reduction_of_call(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> tuple[Any, ...]:
+        reduction = reduction_override or self.reduction
+        if avg_factor is not None or reduction not in self.spec_class.reductions:
+            return super().reduction_of_call(avg_factor, reduction_override)  # which refuses it
+        check_level(self.spec, reduction)
+        return (reduction,)
 
     def compute(self, batch: Batch, reduction: str = 'mean') -> Tensor:  # type: ignore[override]  # what reduction_of_call adds
         loss = reduce_cells(self.spec, batch, self.statistics(batch), self.cell_loss, reduction)

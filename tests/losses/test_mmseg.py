@@ -185,9 +185,13 @@ def test_reductions_of_weighted_cross_entropy_have_the_weights_of_the_whole_batc
 
 
 def test_reductions_without_meaning_are_refused():
-    for call in (dict(avg_factor=3), dict(reduction_override='none')):
+    for name, call in (
+        ('JaccardMetricLoss', dict(avg_factor=3)),
+        ('JaccardMetricLoss', dict(reduction_override='sum')),
+        ('ComboLoss', dict(reduction_override='none')),
+    ):
         with pytest.raises(ValueError, match='has no meaning'):
-            build('JaccardMetricLoss')(Z, Y, **call)
+            build(name)(Z, Y, **call)
 
 
 @pytest.mark.parametrize('name', list(LOSSES))
