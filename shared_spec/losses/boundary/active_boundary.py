@@ -32,14 +32,16 @@ class ActiveBoundaryLoss(Mapped, Shared):
         'and t; D = max(floor(d) - 1, 0), d the distance to the nearest boundary of the labels; s_k = KL(p of neighbour k || '
         'p) of the 8 neighbours; t = 1 - label_smoothing at the neighbour of least D, label_smoothing / 8 at the others'
     )
-    source = 'Wang et al.: Active boundary loss for semantic segmentation, arXiv 2102.02696; wangchi95/active-boundary-loss'
+    source = (
+        'Wang et al.: Active boundary loss for semantic segmentation, arXiv 2102.02696; wangchi95/active-boundary-loss'
+    )
     remarks = (
         'Pictures and hard labels alone; one channel is a distribution of two classes. Boundary of the labels: pixels that '
         'differ from the one below or to the right. Of the prediction: where KL(p || p below) + KL(p || p to the right) '
         'exceeds the least of 1e-5, 1.2e-5, 1.44e-5, ... that max_boundary_ratio of the pixels or fewer exceed, and the 8 '
         'pixels around each. Of equal D counts the first of below, above, left, right, above right, below right, above left, '
         'below left; a pixel nearer than its neighbours counts nowhere. p outside the image, or where a pixel does not '
-        "count, is that of the pixel beside it. D is 0 without a boundary. As in the official code t does not add up to 1. "
+        'count, is that of the pixel beside it. D is 0 without a boundary. As in the official code t does not add up to 1. '
         "'mask': pixels that do not count are no boundary, have no part and no share of the budget. 'boundary': they are "
         'boundaries, and what is predicted there has a part, with weight 1, and has to be numbers.'
     )
@@ -53,12 +55,12 @@ class ActiveBoundaryLoss(Mapped, Shared):
     budget: str = param(
         'image',
         Choice('image', 'batch'),
-        "whether each image has that share, or, as in the official code, all images together that of one",
+        'whether each image has that share, or, as in the official code, all images together that of one',
     )
     ignored: str = param(
         'mask',
         Choice('mask', 'boundary'),
-        "whether pixels that do not count have no part, or, as in the official code, are boundaries of the labels",
+        'whether pixels that do not count have no part, or, as in the official code, are boundaries of the labels',
     )
 
     examples = {
