@@ -96,16 +96,17 @@ class ActiveBoundaryLoss(Mapped):
         """(N, K) the cost of pixels at places (N, K), and whether a neighbour is nearer to a boundary than they are."""
         there, around = neighbours(batch, places)
         own, far = at(maps[..., None], places)[..., 0], at(maps[..., None], around)[..., 0]
-        far = ops.where(there, far, np.inf * ops.ones_like(far))
-        least, target = own, far.shape[1] + ops.zeros_like(places)
-        for k in reversed(range(far.shape[1])):  # the first of several, the pixel itself the last
-            nearer = far[:, k] <= least
-            least, target = ops.where(nearer, far[:, k], least), ops.where(nearer, k + 0 * target, target)
+        far = ops.concatenate([ops.where(there, far, np.inf * ops.ones_like(far)), own[:, None]], axis=1)
+        nearest = far == ops.min(far, axis=1, keepdims=True)
+        ranks = ops.arange(far.shape[1], dtype='int32')[:, None]
+        target = ops.min(
+            ops.where(nearest, ranks, ranks + far.shape[1]), axis=1
+        )  # the first of several; the last: stay
         p, log_p = distributions(batch, at(ops.stop_gradient(z) if self.spec.detach else z, around))
         _, log_own = distributions(batch, at(z, places))
         cost = self.cross_entropy(divergence(p, log_p, log_own[:, None]), target)
         share = clip(own, 0, self.spec.max_clip_distance) / self.spec.max_clip_distance
-        return ops.where(share <= 0, ops.zeros_like(cost), share * cost), target < far.shape[1]
+        return ops.where(share <= 0, ops.zeros_like(cost), share * cost), target < far.shape[1] - 1
 
     def cross_entropy(self, scores: Tensor, target: Tensor) -> Tensor:
         """(N, K) of scores (N, 8, K) and the direction to take (N, K), 0 where there is none; infinite where a score is."""

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -135,34 +135,27 @@ class ActiveBoundaryLoss(Mapped, Shared):
         weight = np.where(v > 0, v, batch.image_weight[:, None])
         return labels.reshape(shape), weight.reshape(shape), maps.reshape(len(v), 1, *batch.space)
 
-    def of_batch(
-        self,
-        batch: Batch,
-        distance_map: np.ndarray | None = None,
-        fixed: tuple[np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None,
-    ) -> float:
-        """The loss of a ``Batch``; fixed: the predicted boundary (N, P), and p and log p of the neighbours (N, K, P)."""
+    def of_batch(self, batch: Batch, distance_map: np.ndarray | None = None, aims: 'Aims | None' = None) -> float:
+        """The loss of a ``Batch``; aims: what has no gradient, which is made where it is None."""
         self.check_activation(batch.prob.shape[1])
-        own, maps = distributions(batch), self.maps_of(batch, distance_map)[:, 0]
-        if not np.isfinite(maps).all():
-            return float('nan')
-        chosen, around = fixed or (self.predicted(batch, own), own)
-        if not self.detach:
-            around = own
+        aims = aims or self.aims(batch, distance_map)
+        p, log_p = aims.around if self.detach else near(distributions(batch), aims.places)
+        scores = divergence(p, log_p, distributions(batch)[1][None])
+        cost = self.cross_entropy(scores, np.minimum(aims.direction, len(DIRECTIONS) - 1))
+        v = np.where(aims.chosen & (aims.direction < len(DIRECTIONS)), batch.weight, 0)
+        cost = np.where((v > 0) & (aims.share > 0), cost, 0)  # which may be infinite
+        loss = self.loss_weight * float((v * aims.share * cost).sum() / v.sum()) if v.sum() > 0 else 0.0
+        return loss if np.isfinite(aims.share).all() else float('nan')
+
+    def aims(self, batch: Batch, distance_map: np.ndarray | None) -> 'Aims':
+        """What is fixed about a batch."""
+        maps, own = self.maps_of(batch, distance_map)[:, 0], distributions(batch)
+        there, places = neighbours(batch)
         away = np.where(batch.weight > 0, maps, np.inf)
-        nearest, scores = [], []
-        for down, right in DIRECTIONS:
-            there, place = step(batch, down, right)
-            nearest.append(np.where(there, np.take_along_axis(away, place, 1), np.inf))
-            p, log_p = (np.take_along_axis(x, place[:, None], 2) for x in around)
-            scores.append(divergence(p, log_p, own[1]))
-        target = np.argmin([*nearest, away], axis=0)  # the first of several; the pixel itself is the last
-        chosen = chosen & (target < len(DIRECTIONS))
-        cost = self.cross_entropy(np.stack(scores), np.minimum(target, len(DIRECTIONS) - 1))
-        share = np.minimum(maps, self.max_clip_distance) / self.max_clip_distance
-        v = np.where(chosen, batch.weight, 0)
-        cost = np.where((v > 0) & (share > 0), cost, 0)  # which may be infinite
-        return self.loss_weight * float((v * share * cost).sum() / v.sum()) if v.sum() > 0 else 0.0
+        nearest = np.where(there, np.take_along_axis(away[None], places, 2), np.inf)
+        direction = np.argmin([*nearest, away], axis=0)  # the first of several; the pixel itself is the last
+        share = np.where(np.isfinite(maps), np.minimum(maps, self.max_clip_distance) / self.max_clip_distance, np.nan)
+        return Aims(self.predicted(batch, own), direction, share, places, near(own, places))
 
     def cross_entropy(self, scores: np.ndarray, target: np.ndarray) -> np.ndarray:
         """(N, P) of scores (8, N, P) and the direction to take (N, P); infinite where a score is."""
@@ -179,8 +172,8 @@ class ActiveBoundaryLoss(Mapped, Shared):
         p, log_p = (x.reshape(n, -1, height, width) for x in own)
         counts = (batch.weight > 0).reshape(n, height, width)
         kl = np.zeros(counts.shape)
-        below = divergence(p[:, :, :-1], log_p[:, :, :-1], log_p[:, :, 1:])
-        right = divergence(p[..., :-1], log_p[..., :-1], log_p[..., 1:])
+        below = divergence(p[:, :, :-1], log_p[:, :, :-1], log_p[:, :, 1:], axis=1)
+        right = divergence(p[..., :-1], log_p[..., :-1], log_p[..., 1:], axis=1)
         kl[:, :-1] += np.where(counts[:, :-1] & counts[:, 1:], below, 0)
         kl[..., :-1] += np.where(counts[..., :-1] & counts[..., 1:], right, 0)
         allowed = np.floor(self.max_boundary_ratio * counts.sum((1, 2)))
@@ -214,9 +207,21 @@ class ActiveBoundaryLoss(Mapped, Shared):
             spec = dataclasses.replace(self, ignored='mask', ignore_index=None)
             ignore_index, given = None, {**extras, 'distance_map': maps}
         batch = prepare(spec, pred, target, pixel_weight, ignore_index)
-        own = distributions(batch)
-        fixed = spec.predicted(batch, own), own
-        return lambda p: spec.reference(p, target, pixel_weight, ignore_index, fixed=fixed, **given)
+        aims = spec.aims(batch, given.get('distance_map'))
+        return lambda p: spec.reference(p, target, pixel_weight, ignore_index, aims=aims, **given)
+
+
+class Aims(NamedTuple):
+    """What has no gradient, (N, P) each: the predicted boundary, the direction (8: to stay), the share of the cost.
+
+    places (8, N, P) of the neighbours and (8, N, K, P) twice p and log p there.
+    """
+
+    chosen: np.ndarray
+    direction: np.ndarray
+    share: np.ndarray
+    places: np.ndarray
+    around: tuple[np.ndarray, np.ndarray]
 
 
 def exceeding(kl: np.ndarray, allowed: float) -> np.ndarray:
@@ -235,25 +240,32 @@ def distributions(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([batch.complement, batch.prob], 1), np.concatenate([log_q, log_p], 1)
 
 
-def divergence(p: np.ndarray, log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
-    """KL(p || q) along axis 1; a class of probability 0 has no share."""
+def near(own: tuple[np.ndarray, np.ndarray], places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(8, N, K, P) twice: p and log p (N, K, P) at places (8, N, P)."""
+    p, log_p = (np.take_along_axis(x[None], places[:, :, None], 3) for x in own)
+    return p, log_p
+
+
+def divergence(p: np.ndarray, log_p: np.ndarray, log_q: np.ndarray, axis: int = -2) -> np.ndarray:
+    """KL(p || q) along the axis of classes; a class of probability 0 has no share."""
     with np.errstate(invalid='ignore'):
-        return np.where(p == 0, 0, p * (log_p - log_q)).sum(1)
+        return np.where(p == 0, 0, p * (log_p - log_q)).sum(axis)
 
 
-def step(batch: Batch, down: int, right: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N, P) each: whether the pixel a step away counts, and its place.
+def neighbours(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """(8, N, P) each: whether the neighbours of each pixel count, and their places.
 
     Else the place of the first that counts of the pixel in the same row, the one in the same column and the pixel itself.
     """
     (height, width), counts = batch.space, batch.weight > 0
+    down, right = np.transpose(DIRECTIONS)[:, :, None, None]
     y, x = np.divmod(np.arange(height * width), max(1, width))
-    own = np.broadcast_to(np.arange(height * width), counts.shape)
-    there, place = np.zeros(counts.shape, bool), own
-    for dy, dx in ((down, 0), (0, right), (down, right)):  # the last has the last word
+    own = np.broadcast_to(np.arange(height * width), (len(DIRECTIONS), *counts.shape))
+    there, places = np.zeros(own.shape, bool), own
+    for dy, dx in ((down, 0 * right), (0 * down, right), (down, right)):  # the last has the last word
         to_y, to_x = y + dy, x + dx
         within = (to_y >= 0) & (to_y < height) & (to_x >= 0) & (to_x < width)
         to = np.where(within, to_y * width + to_x, own)
-        there = within & np.take_along_axis(counts, to, 1)
-        place = np.where(there, to, place)
-    return there, place
+        there = within & np.take_along_axis(counts[None], to, 2)
+        places = np.where(there, to, places)
+    return there, places
