@@ -250,7 +250,9 @@ OURS = (
     'LovaszSoftmaxLoss', 'RegionMutualInformationLoss', 'ComboLoss', 'ExponentialLogarithmicLoss',
     'UnifiedFocalLoss', 'WeightedCrossEntropyLoss', 'FocalCrossEntropyLoss', 'DistillationKLLoss', 'RobustTLoss',
 )  # fmt: skip
-MAPPED = 'SurfaceLoss', 'RegionWiseLoss', 'DistanceMapCrossEntropyLoss', 'HausdorffDistanceLoss'
+MAPPED = (
+    'SurfaceLoss', 'RegionWiseLoss', 'DistanceMapCrossEntropyLoss', 'HausdorffDistanceLoss', 'ActiveBoundaryLoss',
+)  # fmt: skip
 CONTENDERS = {
     **{name: partial(build_ours, name) for name in OURS},
     'JaccardMetricLoss, I + C': partial(build_ours, 'JaccardMetricLoss', **I_AND_C),
