@@ -32,9 +32,11 @@ def distributions(batch: Batch, given: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def divergence(p: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p || q) along the last axis; a class of probability 0 has no share."""
-    product = p * (log_p - log_q)
-    return ops.sum(ops.where(p == 0, ops.zeros_like(product), product), axis=-1)
+    """KL(p || q) along the last axis; a class of probability 0 has no share, in the gradient neither."""
+    gap, some = log_p - log_q, p != 0
+    far, zero = gap == np.inf, ops.zeros_like(gap)
+    product = p * ops.where(ops.logical_and(some, ops.logical_not(far)), gap, zero)
+    return ops.sum(ops.where(ops.logical_and(some, far), zero + np.inf, product), axis=-1)
 
 
 def differing(
@@ -91,7 +93,7 @@ def predicted(batch: Batch, spec: Any) -> Tensor:
 
 def allowed_of(numbers: Tensor, pixels: int | None, like: Tensor, ratio: float) -> Tensor:
     """(N,) the whole numbers floor(ratio * numbers), of numbers (N,) up to ``pixels``."""
-    if widest_dtype(like) == 'float64':
+    if pixels is None or widest_dtype(like) == 'float64':
         return whole(ops.cast(numbers, 'float64') * ratio)
     # where there is no float64: as many as there are numbers at which the product reaches a whole one
     products = np.floor(ratio * np.arange(pixels + 1.0))

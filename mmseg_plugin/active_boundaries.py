@@ -46,8 +46,10 @@ def distributions(batch: Batch, given: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def divergence(p: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p || q) along axis 1; a class of probability 0 has no share."""
-    return torch.where(p == 0, 0, p * (log_p - log_q)).sum(1)
+    """KL(p || q) along axis 1; a class of probability 0 has no share, in the gradient neither."""
+    gap, some = log_p - log_q, p != 0
+    far = gap == torch.inf
+    return torch.where(some & far, torch.inf, p * torch.where(some & ~far, gap, 0)).sum(1)
 
 
 def edges_of(labels: Tensor, valid: Tensor | None) -> Tensor:
@@ -133,7 +135,7 @@ def places_of(chosen: Tensor, spec: Any) -> tuple[Tensor, Tensor]:
         k = min(pixels, AROUND * int(spec.max_boundary_ratio * pixels))
     slots = torch.where(chosen, chosen.cumsum(1) - 1, k)
     places = torch.arange(pixels, device=chosen.device).expand_as(slots)
-    found = torch.zeros_like(slots[:, :1]).expand(-1, k + 1).scatter(1, slots, places)[:, :k]
+    found = slots.new_zeros(len(slots), k + 1).scatter(1, slots, places)[:, :k]
     return found, torch.arange(k, device=chosen.device) < count[:, None]
 
 

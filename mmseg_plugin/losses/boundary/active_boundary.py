@@ -70,7 +70,7 @@ class ActiveBoundaryLoss(Mapped, Loss):
         loss, share = torch.where(v == 0, 0, v * cost).sum(dtype=wide), v.sum(dtype=wide)
         if distance_map is not None:
             loss = loss + torch.where(maps.isfinite().all(), 0.0, torch.nan).to(wide)
-        if may_be_wrong(batch):
+        if not (batch.visible and batch.is_sure()):  # a pixel that nobody looks at may be no number
             loss = loss + sum_of_zero_loss(batch)
         parts = sum_over_ranks(dict(loss=loss, share=share), self.spec.sync)
         mean = torch.where(parts['loss'].isnan(), parts['loss'], ratio(parts['loss'], parts['share'], 0.0))
@@ -102,9 +102,3 @@ class ActiveBoundaryLoss(Mapped, Loss):
         edges = edges_of(labels, valid if masked else None)
         distance = distance_to(edges if masked else edges | ~valid, self.spec.spacing, dtype)
         return (distance.floor() - 1).clamp(min=0)
-
-
-def may_be_wrong(batch: Batch) -> bool:
-    """Whether anything may be wrong with a pixel: it has, or nobody has seen that it has not."""
-    w = batch.pixel_weight
-    return not batch.visible or (w is not None and w.is_floating_point() and bool(w.isnan().any()))

@@ -169,7 +169,7 @@ class ActiveBoundaryLoss(Mapped, Shared):
     def predicted(self, batch: Batch, own: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """(N, P) bool: the predicted boundary, of p and log p."""
         n, (height, width) = len(batch.weight), batch.space
-        p, log_p = (x.reshape(n, -1, height, width) for x in own)
+        p, log_p = (x.reshape(n, x.shape[1], height, width) for x in own)
         counts = (batch.weight > 0).reshape(n, height, width)
         kl = np.zeros(counts.shape)
         below = divergence(p[:, :, :-1], log_p[:, :, :-1], log_p[:, :, 1:], axis=1)
@@ -181,7 +181,7 @@ class ActiveBoundaryLoss(Mapped, Shared):
             some = max(1, int(batch.has_pixel.sum()))
             found = exceeding(kl, allowed.sum() // some)
         else:
-            found = np.array([exceeding(*one) for one in zip(kl, allowed)]).reshape(kl.shape)
+            found = np.array([exceeding(*one) for one in zip(kl, allowed)], bool).reshape(kl.shape)
         wide = np.zeros(kl.shape, bool)
         for y, x in np.ndindex(3, 3):
             wide |= np.pad(found, [(0, 0), (1, 1), (1, 1)])[:, y : y + height, x : x + width]
