@@ -19,7 +19,7 @@ from keras_plugin.active_boundaries import (
     predicted,
     whole,
 )
-from keras_plugin.arithmetic import accumulator_dtype, at_least, clip, ratio
+from keras_plugin.arithmetic import accumulator_dtype, at_least, clip, largest, ratio
 from keras_plugin.distance import distance_to
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.inputs import Batch, prepare
@@ -97,11 +97,10 @@ class ActiveBoundaryLoss(Mapped):
         there, around = neighbours(batch, places)
         own, far = at(maps[..., None], places)[..., 0], at(maps[..., None], around)[..., 0]
         far = ops.concatenate([ops.where(there, far, np.inf * ops.ones_like(far)), own[:, None]], axis=1)
-        nearest = far == ops.min(far, axis=1, keepdims=True)
-        ranks = ops.arange(far.shape[1], dtype='int32')[:, None]
-        target = ops.min(
-            ops.where(nearest, ranks, ranks + far.shape[1]), axis=1
-        )  # the first of several; the last: stay
+        nearest = far == -largest(-far, axis=1, keepdims=True, least=-np.inf)
+        before = ops.convert_to_tensor(np.arange(far.shape[1], 0, -1)[:, None], dtype=batch.dtype)
+        first = largest(ops.where(nearest, before, ops.zeros_like(far)), axis=1)  # of several; the pixel is the last
+        target = far.shape[1] - ops.cast(first, 'int32')
         p, log_p = distributions(batch, at(ops.stop_gradient(z) if self.spec.detach else z, around))
         _, log_own = distributions(batch, at(z, places))
         cost = self.cross_entropy(divergence(p, log_p, log_own[:, None]), target)
