@@ -94,33 +94,29 @@ def divergences(batch: Batch) -> Tensor:
 @torch.no_grad()
 def predicted(batch: Batch, spec: Any) -> Tensor:
     """(N, P) bool: the predicted boundary."""
-    kl, counts = divergences(batch), batch.counts
-    n, of_batch = len(kl), spec.budget == 'batch'
-    together = of_batch and rank_and_size(spec.sync)[1] > 1
-    numbers = counts.sum(1).to(accumulator_dtype(kl))
-    allowed = (spec.max_boundary_ratio * numbers).floor().long()
-    if of_batch:
-        totals = torch.stack([allowed.sum(), batch.has_pixel.sum()])
-        totals = add_over_ranks(totals) if together else totals
-        allowed, kl = (totals[0] // totals[1].clamp(min=1))[None], kl.view(1, -1)
-    found = exceeding(kl, allowed, spec, add_over_ranks if together else None).view(n, 1, *batch.space)
+    kl, counts, images = divergences(batch), batch.counts, None
+    n, numbers = len(kl), counts.sum(1).to(accumulator_dtype(kl))
+    allowed = (spec.max_boundary_ratio * numbers).floor()
+    if spec.budget == 'batch':
+        kl, allowed, images = kl.view(1, -1), allowed.sum()[None], batch.has_pixel.sum()[None].to(allowed.dtype)
+    found = exceeding(kl, allowed, spec, images).view(n, 1, *batch.space)
     return dilate(found, None).flatten(1) & counts
 
 
-def exceeding(kl: Tensor, allowed: Tensor, spec: Any, add: Callable[[Tensor], Tensor] | None) -> Tensor:
-    """(G, P) where kl exceeds the least threshold that ``allowed`` (G,) of a row or fewer exceed, found by halving.
+def exceeding(kl: Tensor, allowed: Tensor, spec: Any, images: Tensor | None = None) -> Tensor:
+    """(G, P) where kl exceeds the least threshold that ``allowed`` (G,) of a row or fewer exceed.
 
-    add: what adds up the counts of all ranks.
+    images (1,): of how many, on all ranks, what is allowed is the mean.
     """
     ladder = spec.thresholds(torch.finfo(kl.dtype).max)
-    steps = torch.tensor(ladder, dtype=kl.dtype, device=kl.device)
-    low, high = torch.zeros_like(allowed), torch.full_like(allowed, len(ladder) - 1)
-    for _ in range((len(ladder) - 1).bit_length()):
-        middle = (low + high) // 2
-        count = (kl > steps[middle][:, None]).sum(1)
-        over = (count if add is None else add(count)) > allowed
-        low, high = torch.where(over, middle + 1, low), torch.where(over, high, middle)
-    return kl > steps[low][:, None]
+    passed = torch.bucketize(kl, torch.tensor(ladder, dtype=kl.dtype, device=kl.device))  # thresholds below each
+    sizes = allowed.new_zeros(len(kl), len(ladder) + 1).scatter_add(1, passed, allowed.new_ones(()).expand_as(passed))
+    if images is not None:
+        vector = torch.cat([sizes[0], allowed, images])
+        vector = add_over_ranks(vector) if rank_and_size(spec.sync)[1] > 1 else vector
+        sizes, allowed = vector[None, :-2], (vector[-2:-1] / vector[-1:].clamp(min=1)).floor()
+    exceed = sizes.flip(1).cumsum(1).flip(1)[:, 1:]  # how many exceed each threshold
+    return passed > (exceed > allowed[:, None]).sum(1, keepdim=True)
 
 
 @torch.no_grad()

@@ -183,7 +183,7 @@ def test_active_boundary_finds_the_threshold_of_the_loop(allowed, dtype):
     if dtype == 'float64':
         assert_same(np.array([exceeding(*one) for one in zip(found, allowed)]), want, 'exact')
     spec = LOSSES['ActiveBoundaryLoss']()
-    got = active_boundaries.exceeding(torch.tensor(found), torch.tensor(allowed), spec, None)
+    got = active_boundaries.exceeding(torch.tensor(found), torch.tensor(allowed).double(), spec)
     assert_same(got.numpy(), want, 'exact')
 
 
