@@ -254,7 +254,9 @@ OURS = (
     'UnifiedFocalLoss', 'WeightedCrossEntropyLoss', 'FocalCrossEntropyLoss', 'DistillationKLLoss', 'RobustTLoss',
     'TopKCrossEntropyLoss', 'OhemCrossEntropyLoss',
 )  # fmt: skip
-MAPPED = 'SurfaceLoss', 'RegionWiseLoss', 'DistanceMapCrossEntropyLoss', 'HausdorffDistanceLoss'
+MAPPED = (
+    'SurfaceLoss', 'RegionWiseLoss', 'DistanceMapCrossEntropyLoss', 'HausdorffDistanceLoss', 'ActiveBoundaryLoss',
+)  # fmt: skip
 CONTENDERS = {
     **{name: partial(build_ours, name) for name in OURS},
     'JaccardMetricLoss, I + C': partial(build_ours, 'JaccardMetricLoss', **I_AND_C),

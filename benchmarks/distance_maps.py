@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.timing import milliseconds, ratio
 
 SHAPE, IGNORED, BLOCK = (1, 19, 512, 1024), 255, 32
-LOSSES = ['SurfaceLoss', 'RegionWiseLoss', 'DistanceMapCrossEntropyLoss', 'HausdorffDistanceLoss']
+LOSSES = ['SurfaceLoss', 'RegionWiseLoss', 'DistanceMapCrossEntropyLoss', 'HausdorffDistanceLoss', 'ActiveBoundaryLoss']
 DICE = 'MONAI DiceLoss'
 
 

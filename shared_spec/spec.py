@@ -95,6 +95,7 @@ class LossSpec(Spec):
     needs_logits: ClassVar[bool] = False  # from_logits=False is refused
     needs_softmax: ClassVar[bool] = False  # several channels are a distribution over classes, or refused
     needs_region: ClassVar[bool] = False  # an image of a few pixels is refused
+    needs_areas: ClassVar[bool] = False  # pixels next to a border of the labels cost nothing
     learnt: ClassVar[tuple[str, ...]] = ()  # what training changes besides the network
     extras: ClassVar[tuple[str, ...]] = ()  # what a call may be given by name, besides labels and weights
 
@@ -121,6 +122,11 @@ class LossSpec(Spec):
     def one_label(self) -> bool:
         """Whether labels given as one map for each class must name one class in each pixel."""
         return 'soft' not in self.labels and getattr(self, 'activation', 'sigmoid') == 'softmax'
+
+    @property
+    def reads_ignored(self) -> bool:
+        """Whether predictions have a part where a pixel does not count; False of all losses but by an option of few."""
+        return False
 
     def reference(
         self,

@@ -1,6 +1,7 @@
 """Every loss by its name: ``keras_plugin.losses.JaccardMetricLoss`` and the rest of ``shared_spec.LOSSES``."""
 
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
+from keras_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
 from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from keras_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
@@ -28,6 +29,7 @@ from keras_plugin.losses.region.sensitivity_specificity import SensitivitySpecif
 from keras_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
 __all__ = [
+    'ActiveBoundaryLoss',
     'BoundaryDoULoss',
     'CenterlineDiceLoss',
     'ComboLoss',

@@ -1,5 +1,6 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
+from mmseg_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
 from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from mmseg_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
@@ -27,6 +28,7 @@ from mmseg_plugin.losses.region.sensitivity_specificity import SensitivitySpecif
 from mmseg_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLoss, SoftTverskyLoss
 
 __all__ = [
+    'ActiveBoundaryLoss',
     'BoundaryDoULoss',
     'CenterlineDiceLoss',
     'ComboLoss',

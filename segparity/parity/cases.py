@@ -318,3 +318,31 @@ def one_channel_not_a_number(rng: np.random.Generator) -> Case:
 def one_channel_huge_logits(rng: np.random.Generator) -> Case:
     z, y = rng.choice(HUGE, (N, 1, *SPACE)), ids(rng, c=2)
     return Case(ignore_wild(z, y), y, ignore_index=IGNORE, step=8.0)
+
+
+def areas(c: int) -> np.ndarray:
+    """Class ids of two classes in each image, beside each other in the first, one above the other in the second."""
+    y = np.zeros((N, *SPACE), np.int64)
+    y[0, :, 1:], y[1, 1:] = c - 1, max(1, c - 2)
+    return y
+
+
+@case
+def two_areas(rng: np.random.Generator) -> Case:
+    w = rng.uniform(0.1, 3, (N, *SPACE)).astype(np.float32)
+    w[0, 1, 1] = 0
+    return Case(logits(rng), areas(C), weight=w)
+
+
+@case
+def two_areas_ignored(rng: np.random.Generator) -> Case:
+    y = areas(C)
+    y[0, 0, 0] = y[1, 0, 3] = IGNORE
+    return Case(logits(rng), y, ignore_index=IGNORE)
+
+
+@case
+def two_areas_one_channel(rng: np.random.Generator) -> Case:
+    y = areas(2)
+    y[1, 0, 0] = IGNORE
+    return Case(logits(rng, c=1), y, ignore_index=IGNORE)

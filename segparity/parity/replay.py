@@ -9,6 +9,7 @@ import numpy as np
 from segparity.parity.cases import CASES, Case, build
 from segparity.parity.derivative import gradient
 from shared_spec import LOSSES, Example, LossSpec, from_dict
+from shared_spec.inputs import prepare
 
 FLAT = 1e-9  # what is left of a gradient of 0 in central differences
 
@@ -57,7 +58,8 @@ def combinations(names: Iterable[str] | None = None) -> Iterator[tuple[str, str,
 def reference(spec: LossSpec, case: Case) -> tuple[float, np.ndarray | None]:
     """(value, gradient or None) of the reference on a case; the gradient by central differences.
 
-    Where the value is NaN the gradient is NaN wherever that of numbers in their place is not 0, and 0 elsewhere.
+    Where the value is NaN the gradient is NaN wherever that of numbers in their place is not 0, and 0 elsewhere; if it is
+    0 everywhere, at the pixels that are no numbers.
     """
     inputs = case.target, case.weight
     call: dict[str, Any] = dict(ignore_index=case.call_ignore_index)
@@ -68,4 +70,10 @@ def reference(spec: LossSpec, case: Case) -> tuple[float, np.ndarray | None]:
         return value, None
     step = case.step or (2.0**-9 if case.from_logits else 2.0**-12)  # a logarithm of a probability is steeper
     slope = gradient(near, pred, step)
-    return value, np.where(np.abs(slope) > FLAT, np.nan, 0) if np.isnan(value) else slope
+    if not np.isnan(value):
+        return value, slope
+    steep = np.abs(slope) > FLAT
+    if not steep.any():
+        sound = prepare(spec, case.pred, *inputs, **call).sound
+        steep = np.broadcast_to(~np.reshape(sound, (len(pred), 1, *pred.shape[2:])), pred.shape)
+    return value, np.where(steep, np.nan, 0)

@@ -23,6 +23,8 @@ OVERLAP = ('fused', 'kernels')  # not of every loss
 # every example meets these; the default example meets every case
 CORE = ('ignored_border', 'one_image_ignored', 'pixel_weight_soft', 'one_channel')
 OF_IMAGES = 'image_weight'  # and those with a mean over images this
+# losses that look at what lies away from borders alone meet these, in every example; others gain nothing from them
+OF_AREAS = ('two_areas', 'two_areas_ignored', 'two_areas_one_channel')
 # one compilation of a loss, or of a loss of one channel; beside them where soft labels are taken a second
 FEW = ('ignored_border', 'ignored_not_a_number', 'not_a_number', 'infinite', 'huge_logits', 'huge_where_right')
 FEW_ONE = ('one_channel_absent', 'one_channel_not_a_number', 'one_channel_huge_logits')
@@ -45,7 +47,8 @@ def plan(name: str) -> list[tuple[str, str]]:
     return [
         (e, c)
         for _, e, c in replay.combinations([name])
-        if e == first_example(name) or c in CORE or (c == OF_IMAGES and averages_images(examples[e]))
+        if (LOSSES[name].needs_areas or c not in OF_AREAS)
+        and (e == first_example(name) or c in CORE + OF_AREAS or (c == OF_IMAGES and averages_images(examples[e])))
     ]
 
 
@@ -54,7 +57,7 @@ def replays(framework: str, way: str, name: str, example: str, case: str) -> boo
     if way == WAYS[framework][0] or way == 'fused':
         return True
     few = FEW if 'many' in LOSSES[name].channels else FEW_ONE
-    return example == first_example(name) and case in (*few, *FEW_WEIGHTED, YOURS)
+    return example == first_example(name) and case in (*few, *FEW_WEIGHTED, *OF_AREAS[:2], YOURS)
 
 
 def large_plan(name: str) -> list[tuple[str, str]]:

@@ -80,6 +80,7 @@ def collectives(case):
     per_image = case.config.get('per_image', case.config['type'] == 'LovaszHingeLoss')
     if case.config.get('class_weight') == 'inverse_frequency' and case.mode not in ('avg_factor', 'none'):
         parts += 1  # the frequencies come first, then the loss
+    parts += case.config.get('budget') == 'batch'  # the sizes of divergences, which say what is a boundary
     return parts, int(case.config['type'].startswith('Lovasz') and not per_image)
 
 
@@ -92,7 +93,7 @@ def selects(config):
 
 @pytest.mark.parametrize('name', [name for name in SYNCED if CASES[name].mode != 'counted'])
 def test_a_loss_call_is_one_collective_of_float64(ranks, name):
-    """But for class frequencies, which come before the loss, the bytes of the losses that hard pixels are selected by, whose counts do, and Lovasz over the batch, which tells how many pixels each rank has before it gathers their errors."""
+    """But for class frequencies, the boundary that a batch predicts and the bytes of the losses that hard pixels are selected by, whose sums come before the loss, and Lovasz over the batch, which tells how many pixels each rank has before it gathers their errors."""
     times = 2 if CASES[name].mode in ('accumulate', 'static_graph', 'two_heads') else 1
     reduces, gathers = collectives(CASES[name])
     errors = 'torch.float32' if CASES[name].mode == 'autocast' else 'torch.float64'

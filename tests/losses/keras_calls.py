@@ -12,6 +12,14 @@ from segparity.parity.keras_side import Offset, build, ignored_by_constructor, t
 from shared_spec import LOSSES
 
 CONFIGURED = {
+    'ActiveBoundaryLoss': dict(
+        label_smoothing=0.0,
+        max_clip_distance=1.5,
+        max_boundary_ratio=0.5,
+        detach=False,
+        budget='batch',
+        ignored='boundary',
+    ),
     'JaccardMetricLoss': dict(granularity={'I': 0.5, 'C': 0.5}, classes=[0, 2], from_logits=True, ignore_class=255),
     'CompatibleTverskyLoss': dict(alpha=0.9, beta=0.4, class_weight=[1.0, 2.0, 3.0], log_loss=True, gamma=2.0),
     'GeneralizedDiceLoss': dict(weighting='simple', absent='drop'),

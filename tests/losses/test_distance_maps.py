@@ -23,6 +23,9 @@ MAPPED = [
 ]
 
 
+OF_AREAS = ('ActiveBoundaryLoss', dict(max_boundary_ratio=0.4))
+
+
 def masks(space, seed=0):
     """(2, 4, *space): a few marks, many, none and all."""
     rng = np.random.default_rng(seed)
@@ -200,6 +203,14 @@ def random_inputs(seed=0, space=(7, 6)):
     return rng.normal(0, 2, (2, 3, *space)), label
 
 
+def inputs_of(name):
+    """``random_inputs``, in areas where a loss needs them."""
+    z, y = random_inputs()
+    if LOSSES[name].needs_areas:
+        y[:, 1:, :2], y[:, 1:, 2:] = 2, 1
+    return z, y
+
+
 def test_a_surface_loss_is_the_region_wise_one_and_the_probability_inside():
     z, y = random_inputs()
     prob = np.exp(z) / np.exp(z).sum(1, keepdims=True)
@@ -235,12 +246,12 @@ def test_turned_images_cost_the_same(name, params):
     assert_same(got, want, 'float64')
 
 
-@pytest.mark.parametrize(('name', 'params'), MAPPED)
+@pytest.mark.parametrize(('name', 'params'), [*MAPPED, OF_AREAS])
 def test_maps_given_to_the_reference_and_to_pytorch(name, params):
     torch = pytest.importorskip('torch')
     from mmseg_plugin import losses
 
-    z, y = random_inputs()
+    z, y = inputs_of(name)
     spec = LOSSES[name](ignore_index=9, **params)
     maps = np.stack([spec.distance_map(one, 3, dtype=np.float64) for one in y])
     wild, wrong = np.where((y == 9)[:, None], np.nan, maps), maps.copy()
@@ -267,9 +278,9 @@ def test_maps_given_to_the_reference_and_to_pytorch(name, params):
 
 @pytest.mark.slow_on('keras_jax')  # where it would compile operation by operation
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
-@pytest.mark.parametrize(('name', 'params'), MAPPED[1::2])
+@pytest.mark.parametrize(('name', 'params'), [*MAPPED[1::2], OF_AREAS])
 def test_maps_given_to_keras(framework, worker, name, params):
-    z, y = random_inputs()
+    z, y = inputs_of(name)
     want = LOSSES[name](ignore_index=9, **params).reference(z, y)
     arrays = dict(z=np.moveaxis(z, 1, -1).astype(np.float32), y=y)
     refused, got = worker.call('tests.losses.distance_calls:given', arrays, loss=dict(type=name, **params))
@@ -323,7 +334,7 @@ def test_one_hot_floats_are_refused_whether_or_not_they_have_the_shape_of_packed
     assert 'takes hard labels alone, class ids or a one-hot array of integers, got float32' in found
 
 
-@pytest.mark.parametrize('name', ['HausdorffDistanceLoss', 'DistanceMapCrossEntropyLoss'])
+@pytest.mark.parametrize('name', [n for n, spec in LOSSES.items() if not getattr(spec, 'has_signed_map', True)])
 def test_a_negative_number_in_a_map_of_distances_is_none(name):
     """As one of another loss has it; at an ignored pixel it may stand."""
     torch = pytest.importorskip('torch', reason='PyTorch is not installed')

@@ -18,7 +18,8 @@ from mmseg_plugin.kernels.overlap import choice
 from mmseg_plugin.kernels.resize import Resized
 from mmseg_plugin.registry import build
 
-WHOLE = ('LovaszSoftmaxLoss', 'LovaszHingeLoss', 'CenterlineDiceLoss')  # which take all pixels at once: sort, or erode
+# which take all pixels at once: sort, erode, or look at neighbours
+WHOLE = ('LovaszSoftmaxLoss', 'LovaszHingeLoss', 'CenterlineDiceLoss', 'ActiveBoundaryLoss')
 IGNORED = 255
 VALUE = {torch.float64: 'float64', torch.float32: 'float32'}
 GRADIENT = {torch.float64: 'float64', torch.float32: 'float32_gradient'}

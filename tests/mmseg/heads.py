@@ -14,11 +14,19 @@ MANY_CHANNEL_LOSSES = [name for name, spec in LOSSES.items() if 'many' in spec.c
 ONE_CHANNEL_LOSSES = [name for name, spec in LOSSES.items() if 'one' in spec.channels]
 
 
-def label(classes=CLASSES, seed=0):
+def label(classes=CLASSES, seed=0, areas=False):
+    """Class ids that change at every pixel, or those of four areas."""
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(classes, (2, 16, 16), generator=generator)
+    target = target[:, ::8, ::8].repeat_interleave(8, 1).repeat_interleave(8, 2) if areas else target
     target[:, :2] = IGNORED
     return target
+
+
+def label_for(name):
+    """Class ids that a loss has something to say of."""
+    spec = LOSSES[name]
+    return label(CLASSES if 'many' in spec.channels else 2, areas=spec.needs_areas)
 
 
 def samples(target):

@@ -14,13 +14,12 @@ import mmseg_plugin  # noqa: F401
 from shared_spec import LOSSES
 from shared_spec.registry import from_dict
 from tests.mmseg.heads import (
-    CLASSES,
     MANY_CHANNEL_LOSSES,
     ONE_CHANNEL,
     build,
     features,
     head_config,
-    label,
+    label_for,
     named_gradients,
     only_loss,
     parameter_names,
@@ -75,7 +74,7 @@ def test_a_head_trains_a_step(name, tmp_path):
     config = load(tmp_path, name).model.decode_head
     assert [loss.type for loss in config.loss_decode] == [name]
     built = build(config)
-    inputs = features(), samples(label(CLASSES if name in MANY_CHANNEL_LOSSES else 2)), {}
+    inputs = features(), samples(label_for(name)), {}
     before = only_loss(built.loss(*inputs))
     before.backward()
     gradients = named_gradients(built)

@@ -14,6 +14,7 @@ from tests.mmseg.heads import (
     features,
     head_config,
     label,
+    label_for,
     named_gradients,
     only_loss,
     parameter_names,
@@ -33,7 +34,7 @@ def reference(name, logits, target, weight=None, **parameters):
 
 @pytest.mark.parametrize('name', MANY_CHANNEL_LOSSES)
 def test_value_in_a_head(name):
-    built, target = head(dict(type=name)), label()
+    built, target = head(dict(type=name)), label_for(name)
     ours = only_loss(built.loss(features(), samples(target), {}))
     assert ours.item() == pytest.approx(reference(name, built(features()), target), rel=1e-9)
     ours.backward()
@@ -44,7 +45,8 @@ def test_value_in_a_head(name):
 
 @pytest.mark.parametrize('name', ONE_CHANNEL_LOSSES)
 def test_one_channel_head(name):
-    built, target = head(dict(type=name), **ONE_CHANNEL), label(2)
+    areas = shared_spec.LOSSES[name].needs_areas
+    built, target = head(dict(type=name), **ONE_CHANNEL), label(2, areas=areas)
     ours = only_loss(built.loss(features(), samples(target), {}))
     assert ours.item() == pytest.approx(reference(name, built(features()), target), rel=1e-9)
     ours.backward()

@@ -9,7 +9,7 @@ import pytest
 from segparity.parity import cases, check
 from segparity.parity.check import side
 from segparity.parity.frameworks import BOTH
-from segparity.parity.ways import FEW, FEW_ONE, WAYS, large_plan, plan, precisions, replays
+from segparity.parity.ways import FEW, FEW_ONE, OF_AREAS, WAYS, large_plan, plan, precisions, replays
 from shared_spec import LOSSES
 from tests.support.assertions import assert_gradient, assert_same
 from tests.support.expected import expected_result, first_example
@@ -23,9 +23,11 @@ def is_taken(name, example):
 
 def works_in_blocks(name, example):
     """Whether an operator on the CPU takes the sums over pixels of an example; Lovasz losses sort pixels, erosions and
-    discs of HausdorffDistanceLoss take whole maps.
+    discs of HausdorffDistanceLoss and the neighbours of ActiveBoundaryLoss take whole maps.
     """
-    whole = LOSSES[name].examples[example].params.get('method') in ('erosion', 'convolution')
+    whole = (
+        LOSSES[name].examples[example].params.get('method') in ('erosion', 'convolution') or LOSSES[name].needs_areas
+    )
     sums = 'Lovasz' not in name and not LOSSES[name].of_overlap and not whole
     return sums or is_taken(name, example)
 
@@ -41,9 +43,10 @@ ROUNDING = {
     'hard_label', 'soft_label', 'soft_label_at_target', 'perfect', 'disjoint', 'absent_class', 'large_logits',
     'large_logits_soft', 'ignored_border', 'ignored_not_a_number', 'not_a_number', 'infinite', 'huge_logits',
     'huge_where_right', 'all_ignored', 'one_channel', 'one_channel_absent', 'one_channel_not_a_number', 'one_channel_huge_logits',
+    *OF_AREAS,
 }  # fmt: skip
 COMPILED = {
-    'many': {*FEW, 'all_ignored'},
+    'many': {*FEW, 'all_ignored', *OF_AREAS[:2]},
     'one': {'one_channel', *FEW_ONE},  # of the losses of one channel alone
 }
 EVERY_FORM = ('JaccardMetricLoss', 'WeightedCrossEntropyLoss')

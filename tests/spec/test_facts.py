@@ -10,7 +10,7 @@ import pytest
 from shared_spec import LOSSES, SpecError
 
 NAMES = pytest.mark.parametrize('name', LOSSES)
-EVERY = pytest.mark.parametrize('fact', ['of_overlap', 'needs_logits', 'needs_softmax', 'needs_region', 'learnt'])  # fmt: skip
+EVERY = pytest.mark.parametrize('fact', ['of_overlap', 'needs_logits', 'needs_softmax', 'needs_region', 'needs_areas', 'learnt'])  # fmt: skip
 
 
 def refused(call, error, words):
@@ -52,6 +52,21 @@ def test_sigmoid_channels_are_refused_where_a_distribution_is_needed(name):
 def test_a_pixel_is_refused_where_a_region_is_needed(name):
     spec = LOSSES[name]
     assert refused(lambda: spec().reference(*zeros(spec, (1, 1))), ValueError, 'a region') == spec.needs_region
+
+
+@NAMES
+def test_labels_that_change_at_every_pixel_cost_nothing_where_areas_are_needed(name):
+    """The official parameters leave a small picture no boundary, so the first example's."""
+    spec = LOSSES[name]
+    example, channels = next(iter(spec.examples.values())), 2 if 'many' in spec.channels else 1
+    if example.weights or 'distance_matrix' in example.params:
+        assert not spec.needs_areas
+        return
+    loss = spec(**example.params)
+    z, y = np.random.default_rng(0).normal(0, 1, (1, channels, 9, 9)), np.indices((9, 9)).sum(0)[None] % 2
+    assert (loss.reference(z, y) == 0) == spec.needs_areas
+    y[..., :4] = 0
+    assert loss.reference(z, y) != 0
 
 
 @NAMES

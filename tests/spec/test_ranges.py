@@ -45,6 +45,12 @@ RANGES = {
     'levels': names('D', 'I', 'C'),
     'norm': FROM_ONE,
     'per_image': SWITCH,
+    'ActiveBoundaryLoss label_smoothing': SHARE,
+    'ActiveBoundaryLoss max_clip_distance': POSITIVE,
+    'ActiveBoundaryLoss max_boundary_ratio': '(0, 1]',
+    'ActiveBoundaryLoss detach': SWITCH,
+    'ActiveBoundaryLoss budget': words('image', 'batch'),
+    'ActiveBoundaryLoss ignored': words('mask', 'boundary'),
     'DistillationKLLoss temperature': POSITIVE,
     'DistillationKLLoss teacher_from_logits': SWITCH,
     'FocalCrossEntropyLoss alpha': (
