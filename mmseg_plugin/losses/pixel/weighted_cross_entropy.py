@@ -1,6 +1,7 @@
 """Cross-entropy with class weights of every kind, hard and soft labels, label smoothing."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,9 +11,16 @@ from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.losses.base import PixelLoss
+from mmseg_plugin.losses.pixel.small_mean import small_mean
 from mmseg_plugin.overlap import shared_logs
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES, shapes
+
+MEAN = {
+    'reduction_override': 'mean',
+    'avg_factor': None,
+    'align_corners': None,
+}  # what a call asks for that has no wish
 
 
 @register
@@ -41,6 +49,24 @@ class WeightedCrossEntropyLoss(PixelLoss):
         loss_name: str = 'loss_weighted_cross_entropy',
     ) -> None:
         super().__init__(locals())
+
+    def loss_of_call(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        ignore_index: int | None,
+        call: dict[str, Any],
+        absent: bool,
+        batches: dict[Any, Batch] | None = None,
+    ) -> Tensor:
+        if weight is None and batches is None and not absent:
+            known = {'reduction_override': self.reduction, 'avg_factor': None, 'align_corners': None}
+            asked = known | {name: x for name, x in call.items() if x is not None or name not in known}
+            loss = small_mean(self.spec, pred, target, ignore_index) if asked == MEAN else None
+            if loss is not None:
+                return loss
+        return super().loss_of_call(pred, target, weight, ignore_index, call, absent, batches)
 
     def compute(  # type: ignore[override]  # what reduction_of_call adds
         self, batch: Batch, reduction: str, avg_factor: float | Tensor | None
