@@ -39,13 +39,17 @@ def loss_of(name, form, **changes):
         return None
     if cls.needs_logits and not from_logits:
         return None
-    options = dict(activation=activation) if activation else {}
+    options = dict(next(iter(cls.examples.values())).params) if cls.needs_areas else {}
+    options.update(dict(activation=activation) if activation else {})
     options.update({k: v for k, v in changes.items() if k in parameters})
     return getattr(keras_plugin.losses, name)(from_logits=from_logits, ignore_class=IGNORE, **options)
 
 
-def sound(form):
-    """(pred, labels, weights) in which everything counts; the second image's first pixels are ignored, one by each way."""
+def sound(form, name=None):
+    """(pred, labels, weights) in which everything counts; the second image's first pixels are ignored, one by each way.
+
+    For a loss that needs areas the labels are stripes.
+    """
     _, from_logits, channels, labels = FORMS[form]
     c = 1 if channels == 'one' else 3
     rng = np.random.default_rng(3)
@@ -56,6 +60,8 @@ def sound(form):
     w[1, 0, 0] = 0
     if labels == 'ids':
         y = rng.integers(0, max(c, 2), (2, 8, 9)).astype('int32')
+        if name and LOSSES[name].needs_areas:
+            y[:] = np.arange(9) // 3 % max(c, 2)
         y[1, 0, 1] = IGNORE
     else:
         y = rng.uniform(0.1, 0.9, z.shape).astype('float32')
@@ -178,7 +184,7 @@ def traced_outcomes(arrays, form, jit, names=None, granularity=None):
     found = {}
     hard = FORMS[form][3] == 'ids'
     for name, loss in losses_of(form, names, granularity):
-        call, base, found[name] = value_and_gradient(loss, jit), sound(form), {}
+        call, base, found[name] = value_and_gradient(loss, jit), sound(form, name), {}
         with unittest.mock.patch.object(values, 'can_look', lambda x: False):
             before = call(*base)
             if not all(np.isfinite(x).all() for x in before):
@@ -198,7 +204,7 @@ def eager_outcomes(arrays, form, names):
     """Loss -> fault -> outcome of an eager call on the CPU, beside what the reference says."""
     found = {}
     for name, loss in losses_of(form, names):
-        call, base = value_and_gradient(loss), sound(form)
+        call, base = value_and_gradient(loss), sound(form, name)
         slope, found[name] = call(*base)[1], {}
         for fault, what in faults(form).items():
             z, y, w = inject_fault(base, what, PIXEL)
@@ -229,11 +235,12 @@ def never(arrays, form, names=None):
         call = value_and_gradient(loss)
         results = []
         for own in (False, True):
-            z, y, w = sound(form)
+            z, y, w = sound(form, name)
             if form == 'one_hard':
                 pixel, y[0, 0, 0] = (0, 0, 0), int(own)
             elif form == 'soft':
                 pixel, y[..., 2] = (..., 2), 0
+                y /= y.sum(-1, keepdims=True)
             else:
                 y[y == 2] = 1
                 y[0, 0, 0] = 2 if own else 1
@@ -270,7 +277,7 @@ def several_labels(arrays, jit):
     """Loss -> how many classes a one-hot label names -> the outcome where values are seen, and where they are not."""
     found = {}
     for name in (name for name in LOSSES if LOSSES[name]().one_label):
-        z, y, w = sound('ids')
+        z, y, w = sound('ids', name)
         y = np.eye(3, dtype='int32')[np.minimum(y, 2)]
         found[name] = {}
         for named in (0, 2):
@@ -341,7 +348,7 @@ def floatx(arrays, setting, forms, names=None):
             for kind in ('float32', setting):
                 keras.config.set_floatx(kind)
                 try:
-                    results.append(value_and_gradient(loss_of(name, form))(*sound(form)))
+                    results.append(value_and_gradient(loss_of(name, form))(*sound(form, name)))
                 finally:
                     keras.config.set_floatx('float32')
             scale = max(1.0, abs(results[0][0]))

@@ -38,7 +38,8 @@ class SelectedCrossEntropy(PixelLoss):
         keys = keys_of(deciding)
         share = self.share_of(keys, self.of_replicas(batch, deciding), batch.dtype)
         if self.reduction != 'none':  # so that the gradient is NaN in all that counts where one loss is
-            wrong = ops.any(ops.logical_and(batch.counted_pixels, ops.isnan(deciding)))
+            wrong = ops.logical_or(ops.isnan(deciding), ops.isnan(batch.weight))
+            wrong = ops.any(ops.logical_and(batch.counted_pixels, wrong))
             share = ops.where(wrong, np.nan * ops.ones_like(share), share)
         return self.reduce(batch, loss, share)
 
