@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_plugin.losses.boundary.maps import Mapped
-from shared_spec.distance import check_dimensions, check_num_classes
+from shared_spec.distance import check_num_classes
 from shared_spec.distance_packing import image_shape, make_packed
 from shared_spec.shapes import as_text
 
@@ -24,7 +24,7 @@ class DistanceMaps:
             raise TypeError(f'DistanceMaps: loss must be one that takes distance_map, got {told(loss)}')
         loss.spec.check_takes_map('DistanceMaps')
         self.spec, self.num_classes = loss.spec, check_num_classes('DistanceMaps', num_classes)
-        self.dimensions = check_dimensions('DistanceMaps', dimensions, self.spec.spacing)
+        self.dimensions = self.spec.axes_of_image('DistanceMaps', dimensions)
 
     def pack(self, labels: Any) -> np.ndarray:
         """(*space, 2 + K) float32 of one image's class ids (*space) or (*space, 1), integers. ValueError for others."""

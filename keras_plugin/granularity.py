@@ -121,6 +121,12 @@ def total_weight(counts: Tensor, class_weight: Sequence[float] | None = None, no
     return ops.sum(weighted(counts, class_weight if normalized else None), axis=-1)
 
 
+def weighted_mean(total: Tensor, weight: Tensor, normalized: bool) -> Tensor:
+    """total / weight, 0 where nothing counts; what is no number stays so where classes that count weigh nothing."""
+    mean = ratio(total, weight, 0.0)
+    return mean + 0 * total if normalized else mean
+
+
 def losses_of_images(
     spec: CellParameters,
     batch: Batch,
@@ -132,7 +138,7 @@ def losses_of_images(
     """(N,) the mean over the classes of each image, and the weights of the images in a mean, 0 where one does not count."""
     count = cells_that_count(spec, batch, cells)
     loss = count * weighted(cell_loss(*cells.sums), class_weight)
-    image_loss = ratio(ops.sum(loss, axis=1), total_weight(count, class_weight, normalized), 0.0)
+    image_loss = weighted_mean(ops.sum(loss, axis=1), total_weight(count, class_weight, normalized), normalized)
     return image_loss, ops.cast(batch.image_weight, count.dtype) * largest(count, axis=1)
 
 
@@ -172,5 +178,6 @@ def mean_of_sums(
             result = result + share * ratio(parts['I'][0], parts['I'][1], 0.0)
         else:
             loss, count = losses_of_classes(level, parts, cell_loss, class_weight)
-            result = result + share * ratio(ops.sum(loss), total_weight(count, class_weight, normalized), 0.0)
+            total = total_weight(count, class_weight, normalized)
+            result = result + share * weighted_mean(ops.sum(loss), total, normalized)
     return result

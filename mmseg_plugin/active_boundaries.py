@@ -15,8 +15,11 @@ from mmseg_plugin.inputs import Batch
 from mmseg_plugin.skeletons import dilate
 from mmseg_plugin.values import can_look
 from shared_spec.inputs import FLOOR
-from shared_spec.losses.boundary.active_boundary import DIRECTIONS
+from shared_spec.losses.boundary.active_boundary import DIRECTIONS, ActiveBoundaryLoss
 
+LADDERS = {  # made here, for torch.compile warns of what is cached
+    dtype: ActiveBoundaryLoss.thresholds(torch.finfo(dtype).max) for dtype in (torch.float32, torch.float64)
+}
 AROUND = 9  # pixels of a square of three by three
 
 
@@ -108,7 +111,7 @@ def exceeding(kl: Tensor, allowed: Tensor, spec: Any, images: Tensor | None = No
 
     images (1,): of how many, on all ranks, what is allowed is the mean.
     """
-    ladder = spec.thresholds(torch.finfo(kl.dtype).max)
+    ladder = LADDERS[kl.dtype]
     passed = torch.bucketize(kl, torch.tensor(ladder, dtype=kl.dtype, device=kl.device))  # thresholds below each
     sizes = allowed.new_zeros(len(kl), len(ladder) + 1).scatter_add(1, passed, allowed.new_ones(()).expand_as(passed))
     if images is not None:

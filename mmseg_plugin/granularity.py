@@ -161,6 +161,12 @@ def total_weight(
     return (counts * loss.new_tensor(class_weight)).sum(-1)
 
 
+def weighted_mean(total: Tensor, weight: Tensor, normalized: bool) -> Tensor:
+    """total / weight, 0 where nothing counts; what is no number stays so where classes that count weigh nothing."""
+    mean = ratio(total, weight, 0.0)
+    return mean + 0 * total if normalized else mean
+
+
 def losses_of_images(
     spec: CellParameters,
     batch: Batch,
@@ -173,7 +179,7 @@ def losses_of_images(
     counts = cells_that_count(spec, batch, cells)
     loss = weighted_cells(counts, cell_loss(*cells.sums), class_weight)
     divisor = total_weight(counts, loss, class_weight, normalized)
-    return ratio(loss.sum(1), divisor, 0.0), batch.image_weight.to(loss.dtype) * counts.any(1)
+    return weighted_mean(loss.sum(1), divisor, normalized), batch.image_weight.to(loss.dtype) * counts.any(1)
 
 
 def losses_of_classes(
@@ -209,7 +215,7 @@ def mean_of_sums(
         if level == 'I':
             return ratio(parts['I'][0], parts['I'][1], 0.0)
         loss, counts = losses_of_classes(level, parts, cell_loss, class_weight)
-        return ratio(loss.sum(), total_weight(counts, loss, class_weight, normalized), 0.0)
+        return weighted_mean(loss.sum(), total_weight(counts, loss, class_weight, normalized), normalized)
 
     return functools.reduce(
         torch.add, [multiply(share, mean(level)) for level, share in as_weights(spec.granularity).items()]

@@ -379,12 +379,12 @@ class Batch:
 
     @made_once
     def class_sizes(self) -> Tensor:
-        """(N, C) the weight of the pixels of each class, of soft labels the sum of weight * label; without a gradient."""
+        """(N, C) the weight of the pixels of each class, of soft labels the sum of weight * label."""
         if self.labels.dim() == 2:
             w = self.pixel_weight if self.visible else self.weight
             w = torch.ones_like(self.labels, dtype=self.dtype) if w is None else w
             sums = w.new_zeros((len(w), self.channels), dtype=accumulator_dtype(self.image_weight))
-            return sums.scatter_add(1, self.own[:, 0], w.detach().to(sums.dtype))
+            return sums.scatter_add(1, self.own[:, 0], w.to(sums.dtype))
         self.look()  # which marks predictions, whose gradient must know
         with torch.no_grad():
             return self.sums(lambda part: {'size': part.sum(part.target)})['size']

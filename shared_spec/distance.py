@@ -65,6 +65,29 @@ class Mapped(LossSpec):
         """The same of a pixel's own class, where it is not 0; None where a map has no channel of a class."""
         return None
 
+    has_whole_map = False  # else a fraction in a map given is as one that is none
+
+    def axes_of_image(self, owner: str, dimensions: object) -> int | None:
+        """How many axes an image has, as far as parameters and the loss say it. SpecError where they contradict each other."""
+        found = check_dimensions(owner, dimensions, self.spacing)
+        if found is None and len(self.spatial_axes) == 1:
+            return self.spatial_axes[0]
+        if found not in (None, *self.spatial_axes):
+            rule = f'must be {" or ".join(map(str, self.spatial_axes))}, the axes of an image of {type(self).__name__}, got {found}'
+            raise SpecError(rule, owner=owner, parameter='dimensions', given=found)
+        return found
+
+    def validate(self) -> None:
+        super().validate()
+        axes = self.spatial_axes
+        if self.spacing is not None and len(self.spacing) not in axes:
+            raise SpecError(
+                owner=type(self).__name__,
+                parameter='spacing',
+                given=list(self.spacing),
+                allowed=f'a list of {" or ".join(map(str, axes))} numbers, one for each spatial axis',
+            )
+
     @property
     def least_step(self) -> float:
         """The least distance between two pixels."""
@@ -114,7 +137,7 @@ class Mapped(LossSpec):
         if target.dtype.kind not in 'iubf':
             raise TypeError(f'{name}: labels must be an array of class ids, got {target.dtype}')
         num_classes = check_num_classes(name, num_classes)
-        check_one_image(name, target.shape, self.spacing, dimensions, num_classes)
+        check_one_image(name, target.shape, self.spacing, self.axes_of_image(name, dimensions), num_classes)
         ignored = shapes.check_ignore(name, self.ignore_index, ignore_index, num_classes)
         counts = ~np.isin(target, ignored)
         values.check_ids(name, target, counts, max(num_classes, 2), ignore)
@@ -145,6 +168,8 @@ class Mapped(LossSpec):
         """Which numbers of maps (N, K, *space) may be distances of the labels (N, C, *space); those of another loss may not."""
         low, high = self.map_limits
         possible = (maps >= low) & (maps <= high)
+        if self.has_whole_map:
+            possible &= maps == np.floor(maps)
         if self.own_limits is not None:
             low, high = self.own_limits
             possible &= ~(target > 0.5) | (maps == 0) | ((maps >= low) & (maps <= high))

@@ -55,15 +55,17 @@ def loss_with_maps(head: Any, seg_logits: Tensor, batch_data_samples: list[Any],
     losses = losses_with_map(head)
     try:
         for loss in losses:
-            loss.handed_over = stacked_maps(field_of(loss, head), batch_data_samples)
+            loss.handed_over = stacked_maps(field_of(loss, head), batch_data_samples, loss.spec.reads_ignored)
         return head.loss_without_maps(seg_logits, batch_data_samples, *args, **kwargs)
     finally:
         for loss in losses:
             loss.handed_over = None
 
 
-def stacked_maps(field: str, samples: list[Any]) -> Tensor | None:
+def stacked_maps(field: str, samples: list[Any], reads_ignored: bool = False) -> Tensor | None:
     """(N, K, H, W) a map of all samples, None where none has it; NaN where a batch was padded, which labels ignore.
+
+    reads_ignored: what is ignored has a part in the map, which is None where a sample was padded after it was made.
 
     ValueError where some samples have it, or all have that of other ignored labels, or one is larger than its labels.
     """
@@ -82,6 +84,8 @@ def stacked_maps(field: str, samples: list[Any]) -> Tensor | None:
                 f'DistanceMapHook: {field} {tuple(found.shape)} is larger than its labels {(height, width)}; '
                 'GenerateDistanceMap stands after what resizes or cuts them'
             )
+        if reads_ignored and (below or right):
+            return None
         maps.append(functional.pad(found, (0, right, 0, below), value=torch.nan) if below or right else found)
     return torch.stack(maps)
 

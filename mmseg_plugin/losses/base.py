@@ -114,7 +114,10 @@ class Loss(nn.Module, metaclass=NamedParameters):
         """Extra arguments for ``compute``; a loss that is no mean over pixels refuses what has no meaning for it."""
         if avg_factor is not None or reduction_override not in (None, 'mean'):
             asked = 'avg_factor' if avg_factor is not None else f'reduction_override={reduction_override!r}'
-            raise ValueError(f'{self.spec_class.__name__}: {asked} has no meaning, the loss is not a sum over pixels')
+            allowed = ' or '.join(map(repr, self.spec_class.reductions))
+            raise ValueError(
+                f'{self.spec_class.__name__}: {asked} has no meaning, the loss is not a sum over pixels; reduction is {allowed}'
+            )
         return ()
 
     def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:

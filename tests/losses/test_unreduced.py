@@ -218,3 +218,17 @@ def test_keras_refuses_the_same(framework, worker):
     assert "reduction must be one of ('sum_over_batch_size', 'mean', 'none'), got 'sum'" in said[1]
     assert "reduction must be one of ('sum_over_batch_size', 'mean'), got 'none'" in said[2]
     assert 'must give losses of one shape, got (3, 6, 7) and (3,)' in said[3]
+
+
+@pytest.mark.parametrize('level', 'DIC')
+@pytest.mark.parametrize('name', ['JaccardMetricLoss', 'SensitivitySpecificityLoss'])
+def test_classes_of_no_weight_hide_no_wrong_prediction(name, level):
+    """NaN in value and gradient where all classes that count weigh nothing, in blocks and without."""
+    for side in (6, 60):
+        z, y = torch.randn(2, 4, side, side), torch.randint(3, (2, side, side))
+        z[1, 0, 0, 0] = torch.nan
+        z.requires_grad_()
+        given = dict(granularity=level, class_weight=[0, 0, 0, 1.0], normalize_class_weight=True)
+        value = getattr(losses, name)(**given)(z, y)
+        value.backward()
+        assert value.isnan() and z.grad[:, :3].isnan().all()

@@ -13,6 +13,8 @@ from tests.support.frameworks import axis
 EAGER = pytest.mark.parametrize('framework', axis('keras_torch', 'keras_tensorflow', 'keras_jax'))
 SURFACE, BOUNDARY, RECTIFIED = ('SurfaceLoss', {}), ('RegionWiseLoss', dict(map='boundary')), ('RegionWiseLoss', {})
 PHI, FIELD = ('DistanceMapCrossEntropyLoss', {}), ('HausdorffDistanceLoss', {})
+FIELD_OF_REGIONS = ('DistanceMapCrossEntropyLoss', dict(spacing=[1.0, 0.7]))
+EDGES = ('ActiveBoundaryLoss', dict(max_boundary_ratio=0.3))
 SPACED = ('SurfaceLoss', dict(spacing=[0.5, 0.3]))
 # a loss, and what its map becomes: that of another loss, or its own with one number that none has where a pixel counts
 WRONG = [
@@ -21,6 +23,7 @@ WRONG = [
     (RECTIFIED, BOUNDARY), (RECTIFIED, FIELD), (RECTIFIED, 1.5), (RECTIFIED, -1.5),
     (PHI, 1.5), (PHI, -0.1), (PHI, math.inf), (PHI, math.nan),
     (FIELD, SURFACE), (FIELD, BOUNDARY), (FIELD, math.inf),
+    (EDGES, FIELD_OF_REGIONS), (EDGES, 1.5), (EDGES, -1.0), (EDGES, math.nan),
 ]  # fmt: skip
 
 
@@ -226,3 +229,25 @@ def test_labels_packed_for_another_surface_loss_are_nan_in_a_compiled_step(frame
     found = packed_calls(worker, compiled=True)
     assert all(math.isnan(found[name]) for name in ('kind', 'half_kind', 'spacing', 'ignored', 'across'))
     assert all('SurfaceLoss: ' in found[name] for name in MISSHAPEN)  # TensorFlow says more
+
+
+def test_a_wrong_map_of_active_boundaries_is_nan_in_every_gradient():
+    """Also where no boundary is predicted, so that nothing of the map has a part in the loss."""
+    torch = pytest.importorskip('torch')
+    from mmseg_plugin import losses
+
+    z, y = torch.zeros(1, 2, 16, 16, requires_grad=True), torch.zeros(1, 16, 16, dtype=torch.long)
+    y[..., :8] = 1
+    value = losses.ActiveBoundaryLoss()(z, y, distance_map=torch.full((1, 1, 16, 16), math.nan))
+    assert value.isnan() and torch.autograd.grad(value, z)[0].isnan().all()
+
+
+def test_a_map_of_active_boundaries_is_one_of_a_picture():
+    loss = LOSSES['ActiveBoundaryLoss']()
+    for labels in (np.zeros(5, int), np.zeros((2, 5, 5), int)):
+        with pytest.raises(ValueError, match='ActiveBoundaryLoss: labels must be class ids of one image with 2 axes'):
+            loss.distance_map(labels, 2)
+    with pytest.raises(ValueError, match='dimensions must be 2, the axes of an image of ActiveBoundaryLoss, got 3'):
+        loss.distance_map(np.zeros((2, 5, 5), int), 2, dimensions=3)
+    with pytest.raises(ValueError, match='ActiveBoundaryLoss: spacing must be a list of 2 numbers'):
+        LOSSES['ActiveBoundaryLoss'](spacing=[1.0, 1.0, 1.0])

@@ -91,6 +91,17 @@ def test_a_padded_surface_map_whose_pixels_count_makes_nan():
     assert head.loss_by_feat(head(features()), samples)['loss_surface'].isnan()
 
 
+@pytest.mark.parametrize('ignored', ['mask', 'boundary'])
+def test_a_padded_batch_has_another_map_where_what_is_ignored_is_a_boundary(ignored):
+    loss = dict(type='ActiveBoundaryLoss', max_boundary_ratio=0.3, ignored=ignored, ignore_index=IGNORED)
+    samples, head = packed([loss], ((16, 11), (9, 16))), build(head_config(loss_decode=[loss]))
+    want = losses_of(head, samples)
+    hand_over_maps(head)
+    got = losses_of(head, samples)
+    for name, value in want.items():
+        assert_same(got[name].double(), value.double(), 'float32', name)
+
+
 def test_a_surface_loss_in_a_sum_gets_the_map_and_its_dice_does_not(made):
     parts = [dict(type='SoftDiceLoss'), LOSSES[0]]
     samples, head = packed(LOSSES[:1]), build(head_config(loss_decode=dict(type='WeightedSumLoss', losses=parts)))
@@ -109,7 +120,9 @@ def test_samples_of_which_some_have_a_map_are_refused():
 
 
 def test_what_generate_distance_map_refuses():
-    with pytest.raises(SpecError, match="loss must be one of DistanceMapCrossEntropyLoss, .*, got 'SoftDiceLoss'"):
+    with pytest.raises(
+        SpecError, match="loss must be one of ActiveBoundaryLoss, DistanceMapCrossEntropyLoss, .*, got 'SoftDiceLoss'"
+    ):
         TRANSFORMS.build(dict(type='GenerateDistanceMap', loss='SoftDiceLoss', num_classes=2))
     with pytest.raises(SpecError, match='num_classes must be an integer >= 1, got 0'):
         TRANSFORMS.build(dict(type='GenerateDistanceMap', loss='SurfaceLoss', num_classes=0))

@@ -87,7 +87,7 @@ class ActiveBoundaryLoss(Mapped):
         loss, share = (ops.sum(ops.cast(x, accumulator_dtype(x))) for x in (cost, v))
         zero = ops.zeros_like(loss)
         loss = loss + ops.where(ops.all(ops.isfinite(maps)), zero, zero + np.nan)
-        if batch.doubted or not values.is_seen_finite(batch.given):
+        if batch.doubted or not (values.is_seen_finite(batch.given) and values.is_seen_finite(maps)):
             loss = loss + ops.cast(ops.sum(batch.zero_loss), loss.dtype)
         parts = sum_over_replicas(dict(loss=loss, share=share), self.spec.sync)
         return ops.cast(self.spec.loss_weight * ratio(parts['loss'], parts['share'], 0.0), batch.dtype)

@@ -113,6 +113,8 @@ class MappedMean(Mapped):
 def nan_where_impossible(spec: Any, maps: Tensor, batch: Batch) -> Tensor:
     """Maps (N, P, K) given, NaN at pixels where no distances of the batch's labels can be: as those of another loss are."""
     wrong = ops.sum(zero_between(maps, *spec.map_limits), axis=-1, keepdims=True)
+    if spec.has_whole_map:
+        wrong = wrong + ops.sum(zero_between(maps - ops.floor(maps), 0, 0), axis=-1, keepdims=True)
     if spec.own_limits is not None:
         if len(batch.labels.shape) == 2:
             own = ops.take_along_axis(maps, batch.own[..., None], axis=-1)

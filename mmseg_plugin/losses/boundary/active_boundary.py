@@ -68,9 +68,12 @@ class ActiveBoundaryLoss(Mapped, Loss):
         v = torch.where(some & moves, batch.weight.gather(1, places), 0)
         wide = accumulator_dtype(v)
         loss, share = torch.where(v == 0, 0, v * cost).sum(dtype=wide), v.sum(dtype=wide)
+        doubted = not (batch.visible and batch.is_sure())  # a pixel that nobody looks at may be no number
         if distance_map is not None:
-            loss = loss + torch.where(maps.isfinite().all(), 0.0, torch.nan).to(wide)
-        if not (batch.visible and batch.is_sure()):  # a pixel that nobody looks at may be no number
+            wrong = ~maps.isfinite().all()
+            loss = loss + torch.where(wrong, torch.nan, 0.0).to(wide)
+            doubted = doubted or bool(wrong)
+        if doubted:  # so that NaN is in every gradient
             loss = loss + sum_of_zero_loss(batch)
         parts = sum_over_ranks(dict(loss=loss, share=share), self.spec.sync)
         mean = torch.where(parts['loss'].isnan(), parts['loss'], ratio(parts['loss'], parts['share'], 0.0))

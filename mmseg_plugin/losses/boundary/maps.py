@@ -70,6 +70,8 @@ class Mapped:
 def nan_where_impossible(spec: Any, maps: Tensor, batch: Batch) -> Tensor:
     """Maps (N, K, P) given, NaN where no distance of the batch's labels can be: as one of another loss has it."""
     maps = where_between(maps, *spec.map_limits)
+    if spec.has_whole_map:
+        maps = torch.where(maps == maps.floor(), maps, torch.nan)
     if spec.own_limits is None:
         return maps
     if batch.softmax or batch.labels.dim() == 2:

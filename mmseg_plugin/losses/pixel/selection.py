@@ -42,11 +42,10 @@ class SelectedCrossEntropy(PixelLoss):
         counts = counted_pixels(weight).bool()
         with torch.no_grad():
             share = self.share_of(keys.flatten(), counts.flatten()).view_as(keys).to(batch.dtype)
-            share = torch.where(counts & (share != 0), share * weight, 0)
             if reduction != 'none':  # so that the gradient is NaN in all that counts
                 wrong = counts & (keys == torch.iinfo(keys.dtype).max)
-                share = torch.where(counts & wrong.any(), torch.nan, share)
-        return with_weight(batch, share)
+                share = torch.where(wrong.any(), torch.nan, share)
+        return with_weight(batch, torch.where(counts & (share != 0), share * weight, 0))
 
 
 def with_weight(batch: Batch, weight: Tensor) -> Batch:

@@ -24,6 +24,7 @@ class ActiveBoundaryLoss(Mapped, Shared):
     family = 'boundary'
     spatial_axes = (2,)
     has_signed_map = False
+    has_whole_map = True
     needs_softmax = True
     needs_areas = True
     title = 'Active boundary loss'

@@ -56,6 +56,7 @@ class HausdorffDistanceLoss(Mapped, Shared):
     }
 
     def validate(self) -> None:
+        super().validate()
         if self.spacing is not None and self.method != 'distance_transform':
             raise SpecError(
                 f"has a meaning for method='distance_transform' alone, got {list(self.spacing)} with {self.method!r}",

@@ -26,7 +26,9 @@ class OhemCrossEntropyLoss(SelectedCrossEntropy):
     )
 
     thresh: float = param(0.7, Real(low=0, high=1), 'the probability of its label from which on a pixel is easy')
-    min_kept: int = param(10000, Integer(low=0), 'so many hardest pixels of the batch set the limit, if it is higher')
+    min_kept: int = param(
+        10000, Integer(low=0, high=2**31 - 1), 'so many hardest pixels of the batch set the limit, if it is higher'
+    )
 
     examples = {
         'default': Example(),
