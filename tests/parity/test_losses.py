@@ -32,8 +32,8 @@ def works_in_blocks(name, example):
     return sums or is_taken(name, example)
 
 
-# The references and PyTorch meet every combination, Keras on PyTorch what tries rounding, every form of input with two
-# losses. Keras' other backends run the same code on other operators. On TensorFlow the first example of a loss meets what tries its rounding and each other example one case; what
+# The references and PyTorch meet every case with a loss's first example and what tries rounding with the others, Keras on
+# PyTorch what tries rounding, every form of input with two losses. Keras' other backends run the same code on other operators. On TensorFlow the first example of a loss meets what tries its rounding and each other example one case; what
 # a loss receives in all its forms, which one piece of code prepares for all losses, meets two of them. JAX compiles for
 # every loss, form of labels and shape, so a loss compiles once there in float32: its first example meets the few cases
 # of one shape that `segparity.parity.ways` has for what compiles; in float64 it meets two cases, and each other example
@@ -67,10 +67,10 @@ def marks(framework, way, name, example, case):
         return () if name in names and case != 'pixel_weight_soft' else (pytest.mark.slow,)
     if way == 'fused':
         return () if example == first_example(name) or case in ONCE else (pytest.mark.slow,)
+    first = example == first_example(name)
     if framework == 'torch':
-        return ()
+        return () if first or case in ROUNDING or case in ONCE else (pytest.mark.slow,)
     if framework == 'keras_torch':
-        first = example == first_example(name)
         quick = case in ROUNDING or (first and (name in EVERY_FORM or case in ONCE))
         return () if quick else (pytest.mark.slow,)
     if example != first_example(name):
