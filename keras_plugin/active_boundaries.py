@@ -120,7 +120,7 @@ def exceeding(kl: Tensor, allowed: Tensor, spec: Any, add: Callable[[Tensor], Te
     dtype = backend.standardize_dtype(kl.dtype)
     ladder = spec.thresholds(float(np.finfo(dtype).max))
     steps = ops.convert_to_tensor(np.array(ladder, dtype), dtype=dtype)
-    low, high = ops.zeros_like(allowed), ops.full_like(allowed, len(ladder) - 1)
+    low, high = ops.zeros_like(allowed), ops.zeros_like(allowed) + (len(ladder) - 1)
     for _ in range((len(ladder) - 1).bit_length()):
         middle = (low + high) // 2
         count = ops.sum(ops.cast(kl > ops.take(steps, middle)[:, None], 'int32'), axis=1)
@@ -139,13 +139,14 @@ def places_of(chosen: Tensor, spec: Any) -> tuple[Tensor, Tensor]:
         k = min(pixels, AROUND * int(ratio * pixels))
     else:
         k = ops.minimum(pixels, AROUND * whole(ops.cast(pixels, 'float64') * ratio))
-    order = ops.cast(cumulative_sum(ops.cast(chosen, 'int32')), 'int32')
-    places = ops.arange(pixels, dtype='int32') + 0 * order
-    slots = ops.where(chosen, order - 1, k + 0 * order) + ops.arange(n, dtype='int32')[:, None] * (k + 1)
-    values = ops.where(chosen, places, 0 * places)
-    found = ops.scatter(ops.reshape(slots, (-1, 1)), ops.reshape(values, (-1,)), (n * (k + 1),))
+    # the k-th chosen pixel is the first of which there are k up to it; rows stand behind one another, and are told apart
+    row = ops.arange(n, dtype='int32')[:, None]
+    order = ops.cast(cumulative_sum(ops.cast(chosen, 'int32')), 'int32') + row * (pixels + 1)
+    wanted = ops.arange(k, dtype='int32') + 1 + row * (pixels + 1)
+    found = ops.searchsorted(ops.reshape(order, (-1,)), ops.reshape(wanted, (-1,)))
+    found = ops.reshape(ops.cast(found, 'int32'), (n, k)) - row * pixels
     count = ops.sum(ops.cast(chosen, 'int32'), axis=1)
-    return ops.reshape(found, (n, k + 1))[:, :k], ops.arange(k, dtype='int32') < count[:, None]
+    return ops.minimum(found, pixels - 1), ops.arange(k, dtype='int32') < count[:, None]
 
 
 def neighbours(batch: Batch, places: Tensor) -> tuple[Tensor, Tensor]:

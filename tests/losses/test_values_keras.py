@@ -125,10 +125,11 @@ def test_a_logit_of_minus_infinity_is_probability_0(form, framework, worker):
     """A class that never occurs may be masked: as with -1e4; a true class costs the formula's limit."""
     names = None if framework == 'keras_torch' else ['ComboLoss', 'WeightedCrossEntropyLoss', 'JaccardMetricLoss']
     for name, (absent, own) in ask(worker, 'never', form=form, names=names).items():
+        far = LOSSES[name].needs_areas  # to which a pixel that is sure is infinitely far from its neighbours
         for value, low, off in (absent, own):
-            assert off != 'NaN' and off <= TOLERANCES['float32_gradient'][0], name
+            assert off != 'NaN' and (off <= TOLERANCES['float32_gradient'][0] or (far and value == 'inf')), name
             assert value == 'inf' or abs(value - low) <= 1e-6 * max(1, abs(low)), name
-        assert absent[0] != 'inf', name
+        assert absent[0] != 'inf' or far, name
         if name == 'WeightedCrossEntropyLoss' and form != 'soft':
             assert own[0] == 'inf'
 
