@@ -18,6 +18,7 @@ ALL = schema_of_all()
 SCHEMAS = {name: schema_of(name) for name in EVERY}
 # what JSON Schema cannot say: a square of zeros, as many weights as losses, parts that agree
 BEYOND = {
+    ('ActiveBoundaryLoss', 'spacing'),  # as many numbers as the pictures of this loss have axes
     ('GeneralizedWassersteinDiceLoss', 'distance_matrix'),
     ('WeightedSumLoss', 'losses'),
     ('WeightedSumLoss', 'weights'),
