@@ -51,12 +51,15 @@ def on_processes(settings: Settings, pairs: list[Pair], workers: int) -> Iterato
     tasks, waiting = iter(chunks(settings, pairs, workers)), {}
     try:
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(settings,))
-    except OSError:  # of the process that watches over locks
+    except (OSError, ValueError):  # of the process that watches over locks, whose pipe is closed where it has ended
         raise RuntimeError(NOT_STARTED) from None
     try:
-        with without_interrupts():
-            for task in itertools.islice(tasks, 2 * workers):
-                waiting[pool.submit(work, task)] = task
+        try:
+            with without_interrupts():
+                for task in itertools.islice(tasks, 2 * workers):
+                    waiting[pool.submit(work, task)] = task
+        except ValueError:  # the same pipe, which workers are handed
+            raise RuntimeError(NOT_STARTED) from None
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 task = waiting[future]

@@ -168,3 +168,15 @@ def test_a_merge_may_replace_one_of_its_states(place, capsys):
 def test_a_pipe_among_the_maps_is_not_waited_for(place, capsys):
     os.mkfifo('pred/a/pipe.png')
     assert run(capsys, 'evaluate', 'pred', 'gt', *FOUR, '--quiet') == (0, '', '')
+
+
+def test_workers_that_are_handed_a_closed_pipe_do_not_start(place, capsys, monkeypatch):
+    """As where the process that watches over locks has ended: Python says 'bad value(s) in fds_to_keep'."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    def submit(*given):
+        raise ValueError('bad value(s) in fds_to_keep')
+
+    monkeypatch.setattr(ProcessPoolExecutor, 'submit', submit)
+    sentence = refusal(capsys, 'evaluate', 'pred', 'gt', '--num-classes', '4', '--workers', '2')
+    assert 'worker processes cannot be started; --workers 1' in sentence

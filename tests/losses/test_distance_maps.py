@@ -272,7 +272,9 @@ def test_maps_given_to_the_reference_and_to_pytorch(name, params):
         module(pred, target, distance_map=torch.tensor(maps[:, :, 1:]))
     with pytest.raises(TypeError, match='distance_map must be a tensor of floating point numbers, got torch.int64'):
         module(pred, target, distance_map=torch.tensor(maps).long())
-    with pytest.raises(ValueError, match=r'spacing must (have 2 entries|be a list of 2 numbers), one for each spatial axis.*, got'):
+    with pytest.raises(
+        ValueError, match=r'spacing must (have 2 entries|be a list of 2 numbers), one for each spatial axis.*, got'
+    ):
         getattr(losses, name)(ignore_index=9, spacing=[1, 1, 1])(pred, target)
 
 
