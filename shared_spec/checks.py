@@ -17,10 +17,10 @@ from shared_spec.typing import Granularity
 
 
 def nearest(word: object, known: Iterable[object]) -> str | None:
-    """The known name closest to ``word``, or None; used in every 'did you mean'."""
+    """The known name closest to ``word``, before others one that begins alike, or None; used in every 'did you mean'."""
     word = str(word)
     found = difflib.get_close_matches(word, [str(name) for name in known], n=3, cutoff=0.5)
-    return max(found, key=lambda name: name[:3] == word[:3], default=None)  # the closest, or one that begins alike
+    return max(found, key=lambda name: name[:3] == word[:3], default=None)
 
 
 class Check:

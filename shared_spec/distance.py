@@ -31,6 +31,7 @@ class Mapped(LossSpec):
     labels = ('hard',)
     extras = ('distance_map',)
     has_signed_map = True  # else a negative number in a map given is as one that is none: NaN
+    has_whole_map = False  # else a fraction is as one that is none
 
     spacing: tuple[float, ...] | None = param(
         None, SPACING, 'the size of a pixel along each spatial axis; None is 1 along each'
@@ -64,8 +65,6 @@ class Mapped(LossSpec):
     def own_limits(self) -> tuple[float, float] | None:
         """The same of a pixel's own class, where it is not 0; None where a map has no channel of a class."""
         return None
-
-    has_whole_map = False  # else a fraction in a map given is as one that is none
 
     def axes_of_image(self, owner: str, dimensions: object) -> int | None:
         """How many axes an image has, as far as parameters and the loss say it. SpecError where they contradict each other."""

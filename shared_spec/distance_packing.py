@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from shared_spec.distance import Mapped, check_dimensions
+from shared_spec.distance import Mapped
 
 MARK = -1.0  # in the first channel, which no one-hot label has there: of a map that does not say what it is
 LEAST_MARK = -2.0  # which mark_of never reaches, but for rounding
@@ -32,7 +32,7 @@ def make_packed(spec: Mapped, labels: Any, num_classes: int, dimensions: int | N
     spacing, labels of three axes are a volume: the mark says so, and losses of images refuse it.
     """
     labels = np.asarray(labels)
-    axes = check_dimensions('DistanceMaps', dimensions, spec.spacing)
+    axes = spec.axes_of_image('DistanceMaps', dimensions)
     labels = labels.reshape(image_shape(labels.shape, axes))
     if labels.dtype.kind not in 'iub' or (labels.size and abs(labels.astype(np.int64)).max() >= 2**24):
         raise ValueError(f'DistanceMaps: labels must be class ids (*space), integers below 2^24, got {labels.dtype}')

@@ -1,13 +1,14 @@
 """The D, I and C means over (image, class) cells in NumPy float64."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from shared_spec import shapes
 from shared_spec.inputs import Batch
 from shared_spec.parameters import SpecError
-from shared_spec.typing import CellLoss, CellParameters, Granularity
+from shared_spec.typing import CellLoss, CellParameters, Granularity, Shape
 
 
 def as_weights(granularity: Granularity) -> dict[str, float]:
@@ -27,6 +28,28 @@ def only_level(owner: str, granularity: Granularity) -> tuple[str, float]:
         )
     ((level, share),) = levels.items()
     return level, share
+
+
+def check_agreement(found: Sequence[tuple[Any, Shape]]) -> None:
+    """ValueError where the parts of a sum, (spec, shape of its loss), give losses of several things, or several shapes.
+
+    Those would be stretched to one another, or as many images and classes taken for each other. A mean goes with all.
+    """
+    maps = [(things_of(spec, len(shape)), tuple(shape)) for spec, shape in found if len(shape)]
+    if not all(things == maps[0][0] and shapes.may_be_equal(shape, maps[0][1]) for things, shape in maps):
+        listed = ' and '.join(sorted({f'those of {things} {shapes.as_text(shape)}' for things, shape in maps}))
+        raise ValueError(
+            f"WeightedSumLoss: parts with reduction 'none' must all give losses of pixels, of images or of classes, got {listed}"
+        )
+
+
+def things_of(spec: Any, axes: int) -> str:
+    """What the losses of so many axes that a spec, or a loss from elsewhere (None), gives without a mean are losses of."""
+    spec = spec.parts[0] if hasattr(spec, 'parts') else spec
+    if axes > 1:
+        return 'pixels'
+    granularity = getattr(spec, 'granularity', 'I')
+    return 'images' if as_weights(granularity).keys() == {'I'} else 'classes'
 
 
 def counted_cells(spec: CellParameters, batch: Batch) -> tuple[np.ndarray, np.ndarray]:

@@ -135,11 +135,3 @@ def check_channels(
         need = 'one channel' if channels == ('one',) else 'two channels or more'
         remedy = f'; {remedies[channels[0]]}' if remedies else ''
         raise ValueError(f'{owner}: pred must have {need}, got {num_classes}{remedy}')
-
-
-def check_agreement(found: Sequence[Shape]) -> None:
-    """ValueError where the parts of a sum give maps of several shapes, which would be stretched to one another."""
-    maps = [tuple(shape) for shape in found if len(shape)]
-    if not all(may_be_equal(maps[0], other) for other in maps):
-        listed = ' and '.join(sorted(map(str, set(maps))))
-        raise ValueError(f"WeightedSumLoss: parts with reduction 'none' must give losses of one shape, got {listed}")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared_spec.dialects import Dialects
-from shared_spec.granularity import as_weights
+from shared_spec.granularity import things_of
 from shared_spec.inputs import Batch, prepare
 from shared_spec.parameters import NamedParameters, SpecError, check_parameter
 
@@ -152,8 +152,8 @@ class LossSpec(Spec):
         if np.ndim(loss) > 1:  # a map
             return np.where(batch.sound.reshape(np.shape(loss)), loss, np.nan)
         if np.ndim(loss):  # of images, or of classes, of which a pixel belongs to all
-            of_images = as_weights(self.granularity).keys() == {'I'}  # type: ignore[attr-defined]  # what has cells has it
-            return np.where(np.all(batch.sound, axis=1 if of_images else None), loss, np.nan)
+            axis = 1 if things_of(self, 1) == 'images' else None
+            return np.where(np.all(batch.sound, axis=axis), loss, np.nan)
         return float(loss) if batch.sound.all() else math.nan
 
     def of_batch(self, batch: Batch, *args: Any, **extras: Any) -> float | Any:

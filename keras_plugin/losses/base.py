@@ -12,7 +12,7 @@ from keras_plugin.distributed import scale_for_replicas, sum_over_replicas
 from keras_plugin.granularity import reduce_cells
 from keras_plugin.inputs import Batch, prepare
 from keras_plugin.typing import Tensor
-from shared_spec.granularity import as_weights, only_level
+from shared_spec.granularity import only_level, things_of
 from shared_spec.parameters import NamedParameters, SpecError
 from shared_spec.spec import LossSpec
 
@@ -105,7 +105,7 @@ class RegionLoss(Loss):
         return ops.cast(self.spec.loss_weight * self.after_mean(loss), batch.dtype)
 
     def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
-        if len(loss.shape) and as_weights(self.spec.granularity).keys() == {'I'}:
+        if len(loss.shape) and things_of(self.spec, 1) == 'images':
             return ops.sum(ops.reshape(batch.zero_loss, (ops.shape(loss)[0], -1)), axis=1)
         return super().absent_loss(batch, loss)
 

@@ -15,7 +15,7 @@ from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.resized import prepare_at_size
 from mmseg_plugin.values import can_look
-from shared_spec.granularity import as_weights, only_level
+from shared_spec.granularity import only_level, things_of
 from shared_spec.parameters import NamedParameters, SpecError
 from shared_spec.spec import LossSpec
 
@@ -189,7 +189,7 @@ class RegionLoss(Loss):
         return multiply(self.spec.loss_weight, self.after_mean(loss)).to(batch.dtype)
 
     def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
-        if loss.dim() and as_weights(self.spec.granularity).keys() == {'I'}:
+        if loss.dim() and things_of(self.spec, 1) == 'images':
             return pixel_sum(batch, lambda part: part.zero_loss[:, None]).to(batch.dtype)
         return super().absent_loss(batch, loss)
 

@@ -23,6 +23,9 @@ CONFIGURED = {
     'JaccardMetricLoss': dict(granularity={'I': 0.5, 'C': 0.5}, classes=[0, 2], from_logits=True, ignore_class=255),
     'CompatibleTverskyLoss': dict(alpha=0.9, beta=0.4, class_weight=[1.0, 2.0, 3.0], log_loss=True, gamma=2.0),
     'GeneralizedDiceLoss': dict(weighting='simple', absent='drop'),
+    'SoftTverskyLoss': dict(
+        granularity='I', class_weight=[1.0, 2.0, 3.0], normalize_class_weight=True, reduction='none'
+    ),
     'WeightedCrossEntropyLoss': dict(class_weight='inverse_frequency', label_smoothing=0.1, reduction='sum'),
     'DistillationKLLoss': dict(temperature=3.0, reduction='sum'),
     'TopKCrossEntropyLoss': dict(k=100 / 3, class_weight=[0.5, 1.75, 0.0], reduction='none'),

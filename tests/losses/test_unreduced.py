@@ -1,5 +1,7 @@
 """Losses of images and of classes in place of their mean (``reduction='none'``), and class weights with a mean of 1."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -191,8 +193,13 @@ def test_parts_of_a_sum_agree_in_what_they_give():
     z, y, _ = arrays()
     call = torch.tensor(z), torch.tensor(y)
     parts = [losses.SoftDiceLoss(granularity='I', reduction='none'), losses.WeightedCrossEntropyLoss(reduction='none')]
-    with pytest.raises(ValueError, match=r"reduction 'none' must give losses of one shape, got \(3, 6, 7\) and \(3,\)"):
+    sentence = 'must all give losses of pixels, of images or of classes, got those of {} and those of {}'
+    with pytest.raises(ValueError, match=re.escape(sentence.format('images (3,)', 'pixels (3, 6, 7)'))):
         losses.WeightedSumLoss(parts)(*call, ignore_index=255)
+    classes = losses.SoftDiceLoss(granularity='C', reduction='none')
+    as_many = call[0][:, :3], call[1].where(call[1] != 3, 0)  # classes as images
+    with pytest.raises(ValueError, match=re.escape(sentence.format('classes (3,)', 'images (3,)'))):
+        losses.WeightedSumLoss([parts[0], classes])(*as_many, ignore_index=255)
     both = losses.WeightedSumLoss([parts[0], losses.SoftJaccardLoss(granularity='I', reduction='none')], weights=[1, 2])
     want = parts[0](*call, ignore_index=255) + 2 * losses.SoftJaccardLoss(granularity='I', reduction='none')(
         *call, ignore_index=255
@@ -217,7 +224,7 @@ def test_keras_refuses_the_same(framework, worker):
     assert "granularity must be one of 'D', 'I' and 'C' with reduction 'none'" in said[0]
     assert "reduction must be one of ('sum_over_batch_size', 'mean', 'none'), got 'sum'" in said[1]
     assert "reduction must be one of ('sum_over_batch_size', 'mean'), got 'none'" in said[2]
-    assert 'must give losses of one shape, got (3, 6, 7) and (3,)' in said[3]
+    assert 'got those of images (3,) and those of pixels (3, 6, 7)' in said[3]
 
 
 @pytest.mark.parametrize('level', 'DIC')

@@ -11,8 +11,8 @@ from keras_plugin.losses.base import Loss, refuse_arguments
 from keras_plugin.losses.boundary.maps import Target, labels_of, takes_map
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, SpecError
+from shared_spec.granularity import check_agreement
 from shared_spec.registry import unknown_name
-from shared_spec.shapes import check_agreement
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -87,7 +87,7 @@ class WeightedSumLoss(Loss):
                     found.append(share * part(target, y_pred, sample_weight))
                 else:
                     found.append(absent_part(part, target, y_pred, sample_weight))
-            check_agreement([tuple(loss.shape) for loss in found])
+            check_agreement([(getattr(part, 'spec', None), tuple(loss.shape)) for part, loss in zip(self.parts, found)])
             return self.loss_weight * sum(found)
 
     def get_config(self) -> dict[str, Any]:

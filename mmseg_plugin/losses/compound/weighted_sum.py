@@ -9,7 +9,7 @@ from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import build, register
 from shared_spec import LOSSES, SpecError
-from shared_spec.shapes import check_agreement
+from shared_spec.granularity import check_agreement
 from shared_spec.spec import LossSpec
 
 
@@ -74,7 +74,7 @@ class WeightedSumLoss(Loss):
                 found.append(share * part.loss_of_call(*given, own, absent=zero, batches=batches))
             else:
                 found.append(share * part(*given, **call_of_part))
-        check_agreement([tuple(loss.shape) for loss in found])
+        check_agreement([(part.spec, tuple(loss.shape)) for part, loss in zip(parts, found)])
         return self.spec.loss_weight * sum(found)
 
 

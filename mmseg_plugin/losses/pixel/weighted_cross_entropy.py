@@ -16,11 +16,7 @@ from mmseg_plugin.overlap import shared_logs
 from mmseg_plugin.registry import register
 from shared_spec import LOSSES, shapes
 
-MEAN = {
-    'reduction_override': 'mean',
-    'avg_factor': None,
-    'align_corners': None,
-}  # what a call asks for that has no wish
+WISHES = 'reduction_override', 'avg_factor', 'align_corners'  # of a call, None where it has none
 
 
 @register
@@ -61,9 +57,9 @@ class WeightedCrossEntropyLoss(PixelLoss):
         batches: dict[Any, Batch] | None = None,
     ) -> Tensor:
         if weight is None and batches is None and not absent:
-            known = {'reduction_override': self.reduction, 'avg_factor': None, 'align_corners': None}
-            asked = known | {name: x for name, x in call.items() if x is not None or name not in known}
-            loss = small_mean(self.spec, pred, target, ignore_index) if asked == MEAN else None
+            asked = {name: x for name, x in call.items() if x is not None or name not in WISHES}
+            mean = {'reduction_override': self.reduction} | asked == {'reduction_override': 'mean'}
+            loss = small_mean(self.spec, pred, target, ignore_index) if mean else None
             if loss is not None:
                 return loss
         return super().loss_of_call(pred, target, weight, ignore_index, call, absent, batches)
