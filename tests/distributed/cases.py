@@ -15,6 +15,7 @@ MODES = ('find_unused', 'static_graph', 'accumulate', 'no_sync', 'twice', 'outsi
 class Case(NamedTuple):
     """A loss on a batch of 'hard' or 'soft' labels; mode: what is done besides to the model or the backward pass.
 
+    'classes': the sum of the unreduced losses of classes, which are those of all ranks.
     'counted': ranks of a Lovasz loss add up counts, however few pixels there are.
     """
 
@@ -66,6 +67,9 @@ def cases():
             found[key] = case('JaccardMetricLoss', batch=batch, granularity=levels)
     for mode in ('sum', 'avg_factor', 'none'):
         found[f'WeightedCrossEntropy-{mode}'] = case('WeightedCrossEntropyLoss', 'inverse_frequency', mode=mode)
+    found['JaccardMetric-classes'] = case('JaccardMetricLoss', mode='classes')
+    weights = dict(class_weight=[1.0, 2.0, 3.0], normalize_class_weight=True)
+    found['JaccardMetric-normalized'] = case('JaccardMetricLoss', granularity={'D': 0.5, 'I': 0.3, 'C': 0.2}, **weights)
     return found
 
 

@@ -86,10 +86,10 @@ def train(case, world, rank=None):
         with torch.autocast('cpu', dtype=torch.bfloat16, enabled=half):
             return call(x, y, weight, ignore_index=IGNORED, **options)
 
-    if case.mode in ('sum', 'avg_factor', 'none'):
+    if case.mode in ('sum', 'avg_factor', 'none', 'classes'):
         options = dict(sum=dict(reduction_override='sum'), avg_factor=dict(avg_factor=whole))
         value = step(x, **options.get(case.mode, dict(reduction_override='none')))
-        value = value.sum() / whole if case.mode == 'none' else value
+        value = value.sum() / (whole if case.mode == 'none' else 1)
         value.backward()
     elif case.mode == 'accumulate':
         with apart():
