@@ -94,17 +94,30 @@ class Loss(nn.Module, metaclass=NamedParameters):
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
         check_tensors(self.spec_class.__name__, pred=pred, target=target, weight=weight)
         with torch.autocast(pred.device.type, enabled=False):
-            target = self.labels_of(pred, target)
-            batch = None if batches is None else batches.get(in_common(self.spec))
-            if batch is None:
-                batch = prepare_at_size(self.spec, pred, target, weight, ignore_index, align_corners)
-            if batches is not None:
-                batches[in_common(self.spec)] = batch
+            batch = self.batch_of_call(pred, target, weight, ignore_index, align_corners, batches)
             loss = self.compute(batch, *self.reduction_of_call(avg_factor, reduction_override), **extras)
             if absent:
                 own = sum(0 * parameter.sum() for parameter in self.parameters())  # which DDP looks for
                 loss = self.absent_loss(batch, loss) + own
             return loss if loss.dim() else not_a_number_throughout(loss)
+
+    def batch_of_call(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        ignore_index: int | None,
+        align_corners: bool | None,
+        batches: dict[Any, Batch] | None = None,
+    ) -> Batch:
+        """The ``Batch`` of a call, for ``compute``: one of ``batches`` where another loss has made it."""
+        batch = None if batches is None else batches.get(in_common(self.spec))
+        if batch is None:
+            target = self.labels_of(pred, target)
+            batch = prepare_at_size(self.spec, pred, target, weight, ignore_index, align_corners)
+        if batches is not None:
+            batches[in_common(self.spec)] = batch
+        return batch
 
     def labels_of(self, pred: Tensor, target: Tensor) -> Tensor:
         """The labels that a call's target stands for; itself, for most."""
