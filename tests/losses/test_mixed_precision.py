@@ -6,7 +6,6 @@ What a loss makes of predictions in half precision, the largest included: tests/
 import numpy as np
 import pytest
 
-from shared_spec import LOSSES
 from tests.support.frameworks import axis
 from tests.support.losses import PLAIN
 

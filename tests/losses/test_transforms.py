@@ -2,7 +2,6 @@
 
 import pytest
 
-from shared_spec import LOSSES
 from tests.support.losses import PLAIN
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
