@@ -23,8 +23,10 @@ class Network:
 
     def __init__(self, arrays: Sequence[np.ndarray]) -> None:
         found = []
-        for array in arrays:
-            array = np.array(array, np.float64 if array.dtype == np.float64 else np.float32)
+        for given in arrays:
+            array = np.array(given, np.float32)
+            if not np.array_equal(array, given):  # else the half of the memory holds the same numbers
+                array = np.array(given, np.float64)
             array.flags.writeable = False
             found.append(array)
         self.arrays = tuple(found)
@@ -138,9 +140,9 @@ def read_network(path: str | Path, outputs: int) -> Network:
 @functools.lru_cache(8)
 def _read(path: str, changed: int, size: int, outputs: int) -> Network:
     try:
+        with zipfile.ZipFile(path):
+            pass  # np.load would read an array without names as well
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError
             arrays = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
         raise ValueError(f'must be an .npz file of arrays, {path!r} is none') from None

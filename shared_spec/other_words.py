@@ -9,9 +9,11 @@ from collections.abc import Collection
 Answers = list[tuple[str | None, str]]
 
 EACH = ('losses', 'give it to each of the losses')
+OF_EDGES = ('tiles', "here activation='sigmoid', or 'log_softmax' as in the official code")
 FIXED = ('loss_weight', 'the activation of this loss is fixed')
 SIGMOID: Answers = [
     EACH,
+    OF_EDGES,
     ('activation', "here activation='sigmoid' for True and 'softmax' for False"),
     ('ce', "here ce='sigmoid' for True and 'softmax' for False"),
     FIXED,
@@ -57,7 +59,7 @@ OTHER_WORDS: dict[str, Answers] = {
     'k': [('loss_weight', 'here TopKCrossEntropyLoss is the loss of the hardest pixels')],
     # MONAI
     'sigmoid': SIGMOID,
-    'softmax': [EACH, ('activation', "here activation='softmax' for True and 'sigmoid' for False"), FIXED],
+    'softmax': [EACH, OF_EDGES, ('activation', "here activation='softmax' for True and 'sigmoid' for False"), FIXED],
     'other_act': [('from_logits', 'apply it before the loss, and say from_logits=False')],
     'to_onehot_y': [(None, f'class ids and one-hot labels are both taken: {LEFT_OUT}')],
     'soft_label': [(None, f'soft labels are told by their shape: {LEFT_OUT}')],

@@ -50,8 +50,8 @@ def check_parameter(
     """
     try:
         return check.freeze(value)
-    except SpecError:
-        raise
+    except SpecError as error:
+        raise error.rename(owner=error.owner or owner) from None
     except (ValueError, TypeError, OverflowError, KeyError):
         hint = suggested(name, check, value) if hints else ''
         allowed = check.describe() if allowed is None else allowed

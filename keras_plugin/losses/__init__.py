@@ -5,6 +5,7 @@ from keras_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
 from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from keras_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
+from keras_plugin.losses.boundary.inverse_form import InverseFormLoss
 from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
 from keras_plugin.losses.boundary.surface import SurfaceLoss
 from keras_plugin.losses.compound.combo import ComboLoss
@@ -44,6 +45,7 @@ __all__ = [
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',
     'HausdorffDistanceLoss',
+    'InverseFormLoss',
     'JaccardMetricLoss',
     'LogCoshDiceLoss',
     'Loss',

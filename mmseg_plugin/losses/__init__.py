@@ -4,6 +4,7 @@ from mmseg_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
 from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from mmseg_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
+from mmseg_plugin.losses.boundary.inverse_form import InverseFormLoss
 from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
 from mmseg_plugin.losses.boundary.surface import SurfaceLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
@@ -43,6 +44,7 @@ __all__ = [
     'GeneralizedDiceLoss',
     'GeneralizedWassersteinDiceLoss',
     'HausdorffDistanceLoss',
+    'InverseFormLoss',
     'JaccardMetricLoss',
     'LogCoshDiceLoss',
     'LovaszHingeLoss',

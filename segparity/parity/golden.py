@@ -14,6 +14,7 @@ from segparity.parity.frameworks import Worker
 from segparity.parity.tolerances import GRADIENT, gradient_error
 from shared_spec import LOSSES, LossSpec
 from shared_spec.files import one_sentence
+from shared_spec.networks import NAMES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,9 @@ def load(folder: str | Path, names: Collection[str] | None = None) -> list[Golde
                 continue
             with np.load(folder / f'{entry["id"]}.npz', allow_pickle=False) as data:
                 arrays = {name: data[name] for name in data.files}
-            spec = LOSSES[entry['loss']](from_logits=entry['from_logits'], **entry['params'])
+            network = {name: arrays[name] for name in NAMES if name in arrays}
+            parameters = {**entry['params'], **({'weights': network} if network else {})}
+            spec = LOSSES[entry['loss']](from_logits=entry['from_logits'], **parameters)
             found.append(
                 Golden(
                     id=entry['id'],

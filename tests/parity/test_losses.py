@@ -23,11 +23,10 @@ def is_taken(name, example):
 
 def works_in_blocks(name, example):
     """Whether an operator on the CPU takes the sums over pixels of an example; Lovasz losses sort pixels, erosions and
-    discs of HausdorffDistanceLoss and the neighbours of ActiveBoundaryLoss take whole maps.
+    discs of HausdorffDistanceLoss, the neighbours of ActiveBoundaryLoss and the tiles of InverseFormLoss take whole maps.
     """
-    whole = (
-        LOSSES[name].examples[example].params.get('method') in ('erosion', 'convolution') or LOSSES[name].needs_areas
-    )
+    method = LOSSES[name].examples[example].params.get('method')
+    whole = method in ('erosion', 'convolution') or LOSSES[name].needs_areas or 'tiles' in LOSSES[name].parameters()
     sums = 'Lovasz' not in name and not LOSSES[name].of_overlap and not whole
     return sums or is_taken(name, example)
 

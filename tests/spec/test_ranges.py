@@ -51,6 +51,11 @@ RANGES = {
     'ActiveBoundaryLoss detach': SWITCH,
     'ActiveBoundaryLoss budget': words('image', 'batch'),
     'ActiveBoundaryLoss ignored': words('mask', 'boundary'),
+    'InverseFormLoss activation': words('sigmoid', 'log_softmax'),
+    'InverseFormLoss distance': words('euclidean', 'geodesic'),
+    'InverseFormLoss tiles': ([[1, 1], (3, 6)], [[0, 1], [1], [1, 2, 3], 3, None]),
+    'InverseFormLoss tile_size': ([32], [1, 2.5, None, 'a']),
+    'InverseFormLoss weights': ([None], [1, '', [], {}, {'fc_0_weight': [[1.0]]}]),
     'DistillationKLLoss temperature': POSITIVE,
     'DistillationKLLoss teacher_from_logits': SWITCH,
     'FocalCrossEntropyLoss alpha': (

@@ -16,10 +16,12 @@ from tests.support.parameters import EVERY, WRONG, specs
 
 ALL = schema_of_all()
 SCHEMAS = {name: schema_of(name) for name in EVERY}
-# what JSON Schema cannot say: a square of zeros, as many weights as losses, parts that agree
+# what JSON Schema cannot say: a square of zeros, as many weights as losses, parts that agree, layers that follow each other
 BEYOND = {
     ('ActiveBoundaryLoss', 'spacing'),  # as many numbers as the pictures of this loss have axes
     ('GeneralizedWassersteinDiceLoss', 'distance_matrix'),
+    ('InverseFormLoss', 'tile_size'),  # that of the weights
+    ('InverseFormLoss', 'weights'),
     ('WeightedSumLoss', 'losses'),
     ('WeightedSumLoss', 'weights'),
 }

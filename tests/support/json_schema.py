@@ -49,6 +49,10 @@ def valid(value, schema, root=None):
             good = not array or all(valid(one, said, root) for one in value)
         elif word == 'contains':
             good = not array or any(valid(one, said, root) for one in value)
+        elif word == 'minLength':
+            good = not isinstance(value, str) or len(value) >= said
+        elif word == 'maxItems':
+            good = not array or len(value) <= said
         elif word == 'minItems':
             good = not array or len(value) >= said
         elif word == 'uniqueItems':

@@ -3,13 +3,15 @@
 A new kind of check needs an entry in ``KINDS``; without one every test that draws from it fails and says so.
 """
 
+import itertools
 import math
 import random
 
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from shared_spec import LOSSES, METRICS, SpecError, checks
+from shared_spec import LOSSES, METRICS, SpecError, checks, networks
+from shared_spec.losses.boundary.inverse_form import Pair
 from shared_spec.losses.compound.weighted_sum import Losses
 from shared_spec.losses.region.generalized_wasserstein_dice import DistanceMatrix
 from shared_spec.parameters import REQUIRED
@@ -58,6 +60,18 @@ def losses(draw, check):
     return [draw(specs(name, from_logits=from_logits)).to_dict() for name in chosen]
 
 
+@st.composite
+def network(draw, check):
+    """Of two tiles of 2 x 2 pixels."""
+    scale = draw(st.floats(0.5, 2))
+    sizes = 8, 3, 2, check.outputs
+    found = {}
+    for place, (inputs, outputs) in zip(networks.PLACES, itertools.pairwise(sizes)):
+        found[f'fc_{place}_weight'] = [[scale * (i - j) for j in range(inputs)] for i in range(outputs)]
+        found[f'fc_{place}_bias'] = [scale * i for i in range(outputs)]
+    return found
+
+
 KINDS = {
     checks.Real: real,
     checks.Integer: integer,
@@ -69,6 +83,8 @@ KINDS = {
     checks.Weights: weights,
     DistanceMatrix: matrix,
     Losses: losses,
+    Pair: lambda check: st.lists(values_of(check.inner), min_size=2, max_size=2),
+    networks.NetworkWeights: network,
 }
 
 
@@ -102,6 +118,8 @@ def specs(draw, name, off=None, **given):
     if 'weights' in values and 'losses' in parameters:
         values['losses'] = values.get('losses') or draw(losses(None))
         values['weights'] = values['weights'] and [draw(st.floats(0, 10)) for _ in values['losses']]
+    if 'tile_size' in parameters and ('tile_size' in values or values.get('weights')):
+        values['tile_size'], values['weights'] = 2, draw(values_of(parameters['weights'].metadata['allowed'].inner))
     try:
         return cls(**values, **given)
     except SpecError:  # parameters that do not go together

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 from shared_spec import shapes
 from shared_spec.checks import Choice, Each, Integer, Optional
 from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
-from shared_spec.inputs import FLOOR, Batch
+from shared_spec.inputs import FLOOR, Batch, prepare
 from shared_spec.networks import FOLDER, Network, NetworkWeights, read_network
 from shared_spec.typing import Shape
 
@@ -42,7 +43,7 @@ class InverseFormLoss(Shared):
 
     family = 'boundary'
     spatial_axes = (2,)
-    needs_areas = True
+    of_branch = True
     title = 'Inverse form loss'
     formula = (
         'mean over tiles of |o|, o the 4 numbers in which a network sees the transform x -> c x + t (complex numbers, the '
@@ -136,40 +137,64 @@ class InverseFormLoss(Shared):
         **extras: Any,
     ) -> float | Any:
         """As all losses; class ids become the map of their boundaries."""
-        target, shape = np.asarray(target), np.shape(pred)
-        owner = type(self).__name__
+        spec, maps, weight, ignore_index = self.with_maps(pred, target, pixel_weight, ignore_index)
+        return super(InverseFormLoss, spec).reference(pred, maps, weight, ignore_index, **extras)
+
+    def with_maps(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None, ignore_index: int | None
+    ) -> tuple['InverseFormLoss', np.ndarray, ArrayLike | None, int | None]:
+        """(loss, target, weight, ignore_index) of maps of boundaries: those given, or of class ids, with weights 0."""
+        target, shape, owner = np.asarray(target), np.shape(pred), type(self).__name__
         shapes.check_pred(owner, shape, 'first', self.spatial_axes)
         self.check_maps(shape[1], target.dtype.kind == 'f')
         if target.dtype.kind == 'f':
-            return super().reference(pred, target, pixel_weight, ignore_index, **extras)
+            return self, target, pixel_weight, ignore_index
         shapes.label_kind(owner, shape, target.shape, 'first')
         ids = target.reshape(shape[0], *shape[2:])
-        ignored = shapes.check_ignore(owner, self.ignore_index, ignore_index, shape[1])
-        valid = ~np.isin(ids, ignored)
-        if pixel_weight is None:
-            weight = valid.astype(float)
-        else:
+        valid = ~np.isin(ids, shapes.check_ignore(owner, self.ignore_index, ignore_index, shape[1]))
+        weight = valid.astype(float)
+        if pixel_weight is not None:
             weight = np.asarray(pixel_weight, np.float64)
             kind = shapes.weight_kind(owner, shape, weight.shape, 'first')
             weight = weight[:, None, None] if kind == 'image' else weight.reshape(ids.shape)
             weight = np.where(valid, weight, 0)
         maps = boundaries(ids, valid & (weight != 0)).astype(float)[:, None]
-        return super(InverseFormLoss, self.without_ignored()).reference(pred, maps, weight, None, **extras)
+        return self.without_ignored(), maps, weight, None
 
-    def of_batch(self, batch: Batch) -> float:
-        """The loss of a ``Batch``."""
+    def of_batch(self, batch: Batch, active: list[np.ndarray] | None = None) -> float:
+        """The loss of a ``Batch``; active: which numbers between the layers are above 0, where it is fixed."""
+        weight, x = self.tiles_of(batch)
+        out = self.transform(x, active)[0]
+        total = weight.sum()
+        return self.loss_weight * float((weight * self.length(out)).sum() / total) if total > 0 else 0.0
+
+    def tiles_of(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """(N, K, rows, columns) what each tile weighs, and pairs of tiles (N, K, rows, columns, 2 * tile_size^2)."""
         v, (n, k) = batch.weight, batch.prob.shape[:2]
         p = self.edges(batch)
         p, y = (np.where(v[:, None] > 0, x, 0).reshape(n, k, *batch.space) for x in (p, batch.target))
         size = self.size_of(batch.space)
         weight = self.cut(resized(v.reshape(n, 1, *batch.space), size)).mean(-1)
-        out = np.concatenate([self.cut(resized(x, size)) for x in (p, y)], -1)
+        x = np.concatenate([self.cut(resized(x, size)) for x in (p, y)], -1)
+        return np.broadcast_to(weight, x.shape[:-1]), x
+
+    def transform(self, x: np.ndarray, active: list[np.ndarray] | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
+        """(..., 4) what the network sees in pairs of tiles, and which numbers between its layers are above 0."""
+        found = []
         for place, (matrix, bias) in enumerate(self.network.layers):
-            out = np.maximum(out, 0) if place else out
-            out = out @ matrix.astype(np.float64).T + bias.astype(np.float64)
-        weight = np.broadcast_to(weight, out.shape[:-1])
-        total = weight.sum()
-        return self.loss_weight * float((weight * self.length(out)).sum() / total) if total > 0 else 0.0
+            if place:
+                found.append(x > 0 if active is None else active[place - 1])
+                x = np.where(found[-1], x, 0)
+            x = x @ matrix.astype(np.float64).T + bias.astype(np.float64)
+        return x, found
+
+    def reference_near(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+    ) -> Callable[[np.ndarray], Any] | None:
+        """The reference with the numbers between the layers that are above 0 at ``pred``."""
+        spec, maps, weight, ignore_index = self.with_maps(pred, target, pixel_weight, extras.get('ignore_index'))
+        active = spec.transform(spec.tiles_of(prepare(spec, pred, maps, weight, ignore_index))[1])[1]
+        return lambda p: spec.reference(p, maps, weight, ignore_index, active=active)
 
     def edges(self, batch: Batch) -> np.ndarray:
         """(N, K, P) the predicted boundaries."""
