@@ -9,6 +9,7 @@ from tests.support.losses import OTHERS, PLAIN
 
 IGNORED, SIZE = 255, 12
 SLOW = ('compiled', 'sharded')
+OF_IMAGES = ('SemanticEncodingLoss',)  # whose prediction is one for the whole image
 LOCAL = ('avg_factor', 'none')  # where a rank's value is its own, and DDP's mean that of the joined batch
 MODES = ('find_unused', 'static_graph', 'accumulate', 'no_sync', 'twice', 'outside', 'two_heads')
 
@@ -81,7 +82,10 @@ def of_more_than_logits(name):
     """id -> Case of a loss that takes more than logits and labels, of the examples in which nothing is random."""
     short, about = name.removesuffix('Loss'), LOSSES[name]
     examples = [e for e, example in about.examples.items() if getattr(about(**example.params), 'order', '') != 'random']
-    found = {f'{short}-{example}-uneven': case(name, example, mode='more') for example in examples}
+    found = {
+        f'{short}-{example}-uneven': case(name, example, mode='more', labels=about.examples[example].labels[0])
+        for example in examples
+    }
     for batch in ('weighted', 'nothing_valid', 'no_image'):
         found[f'{short}-{batch}'] = case(name, examples[0], mode='more', batch=batch)
     found[f'{short}-unsynced'] = case(name, examples[0], mode='unsynced', sync=False)
@@ -89,9 +93,9 @@ def of_more_than_logits(name):
 
 
 def handed_over(config, z, mean):
-    """(pred, extras) of a loss on logits z: these are the embedding too, and their ``mean`` over pixels is a branch's output."""
+    """(pred, extras) of a loss on logits z: these are the embedding too, and their ``mean`` over pixels is what a branch says of images."""
     about = LOSSES[config['type']]
-    return mean(z) if about.of_branch else z, dict.fromkeys(about.needs, z)
+    return mean(z) if config['type'] in OF_IMAGES else z, dict.fromkeys(about.needs, z)
 
 
 def names_for_three():

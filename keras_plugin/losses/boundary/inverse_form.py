@@ -68,7 +68,7 @@ class InverseFormLoss(Loss):
         height, width = batch.sizes
         p, y = keep_pixels(batch.counted_pixels, self.edges(batch)), batch.target
         maps = ops.concatenate([p, y, batch.weight[..., None]], axis=-1)
-        maps = ops.reshape(maps, (-1, height, width, 2 * k + 1))
+        maps = ops.reshape(maps, (ops.shape(maps)[0], height, width, 2 * k + 1))
         down, across = (lines_between(*pair, batch.dtype) for pair in ((height, rows), (width, columns)))
         maps = ops.einsum('ih,nhwk->niwk', down, maps)
         tiles = self.cut(ops.einsum('jw,niwk->nijk', across, maps))
@@ -91,8 +91,9 @@ class InverseFormLoss(Loss):
     def cut(self, x: Tensor) -> Tensor:
         """(N, K, rows, columns, tile_size^2) tiles of maps (N, H, W, K)."""
         (rows, columns), s = self.spec.tiles, self.spec.tile_size
-        x = ops.reshape(x, (-1, rows, s, columns, s, x.shape[-1]))
-        return ops.reshape(ops.transpose(x, (0, 5, 1, 3, 2, 4)), (-1, x.shape[-1], rows, columns, s * s))
+        n, k = ops.shape(x)[0], x.shape[-1]
+        x = ops.transpose(ops.reshape(x, (n, rows, s, columns, s, k)), (0, 5, 1, 3, 2, 4))
+        return ops.reshape(x, (n, k, rows, columns, s * s))
 
     def transform(self, x: Tensor) -> Tensor:
         """(..., 4) what the network sees in pairs of tiles (..., 2 * tile_size^2)."""

@@ -75,8 +75,10 @@ class InverseFormLoss(Loss):
         p, y = (
             x if batch.pixel_weight is None else torch.where(v == 0, 0, x) for x in (self.edges(batch), batch.target)
         )
-        maps = torch.cat([x.reshape(n, -1, *batch.space) for x in (p, y, v)], 1)
-        if batch.space != size:
+        maps = torch.cat([x.unflatten(2, batch.space) for x in (p, y, v)], 1)
+        if n == 0:
+            maps = maps.reshape(0, maps.shape[1], *size)  # which interpolate refuses
+        elif batch.space != size:
             maps = functional.interpolate(maps, size, mode='bilinear', align_corners=False)
         tiles = self.cut(maps)
         weight = tiles[:, -1:].mean(-1).expand(-1, k, -1, -1)
