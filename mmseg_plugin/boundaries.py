@@ -78,3 +78,17 @@ def boundary_of_maps(y: Tensor, space: tuple[int, ...]) -> Tensor:
         torch.minimum(first, maps.narrow(axis, 1, size - 1), out=first)
         torch.minimum(last, maps.narrow(axis, 0, size - 1), out=last)
     return (maps - inner).flatten(2)
+
+
+def between_classes(ids: Tensor, counts: Tensor | None = None) -> Tensor:
+    """(N, H, W) bool: pixels that count and have a 4-neighbour that counts and is of another class; counts: all if None."""
+    found = torch.zeros(ids.shape, dtype=torch.bool, device=ids.device)
+    for axis in (1, 2):
+        size = max(ids.shape[axis] - 1, 0)
+        first, last = (0, ids.shape[axis] - size)
+        differs = ids.narrow(axis, first, size) != ids.narrow(axis, last, size)
+        if counts is not None:
+            differs = differs & counts.narrow(axis, first, size) & counts.narrow(axis, last, size)
+        found.narrow(axis, first, size).logical_or_(differs)
+        found.narrow(axis, last, size).logical_or_(differs)
+    return found

@@ -25,6 +25,7 @@ def register_in_mmseg() -> None:
         for cls in LOSSES.values():
             MODELS.register_module(module=cls)
         importlib.import_module('mmseg_plugin.evaluation')
+        importlib.import_module('mmseg_plugin.heads.branched')
         importlib.import_module('mmseg_plugin.heads.hook')
         importlib.import_module('mmseg_plugin.heads.distance_map_hook')
         importlib.import_module('mmseg_plugin.transforms')

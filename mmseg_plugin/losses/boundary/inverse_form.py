@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmseg_plugin.arithmetic import accumulator_dtype, ratio
+from mmseg_plugin.boundaries import between_classes
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.inputs import Batch, narrow_ids, valid_pixels
 from mmseg_plugin.losses.base import Loss
@@ -133,15 +134,7 @@ def edges_of_ids(
     if valid is not None:
         like = torch.ones(ids.shape, device=ids.device) if weight is None else weight
         weight = torch.where(valid, like, torch.zeros((), dtype=like.dtype, device=like.device))
-    counts = None if weight is None else weight != 0
-    found = torch.zeros(ids.shape, dtype=torch.bool, device=ids.device)
-    for axis in (1, 2):
-        size = max(ids.shape[axis] - 1, 0)
-        differs = ids.narrow(axis, 0, size) != ids.narrow(axis, ids.shape[axis] - size, size)
-        if counts is not None:
-            differs = differs & counts.narrow(axis, 0, size) & counts.narrow(axis, ids.shape[axis] - size, size)
-        found.narrow(axis, 0, size).logical_or_(differs)
-        found.narrow(axis, ids.shape[axis] - size, size).logical_or_(differs)
+    found = between_classes(ids, None if weight is None else weight != 0)
     return found.float()[:, None], weight
 
 
