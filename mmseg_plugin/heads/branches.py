@@ -195,3 +195,29 @@ class EdgeBranch(PredictingBranch):
         weight = None if counts is None else counts.to(logits.dtype)
         call = dict(weight=weight, align_corners=seen.align_corners)
         return [(loss, loss(logits, edges, **call)) for loss in self.own_losses]
+
+
+@MODELS.register_module()
+class DistanceBranch(PredictingBranch):
+    """For ``BoundaryAwareLoss``: logits of the bins of each object class's distance from its boundary.
+
+    Object classes are those that the loss lists, else all but the first, the background.
+    """
+
+    kind, meant = 'distance', 'one BoundaryAwareLoss'
+
+    def __init__(self, **branch: Any) -> None:
+        super().__init__(**branch)
+        if len(self.own_losses) != 1:
+            raise TypeError(f'DistanceBranch: loss must be {self.meant}, got {len(self.own_losses)} losses')
+        spec = self.own_losses[0].spec
+        objects = self.num_classes - 1 if spec.classes is None else len(spec.classes)
+        self.measure = nn.Conv2d(self.in_channels, objects * spec.num_bins, 1)
+
+    def is_meant(self, loss: Loss) -> bool:
+        return type(loss).__name__ == 'BoundaryAwareLoss'
+
+    def values(self, seen: Seen) -> list[tuple[Any, Tensor]]:
+        logits = self.measure(seen.features)
+        call = dict(ignore_index=seen.ignore_index, align_corners=seen.align_corners)
+        return [(loss, loss(logits, seen.label, **call)) for loss in self.own_losses]
