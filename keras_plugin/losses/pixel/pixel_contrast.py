@@ -78,8 +78,9 @@ class PixelContrastLoss(Loss):
         counts = weight != 0
         unsound = ops.logical_and(counts, ops.logical_not(ops.all(ops.isfinite(x), axis=-1)))
         fault = ops.logical_or(ops.any(ops.isnan(batch.weight)), ops.any(unsound))
-        if batch.unseen:
-            fault = ops.logical_or(fault, ops.any(ops.isnan(batch.target)))
+        wrong_pred = values.pixels_without_number(batch.given, batch.softmax) if batch.logits else None
+        if wrong_pred is not None:
+            fault = ops.logical_or(fault, ops.any(ops.logical_and(batch.counted_pixels, wrong_pred)))
         sound = ops.logical_and(counts, ops.logical_not(unsound))
         x = ops.where(sound[..., None], x, ops.zeros_like(x))
         if samples is None:
@@ -103,6 +104,10 @@ class PixelContrastLoss(Loss):
         if bank is not None:
             bank.push(ops.stop_gradient(x), labels, ops.logical_and(valid, ops.logical_not(fault)))
         return spec.loss_weight * loss * ops.where(fault, np.nan * ops.ones_like(loss), ops.ones_like(loss))
+
+    def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
+        """As of other losses, with a gradient of 0 for the embedding."""
+        return super().absent_loss(batch, loss) + ops.where(ops.isfinite(loss), 0 * loss, ops.zeros_like(loss))
 
     def checked_bank(self, bank: object, classes: int, depth: int) -> EmbeddingBank | None:
         """The bank of a call; TypeError or ValueError for none where there is to be one, and for another."""

@@ -37,6 +37,7 @@ class SemanticEncodingLoss(PixelLoss):
         dtype: DType | None = None,
     ) -> None:
         super().__init__(locals())
+        self.spec_of_images = self.spec.of_images()
 
     def batch_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Batch:
         """The batch of images, each a pixel that is labelled with the classes that are there."""
@@ -56,7 +57,7 @@ class SemanticEncodingLoss(PixelLoss):
             weight = values.nan_where(weight, wrong)
         present = ops.cast(present, 'int32')
         return prepare(
-            self.spec.of_images(), present[:, None], ops.reshape(pred, (n, 1, c)), ops.stop_gradient(weight), self.dtype
+            self.spec_of_images, present[:, None], ops.reshape(pred, (n, 1, c)), ops.stop_gradient(weight), self.dtype
         )
 
     def compute(self, batch: Batch) -> Tensor:

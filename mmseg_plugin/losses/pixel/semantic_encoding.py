@@ -35,6 +35,7 @@ class SemanticEncodingLoss(PixelLoss):
         loss_name: str = 'loss_semantic_encoding',
     ) -> None:
         super().__init__(locals())
+        self.spec_of_images = self.spec.of_images()
 
     def loss_of_call(
         self,
@@ -50,7 +51,7 @@ class SemanticEncodingLoss(PixelLoss):
         if call.pop('align_corners', None) is not None:
             raise TypeError(f'{self.spec_class.__name__}: align_corners has no meaning, pred is not of pixels')
         present, weight = self.presence(pred, target, weight, ignore_index)
-        batch = prepare(self.spec.of_images(), pred.reshape(*pred.shape[:2], 1), present[:, :, None], weight)
+        batch = prepare(self.spec_of_images, pred.reshape(*pred.shape[:2], 1), present[:, :, None], weight)
         return super().loss_of_call(pred, target, None, None, call, absent, {in_common(self.spec): batch})
 
     @torch.no_grad()
