@@ -1,0 +1,129 @@
+"""Pixel triplet loss: a feature at a boundary is nearer to those of its class around it than to those of others."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from shared_spec.checks import Integer, Real
+from shared_spec.declare import Example, Weighted, as_shared, loss_spec, param
+from shared_spec.embeddings import check_window, features_of, offsets
+from shared_spec.inputs import Batch
+from shared_spec.shapes import as_text, may_be_equal
+from shared_spec.typing import Shape
+
+
+@loss_spec
+class PixelTripletLoss(Weighted):
+    """Pixel triplet loss."""
+
+    family = 'boundary'
+    labels = ('hard',)
+    extras = ('embedding', 'anchors')
+    needs = ('embedding',)
+    gradient_of = ('pred', 'embedding')
+    title = 'Pixel triplet loss'
+    formula = (
+        'mean over the triplets (a, p, n) of max(0, d(a, p) - d(a, n) + margin), d the Euclidean distance of embeddings, a a '
+        'pixel beside another class, p and n the pixels of its class and of others in the window around it'
+    )
+    source = (
+        'Wen et al.: Pixel-wise triplet learning for enhancing boundary discrimination in medical image segmentation, 2022; '
+        'margin, distance and embeddings without a norm of 1 as in the usage that its authors show '
+        '(torch.nn.TripletMarginLoss(margin=10), 0.005 of it beside a Dice loss)'
+    )
+    remarks = (
+        'By the formula; there is no official code to compare with. Every positive in the window meets every negative in it. '
+        'pred is looked at for its shape alone and gets no gradient. Labels and weights are sampled at the places of an '
+        'embedding of another size, nearest. A is beside another class where a pixel next to it along an axis has one. An '
+        'image with more such pixels than samples has samples of them, evenly spaced in row-major order, the same every '
+        'time; others are given as anchors. A triplet weighs as its anchor, and a pixel that does not count has no part in '
+        'any. Without a triplet the loss is 0. A distance of 0 has the gradient 0.'
+    )
+
+    from_logits: bool = as_shared('from_logits')
+    ignore_index: int | None = as_shared('ignore_index')
+    sync: bool = as_shared('sync')
+    margin: float = param(10.0, Real(low=0), 'by how much a pixel of the same class has to be nearer')
+    window: int = param(5, Integer(low=3), 'the side, odd, of the square or cube around an anchor')
+    samples: int = param(1024, Integer(low=1), 'how many anchors an image has at most')
+
+    examples = {
+        'small': Example(dict(window=3, margin=1.0)),
+        'few': Example(dict(margin=0.5, samples=3, loss_weight=0.7)),
+        'default': Example(),
+    }
+
+    activation = 'softmax'
+
+    def validate(self) -> None:
+        check_window(type(self).__name__, self.window)
+
+    def of_batch(self, batch: Batch, embedding: ArrayLike, anchors: ArrayLike | None = None) -> float:
+        """The loss of a ``Batch``."""
+        e, label, weight, sound = features_of(type(self).__name__, batch, embedding)
+        places = self.anchors(label) if anchors is None else self.given_anchors(np.asarray(anchors), label.shape)
+        if not sound:
+            return math.nan
+        total = mass = 0.0
+        for image, chosen in enumerate(places):
+            for place in chosen:
+                at = np.unravel_index(place, label.shape[1:])
+                if label[image][at] < 0:
+                    continue
+                nearer, farther = self.distances(e[image], label[image], at)
+                costs = np.maximum(nearer[:, None] - farther + self.margin, 0)
+                total += weight[image][at] * costs.sum()
+                mass += weight[image][at] * costs.size
+        return self.loss_weight * total / mass if mass > 0 else 0.0
+
+    def distances(self, e: np.ndarray, label: np.ndarray, at: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """From a pixel of an image to those of its class in its window, and to those of others."""
+        found: tuple[list[float], list[float]] = ([], [])
+        for step in offsets(self.window, label.ndim):
+            other = tuple(int(a) + s for a, s in zip(at, step))
+            if all(0 <= a < n for a, n in zip(other, label.shape)) and label[other] >= 0:
+                gap = e[(slice(None), *at)] - e[(slice(None), *other)]
+                found[int(label[other] != label[at])].append(math.sqrt((gap**2).sum()))
+        return np.array(found[0]), np.array(found[1])
+
+    def anchors(self, label: np.ndarray) -> list[np.ndarray]:
+        """The places of each image that are beside another class, in row-major order, ``samples`` of them at most."""
+        beside = np.zeros(label.shape, bool)
+        for axis in range(1, label.ndim):
+            one, other = (np.moveaxis(x, axis, 0) for x in (label, beside))
+            differs = (one[1:] != one[:-1]) & (one[1:] >= 0) & (one[:-1] >= 0)
+            other[1:] |= differs
+            other[:-1] |= differs
+        found = [np.flatnonzero(image) for image in beside]
+        return [
+            places[[k * len(places) // self.number(places) for k in range(self.number(places))]] for places in found
+        ]
+
+    def number(self, places: np.ndarray) -> int:
+        """How many anchors an image with these candidates has."""
+        return min(self.samples, len(places))
+
+    def given_anchors(self, anchors: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
+        """The places of each image that a call was given."""
+        self.check_anchors(anchors.shape, anchors.dtype.kind in 'iu', anchors.dtype, shape[0])
+        self.check_places(anchors, math.prod(shape[1:]))
+        return [image[image >= 0] for image in anchors]
+
+    def check_anchors(self, shape: Shape, whole: bool, dtype: object, images: int | None) -> None:
+        """TypeError or ValueError for what are no anchors."""
+        owner = type(self).__name__
+        if not whole:
+            raise TypeError(f'{owner}: anchors must be integers, got {dtype}')
+        if len(shape) != 2 or not may_be_equal(shape[:1], (images,)):
+            raise ValueError(
+                f'{owner}: anchors must be (N, A) with N = {"?" if images is None else images}, got {as_text(tuple(shape))}'
+            )
+
+    def check_places(self, anchors: np.ndarray, pixels: int) -> None:
+        """ValueError for anchors that are no pixels."""
+        wrong = (anchors < -1) | (anchors >= pixels)
+        if wrong.any():
+            raise ValueError(
+                f'{type(self).__name__}: anchors must be -1 or below the {pixels} pixels of embedding, got {anchors[wrong][0]}'
+            )
