@@ -1,0 +1,78 @@
+"""What a loss of features has in PyTorch: labels at the places of an embedding, and the pixels around a place."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmseg_plugin.inputs import Batch
+from mmseg_plugin.losses.base import sum_of_zero_loss
+from shared_spec.extras import check_embedding, nearest
+
+
+class Features(NamedTuple):
+    """An embedding (N, D, *size), 0 where a pixel does not count, and what belongs to its places.
+
+    label (N, *size) class ids, -1 where a pixel does not count; weight (N, *size), 0 there, NaN where something is wrong;
+    nothing: 0 with a gradient of 0 for the predictions, NaN where they or the embedding are no numbers.
+    """
+
+    embedding: Tensor
+    label: Tensor
+    weight: Tensor
+    nothing: Tensor
+
+
+def features_of(batch: Batch, embedding: Tensor, everywhere: bool = False) -> Features:
+    """The ``Features`` of a batch; everywhere: the embedding is read where a pixel does not count, too."""
+    owner = batch.owner
+    if not torch.is_tensor(embedding):
+        raise TypeError(f'{owner}: embedding must be a torch.Tensor, got {type(embedding).__name__}')
+    pred = (*batch.shape[:2], *batch.space)
+    check_embedding(owner, embedding.shape, embedding.is_floating_point(), embedding.dtype, pred, 'first')
+    batch.look()
+    size = embedding.shape[2:]
+    weight = sampled(batch, batch.weight, size)
+    counts = weight != 0
+    ids = batch.own[:, 0] if batch.channels > 1 else batch.labels[:, 0].long()
+    label = torch.where(counts, sampled(batch, ids, size), -1)
+    embedding = embedding.to(torch.promote_types(embedding.dtype, batch.dtype))
+    finite = embedding.detach().isfinite()
+    sound = finite.all() if everywhere else (finite | ~counts[:, None]).all()
+    if not everywhere and (batch.pixel_weight is not None or not batch.visible):
+        embedding = torch.where(counts[:, None], embedding, 0)
+    return Features(embedding, label, weight, nothing(batch) + torch.where(sound, 0.0, torch.nan))
+
+
+def nothing(batch: Batch) -> Tensor:
+    """0 with a gradient of 0, NaN where a prediction that counts is no number; of all of them where any may be none."""
+    if not (batch.visible and batch.is_sure()):
+        return sum_of_zero_loss(batch)
+    some = batch.source.tensor.flatten(1)[:, :1]
+    return 0 * torch.where(some.isfinite(), some, 0).sum().to(batch.dtype)
+
+
+def sampled(batch: Batch, x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(N, *size) x (N, P) at the places of a map of that size, as nearest sampling has them."""
+    x = x.unflatten(1, batch.space)
+    for axis, length in enumerate(size, 1):
+        if length != x.shape[axis]:
+            x = x.index_select(axis, torch.tensor(nearest(length, x.shape[axis]), device=x.device))
+    return x
+
+
+def shifted(x: Tensor, step: tuple[int, int], empty: float = 0) -> Tensor:
+    """What x (..., H, W) has ``step`` pixels below and to the right of each; ``empty`` beyond the image."""
+    (down, right), (height, width) = step, x.shape[-2:]
+    moved = torch.nn.functional.pad(x, (max(0, -right), max(0, right), max(0, -down), max(0, down)), value=empty)
+    return moved[..., max(0, down) :, max(0, right) :][..., :height, :width]
+
+
+def pairs(x: Tensor, step: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """What x (..., H, W) has at the pixels that have another ``step`` below and to the right, and at that."""
+    (down, right), (height, width) = step, x.shape[-2:]
+    tall, wide = max(0, height - abs(down)), max(0, width - abs(right))
+    one = x[..., max(0, -down) :, max(0, -right) :][..., :tall, :wide]
+    return one, x[..., max(0, down) :, max(0, right) :][..., :tall, :wide]
