@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import sum_of_zero_loss
+from shared_spec.embeddings import offsets
 from shared_spec.extras import check_embedding, nearest
 
 
@@ -63,11 +66,12 @@ def sampled(batch: Batch, x: Tensor, size: tuple[int, ...]) -> Tensor:
     return x
 
 
-def shifted(x: Tensor, step: tuple[int, int], empty: float = 0) -> Tensor:
-    """What x (..., H, W) has ``step`` pixels below and to the right of each; ``empty`` beyond the image."""
-    (down, right), (height, width) = step, x.shape[-2:]
-    moved = torch.nn.functional.pad(x, (max(0, -right), max(0, right), max(0, -down), max(0, down)), value=empty)
-    return moved[..., max(0, down) :, max(0, right) :][..., :height, :width]
+def neighbours(x: Tensor, window: int, empty: float = 0) -> Iterator[Tensor]:
+    """For each of ``offsets`` what x (..., H, W) has at the other pixel, ``empty`` beyond the image."""
+    reach, (height, width) = window // 2, x.shape[-2:]
+    padded = functional.pad(x, (reach, reach, reach, reach), value=empty)
+    for down, right in offsets(window, 2):
+        yield padded[..., reach + down : reach + down + height, reach + right : reach + right + width]
 
 
 def pairs(x: Tensor, step: tuple[int, int]) -> tuple[Tensor, Tensor]:

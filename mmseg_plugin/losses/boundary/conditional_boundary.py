@@ -9,7 +9,7 @@ from torch import Tensor
 from mmseg_plugin.arithmetic import accumulator_dtype, ratio, scale_part
 from mmseg_plugin.boundaries import wide_boundary
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.embeddings import Features, features_of, pairs, sampled, shifted
+from mmseg_plugin.embeddings import Features, features_of, neighbours, pairs, sampled
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_maps import pixel_map
 from mmseg_plugin.losses.base import Loss
@@ -71,7 +71,11 @@ class ConditionalBoundaryLoss(Loss):
         of_all, all_weight, of_right, right_weight, gap = sums['means']
         classify = over_classes(ratio(of_all, all_weight, 0.0) + ratio(of_right, right_weight, 0.0), right_weight)
         a2c = over_classes(ratio(gap, right_weight, 0.0), right_weight)
-        parts = (spec.weight_context, ratio(*sums['context'], 0.0)), (spec.weight_classify, classify), (spec.weight_a2c, a2c)
+        parts = (
+            (spec.weight_context, ratio(*sums['context'], 0.0)),
+            (spec.weight_classify, classify),
+            (spec.weight_a2c, a2c),
+        )
         total = sum((scale_part(factor, part) for factor, part in parts), sums['nothing'])
         return (spec.loss_weight * total).to(batch.dtype)
 
@@ -95,7 +99,7 @@ class ConditionalBoundaryLoss(Loss):
         given, counts = boundary.flatten(1), batch.counts
         wrong = (counts & (given != 0) & (given != 1)).any()
         if can_look(given, counts) and wrong:
-            self.spec.check_boundary_values(given.double().numpy(), counts.numpy())
+            self.spec.check_boundary_values(given.double().cpu().numpy(), counts.cpu().numpy())
         return given == 1, torch.where(wrong, torch.nan, 0.0)
 
     def frozen(self, embedding: Tensor, channels: int, classifier: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -132,29 +136,29 @@ class ConditionalBoundaryLoss(Loss):
         """(5, K) sums over the pixels of each class: cross-entropies and weights of m, and of r; squared distances to r."""
         e, label, w, _ = places.features
         scores = torch.einsum('cd,ndhw->nchw', weight, e)  # of the classifier, which is as linear as a mean
+        numbered = torch.cat([torch.ones_like(scores[:, :1]), scores], 1)
         of_right = torch.where(places.right, label, -1)
-        number, number_right = (self.around(torch.ones_like(e[:, :1]), x, label) for x in (label, of_right))
-        costs, own = [], torch.where(places.edge, w, 0)
-        shares = torch.where(number[:, 0] >= 1, own, 0), torch.where((number_right[:, 0] >= 1) & places.right, own, 0)
-        for codes, count, share in zip((label, of_right), (number, number_right), shares):
-            z = self.around(scores, codes, label) / (count + TINY) + bias[:, None, None]
+        costs, share = [], torch.where(places.edge, w, 0)
+        for codes, own in ((label, share), (of_right, torch.where(places.right, share, 0))):
+            found = self.around(numbered, codes, label)
+            number, z = found[:, 0], found[:, 1:] / (found[:, :1] + TINY) + bias[:, None, None]
             z = z if z.shape[1] > 1 else torch.cat([torch.zeros_like(z), z], 1)
             loss = torch.nn.functional.cross_entropy(z, label.clamp(min=0), reduction='none')
+            share = torch.where(number >= 1, own, 0)
             costs += [torch.where(share == 0, 0, share * loss), share]
         with torch.no_grad():
-            mean = self.around(e.detach(), of_right, label) / (number_right + TINY)
+            mean = self.around(e.detach(), of_right, label) / (found[:, :1].detach() + TINY)
         gap = ((e - mean) ** 2).mean(1)
-        found = torch.stack([*costs, torch.where(shares[1] == 0, 0, shares[1] * gap)]).flatten(1)
-        sums = found.new_zeros(len(found), max(2, len(bias)), dtype=accumulator_dtype(found))
-        return sums.scatter_add(1, label.clamp(min=0).flatten().expand_as(found), found.to(sums.dtype))
+        terms = torch.stack([*costs, torch.where(share == 0, 0, share * gap)]).flatten(1)
+        sums = terms.new_zeros(len(terms), max(2, len(bias)), dtype=accumulator_dtype(terms))
+        return sums.scatter_add(1, label.clamp(min=0).flatten().expand_as(terms), terms.to(sums.dtype))
 
     def around(self, x: Tensor, codes: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W) the sum of x over the pixels of the window around each whose code is its own label."""
-        total: Tensor | int = 0
-        for step in offsets(self.spec.window, 2):
-            same = shifted(codes, step, empty=-2) == label
-            total = total + torch.where(same[:, None], shifted(x, step), 0)
-        return torch.as_tensor(total)
+        total, window = torch.zeros_like(x), self.spec.window
+        for code, other in zip(neighbours(codes, window, empty=-2), neighbours(x, window)):
+            total = total + torch.where((code == label)[:, None], other, 0)
+        return total
 
 
 def predicted_class(part: Batch) -> Tensor:

@@ -46,7 +46,7 @@ class PixelTripletLoss(Weighted):
     sync: bool = as_shared('sync')
     margin: float = param(10.0, Real(low=0), 'by how much a pixel of the same class has to be nearer')
     window: int = param(5, Integer(low=3), 'the side, odd, of the square or cube around an anchor')
-    samples: int = param(1024, Integer(low=1), 'how many anchors an image has at most')
+    samples: int = param(1024, Integer(low=1, high=2**15), 'how many anchors an image has at most')
 
     examples = {
         'small': Example(dict(window=3, margin=1.0)),
