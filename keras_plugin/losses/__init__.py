@@ -4,7 +4,9 @@ from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
 from keras_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
 from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from keras_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
+from keras_plugin.losses.boundary.conditional_boundary import ConditionalBoundaryLoss
 from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
+from keras_plugin.losses.boundary.pixel_triplet import PixelTripletLoss
 from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
 from keras_plugin.losses.boundary.surface import SurfaceLoss
 from keras_plugin.losses.compound.combo import ComboLoss
@@ -34,6 +36,7 @@ __all__ = [
     'CenterlineDiceLoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
+    'ConditionalBoundaryLoss',
     'DiceSemimetricLoss',
     'DistanceMapCrossEntropyLoss',
     'DistillationKLLoss',
@@ -50,6 +53,7 @@ __all__ = [
     'LovaszSoftmaxLoss',
     'OhemCrossEntropyLoss',
     'PixelLoss',
+    'PixelTripletLoss',
     'RegionLoss',
     'RegionMutualInformationLoss',
     'RegionWiseLoss',
