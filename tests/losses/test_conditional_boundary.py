@@ -146,7 +146,7 @@ def test_conditional_boundary_of_an_embedding_of_another_size_is_that_of_fewer_l
 @pytest.mark.parametrize('size', [(5, 6), (9, 12), (4, 4), (3, 7), (1, 1)])
 def test_labels_of_conditional_boundary_are_sampled_as_pytorch_does(size):
     torch = pytest.importorskip('torch', reason='PyTorch is not installed')
-    from shared_spec.embeddings import sampled
+    from shared_spec.features import sampled
 
     y = np.random.default_rng(0).integers(0, 9, (2, 9, 12))
     want = torch.nn.functional.interpolate(torch.tensor(y)[:, None].double(), size, mode='nearest')

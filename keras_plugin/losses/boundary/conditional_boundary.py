@@ -11,12 +11,12 @@ from keras_plugin import values
 from keras_plugin.arithmetic import accumulator_dtype, ratio, scale_part
 from keras_plugin.boundaries import wide_boundary
 from keras_plugin.distributed import sum_over_replicas
-from keras_plugin.embeddings import Features, features_of, neighbours, pairs, sampled
+from keras_plugin.features import Features, features_of, neighbours, pairs, sampled
 from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
-from shared_spec.embeddings import offsets
+from shared_spec.features import offsets
 from shared_spec.losses.boundary.conditional_boundary import TINY
 
 

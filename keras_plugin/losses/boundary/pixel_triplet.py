@@ -13,12 +13,12 @@ from keras_plugin.active_boundaries import at, places_up_to
 from keras_plugin.arithmetic import accumulator_dtype, at_least, cumulative_sum, ratio
 from keras_plugin.boundaries import lines
 from keras_plugin.distributed import sum_over_replicas
-from keras_plugin.embeddings import features_of
+from keras_plugin.features import features_of
 from keras_plugin.inputs import Batch
 from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
-from shared_spec.embeddings import offsets
+from shared_spec.features import offsets
 
 
 class Anchors(NamedTuple):

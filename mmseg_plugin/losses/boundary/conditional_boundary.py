@@ -9,14 +9,14 @@ from torch import Tensor
 from mmseg_plugin.arithmetic import accumulator_dtype, ratio, scale_part
 from mmseg_plugin.boundaries import wide_boundary
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.embeddings import Features, features_of, neighbours, pairs, sampled
+from mmseg_plugin.features import Features, features_of, neighbours, pairs, sampled
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_maps import pixel_map
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from mmseg_plugin.values import can_look
 from shared_spec import LOSSES
-from shared_spec.embeddings import offsets
+from shared_spec.features import offsets
 from shared_spec.losses.boundary.conditional_boundary import TINY
 
 

@@ -9,13 +9,13 @@ from torch import Tensor
 from mmseg_plugin.active_boundaries import at
 from mmseg_plugin.arithmetic import accumulator_dtype, ratio
 from mmseg_plugin.distributed import sum_over_ranks
-from mmseg_plugin.embeddings import features_of
+from mmseg_plugin.features import features_of
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from mmseg_plugin.values import can_look
 from shared_spec import LOSSES
-from shared_spec.embeddings import offsets
+from shared_spec.features import offsets
 
 
 class Anchors(NamedTuple):

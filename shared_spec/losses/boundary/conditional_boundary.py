@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import Choice, Integer, Optional, Real
 from shared_spec.declare import Example, Weighted, as_shared, loss_spec, param
-from shared_spec.embeddings import Features, check_window, features_of, neighbours, sampled
+from shared_spec.features import Features, check_window, features_of, neighbours, sampled
 from shared_spec.inputs import Batch, scale_part
 from shared_spec.metrics.boundary.spec import boundary
 from shared_spec.shapes import as_text, may_be_equal

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import Integer, Real
 from shared_spec.declare import Example, Weighted, as_shared, loss_spec, param
-from shared_spec.embeddings import check_window, features_of, offsets
+from shared_spec.features import check_window, features_of, offsets
 from shared_spec.inputs import Batch
 from shared_spec.shapes import as_text, may_be_equal
 from shared_spec.typing import Shape

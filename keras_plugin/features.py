@@ -10,7 +10,7 @@ from keras_plugin.boundaries import own_class
 from keras_plugin.inputs import Batch
 from keras_plugin.typing import Tensor
 from shared_spec import shapes
-from shared_spec.embeddings import offsets
+from shared_spec.features import offsets
 from shared_spec.extras import check_embedding, nearest
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import sum_of_zero_loss
-from shared_spec.embeddings import offsets
+from shared_spec.features import offsets
 from shared_spec.extras import check_embedding, nearest
 
 
