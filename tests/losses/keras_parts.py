@@ -102,10 +102,9 @@ def ways_of_tensorflow(arrays):
         return ops.sum(target * pred)
 
     for way in ('eager', 'graph', 'xla'):
-        value, gradient = keras_side.step_of_tensorflow(loss, way)(
-            np.ones((1, 2), 'float32'), np.full((1, 2), 3.0, 'float32'), None
-        )
-        found[way] += [float(value), np.asarray(gradient).tolist()]
+        moved, target = dict(pred=np.ones((1, 2), 'float32')), np.full((1, 2), 3.0, 'float32')
+        value, gradients = keras_side.step_of_tensorflow(loss, way)(moved, target, None, {})
+        found[way] += [float(value), np.asarray(gradients['pred']).tolist()]
     return found, {}
 
 
