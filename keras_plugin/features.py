@@ -7,11 +7,11 @@ from keras import backend, ops
 
 from keras_plugin import values
 from keras_plugin.boundaries import own_class
+from keras_plugin.embeddings import at_places, checked_embedding
 from keras_plugin.inputs import Batch
 from keras_plugin.typing import Tensor
 from shared_spec import shapes
 from shared_spec.features import offsets
-from shared_spec.extras import check_embedding, nearest
 
 
 class Features(NamedTuple):
@@ -30,13 +30,12 @@ class Features(NamedTuple):
 def features_of(owner: str, batch: Batch, embedding: Any, everywhere: bool = False) -> Features:
     """The ``Features`` of a batch; everywhere: the embedding is read where a pixel does not count, too."""
     embedding = values.to_tensor(embedding)
-    kind, pred = backend.standardize_dtype(embedding.dtype), (batch.given.shape[0], *batch.space, batch.channels)
-    check_embedding(owner, tuple(embedding.shape), backend.is_float_dtype(kind), kind, pred, 'last')
+    dtype = 'float64' if 'float64' in (backend.standardize_dtype(embedding.dtype), batch.dtype) else 'float32'
+    embedding = checked_embedding(owner, embedding, (batch.given.shape[0], *batch.space, batch.channels), dtype)
     size = tuple(embedding.shape[1:-1])
     shapes.check_known(owner, batch.space)
     shapes.check_known(owner, size)
-    embedding = ops.cast(embedding, 'float64' if 'float64' in (kind, batch.dtype) else 'float32')
-    weight = sampled(batch, ops.cast(batch.weight, embedding.dtype), size)
+    weight = sampled(batch, ops.cast(batch.weight, dtype), size)
     counts = sampled(batch, batch.counted_pixels, size)
     label = sampled(batch, own_class(batch), size)
     label = ops.where(counts, label, -1 * ops.ones_like(label))
@@ -44,7 +43,7 @@ def features_of(owner: str, batch: Batch, embedding: Any, everywhere: bool = Fal
     if not everywhere:
         wrong = ops.logical_and(wrong, counts[..., None])
         embedding = ops.where(counts[..., None], embedding, ops.zeros_like(embedding))
-    zero = values.nan_where(ops.cast(nothing(batch), embedding.dtype), ops.any(wrong))
+    zero = values.nan_where(ops.cast(nothing(batch), dtype), ops.any(wrong))
     return Features(embedding, label, weight, zero)
 
 
@@ -57,11 +56,7 @@ def nothing(batch: Batch) -> Tensor:
 
 def sampled(batch: Batch, x: Tensor, size: Sequence[int]) -> Tensor:
     """(N, *size) x (N, P) at the places of a map of that size, as nearest sampling has them."""
-    x = ops.reshape(x, (ops.shape(x)[0], *batch.space))
-    for axis, length in enumerate(size, 1):
-        if length != x.shape[axis]:
-            x = ops.take(x, ops.convert_to_tensor(nearest(length, x.shape[axis]), dtype='int32'), axis=axis)
-    return x
+    return ops.reshape(at_places(x, batch.space, tuple(size)), (-1, *size))
 
 
 def neighbours(x: Tensor, window: int, empty: float = 0) -> Iterator[Tensor]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmseg_plugin.embeddings import at_places, checked_embedding
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import sum_of_zero_loss
 from shared_spec.features import offsets
-from shared_spec.extras import check_embedding, nearest
 
 
 class Features(NamedTuple):
@@ -30,18 +30,14 @@ class Features(NamedTuple):
 
 def features_of(batch: Batch, embedding: Tensor, everywhere: bool = False) -> Features:
     """The ``Features`` of a batch; everywhere: the embedding is read where a pixel does not count, too."""
-    owner = batch.owner
-    if not torch.is_tensor(embedding):
-        raise TypeError(f'{owner}: embedding must be a torch.Tensor, got {type(embedding).__name__}')
-    pred = (*batch.shape[:2], *batch.space)
-    check_embedding(owner, embedding.shape, embedding.is_floating_point(), embedding.dtype, pred, 'first')
+    dtype = torch.promote_types(embedding.dtype, batch.dtype) if torch.is_tensor(embedding) else batch.dtype
+    embedding = checked_embedding(batch.owner, embedding, (*batch.shape[:2], *batch.space), dtype)
     batch.look()
     size = embedding.shape[2:]
     weight = sampled(batch, batch.weight, size)
     counts = weight != 0
     ids = batch.own[:, 0] if batch.channels > 1 else batch.labels[:, 0].long()
     label = torch.where(counts, sampled(batch, ids, size), -1)
-    embedding = embedding.to(torch.promote_types(embedding.dtype, batch.dtype))
     finite = embedding.detach().isfinite()
     sound = finite.all() if everywhere else (finite | ~counts[:, None]).all()
     if not everywhere and (batch.pixel_weight is not None or not batch.visible):
@@ -59,11 +55,7 @@ def nothing(batch: Batch) -> Tensor:
 
 def sampled(batch: Batch, x: Tensor, size: tuple[int, ...]) -> Tensor:
     """(N, *size) x (N, P) at the places of a map of that size, as nearest sampling has them."""
-    x = x.unflatten(1, batch.space)
-    for axis, length in enumerate(size, 1):
-        if length != x.shape[axis]:
-            x = x.index_select(axis, torch.tensor(nearest(length, x.shape[axis]), device=x.device))
-    return x
+    return at_places(x, batch.space, size).unflatten(1, size)
 
 
 def neighbours(x: Tensor, window: int, empty: float = 0) -> Iterator[Tensor]:

@@ -1,7 +1,7 @@
 """What a loss of features has in NumPy float64: labels at the places of an embedding, and the pixels around a place."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +60,21 @@ def neighbours(x: np.ndarray, window: int) -> Iterator[np.ndarray]:
     padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(reach, reach)] * 2)
     for down, right in offsets(window, 2):
         yield padded[..., reach + down :, reach + right :][..., :height, :width]
+
+
+def embedding_of_case(
+    rng: np.random.Generator, n: int, size: Sequence[int], ignored: int | None, target: np.ndarray
+) -> np.ndarray:
+    """(n, 3, *size) an embedding for the checks, of numbers that float32 has, and of none where a label is ignored."""
+    x = as_float32(rng.normal(0, 0.6, (n, 3, *size)))
+    axes = len(size)
+    if ignored is not None and target.ndim == 1 + axes:
+        x[np.broadcast_to(sampled(target, size)[:, None] == ignored, x.shape)] = np.nan
+    return x
+
+
+def as_float32(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.float32).astype(np.float64)
 
 
 def check_window(owner: str, window: int) -> None:

@@ -1,15 +1,23 @@
 """Conditional boundary loss: features at a boundary are drawn to those of their class around them, and told from others."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from shared_spec.checks import Choice, Integer, Optional, Real
 from shared_spec.declare import Example, Weighted, as_shared, loss_spec, param
-from shared_spec.features import Features, check_window, features_of, neighbours, sampled
-from shared_spec.inputs import Batch, scale_part
+from shared_spec.features import (
+    Features,
+    as_float32,
+    check_window,
+    embedding_of_case,
+    features_of,
+    neighbours,
+    sampled,
+)
+from shared_spec.inputs import Batch, prepare, scale_part
 from shared_spec.metrics.boundary.spec import boundary
 from shared_spec.shapes import as_text, may_be_equal
 from shared_spec.typing import Shape
@@ -26,7 +34,7 @@ class ConditionalBoundaryLoss(Weighted):
     spatial_axes = (2,)
     extras = ('embedding', 'classifier', 'boundary')
     needs = ('embedding', 'classifier')
-    gradient_of = ('pred', 'embedding')
+    gradient_of = ('embedding',)
     title = 'Conditional boundary loss'
     formula = (
         'weight_context * context + weight_classify * classify + weight_a2c * a2c; context: mean over images of the mean over '
@@ -76,6 +84,27 @@ class ConditionalBoundaryLoss(Weighted):
     }
 
     activation = 'softmax'
+
+    def adapt_case(
+        self, pred: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """An embedding that is larger by a pixel along each axis, with a classifier; skip_class: and with a boundary."""
+        size = tuple(n + 1 for n in pred.shape[2:])
+        x = embedding_of_case(rng, len(pred), size, None if self.ignored == 'other' else self.ignore_index, target)
+        weight, bias = (as_float32(rng.normal(0, 1, (pred.shape[1], *more))) for more in (x.shape[1:2], ()))
+        extras = {'embedding': x, 'classifier': (weight, bias)}
+        if self.skip_class is not None:
+            boundary = rng.integers(0, 2, (len(pred), *pred.shape[2:]))
+            absent = np.reshape(target, boundary.shape) == self.ignore_index if target.size == boundary.size else False
+            extras['boundary'] = np.where(absent, 255, boundary)
+        return pred, extras
+
+    def held(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+    ) -> dict[str, Any]:
+        batch = prepare(self, pred, target, pixel_weight, extras.get('ignore_index'))
+        places = self.places(batch, extras['embedding'])
+        return {'means': self.means(places, places.right)[0]}
 
     def validate(self) -> None:
         check_window(type(self).__name__, self.window)

@@ -1,16 +1,20 @@
 """Pixel triplet loss: a feature at a boundary is nearer to those of its class around it than to those of others."""
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from shared_spec.checks import Integer, Real
 from shared_spec.declare import Example, Weighted, as_shared, loss_spec, param
-from shared_spec.features import check_window, features_of, offsets
-from shared_spec.inputs import Batch
+from shared_spec.features import Features, check_window, embedding_of_case, features_of, offsets
+from shared_spec.inputs import Batch, prepare
 from shared_spec.shapes import as_text, may_be_equal
 from shared_spec.typing import Shape
+
+FEW = 8  # samples below which the checks give anchors
 
 
 @loss_spec
@@ -21,7 +25,7 @@ class PixelTripletLoss(Weighted):
     labels = ('hard',)
     extras = ('embedding', 'anchors')
     needs = ('embedding',)
-    gradient_of = ('pred', 'embedding')
+    gradient_of = ('embedding',)
     title = 'Pixel triplet loss'
     formula = (
         'mean over the triplets (a, p, n) of max(0, d(a, p) - d(a, n) + margin), d the Euclidean distance of embeddings, a a '
@@ -59,23 +63,50 @@ class PixelTripletLoss(Weighted):
     def validate(self) -> None:
         check_window(type(self).__name__, self.window)
 
-    def of_batch(self, batch: Batch, embedding: ArrayLike, anchors: ArrayLike | None = None) -> float:
-        """The loss of a ``Batch``."""
-        e, label, weight, sound = features_of(type(self).__name__, batch, embedding)
-        places = self.anchors(label) if anchors is None else self.given_anchors(np.asarray(anchors), label.shape)
-        if not sound:
+    def adapt_case(
+        self, pred: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """An embedding that is longer by a pixel; to few samples anchors are given."""
+        size = (*pred.shape[2:-1], pred.shape[-1] + 1)
+        extras = {'embedding': embedding_of_case(rng, len(pred), size, self.ignore_index, target)}
+        if self.samples < FEW:
+            extras['anchors'] = rng.integers(-1, math.prod(size), (len(pred), FEW))
+        return pred, extras
+
+    def held(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+    ) -> dict[str, Any]:
+        batch = prepare(self, pred, target, pixel_weight, extras.get('ignore_index'))
+        features = features_of(type(self).__name__, batch, extras['embedding'])
+        return {'active': [gap > 0 for _, gap in self.gaps(features, extras.get('anchors'))]}
+
+    def of_batch(
+        self,
+        batch: Batch,
+        embedding: ArrayLike,
+        anchors: ArrayLike | None = None,
+        active: Sequence[np.ndarray] | None = None,
+    ) -> float:
+        """The loss of a ``Batch``; active: which triplets of each anchor cost something, those of which it is true if None."""
+        features = features_of(type(self).__name__, batch, embedding)
+        found = list(self.gaps(features, anchors))
+        active = active or [gap > 0 for _, gap in found]
+        total = sum(weight * (gap * costs).sum() for (weight, gap), costs in zip(found, active))
+        mass = sum(weight * gap.size for weight, gap in found)
+        if not features.sound:
             return math.nan
-        total = mass = 0.0
+        return float(self.loss_weight * total / mass) if mass > 0 else 0.0
+
+    def gaps(self, features: Features, anchors: ArrayLike | None) -> Iterator[tuple[float, np.ndarray]]:
+        """Of each anchor its weight, and d(a, p) - d(a, n) + margin of its p and n, (P, M)."""
+        e, label, weight, _ = features
+        places = self.anchors(label) if anchors is None else self.given_anchors(np.asarray(anchors), label.shape)
         for image, chosen in enumerate(places):
             for place in chosen:
                 at = np.unravel_index(place, label.shape[1:])
-                if label[image][at] < 0:
-                    continue
-                nearer, farther = self.distances(e[image], label[image], at)
-                costs = np.maximum(nearer[:, None] - farther + self.margin, 0)
-                total += weight[image][at] * costs.sum()
-                mass += weight[image][at] * costs.size
-        return self.loss_weight * total / mass if mass > 0 else 0.0
+                if label[image][at] >= 0:
+                    nearer, farther = self.distances(e[image], label[image], at)
+                    yield weight[image][at], nearer[:, None] - farther + self.margin
 
     def distances(self, e: np.ndarray, label: np.ndarray, at: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
         """From a pixel of an image to those of its class in its window, and to those of others."""
