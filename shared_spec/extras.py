@@ -27,6 +27,18 @@ EXTRAS = {
 }
 
 
+def needs_in_words(needs: Iterable[str], extras: Iterable[str]) -> list[str]:
+    """Sentences on what a call has to be given by name and on what it may be given, in both layouts."""
+    needs = list(needs)
+    found = [f'Needs at the call: {name}, {in_both(name)}.' for name in needs]
+    return found + [f'Takes at the call: {name}, {in_both(name)}.' for name in extras if name not in needs]
+
+
+def in_both(name: str) -> str:
+    first, last, _ = EXTRAS[name]
+    return first if first == last else f'{first}; in Keras {last.removesuffix(" floating point")}'
+
+
 def check_needs(owner: str, needs: Iterable[str], given: Mapping[str, Any], layout: str) -> None:
     """TypeError where a call lacks what a loss cannot do without."""
     for name in needs:

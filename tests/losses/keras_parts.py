@@ -155,6 +155,7 @@ def elsewhere(arrays, few):
     few: what every example meets, and all forms, which one piece of code prepares for all losses, with two losses.
     """
     from segparity.parity import cases, keras_side, replay
+    from segparity.parity.extras import channels_last, mapped
     from segparity.parity.ways import CORE, plan
 
     failed, ran = {}, 0
@@ -164,11 +165,13 @@ def elsewhere(arrays, few):
                 continue
             case = cases.build(case_name)
             spec = replay.spec_for(loss, loss.examples[example], case)
+            case = case.adapted(spec)
+            extras = mapped(case.extras, channels_last)
             given = dict(pred=case.pred, target=case.target)
             given, written = keras_side.ignored_by_constructor(given, spec.to_dict(), case.call_ignore_index)
             pred, target = keras_side.to_keras_layout(given)
             try:
-                keras_side.build(written)(target, ops.convert_to_tensor(pred.astype('float32')), case.weight)
+                keras_side.build(written)(target, ops.convert_to_tensor(pred.astype('float32')), case.weight, **extras)
                 ran += 1
             except Exception as error:  # whatever PyTorch says of two devices
                 failed[f'{name}, {example}, {case_name}'] = f'{type(error).__name__}: {error}'[:200]
