@@ -23,11 +23,10 @@ def is_taken(name, example):
 
 def works_in_blocks(name, example):
     """Whether an operator on the CPU takes the sums over pixels of an example; Lovasz losses sort pixels, erosions and
-    discs of HausdorffDistanceLoss and the neighbours of ActiveBoundaryLoss take whole maps.
+    discs of HausdorffDistanceLoss and the neighbours of ActiveBoundaryLoss take whole maps, and so do losses of features.
     """
-    whole = (
-        LOSSES[name].examples[example].params.get('method') in ('erosion', 'convolution') or LOSSES[name].needs_areas
-    )
+    loss = LOSSES[name]
+    whole = loss.examples[example].params.get('method') in ('erosion', 'convolution') or loss.needs_areas or loss.needs
     sums = 'Lovasz' not in name and not LOSSES[name].of_overlap and not whole
     return sums or is_taken(name, example)
 
@@ -109,8 +108,8 @@ def ask(worker, spec, case, function='value_and_gradient', **options):
 
 def compare(got, case, value, gradient, precision, label):
     assert_same(got['value'], value, precision, label)
-    if gradient is None:
-        assert np.isfinite(got['gradient']).all(), label
+    if gradient is None:  # not known of a kink, nor of a loss that needs extras where it is NaN
+        assert np.isfinite(got['gradient']).all() or np.isnan(value), label
     else:
         assert_gradient(got['gradient'], gradient, f'{precision}_gradient', label)
 

@@ -110,13 +110,11 @@ class PixelTripletLoss(Weighted):
 
     def distances(self, e: np.ndarray, label: np.ndarray, at: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
         """From a pixel of an image to those of its class in its window, and to those of others."""
-        found: tuple[list[float], list[float]] = ([], [])
-        for step in offsets(self.window, label.ndim):
-            other = tuple(int(a) + s for a, s in zip(at, step))
-            if all(0 <= a < n for a, n in zip(other, label.shape)) and label[other] >= 0:
-                gap = e[(slice(None), *at)] - e[(slice(None), *other)]
-                found[int(label[other] != label[at])].append(math.sqrt((gap**2).sum()))
-        return np.array(found[0]), np.array(found[1])
+        others = np.array(at) + offsets(self.window, label.ndim)
+        others = tuple(others[((others >= 0) & (others < label.shape)).all(1)].T)
+        length = np.sqrt(((e[(slice(None), *others)] - e[(slice(None), *at)][:, None]) ** 2).sum(0))
+        same = label[others] == label[at]
+        return length[same], length[~same & (label[others] >= 0)]
 
     def anchors(self, label: np.ndarray) -> list[np.ndarray]:
         """The places of each image that are beside another class, in row-major order, ``samples`` of them at most."""
