@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 
 from shared_spec.extras import check_embedding, nearest
 from shared_spec.inputs import Batch
-from shared_spec.parameters import SpecError
 from shared_spec.typing import Shape
 
 
@@ -75,9 +74,3 @@ def embedding_of_case(
 
 def as_float32(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32).astype(np.float64)
-
-
-def check_window(owner: str, window: int) -> None:
-    """SpecError for a window that has no middle."""
-    if window % 2 == 0:
-        raise SpecError(owner=owner, parameter='window', given=window, allowed='an odd number >= 3')

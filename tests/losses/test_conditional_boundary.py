@@ -331,7 +331,7 @@ def test_what_conditional_boundary_refuses():
     for name in ('embedding', 'classifier'):
         with pytest.raises(TypeError, match=f'^ConditionalBoundaryLoss: needs {name}, .*, at the call$'):
             SPEC().reference(z, y, **{k: x for k, x in call.items() if k != name})
-    with pytest.raises(ValueError, match='window must be an odd number >= 3, got 4'):
+    with pytest.raises(ValueError, match='window must be an odd integer >= 3, got 4'):
         SPEC(window=4)
     with pytest.raises(ValueError, match='pred must be .* with 2 spatial axes, got shape'):
         loss(z[:, :, None], y[:, None], call=call)

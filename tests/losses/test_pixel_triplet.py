@@ -250,7 +250,7 @@ def test_pixel_triplet_never_waits_for_a_device(monkeypatch):
 def test_what_pixel_triplet_refuses():
     with pytest.raises(TypeError, match='^PixelTripletLoss: needs embedding, .*, at the call$'):
         SPEC().reference(LOGITS, LABEL)
-    with pytest.raises(ValueError, match='window must be an odd number >= 3, got 6'):
+    with pytest.raises(ValueError, match='window must be an odd integer >= 3, got 6'):
         SPEC(window=6)
     with pytest.raises(ValueError, match='takes hard labels alone'):
         loss(target=np.full(LOGITS.shape, 1 / 3))

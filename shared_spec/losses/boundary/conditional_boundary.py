@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shared_spec.checks import Choice, Integer, Optional, Real
+from shared_spec.checks import Choice, Integer, OddInteger, Optional, Real
 from shared_spec.declare import Example, Weighted, as_shared, loss_spec, param
 from shared_spec.features import (
     Features,
     as_float32,
-    check_window,
     embedding_of_case,
     features_of,
     neighbours,
@@ -61,7 +60,7 @@ class ConditionalBoundaryLoss(Weighted):
     from_logits: bool = as_shared('from_logits')
     ignore_index: int | None = as_shared('ignore_index')
     sync: bool = as_shared('sync')
-    window: int = param(5, Integer(low=3), 'height and width, odd, of the square around a boundary pixel')
+    window: int = param(5, OddInteger(low=3), 'height and width of the square around a boundary pixel')
     weight_context: float = param(1.0, Real(low=0), 'factor on the cosines')
     weight_classify: float = param(0.2, Real(low=0), 'factor on the cross-entropy of the means')
     weight_a2c: float = param(2.0, Real(low=0), 'factor on the squared distance to the mean')
@@ -105,9 +104,6 @@ class ConditionalBoundaryLoss(Weighted):
         batch = prepare(self, pred, target, pixel_weight, extras.get('ignore_index'))
         places = self.places(batch, extras['embedding'])
         return {'means': self.means(places, places.right)[0]}
-
-    def validate(self) -> None:
-        check_window(type(self).__name__, self.window)
 
     def check_classifier(self, weight: Shape, bias: Shape, channels: int, depth: int, layout: str = 'first') -> None:
         """ValueError for a classifier of other shapes than a layer on the embedding has them."""

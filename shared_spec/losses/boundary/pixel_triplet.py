@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shared_spec.checks import Integer, Real
+from shared_spec.checks import Integer, OddInteger, Real
 from shared_spec.declare import Example, Weighted, as_shared, loss_spec, param
-from shared_spec.features import Features, check_window, embedding_of_case, features_of, offsets
+from shared_spec.features import Features, embedding_of_case, features_of, offsets
 from shared_spec.inputs import Batch, prepare
 from shared_spec.shapes import as_text, may_be_equal
 from shared_spec.typing import Shape
@@ -34,7 +34,7 @@ class PixelTripletLoss(Weighted):
     source = (
         'Wen et al.: Pixel-wise triplet learning for enhancing boundary discrimination in medical image segmentation, 2022; '
         'margin, distance and embeddings without a norm of 1 as in the usage that its authors show '
-        '(torch.nn.TripletMarginLoss(margin=10), 0.005 of it beside a Dice loss)'
+        '(torch.nn.TripletMarginLoss(margin=10); 0.005 for anchors of the foreground and as much for others, beside a Dice loss)'
     )
     remarks = (
         'By the formula; there is no official code to compare with. Every positive in the window meets every negative in it. '
@@ -49,7 +49,7 @@ class PixelTripletLoss(Weighted):
     ignore_index: int | None = as_shared('ignore_index')
     sync: bool = as_shared('sync')
     margin: float = param(10.0, Real(low=0), 'by how much a pixel of the same class has to be nearer')
-    window: int = param(5, Integer(low=3), 'the side, odd, of the square or cube around an anchor')
+    window: int = param(5, OddInteger(low=3), 'the side of the square or cube around an anchor')
     samples: int = param(1024, Integer(low=1, high=2**15), 'how many anchors an image has at most')
 
     examples = {
@@ -59,9 +59,6 @@ class PixelTripletLoss(Weighted):
     }
 
     activation = 'softmax'
-
-    def validate(self) -> None:
-        check_window(type(self).__name__, self.window)
 
     def adapt_case(
         self, pred: np.ndarray, target: np.ndarray, rng: np.random.Generator
