@@ -183,11 +183,11 @@ def test_conditional_boundary_of_official_ignored_pixels():
 
     known = [(1 - 1) ** 2, (0 - 1) ** 2, 0**2, (-1) ** 2, 1**2, 0**2, (-1) ** 2]
     assert_same(of(**CONTEXT), sum(known) / 7, 'float64')
-    assert_same(of(ignored='other', **CONTEXT), (sum(known) + 0.5) / 8, 'float64')
+    assert_same(of(ignored='differ', **CONTEXT), (sum(known) + 0.5) / 8, 'float64')
     for part in (CLASSIFY, A2C):
-        assert_same(of(ignored='other', **part), of(**part), 'float64')
+        assert_same(of(ignored='differ', **part), of(**part), 'float64')
     call = {**call, 'embedding': np.where(np.arange(9).reshape(3, 3) == 3, np.nan, EMBEDDING)}
-    assert math.isfinite(of()) and math.isnan(of(ignored='other'))
+    assert math.isfinite(of()) and math.isnan(of(ignored='differ'))
 
 
 def test_conditional_boundary_makes_the_boundary_of_the_labels():

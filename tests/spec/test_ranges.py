@@ -109,7 +109,7 @@ RANGES = {
     'ConditionalBoundaryLoss weight_classify': NOT_NEGATIVE,
     'ConditionalBoundaryLoss weight_a2c': NOT_NEGATIVE,
     'ConditionalBoundaryLoss skip_class': ([None, 0, 254], [-1, 0.5, True]),
-    'ConditionalBoundaryLoss ignored': words('mask', 'other'),
+    'ConditionalBoundaryLoss ignored': words('mask', 'differ'),
     'ConditionalBoundaryLoss boundary_ratio': '(0, 1]',
     'PixelTripletLoss margin': NOT_NEGATIVE,
     'PixelTripletLoss samples': 'integer [1, 32768]',

@@ -82,7 +82,7 @@ class ConditionalBoundaryLoss(Loss):
     def places(self, batch: Batch, embedding: Any, boundary: Any) -> tuple[Places, Tensor | None]:
         """What the three terms look at, and whether a boundary is none, where nobody has seen that it is one."""
         name, spec = type(self).__name__, self.spec
-        features, wrong = features_of(name, batch, embedding, everywhere=spec.ignored == 'other'), None
+        features, wrong = features_of(name, batch, embedding, everywhere=spec.ignored == 'differ'), None
         size = tuple(features.label.shape[1:])
         if boundary is None:
             edge = wide_boundary(batch, spec.boundary_ratio)

@@ -81,7 +81,7 @@ class ConditionalBoundaryLoss(Loss):
 
     def places(self, batch: Batch, embedding: Tensor, boundary: Tensor | None) -> tuple[Places, Tensor]:
         """What the three terms look at, and 0, or NaN for a boundary that is none where nobody looks."""
-        features, spec = features_of(batch, embedding, everywhere=self.spec.ignored == 'other'), self.spec
+        features, spec = features_of(batch, embedding, everywhere=self.spec.ignored == 'differ'), self.spec
         size, wrong = embedding.shape[2:], features.weight.new_zeros(())
         if boundary is None:
             edge = wide_boundary(batch, spec.boundary_ratio)

@@ -69,7 +69,7 @@ class ConditionalBoundaryLoss(Weighted):
     )
     ignored: str = param(
         'mask',
-        Choice('mask', 'other'),
+        Choice('mask', 'differ'),
         'whether pixels that do not count have no part, or, as in the official code, are in context pixels of another class',
     )
     boundary_ratio: float = param(
@@ -78,7 +78,7 @@ class ConditionalBoundaryLoss(Weighted):
 
     examples = {
         'small': Example(dict(window=3)),
-        'official': Example(dict(window=3, skip_class=0, ignored='other', weight_a2c=0.5, loss_weight=0.7)),
+        'official': Example(dict(window=3, skip_class=0, ignored='differ', weight_a2c=0.5, loss_weight=0.7)),
         'default': Example(dict(weight_classify=1.0)),
     }
 
@@ -89,7 +89,7 @@ class ConditionalBoundaryLoss(Weighted):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """An embedding that is larger by a pixel along each axis, with a classifier; skip_class: and with a boundary."""
         size = tuple(n + 1 for n in pred.shape[2:])
-        x = embedding_of_case(rng, len(pred), size, None if self.ignored == 'other' else self.ignore_index, target)
+        x = embedding_of_case(rng, len(pred), size, None if self.ignored == 'differ' else self.ignore_index, target)
         weight, bias = (as_float32(rng.normal(0, 1, (pred.shape[1], *more))) for more in (x.shape[1:2], ()))
         extras = {'embedding': x, 'classifier': (weight, bias)}
         if self.skip_class is not None:
@@ -136,7 +136,7 @@ class ConditionalBoundaryLoss(Weighted):
 
     def places(self, batch: Batch, embedding: ArrayLike, boundary: ArrayLike | None = None) -> 'Places':
         """What the three parts look at."""
-        features = features_of(type(self).__name__, batch, embedding, everywhere=self.ignored == 'other')
+        features = features_of(type(self).__name__, batch, embedding, everywhere=self.ignored == 'differ')
         size, shape = features.label.shape[1:], (len(batch.weight), *batch.space)
         z = batch.prob if batch.logits is None else batch.logits
         right = (z[:, 0] > (batch.logits is None) / 2 if z.shape[1] == 1 else z.argmax(1)).astype(int)
@@ -150,7 +150,7 @@ class ConditionalBoundaryLoss(Weighted):
         y = y if y.shape[1] > 1 else np.concatenate([1 - y, y], 1)
         masks = ((y > 0.5) & counts[:, None]).reshape(-1, *batch.space)
         found = [boundary(mask, self.boundary_ratio) for mask in masks]
-        return np.reshape(found, (*y.shape[:2], -1)).any(1)
+        return np.reshape(found, y.shape).any(1)
 
     def given_edges(self, batch: Batch, given: np.ndarray) -> np.ndarray:
         """(N, P) the boundary that a call was given; refuses what is none with ValueError."""
