@@ -139,14 +139,20 @@ def places_of(chosen: Tensor, spec: Any) -> tuple[Tensor, Tensor]:
         k = min(pixels, AROUND * int(ratio * pixels))
     else:
         k = ops.minimum(pixels, AROUND * whole(ops.cast(pixels, 'float64') * ratio))
-    # the k-th chosen pixel is the first of which there are k up to it; rows stand behind one another, and are told apart
-    row = ops.arange(n, dtype='int32')[:, None]
-    order = ops.cast(cumulative_sum(ops.cast(chosen, 'int32')), 'int32') + row * (pixels + 1)
-    wanted = ops.arange(k, dtype='int32') + 1 + row * (pixels + 1)
-    found = ops.searchsorted(ops.reshape(order, (-1,)), ops.reshape(wanted, (-1,)))
-    found = ops.reshape(ops.cast(found, 'int32'), (n, k)) - row * pixels
+    wanted = ops.arange(k, dtype='int32') + 1 + ops.zeros((n, 1), dtype='int32')
+    found = places_up_to(ops.cast(cumulative_sum(ops.cast(chosen, 'int32')), 'int32'), wanted)
     count = ops.sum(ops.cast(chosen, 'int32'), axis=1)
-    return ops.minimum(found, pixels - 1), ops.arange(k, dtype='int32') < count[:, None]
+    return found, ops.arange(k, dtype='int32') < count[:, None]
+
+
+def places_up_to(numbers: Tensor, wanted: Tensor) -> Tensor:
+    """(N, K) the first places up to which rows (N, P), that never fall, reach what is wanted (N, K); the last if none does."""
+    n, pixels = ops.shape(numbers)
+    row = ops.arange(n, dtype='int32')[:, None]  # rows stand behind one another, and are told apart
+    order, wanted = (x + row * (pixels + 1) for x in (numbers, wanted))
+    found = ops.searchsorted(ops.reshape(order, (-1,)), ops.reshape(wanted, (-1,)))
+    found = ops.reshape(ops.cast(found, 'int32'), ops.shape(wanted)) - row * pixels
+    return ops.minimum(found, pixels - 1)
 
 
 def neighbours(batch: Batch, places: Tensor) -> tuple[Tensor, Tensor]:

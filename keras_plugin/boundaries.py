@@ -1,5 +1,6 @@
 """How much of each class is boundary in Keras: pixels with a neighbour along an axis that is outside."""
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -8,6 +9,7 @@ from keras_plugin import hard_pixels
 from keras_plugin.arithmetic import minimum
 from keras_plugin.inputs import Batch
 from keras_plugin.typing import Tensor
+from shared_spec.metrics.boundary.spec import boundary_width
 
 
 def boundary_sizes(batch: Batch) -> Tensor:
@@ -47,6 +49,39 @@ def boundary_of_maps(batch: Batch) -> Tensor:
         for pieces in ([edge, lines(maps, axis, None, -1)], [lines(maps, axis, 1, None), edge]):
             inner = minimum(inner, ops.concatenate(pieces, axis=axis))
     return ops.reshape(maps - inner, ops.shape(y))
+
+
+def wide_boundary(batch: Batch, ratio: float) -> Tensor:
+    """(N, P) bool: the pixels that ``boundary_width`` erosions by the square take from the masks of the classes; for labels.
+
+    What lies beyond the image is outside, and so is an absent pixel.
+    """
+    ids = ops.where(batch.counted_pixels, own_class(batch), -1 * ops.ones_like(own_class(batch)))
+    ids, width = ops.reshape(ids, (ops.shape(ids)[0], *batch.space)), boundary_width(ratio, batch.space)
+    padded = ops.pad(ids, ((0, 0), *((width, width) for _ in batch.space)), constant_values=-1)
+    smallest = largest = padded
+    for axis in range(1, len(ids.shape)):
+        smallest = extreme(smallest, axis, 2 * width + 1, lambda one, other: ops.where(one < other, one, other))
+        largest = extreme(largest, axis, 2 * width + 1, lambda one, other: ops.where(one < other, other, one))
+    return ops.logical_and(ops.reshape(smallest != largest, ops.shape(batch.counted_pixels)), batch.counted_pixels)
+
+
+def extreme(x: Tensor, axis: int, length: int, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The smallest or largest of all stretches of that length along an axis, from those of shorter ones."""
+    done = 1
+    while done < length:
+        step = min(done, length - done)
+        x = pick(lines(x, axis, None, -step), lines(x, axis, step, None))
+        done += step
+    return x
+
+
+def own_class(batch: Batch) -> Tensor:
+    """(N, P) int32 the class of each pixel of hard labels, 1 for the foreground of one channel."""
+    if batch.channels == 1:
+        return ops.cast(batch.target[..., 0] > 0.5, 'int32')
+    own = batch.own if len(batch.labels.shape) == 2 else ops.argmax(batch.target, axis=-1)
+    return ops.cast(own, 'int32')
 
 
 def lines(x: Tensor, axis: int, start: int | None, stop: int | None) -> Tensor:

@@ -1,11 +1,14 @@
 """How much of each class is boundary in PyTorch: pixels with a neighbour along an axis that is outside."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import class_value
 from mmseg_plugin.values import is_traced
+from shared_spec.metrics.boundary.spec import boundary_width
 
 
 @torch.no_grad()
@@ -92,3 +95,30 @@ def between_classes(ids: Tensor, counts: Tensor | None = None) -> Tensor:
         found.narrow(axis, first, size).logical_or_(differs)
         found.narrow(axis, last, size).logical_or_(differs)
     return found
+
+
+@torch.no_grad()
+def wide_boundary(batch: Batch, ratio: float) -> Tensor:
+    """(N, P) bool: the pixels that ``boundary_width`` erosions by the square take from the masks of the classes; for labels.
+
+    What lies beyond the image is outside, and so is an absent pixel.
+    """
+    ids = batch.own[:, 0] if batch.channels > 1 else batch.labels[:, 0].long()
+    ids = torch.where(batch.counts, ids, -1).unflatten(1, batch.space)
+    width = boundary_width(ratio, batch.space)
+    padded = torch.nn.functional.pad(ids, (width, width) * len(batch.space), value=-1)
+    smallest, largest = padded, padded
+    for axis in range(1, ids.dim()):
+        smallest = extreme(smallest, axis, 2 * width + 1, torch.minimum)
+        largest = extreme(largest, axis, 2 * width + 1, torch.maximum)
+    return (smallest != largest).flatten(1) & batch.counts
+
+
+def extreme(x: Tensor, axis: int, length: int, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The smallest or largest of all stretches of that length along an axis, from those of shorter ones."""
+    done = 1
+    while done < length:
+        step = min(done, length - done)
+        x = pick(x.narrow(axis, 0, x.shape[axis] - step), x.narrow(axis, step, x.shape[axis] - step))
+        done += step
+    return x

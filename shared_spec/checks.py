@@ -108,6 +108,22 @@ class Integer(Check):
         return value
 
 
+class OddInteger(Integer):
+    """An odd whole number from ``low`` on: the side of a window that has a middle."""
+
+    def describe(self) -> str:
+        return super().describe().replace('an integer', 'an odd integer')
+
+    def schema(self) -> dict[str, Any]:
+        return {**super().schema(), 'not': {'multipleOf': 2}}
+
+    def freeze(self, value: Any) -> int:
+        whole = super().freeze(value)
+        if whole % 2 == 0:
+            raise ValueError
+        return whole
+
+
 class Boolean(Check):
     """True or False, of Python or NumPy; 1 and 0 are refused."""
 

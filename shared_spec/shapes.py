@@ -46,6 +46,12 @@ def check_pred(owner: str, pred_shape: Shape, layout: str, spatial_axes: Collect
         raise ValueError(f'{owner}: pred must have a known number of classes, got shape {as_text(pred_shape)}')
 
 
+def check_known(owner: str, space: Shape) -> None:
+    """Refuses images whose sizes are not known before the call."""
+    if None in space:
+        raise ValueError(f'{owner}: the height and width of images must be known before the call, got {as_text(space)}')
+
+
 def label_kind(owner: str, pred_shape: Shape, target_shape: Shape, layout: str) -> str:
     """'ids' for (N, *space), 'ids1' for the same with a class axis of length 1, 'channels' for one map per class."""
     n, c, space = split(tuple(pred_shape), layout)

@@ -175,6 +175,15 @@ class LossSpec(Spec):
             return np.where(np.all(batch.sound, axis=axis), loss, np.nan)
         return float(loss) if batch.sound.all() else math.nan
 
+    def held(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+    ) -> dict[str, Any]:
+        """What has no gradient at these inputs, or is on one side of a kink: arguments with which ``reference`` keeps it.
+
+        For the checks, which differentiate the reference numerically for an extra.
+        """
+        return {}
+
     def of_batch(self, batch: Batch, *args: Any, **extras: Any) -> float | Any:
         """The loss of a ``Batch`` whose values are what they should be."""
         raise NotImplementedError(type(self).__name__)

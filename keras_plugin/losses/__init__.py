@@ -4,8 +4,10 @@ from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
 from keras_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
 from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from keras_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
+from keras_plugin.losses.boundary.conditional_boundary import ConditionalBoundaryLoss
 from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from keras_plugin.losses.boundary.inverse_form import InverseFormLoss
+from keras_plugin.losses.boundary.pixel_triplet import PixelTripletLoss
 from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
 from keras_plugin.losses.boundary.surface import SurfaceLoss
 from keras_plugin.losses.compound.combo import ComboLoss
@@ -37,6 +39,7 @@ __all__ = [
     'CenterlineDiceLoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
+    'ConditionalBoundaryLoss',
     'DiceSemimetricLoss',
     'DistanceMapCrossEntropyLoss',
     'DistillationKLLoss',
@@ -55,6 +58,7 @@ __all__ = [
     'OhemCrossEntropyLoss',
     'PixelContrastLoss',
     'PixelLoss',
+    'PixelTripletLoss',
     'RegionLoss',
     'RegionMutualInformationLoss',
     'RegionWiseLoss',

@@ -73,10 +73,11 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
             return scale_for_replicas(loss, self.reduction, self.spec.sync)
 
     def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
-        """Zeros of the loss's shape, NaN where a prediction that counts is no number."""
+        """Zeros of the loss's shape, NaN where a prediction that counts is no number; with a gradient for what it needs."""
         if len(loss.shape) > 1:
             return ops.reshape(batch.zero_loss, ops.shape(loss))
-        return ops.broadcast_to(ops.sum(batch.zero_loss), ops.shape(loss))
+        zero = ops.broadcast_to(ops.sum(batch.zero_loss), ops.shape(loss))
+        return zero + ops.where(ops.isfinite(loss), 0 * loss, ops.zeros_like(loss)) if self.spec_class.needs else zero
 
     def batch_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Batch:
         """The ``Batch`` of a call, for ``compute``."""

@@ -3,8 +3,10 @@
 from mmseg_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
 from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from mmseg_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
+from mmseg_plugin.losses.boundary.conditional_boundary import ConditionalBoundaryLoss
 from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from mmseg_plugin.losses.boundary.inverse_form import InverseFormLoss
+from mmseg_plugin.losses.boundary.pixel_triplet import PixelTripletLoss
 from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
 from mmseg_plugin.losses.boundary.surface import SurfaceLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
@@ -36,6 +38,7 @@ __all__ = [
     'CenterlineDiceLoss',
     'ComboLoss',
     'CompatibleTverskyLoss',
+    'ConditionalBoundaryLoss',
     'DiceSemimetricLoss',
     'DistanceMapCrossEntropyLoss',
     'DistillationKLLoss',
@@ -52,6 +55,7 @@ __all__ = [
     'LovaszSoftmaxLoss',
     'OhemCrossEntropyLoss',
     'PixelContrastLoss',
+    'PixelTripletLoss',
     'RegionMutualInformationLoss',
     'RegionWiseLoss',
     'RobustTLoss',

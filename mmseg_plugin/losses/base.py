@@ -136,8 +136,9 @@ class Loss(nn.Module, metaclass=NamedParameters):
         return ()
 
     def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
-        """Zeros of the loss's shape, NaN where a prediction that counts is no number."""
-        return batch.zero_loss.view_as(loss) if loss.dim() > 1 else sum_of_zero_loss(batch).expand_as(loss)
+        """Zeros of the loss's shape, NaN where a prediction that counts is no number; with a gradient for what it needs."""
+        zero = batch.zero_loss.view_as(loss) if loss.dim() > 1 else sum_of_zero_loss(batch).expand_as(loss)
+        return zero + torch.where(loss.isfinite(), 0 * loss, 0) if self.spec_class.needs else zero
 
     def compute(self, batch: Batch) -> Tensor:
         """The loss of a batch, ``loss_weight`` in it: a scalar in the batch's dtype, (N, *space) with reduction 'none'.

@@ -56,6 +56,8 @@ def mapped(extras: Mapping[str, Any], function: Any) -> dict[str, Any]:
 
 def channels_last(name: str, x: Any, axis: int = 1, to: int = -1) -> Any:
     """An extra, or its gradient, as Keras has it; with the axes swapped the way back."""
+    if name == 'classifier':  # of whose layers the axes are the other way round
+        return np.transpose(x)
     return np.moveaxis(x, axis, to) if EXTRAS[name].of_channels else x
 
 

@@ -88,8 +88,6 @@ def of_extras(spec: LossSpec, case: Case) -> list[str]:
 
 def slope_of_extra(spec: LossSpec, case: Case, name: str) -> np.ndarray:
     """The gradient of the reference with respect to an extra; where it is no number it is ignored, and 0."""
-
-    def of(x: np.ndarray) -> float:
-        return spec.reference(case.pred, case.target, case.weight, **{**case.call, name: x})
-
-    return gradient(of, np.where(np.isfinite(case.extras[name]), case.extras[name], 0))
+    inputs, x = (case.pred, case.target, case.weight), case.extras[name]
+    call = {**case.call, **spec.held(*inputs, **case.call)}
+    return gradient(lambda x: spec.reference(*inputs, **{**call, name: x}), np.where(np.isfinite(x), x, 0))

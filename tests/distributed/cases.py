@@ -92,10 +92,17 @@ def of_more_than_logits(name):
     return found
 
 
-def handed_over(config, z, mean):
-    """(pred, extras) of a loss on logits z: these are the embedding too, and their ``mean`` over pixels is what a branch says of images."""
+def handed_over(config, z, mean, tensor=lambda array: array):
+    """(pred, extras) of a loss on logits z: these are the embedding too, and their ``mean`` over pixels is what
+    a branch says of images.
+
+    tensor: what makes tensors of arrays, where a loss takes no arrays.
+    """
     about = LOSSES[config['type']]
-    return mean(z) if config['type'] in OF_IMAGES else z, dict.fromkeys(about.needs, z)
+    extras, channels = dict.fromkeys(about.needs, z), mean(z).shape[-1]
+    if 'classifier' in extras:
+        extras['classifier'] = tensor(np.eye(channels)), tensor(np.arange(channels) / 4)
+    return mean(z) if config['type'] in OF_IMAGES else z, extras
 
 
 def names_for_three():

@@ -27,7 +27,7 @@ class Model(nn.Module):
         return [head(x) for head in self.heads]
 
     def loss(self, logits, *call, **options):
-        given = [handed_over(self.config, z, lambda z: z.mean((2, 3))) for z in logits]
+        given = [handed_over(self.config, z, lambda z: z.mean((2, 3)), torch.tensor) for z in logits]
         pairs = enumerate(zip(given, self.losses))
         return sum((1 + k) * loss(z, *call, **extras, **options) for k, ((z, extras), loss) in pairs)
 

@@ -38,6 +38,8 @@ CONFIGURED = {
     'LovaszHingeLoss': dict(per_image=False, ignore_class=255),
     'RegionMutualInformationLoss': dict(pool='avg', pool_size=2, radius=2, ce_weight=0.25),
     'UnifiedFocalLoss': dict(granularity={'D': 0.5, 'C': 0.5}),
+    'ConditionalBoundaryLoss': dict(window=3, skip_class=0, ignored='differ', boundary_ratio=0.1),
+    'PixelTripletLoss': dict(window=3, margin=0.5, samples=7),
     'PixelContrastLoss': dict(max_samples=12, max_views=2, order='first', sampling='hardest'),
     'RobustTLoss': dict(nu=3.0, learn_nu=True, log_precision=0.5),
 }

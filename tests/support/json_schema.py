@@ -33,6 +33,10 @@ def valid(value, schema, root=None):
             good = same(value, said)
         elif word == 'enum':
             good = any(same(value, one) for one in said)
+        elif word == 'not':
+            good = not valid(value, said, root)
+        elif word == 'multipleOf':
+            good = not number or value % said == 0
         elif word == 'anyOf':
             good = any(valid(value, one, root) for one in said)
         elif word == 'oneOf':

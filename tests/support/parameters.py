@@ -33,6 +33,10 @@ def integer(check):
     return st.integers(-300 if check.low is None else check.low, 300 if check.high is None else check.high)
 
 
+def odd(check):
+    return integer(check).map(lambda k: k + (k % 2 == 0))
+
+
 def each(check):
     lists = st.lists(values_of(check.inner), min_size=check.at_least, max_size=4, unique=check.unique)
     return lists.filter(lambda some: any(v > 0 for v in some)) if check.some_positive else lists
@@ -75,6 +79,7 @@ def network(draw, check):
 KINDS = {
     checks.Real: real,
     checks.Integer: integer,
+    checks.OddInteger: odd,
     checks.Boolean: lambda check: st.booleans(),
     checks.Choice: lambda check: st.sampled_from(check.values),
     checks.Optional: lambda check: st.one_of(st.none(), values_of(check.inner)),

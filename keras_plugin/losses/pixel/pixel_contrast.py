@@ -105,10 +105,6 @@ class PixelContrastLoss(Loss):
             bank.push(ops.stop_gradient(x), labels, ops.logical_and(valid, ops.logical_not(fault)))
         return spec.loss_weight * loss * ops.where(fault, np.nan * ops.ones_like(loss), ops.ones_like(loss))
 
-    def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
-        """As of other losses, with a gradient of 0 for the embedding."""
-        return super().absent_loss(batch, loss) + ops.where(ops.isfinite(loss), 0 * loss, ops.zeros_like(loss))
-
     def checked_bank(self, bank: object, classes: int, depth: int) -> EmbeddingBank | None:
         """The bank of a call; TypeError or ValueError for none where there is to be one, and for another."""
         owner, size = type(self).__name__, self.spec.memory_size

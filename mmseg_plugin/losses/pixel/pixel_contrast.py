@@ -95,10 +95,6 @@ class PixelContrastLoss(Loss):
             self.push(x.detach(), labels, valid & ~fault)
         return multiply(spec.loss_weight, loss) * torch.where(fault, torch.nan, 1.0)
 
-    def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
-        """As of other losses, with a gradient of 0 for the embedding."""
-        return super().absent_loss(batch, loss) + torch.where(loss.isfinite(), 0 * loss, 0)
-
     def choose(self, labels: Tensor, wrong: Tensor, counts: Tensor, classes: int) -> Tensor:
         """(N, P) which pixels are sampled, from maps of classes, of what is predicted wrong, and of what counts."""
         spec = self.spec

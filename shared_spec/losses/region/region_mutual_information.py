@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from shared_spec.checks import Choice, Integer, Real
 from shared_spec.declare import Example, SpecError, Weighted, as_shared, loss_spec, param
 from shared_spec.inputs import Batch, prepare, scale_part, times_log
+from shared_spec.shapes import check_known
 from shared_spec.typing import Shape
 
 ALPHA = 5e-4  # on the diagonals of the covariance matrices
@@ -88,8 +89,7 @@ class RegionMutualInformationLoss(Weighted):
     def pooled_size(self, space: Sequence[Any]) -> tuple[int, ...]:
         """(h, w) of the pooled maps of images of (H, W) pixels; refuses images without a region with ValueError."""
         owner, s = type(self).__name__, self.stride
-        if None in space:
-            raise ValueError(f'{owner}: the height and width of images must be known before the call, got (?, ?)')
+        check_known(owner, space)
         if self.pool == 'interpolate':
             size = tuple(x // s for x in space)
         else:

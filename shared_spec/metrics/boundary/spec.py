@@ -267,11 +267,15 @@ def eroded(mask: np.ndarray, offsets: Iterable[tuple[int, ...]]) -> np.ndarray:
     return inside
 
 
+def boundary_width(ratio: float, shape: Sequence[int]) -> int:
+    """How many erosions take the boundary away: the ratio of the image's diagonal, at least 1."""
+    return max(1, round(ratio * math.sqrt(sum(n * n for n in shape))))
+
+
 def boundary(mask: np.ndarray, ratio: float) -> np.ndarray:
     """The mask minus d erosions of it by the square."""
-    diagonal = math.sqrt(sum(n * n for n in mask.shape))
     inner = mask
-    for _ in range(max(1, round(ratio * diagonal))):
+    for _ in range(boundary_width(ratio, mask.shape)):
         inner = eroded(inner, square(mask.ndim))
     return mask & ~inner
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shared_spec.metrics.boundary.spec import DISTANCES, BoundaryIoU, BoundarySpec, SurfaceDistance
+from shared_spec.metrics.boundary.spec import DISTANCES, BoundaryIoU, BoundarySpec, SurfaceDistance, boundary_width
 from shared_spec.metrics.image_state import ImageState, exact_mean, optional_from_array, optional_to_array
 from shared_spec.metrics.label_maps import check_predicted, label_maps, valid_pixels
 
@@ -281,7 +281,7 @@ def _pixel_size(owner: str, spacing: ArrayLike | None, ndim: int) -> np.ndarray:
 
 def _counts(pred: np.ndarray, target: np.ndarray, num_classes: int, ratio: float) -> np.ndarray:
     """tp, fp, fn of the boundaries of two label maps."""
-    width = max(1, round(ratio * math.sqrt(sum(n * n for n in pred.shape))))
+    width = boundary_width(ratio, pred.shape)
     pred, target = (np.where(_mixed_window(ids, width), ids, OUTSIDE) for ids in (pred, target))
     of_pred, of_target, of_both = (
         np.bincount(ids[(ids >= 0) & (ids < num_classes)], minlength=num_classes)
