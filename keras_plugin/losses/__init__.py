@@ -2,6 +2,7 @@
 
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
 from keras_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
+from keras_plugin.losses.boundary.boundary_aware import BoundaryAwareLoss
 from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from keras_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
@@ -30,6 +31,7 @@ from keras_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLos
 
 __all__ = [
     'ActiveBoundaryLoss',
+    'BoundaryAwareLoss',
     'BoundaryDoULoss',
     'CenterlineDiceLoss',
     'ComboLoss',

@@ -1,6 +1,7 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
 from mmseg_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
+from mmseg_plugin.losses.boundary.boundary_aware import BoundaryAwareLoss
 from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from mmseg_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
@@ -29,6 +30,7 @@ from mmseg_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLos
 
 __all__ = [
     'ActiveBoundaryLoss',
+    'BoundaryAwareLoss',
     'BoundaryDoULoss',
     'CenterlineDiceLoss',
     'ComboLoss',
