@@ -8,6 +8,7 @@ from keras_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from keras_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
 from keras_plugin.losses.boundary.surface import SurfaceLoss
+from keras_plugin.losses.boundary.topology_aware_focal import TopologyAwareFocalLoss
 from keras_plugin.losses.compound.combo import ComboLoss
 from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
@@ -62,6 +63,7 @@ __all__ = [
     'SoftTverskyLoss',
     'SurfaceLoss',
     'TopKCrossEntropyLoss',
+    'TopologyAwareFocalLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

@@ -7,6 +7,7 @@ from mmseg_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from mmseg_plugin.losses.boundary.hausdorff_distance import HausdorffDistanceLoss
 from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
 from mmseg_plugin.losses.boundary.surface import SurfaceLoss
+from mmseg_plugin.losses.boundary.topology_aware_focal import TopologyAwareFocalLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
 from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
@@ -58,6 +59,7 @@ __all__ = [
     'SoftTverskyLoss',
     'SurfaceLoss',
     'TopKCrossEntropyLoss',
+    'TopologyAwareFocalLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

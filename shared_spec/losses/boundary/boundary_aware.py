@@ -38,7 +38,9 @@ class BoundaryAwareLoss(Weighted):
         'object class, a 1 at floor(D * K / (max_distance + 1)); D = min(ceil(d), max_distance), d the distance to the '
         'nearest pixel that is outside the object or has a neighbour along an axis that is'
     )
-    source = 'Hayder, He & Salzmann: Boundary-aware instance segmentation, CVPR 2017 (arXiv 1612.03129); no published code'
+    source = (
+        'Hayder, He & Salzmann: Boundary-aware instance segmentation, CVPR 2017 (arXiv 1612.03129); no published code'
+    )
     remarks = (
         'pred is the output of a branch for distances, K channels for each object class one after the other, and the labels '
         'are the class ids of the segmentation. Channels are independent, so p is a sigmoid. D is 0 outside an object and on '
@@ -156,6 +158,6 @@ class BoundaryAwareLoss(Weighted):
     def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
         """The loss of a ``Batch`` whose target has the bins."""
         y, v = batch.target, batch.weight
-        log_p, log_not_p = batch.log_prob()
+        log_p, log_not_p = batch.log_both()
         loss = -(times_log(y, log_p) + times_log(1 - y, log_not_p)).mean(1)
         return reduce_pixels(batch, self.loss_weight * np.where(v > 0, v * loss, 0), reduction)
