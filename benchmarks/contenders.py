@@ -86,6 +86,31 @@ class MapGiven:
         return self.loss(logits, target, distance_map=self.maps[target.data_ptr()])
 
 
+class EmbeddingGiven:
+    """A loss of embeddings, of ``DEPTH`` numbers at every eighth pixel; ``prepare`` makes them."""
+
+    def __init__(self, name, labels, **parameters):
+        from mmseg_plugin import losses
+
+        if labels != 'hard':
+            raise LeftOut('takes hard labels only')
+        self.loss, self.embeddings = getattr(losses, name)(**ignoring(labels), **parameters), {}
+
+    def prepare(self, logits, target):
+        from torch import randn
+
+        size = len(logits), DEPTH, *(-(-side // STRIDE) for side in logits.shape[2:])
+        embedding = randn(size, device=logits.device, dtype=logits.dtype) / DEPTH**0.5
+        self.embeddings[target.data_ptr()] = embedding.requires_grad_()
+
+    def __call__(self, logits, target):
+        if target.data_ptr() not in self.embeddings:
+            self.prepare(logits, target)
+        embedding = self.embeddings[target.data_ptr()]
+        embedding.grad = None
+        return self.loss(logits, target, embedding=embedding)
+
+
 def ignoring(labels):
     """What tells a loss of ours, or of PyTorch, which label to ignore."""
     return dict(ignore_index=IGNORED) if labels == 'hard' else {}
@@ -245,6 +270,7 @@ def with_ignored_label(peer, name, labels, **parameters):
     return peer(name, labels, ignore_index=IGNORED, **parameters)
 
 
+DEPTH, STRIDE = 64, 8  # of embeddings
 PEERS = ('MONAI ', 'SMP ', 'mmseg ')
 I_AND_C = {'granularity': {'I': 0.5, 'C': 0.5}}
 OURS = (
@@ -267,6 +293,7 @@ CONTENDERS = {
     'SoftDiceLoss, pooled': partial(build_ours, 'SoftDiceLoss', pooled=True),
     'SoftDiceLoss, pooled, norm=2, I': partial(build_ours, 'SoftDiceLoss', pooled=True, norm=2, granularity='I'),
     **{f'{name}, map given': partial(MapGiven, name) for name in MAPPED},
+    'PixelContrastLoss, embedding at an eighth': partial(EmbeddingGiven, 'PixelContrastLoss'),
     'FocalCrossEntropyLoss, gamma=5': partial(build_ours, 'FocalCrossEntropyLoss', gamma=5.0),
     'DistillationKLLoss, temperature=4': partial(build_ours, 'DistillationKLLoss', temperature=4.0),
     'WeightedCrossEntropyLoss, class weights': weighed,

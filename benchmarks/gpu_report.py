@@ -146,7 +146,8 @@ def inputs_of(name, example, case_name):
     from shared_spec import LOSSES
 
     case = cases.build(case_name)
-    return case, replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+    spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+    return case.adapted(spec), spec
 
 
 def reference(name, example, case_name):
@@ -165,8 +166,7 @@ def compare_case(report, name, example, case_name, wanted):
 
     case, spec = inputs_of(name, example, case_name)
     want, slope = wanted
-    arrays = dict(pred=case.pred, target=case.target, weight=case.weight)
-    arrays = {key: array for key, array in arrays.items() if array is not None}
+    arrays = {key: array for key, array in case.arrays.items() if array is not None}
     call = dict(loss=spec.to_dict(), ignore_index=case.call_ignore_index, device=report.device)
     found = {'wrong': {}}
     for mode, precision in itertools.product((choice.MODE, 'fused'), PRECISIONS):

@@ -24,7 +24,11 @@ SHAPE, QUICK = (2, 512, 1024, 19), (2, 32, 32, 3)
 REFERENCE, INSIDE = 'keras Dice', 'keras one_hot + Dice'
 PEERS = (REFERENCE, INSIDE, 'keras Tversky', 'keras SparseCategoricalCrossentropy')
 I_AND_C = ', I + C'
-OURS = ('JaccardMetricLoss', f'JaccardMetricLoss{I_AND_C}', *(name for name in LOSSES if name != 'JaccardMetricLoss'))
+OURS = (
+    'JaccardMetricLoss',
+    f'JaccardMetricLoss{I_AND_C}',
+    *(name for name in LOSSES if name != 'JaccardMetricLoss' and LOSSES[name].is_plain()),
+)
 
 
 def batch(name, shape):

@@ -21,6 +21,7 @@ PIXEL = {  # ours -> PyTorch's own
     'OhemCrossEntropyLoss': REFERENCE,
     'DistillationKLLoss': REFERENCE,
     'DistillationKLLoss, temperature=4': REFERENCE,
+    'PixelContrastLoss, embedding at an eighth': REFERENCE,
     'RobustTLoss': REFERENCE,
 }
 RECIPE, TWO = 'WeightedSumLoss, the recipe', 'the recipe as two losses'

@@ -47,6 +47,7 @@ class Replicas:
 
     def __init__(self, context: tf.distribute.ReplicaContext) -> None:
         self.context, self.number = context, context.num_replicas_in_sync
+        self.rank = context.replica_id_in_sync_group
 
     def sum(self, vector: tf.Tensor) -> tf.Tensor:
         return self.context.all_reduce('sum', vector)

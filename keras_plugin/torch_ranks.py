@@ -42,7 +42,7 @@ class Ranks:
     """What a rank asks of the others."""
 
     def __init__(self) -> None:
-        self.number = distributed.get_world_size()
+        self.number, self.rank = distributed.get_world_size(), distributed.get_rank()
 
     def sum(self, vector: torch.Tensor) -> torch.Tensor:
         return SumOverRanks.apply(vector)

@@ -15,9 +15,10 @@ Logs = dict[str, Any]  # of a callback
 
 
 class Partners(Protocol):
-    """The replicas or ranks that train together with this one, and their ``number``."""
+    """The replicas or ranks that train together with this one, their ``number``, and which of them this one is."""
 
     number: int
+    rank: Any  # an integer, or a tensor of one
 
     def sum(self, vector: Tensor) -> Tensor:
         """The vector added over all of them, this one included, with its gradient."""

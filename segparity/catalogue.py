@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from shared_spec import LOSSES, METRICS, LossSpec, MetricSpec
+from shared_spec.extras import needs_in_words
 
 SpecClass = type[LossSpec] | type[MetricSpec]
 
@@ -76,6 +77,8 @@ def entry(name: str, spec: SpecClass, shared: Mapping[str, dataclasses.Field[Any
     yield from ('', f'### {name}', '', f'{spec.title}.', '', f'> {markdown(spec.formula)}')
     if spec.remarks:
         yield from ('', markdown(spec.remarks))
+    for sentence in needs_in_words(getattr(spec, 'needs', ()), getattr(spec, 'extras', ())):
+        yield from ('', markdown(sentence))
     caution = getattr(spec, 'caution', '')
     if caution:
         yield from ('', f'Beware: {markdown(caution)}')

@@ -7,8 +7,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from segparity.usage import SpecClass, keras_lines, known_names, mmseg_lines, specs_of, torch_lines
+from segparity.usage import SpecClass, keras_lines, known_names, mmseg_lines, named, specs_of, torch_lines
 from shared_spec import LOSSES, METRICS
+from shared_spec.extras import needs_in_words
 from shared_spec.registry import unknown_name
 
 
@@ -44,6 +45,8 @@ def description(spec: SpecClass, name: str) -> Panel:
     text.append(f'\n{spec.formula}\n')
     if spec.remarks:
         text.append(f'\n{spec.remarks}\n')
+    for sentence in needs_in_words(getattr(spec, 'needs', ()), getattr(spec, 'extras', ())):
+        text.append(f'\n{sentence}\n')
     caution = getattr(spec, 'caution', '')
     if caution:
         text.append(f'\nBeware: {caution}\n', style='yellow')
@@ -72,5 +75,12 @@ def lines(spec: SpecClass, name: str) -> Iterator[tuple[str, str]]:
     """(world and use, what to write there) for both worlds."""
     yield 'MMSegmentation, in a configuration file', mmseg_lines(spec)
     yield 'PyTorch, in any loop', torch_lines(spec)
-    of_metric = 'model.compile(metrics=[metric]), model.fit(callbacks=[callback])'
-    yield f'Keras: {"model.compile(loss=loss)" if spec.__name__ in LOSSES else of_metric}', keras_lines(spec, name)
+    yield f'Keras: {use_in_keras(spec)}', keras_lines(spec, name)
+
+
+def use_in_keras(spec: SpecClass) -> str:
+    """How a model of Keras takes what the lines make."""
+    if spec.__name__ not in LOSSES:
+        return 'model.compile(metrics=[metric]), model.fit(callbacks=[callback])'
+    needs = LOSSES[spec.__name__].needs
+    return f'in a train_step, loss(y, pred, {named(needs)})' if needs else 'model.compile(loss=loss)'

@@ -1,7 +1,7 @@
 """The lines that ``segparity show`` prints to be copied: they run as they stand, in a configuration and in Keras."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from shared_spec import LOSSES, METRICS, LossSpec, MetricSpec
 
@@ -39,6 +39,9 @@ def mmseg_lines(spec: SpecClass) -> str:
         one = spec.channels == ('one',)  # type: ignore[union-attr]  # metrics have an ``mmseg_line``
         head = 'num_classes=2, out_channels=1, threshold=0.5, ' if one else ''
         loss = call('dict', {'type': spec.__name__, **given})
+        needs = getattr(spec, 'needs', ())
+        if needs:
+            return f"custom_imports = dict(imports=['mmseg_plugin'])\n# a head has to call it with {named(needs)}\nloss = {loss}"
         text = f'model = dict(decode_head=dict({head}loss_decode=[{loss}]))'
     return f"custom_imports = dict(imports=['mmseg_plugin'])\n{text}"
 
@@ -49,7 +52,14 @@ def torch_lines(spec: SpecClass) -> str:
     given = {'num_classes': 19} if room == 'metrics' else {}
     given |= {'ignore_index': 255} if 'ignore_index' in spec.parameters() else {}
     text = getattr(spec, 'torch_line', '') or f'{variable} = {call(spec.__name__, given)}'
+    needs = getattr(spec, 'needs', ())
+    text += f'\n# value = loss(logits, labels, {named(needs)})' if needs else ''
     return f'from mmseg_plugin.{room} import {spec.__name__}\n\n{text}'
+
+
+def named(needs: Iterable[str]) -> str:
+    """What a call is given by name, as source text."""
+    return ', '.join(f'{name}={name}' for name in needs)
 
 
 def keras_lines(spec: SpecClass, name: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared_spec.dialects import Dialects
+from shared_spec.extras import check_needs
 from shared_spec.granularity import things_of
 from shared_spec.inputs import Batch, prepare
 from shared_spec.parameters import NamedParameters, SpecError, check_parameter
@@ -97,7 +98,10 @@ class LossSpec(Spec):
     needs_region: ClassVar[bool] = False  # an image of a few pixels is refused
     needs_areas: ClassVar[bool] = False  # pixels next to a border of the labels cost nothing
     learnt: ClassVar[tuple[str, ...]] = ()  # what training changes besides the network
+    of_branch: ClassVar[bool] = False  # pred is what a branch of its own predicts, not one map for each class
     extras: ClassVar[tuple[str, ...]] = ()  # what a call may be given by name, besides labels and weights
+    needs: ClassVar[tuple[str, ...]] = ()  # those of them that a call cannot do without
+    gradient_of: ClassVar[tuple[str, ...]] = ('pred',)  # what has a gradient, of pred and the extras
 
     if TYPE_CHECKING:  # what every loss has, WeightedSumLoss the first alone: as a parameter, a property or a constant
 
@@ -117,6 +121,20 @@ class LossSpec(Spec):
     def extras_taken(self) -> tuple[str, ...]:
         """The ``extras`` that a loss with these parameters takes."""
         return self.extras
+
+    @classmethod
+    def is_plain(cls) -> bool:
+        """Whether logits of the classes and labels are all that a call has to have."""
+        return not cls.needs and not cls.of_branch
+
+    def adapt_case(
+        self, pred: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """What the checks give to the loss in place of logits (N, C, *space): its pred, and extras by name.
+
+        Of numbers that float32 has; an extra is an array, or a tuple of arrays.
+        """
+        return pred, {}
 
     @property
     def one_label(self) -> bool:
@@ -145,6 +163,7 @@ class LossSpec(Spec):
             raise ValueError(f'{type(self).__name__}: reduction must be one of {self.reductions}, got {reduction!r}')
         if self.reductions == ('mean',):
             extras.pop('reduction', None)
+        check_needs(type(self).__name__, self.needs, extras, 'first')
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
         with np.errstate(invalid=None if self.loss_weight else 'ignore'):
             loss = self.of_batch(batch, **extras)

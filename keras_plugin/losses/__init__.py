@@ -17,6 +17,7 @@ from keras_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCros
 from keras_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from keras_plugin.losses.pixel.ohem_cross_entropy import OhemCrossEntropyLoss
+from keras_plugin.losses.pixel.pixel_contrast import PixelContrastLoss
 from keras_plugin.losses.pixel.top_k_cross_entropy import TopKCrossEntropyLoss
 from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from keras_plugin.losses.region.focal_tversky import FocalTverskyLoss
@@ -52,6 +53,7 @@ __all__ = [
     'LovaszHingeLoss',
     'LovaszSoftmaxLoss',
     'OhemCrossEntropyLoss',
+    'PixelContrastLoss',
     'PixelLoss',
     'RegionLoss',
     'RegionMutualInformationLoss',

@@ -1,6 +1,6 @@
 """What every Keras loss shares: parameters checked by the spec, labels and weights as the catalogue says, saving."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ from keras_plugin.distributed import scale_for_replicas, sum_over_replicas
 from keras_plugin.granularity import reduce_cells
 from keras_plugin.inputs import Batch, prepare
 from keras_plugin.typing import Tensor
+from shared_spec.extras import check_needs
 from shared_spec.granularity import only_level, things_of
 from shared_spec.parameters import NamedParameters, SpecError
 from shared_spec.spec import LossSpec
@@ -43,23 +44,25 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         if reduction == 'none' and hasattr(self.spec, 'granularity'):
             only_level(type(self).__name__, self.spec.granularity)
 
-    def __call__(
-        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None, **unexpected: Any
-    ) -> Tensor:
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None, **extras: Any) -> Tensor:
         """The loss, a scalar in float32 or wider.
 
         y_pred (N, *space, C); y_true (N, *space) or (N, *space, 1) class ids, or (N, *space, C) one-hot or soft labels;
         sample_weight per image (N,) or per pixel (N, *space), acting on the pixels. ValueError for shapes, TypeError
-        for dtypes. Labels are never cast to the loss's dtype, which would round class ids in half precision.
+        for dtypes. Labels are never cast to the loss's dtype, which would round class ids in half precision. extras: those
+        of the spec by their names.
         """
-        refuse_arguments(self, unexpected)
-        return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.spec.loss_weight == 0)
+        refuse_arguments(self, [name for name in extras if name not in self.spec.extras_taken])
+        return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.spec.loss_weight == 0, **extras)
 
-    def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
+    def loss_of_call(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool, **extras: Any
+    ) -> Tensor:
         """The loss of a call; ``absent``: its factor is 0, so that it is 0 where it may be infinite."""
+        check_needs(type(self).__name__, self.spec.needs, extras, 'last')
         with keras.name_scope(self.name):
             batch = self.batch_of_call(y_true, y_pred, sample_weight)
-            loss = self.compute(batch)
+            loss = self.compute(batch, **extras)
             if absent:
                 loss = self.absent_loss(batch, loss)
             if self.reduction != 'none':
@@ -83,7 +86,10 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         return self(y_true, y_pred)
 
     def compute(self, batch: Batch) -> Tensor:
-        """The loss of a ``Batch`` times ``loss_weight``: a scalar, under ``sync`` of all replicas, or a map."""
+        """The loss of a ``Batch`` times ``loss_weight``: a scalar, under ``sync`` of all replicas, or a map.
+
+        The spec's ``extras`` come by their names.
+        """
         raise NotImplementedError(type(self).__name__)
 
     def get_config(self) -> dict[str, Any]:
@@ -91,7 +97,7 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         return {**self.spec.keras_arguments(), 'name': self.name, 'reduction': self.reduction, 'dtype': self.dtype}
 
 
-def refuse_arguments(loss: Loss, unexpected: Mapping[str, Any], why: str = '') -> None:
+def refuse_arguments(loss: Loss, unexpected: Iterable[str], why: str = '') -> None:
     """TypeError for what a call is given by a name that it does not know."""
     for name in unexpected:
         raise TypeError(f'{type(loss).__name__}: unexpected argument {name!r}{why}')

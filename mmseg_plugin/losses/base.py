@@ -15,6 +15,7 @@ from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import pixel_sum
 from mmseg_plugin.resized import prepare_at_size
 from mmseg_plugin.values import can_look
+from shared_spec.extras import check_needs
 from shared_spec.granularity import only_level, things_of
 from shared_spec.parameters import NamedParameters, SpecError
 from shared_spec.spec import LossSpec
@@ -66,8 +67,8 @@ class Loss(nn.Module, metaclass=NamedParameters):
         pred (N, C, *space); target (N, *space) or (N, 1, *space) class ids, or (N, C, *space) soft labels; weight per
         pixel (N, *space) or per image (N,); ignore_index as heads pass it, beside the constructor's. ValueError for
         shapes, TypeError for dtypes. With align_corners False or True pred (N, C, h, w) is resized to target's size as
-        heads do it, with less memory; without it the sizes must agree. The other arguments are MMSegmentation's; pixel
-        losses use them.
+        heads do it, with less memory; without it the sizes must agree. The other arguments are MMSegmentation's, which
+        pixel losses use, and the extras of the spec by their names.
         """
         call = dict(avg_factor=avg_factor, reduction_override=reduction_override, **kwargs)
         call['align_corners'] = align_corners
@@ -92,6 +93,7 @@ class Loss(nn.Module, metaclass=NamedParameters):
         extras = {name: call.pop(name) for name in self.spec_class.extras if name in call}
         if call:
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
+        check_needs(self.spec_class.__name__, self.spec.needs, extras, 'first')
         check_tensors(self.spec_class.__name__, pred=pred, target=target, weight=weight)
         with torch.autocast(pred.device.type, enabled=False):
             target = self.labels_of(pred, target)

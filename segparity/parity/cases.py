@@ -6,9 +6,13 @@ unless the tie is exact.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+
+from segparity.parity.extras import packed
+from shared_spec.spec import LossSpec
 
 N, C, SPACE = 2, 4, (3, 4)
 IGNORE = 255
@@ -17,7 +21,10 @@ HUGE = np.array([-6e4, -1e4, 1e4, 6e4])  # float16 ends at 65504
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """Inputs of one call: pred (N, C, *space), target, weight, the ignore label of the constructor and of the call."""
+    """Inputs of one call: pred (N, C, *space), target, weight, the ignore label of the constructor and of the call.
+
+    extras: what the call is given besides, by name; is_adapted: whether these are what a loss of its own kind takes.
+    """
 
     pred: np.ndarray
     target: np.ndarray
@@ -27,6 +34,8 @@ class Case:
     from_logits: bool = True
     smooth: bool = True  # False: the inputs sit on a kink, where only values can be compared
     step: float | None = None  # of the central differences, where the usual one drowns in the rounding of a large value
+    extras: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    is_adapted: bool = False
 
     @functools.cached_property
     def channels(self) -> str:
@@ -44,6 +53,23 @@ class Case:
     @property
     def spatial_axes(self) -> int:
         return self.pred.ndim - 2
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray | None]:
+        """What a worker gets: pred, target, weight and the extras."""
+        return dict(pred=self.pred, target=self.target, weight=self.weight, **packed(self.extras))
+
+    @property
+    def call(self) -> dict[str, Any]:
+        """What the reference takes by name at the call."""
+        return dict(ignore_index=self.call_ignore_index, **self.extras)
+
+    def adapted(self, spec: LossSpec) -> 'Case':
+        """The case with all that a loss takes; the same numbers every time."""
+        if self.is_adapted:
+            return self
+        pred, extras = spec.adapt_case(self.pred, self.target, np.random.default_rng(self.target.size))
+        return dataclasses.replace(self, pred=pred, extras={**extras, **self.extras}, is_adapted=True)
 
 
 Builder = Callable[[np.random.Generator], Case]

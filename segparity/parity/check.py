@@ -34,8 +34,8 @@ def check_parity(
     """Compares every installed implementation with the reference: values and gradients, float32 and float64.
 
     names: losses and metrics to check, all by default (with ``data`` all losses, with ``configs`` none). data: your own
-    inputs instead of the built-in cases: a mapping with 'pred' (N, C, *space) logits, 'target', and optionally 'weight'
-    and 'ignore_index'; of more than 1,024 logits the gradient is held by the plain way in float64, as
+    inputs instead of the built-in cases: a mapping with 'pred' (N, C, *space) logits, 'target', and optionally 'weight',
+    'ignore_index' and the extras of losses by their names; of more than 1,024 logits the gradient is held by the plain way in float64, as
     ``segparity.parity.yours`` says. configs: name -> spec, configurations of losses that are checked as they are.
     frameworks: of ``FRAMEWORKS``, all installed ones by default; ways: those of ``WAYS``, all that run here by default.
     progress: called with (done, total, text); notes: with a sentence for each way that is left out. Returns a list of
@@ -125,14 +125,14 @@ def _jobs(name: str, data: Mapping[str, Any] | None) -> Iterator[Job]:
     for example_name, case_name in plan(name):
         case = cases.build(case_name)
         spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example_name], case)
-        yield Job(name, example_name, case_name, spec, case, Future())
+        yield Job(name, example_name, case_name, spec, case.adapted(spec), Future())
 
 
 def _large_jobs(name: str) -> Iterator[Job]:
     for example, case_name in large_plan(name):
         case = LARGE[case_name]()
         spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
-        yield Job(name, example, case_name, spec, case, None)
+        yield Job(name, example, case_name, spec, case.adapted(spec), None)
 
 
 def _plan(
@@ -215,12 +215,11 @@ def _rows(worker: Worker, way: str, job: Job | tuple[Any, ...], large: dict[str,
 
 
 def _ask(worker: Worker, job: Job, **options: Any) -> tuple[Any, dict[str, np.ndarray]]:
-    case = job.case
     return worker.call(
         side(worker.framework) + ':value_and_gradient',
-        dict(pred=case.pred, target=case.target, weight=case.weight),
+        job.case.arrays,
         loss=job.spec.to_dict(),
-        ignore_index=case.call_ignore_index,
+        ignore_index=job.case.call_ignore_index,
         **options,
     )
 
@@ -230,7 +229,7 @@ def _large_want(worker: Worker, job: Job, known: dict[str, Reference]) -> Refere
     if job.label not in known:
         known.clear()
         case = job.case
-        value = job.spec.reference(case.pred, case.target, case.weight)
+        value = job.spec.reference(case.pred, case.target, case.weight, **case.call)
         _, plain = _ask(worker, job, dtype='float64', way='plain')
         known[job.label] = value, plain['gradient']
     return known[job.label]

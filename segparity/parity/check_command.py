@@ -152,6 +152,9 @@ def compared(
             LOSSES[name]() if from_logits else LOSSES[name].from_keras({})
         )  # whose predictions are probabilities
     specs |= {f'{label} configured' if label in specs else label: spec for label, spec in configs.items()}
+    for label, spec in specs.items():
+        if not all(part.is_plain() for part in getattr(spec, 'parts', (spec,))):
+            raise ValueError(f'{label}: takes more than logits and labels, which are all that is compared here')
     if not specs:
         raise ValueError('--against compares a loss that is named or given by --config; segparity recognise finds one')
     return specs

@@ -147,7 +147,8 @@ def cases_for(spec: LossSpec) -> Iterator[tuple[str, Case]]:
             if np.prod(space) < channels:
                 continue
             try:
-                spec.reference(*inputs(made(spec, 'hard_label', channels, space)))
+                case = made(spec, 'hard_label', channels, space).adapted(spec)
+                spec.reference(case.pred, case.target, case.weight, **case.call)
             except ValueError as error:
                 refused = refused or error
                 continue
@@ -162,10 +163,6 @@ def meant_for(spec: LossSpec, name: str) -> bool:
     if name == 'soft_label':
         return all('soft' in part.labels for part in getattr(spec, 'parts', (spec,)))
     return name != 'ignored_border' or shared(spec, 'ignore_index') is not None
-
-
-def inputs(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    return case.pred, case.target, case.weight
 
 
 def made(spec: LossSpec, name: str, channels: int, space: tuple[int, ...]) -> Case:

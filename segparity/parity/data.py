@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from segparity.parity.cases import Case
+from segparity.parity.extras import mapped, of_file
 from segparity.parity.layout import channels_first, layout_of
 from segparity.saved import Array, SavedError, choose_array, open_arrays, read_integer
 from shared_spec import shapes, values
 from shared_spec.checks import nearest
+from shared_spec.extras import EXTRAS
 
 PRED, TARGET, WEIGHT, IGNORE = ('pred', 'logits'), ('target', 'labels'), 'weight', 'ignore_index'
+OF_DATA = [name for name in EXTRAS if name != 'distance_map']  # which losses make, each its own
 LARGEST = 2**22  # numbers of a prediction that one check compares: seconds and less than a gigabyte for each loss
 
 
@@ -23,7 +26,7 @@ def read_case(
     ignore_index: int | None = None,
     notes: Callable[[str], object] | None = None,
 ) -> Case:
-    """The predictions, labels and weights of a file, channels first, at most ``LARGEST`` numbers of them.
+    """The predictions, labels, weights and extras of a file, channels first, at most ``LARGEST`` numbers of predictions.
 
     layout: 'NCHW' or 'NHWC' where shapes do not tell. ignore_index: where the file has none. notes: called with a
     sentence for whatever a user should know. Raises SavedError or ValueError in one sentence.
@@ -41,8 +44,10 @@ def read_case(
     ignored = read_integer(arrays[IGNORE]) if IGNORE in arrays else ignore_index
     if IGNORE in arrays and ignore_index not in (None, ignored):
         raise SavedError(f'{path} has ignore_index={ignored}, and --ignore-index says {ignore_index}')
-    for name in sorted(set(arrays) - {pred.name, target.name, WEIGHT, IGNORE}):
-        hint = nearest(name, [WEIGHT, IGNORE])
+    extras = of_file(OF_DATA, arrays)
+    parts = {part for x in extras.values() for part in (x if isinstance(x, tuple) else (x,))}
+    for name in sorted(set(arrays) - {pred.name, target.name, WEIGHT, IGNORE, *(part.name for part in parts)}):
+        hint = nearest(name, [WEIGHT, IGNORE, *OF_DATA])
         say(f'{path}: the array {name} is not used' + (f'; did you mean {hint}?' if hint else ''))
 
     count = images_that_fit(pred, say)
@@ -60,10 +65,22 @@ def read_case(
         None if weight is None else np.stack([w.reshape(weight_shape) for w in weight.images(count)]),
         ignored,
         from_logits=not probabilities,
+        extras=mapped(extras, lambda name, x: of_images(name, x, count, where)),
+        is_adapted=True,
     )
     check_labels(target.words, case)
     tell_of_values(pred.words, case, say)
     return case
+
+
+def of_images(name: str, array: Array, count: int, layout: str) -> np.ndarray:
+    """An extra as the reference takes it, of the images that are compared."""
+    if not EXTRAS[name].of_channels:
+        return array.read()
+    if array.dtype.kind != 'f':
+        raise SavedError(f'{array.words} must be floating point, got {array.dtype}')
+    images = [channels_first(image, layout) if image.ndim > 1 else image for image in array.images(count)]
+    return np.stack(images).astype(np.float64)
 
 
 def images_that_fit(pred: Array, say: Callable[[str], object]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from segparity.parity.check import side
+from segparity.parity.extras import joined_by_name, mapped, of_file, packed
 from segparity.parity.frameworks import Worker
 from segparity.parity.tolerances import GRADIENT, gradient_error
 from shared_spec import LOSSES, LossSpec
@@ -22,6 +23,7 @@ class Golden:
     id: str
     spec: LossSpec
     arrays: dict[str, Any]
+    extras: dict[str, Any]
     loss: float
     gradient: np.ndarray
     rtol: float
@@ -35,6 +37,17 @@ class Golden:
     def dtype(self) -> str:
         """The precision in which the source computed it."""
         return 'float32' if self.arrays['pred'].dtype == np.float32 else 'float64'
+
+    def reference(self, precision: str | None = None) -> float:
+        """The spec's value, of inputs rounded to a precision where one is named."""
+        pred, extras = self.arrays['pred'], self.extras
+        if precision:
+            pred, extras = pred.astype(precision), mapped(extras, lambda _, x: in_precision(x, precision))
+        return self.spec.reference(pred, self.arrays['target'], self.arrays['weight'], **extras)
+
+
+def in_precision(x: np.ndarray, precision: str) -> np.ndarray:
+    return x.astype(precision) if x.dtype.kind == 'f' else x
 
 
 def load(folder: str | Path, names: Collection[str] | None = None) -> list[Golden]:
@@ -53,8 +66,12 @@ def load(folder: str | Path, names: Collection[str] | None = None) -> list[Golde
                     id=entry['id'],
                     spec=spec,
                     arrays={'pred': arrays['pred'], 'target': arrays['target'], 'weight': arrays.get('pixel_weight')},
+                    extras=of_file(spec.extras_taken, arrays),
                     loss=float(arrays['loss']),
-                    gradient=arrays['grad_pred'],
+                    gradient=joined_by_name(
+                        spec.gradient_of,
+                        {key.removeprefix('grad_'): x for key, x in arrays.items() if key.startswith('grad_')},
+                    ),
                     rtol=entry['rtol'],
                     atol=entry['atol'],
                     ours=entry['target'],
@@ -78,7 +95,7 @@ def replay(golden: Golden, worker: Worker, dtype: str) -> tuple[bool, float | No
     reference on the rounded inputs (a source's own float32 noise is part of its tolerance there). A gradient that
     depends on what rounding takes from the inputs (1 - p of a probability near 1) is compared on the rounded ones too.
     """
-    arrays = {**golden.arrays, 'pred': golden.arrays['pred'].astype(np.float64)}
+    arrays = {**golden.arrays, 'pred': golden.arrays['pred'].astype(np.float64), **packed(golden.extras)}
     _, got = worker.call(
         side(worker.framework) + ':value_and_gradient', arrays, loss=golden.spec.to_dict(), dtype=dtype
     )
@@ -87,9 +104,7 @@ def replay(golden: Golden, worker: Worker, dtype: str) -> tuple[bool, float | No
     elif dtype == 'float64':
         agrees = is_close(got['value'], golden.loss, golden.rtol, golden.atol)
     else:
-        rounded = golden.arrays['pred'].astype(np.float32)
-        want = golden.spec.reference(rounded, golden.arrays['target'], golden.arrays['weight'])
-        agrees = is_close(got['value'], want, 1e-6, 1e-6)
+        agrees = is_close(got['value'], golden.reference('float32'), 1e-6, 1e-6)
     if not (golden.ours and golden.compare_gradient):
         return agrees, None
     error = gradient_error(got['gradient'], golden.gradient)
@@ -104,7 +119,8 @@ def gradient_of_rounded(golden: Golden) -> np.ndarray:
         from segparity.parity.torch_side import value_and_gradient
     except ImportError:
         return golden.gradient
-    arrays = {**golden.arrays, 'pred': golden.arrays['pred'].astype(np.float32).astype(np.float64)}
+    extras = mapped(golden.extras, lambda _, x: in_precision(x, 'float32'))
+    arrays = {**golden.arrays, 'pred': golden.arrays['pred'].astype(np.float32).astype(np.float64), **packed(extras)}
     return value_and_gradient(arrays, golden.spec.to_dict(), dtype='float64')[1]['gradient']
 
 

@@ -10,9 +10,11 @@ import numpy as np
 from keras import backend, ops
 
 import keras_plugin
+from segparity.parity.extras import channels_last, joined_by_name, mapped, unpacked
 from shared_spec import from_dict
 
-Step = Callable[[np.ndarray, np.ndarray, np.ndarray | None], tuple[Any, Any]]  # pred, target, weight -> value, gradient
+# what is differentiated, by name, target, weight, other extras -> value, gradients by name
+Step = Callable[[dict[str, Any], np.ndarray, np.ndarray | None, dict[str, Any]], tuple[Any, dict[str, Any]]]
 
 
 def build(loss: dict[str, Any], dtype: str | None = None) -> keras.losses.Loss:
@@ -32,14 +34,10 @@ def with_layers(arguments: dict[str, Any], dtype: str | None = None) -> dict[str
     return {**arguments, 'layer': layer}
 
 
-def channels_last(x: np.ndarray) -> np.ndarray:
-    return np.moveaxis(x, 1, -1)
-
-
 def to_keras_layout(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """pred and target (where it has channels) moved to channels last."""
     pred, target = arrays['pred'], arrays['target']
-    return channels_last(pred), channels_last(target) if target.ndim == pred.ndim else target
+    return np.moveaxis(pred, 1, -1), np.moveaxis(target, 1, -1) if target.ndim == pred.ndim else target
 
 
 def ignored_by_constructor(
@@ -77,49 +75,70 @@ def value_and_gradient(
     arrays, loss = ignored_by_constructor(arrays, loss, ignore_index)
     step = _step(json.dumps(loss), 'float64' if dtype == 'float64' else None, way)
     pred, target = to_keras_layout(arrays)
-    pred = pred.astype(dtype) if dtype != 'bfloat16' else ops.cast(pred, dtype)
-    value, gradient = step(pred, target, arrays.get('weight'))
+    names = from_dict(loss).gradient_of
+
+    def in_dtype(name: str, x: np.ndarray) -> Any:
+        if x.dtype.kind != 'f':
+            return x
+        return x.astype(dtype) if dtype != 'bfloat16' else ops.cast(x, dtype)
+
+    extras = mapped(mapped(unpacked(arrays), channels_last), in_dtype)
+    rest = {name: x for name, x in extras.items() if name not in names}
+    moved = {'pred': in_dtype('pred', pred), **{name: x for name, x in extras.items() if name in names}}
+    value, gradients = step(moved, target, arrays.get('weight'), rest)
+
+    def in_numpy(name: str, x: Any) -> np.ndarray:
+        found = ops.convert_to_numpy(ops.cast(x, 'float32') if dtype == 'bfloat16' else x)
+        found = np.asarray(found, np.float64)
+        return np.moveaxis(found, -1, 1) if name == 'pred' else channels_last(name, found, -1, 1)
+
     return backend.standardize_dtype(value.dtype), {
         'value': np.asarray(ops.convert_to_numpy(value)),
-        'gradient': np.moveaxis(np.asarray(ops.convert_to_numpy(ops.cast(gradient, 'float32') if dtype == 'bfloat16' else gradient), np.float64), -1, 1),
-    }  # fmt: skip
+        'gradient': joined_by_name(names, mapped(gradients, in_numpy)),
+    }
 
 
 @functools.lru_cache(maxsize=4)
 def _step(loss: str, dtype: str | None, way: str | None) -> Step:
-    """(pred, target, weight) -> value, gradient of a spec in JSON; one for case after case, compiled once for a shape."""
+    """The step of a spec in JSON; one for case after case, compiled once for a shape."""
     step = {'tensorflow': step_of_tensorflow, 'jax': step_of_jax, 'torch': step_of_torch}[backend.backend()]
     return step(build(json.loads(loss), dtype), way)
+
+
+def called(function: Callable[..., Any], moved: dict[str, Any], target: Any, weight: Any, rest: dict[str, Any]) -> Any:
+    """The loss of a call; moved: pred, and extras that have a gradient."""
+    extras = {name: x for name, x in moved.items() if name != 'pred'}
+    return function(target, moved['pred'], weight, **extras, **rest)
 
 
 def step_of_tensorflow(function: Callable[..., Any], way: str | None) -> Step:
     import tensorflow as tf
 
-    def step(pred: Any, target: np.ndarray, weight: np.ndarray | None) -> tuple[Any, Any]:
+    def step(moved: dict[str, Any], *others: Any) -> tuple[Any, dict[str, Any]]:
         with tf.GradientTape() as tape:
-            tape.watch(pred)
-            value = function(target, pred, weight)
-        return value, tape.gradient(value, pred, unconnected_gradients='zero')
+            tape.watch(moved)
+            value = called(function, moved, *others)
+        return value, tape.gradient(value, moved, unconnected_gradients='zero')
 
     if way in ('graph', 'xla'):
         step = tf.function(step, jit_compile=way == 'xla')
-    return lambda pred, target, weight: step(tf.convert_to_tensor(pred), target, weight)
+    return lambda moved, *others: step({name: tf.convert_to_tensor(x) for name, x in moved.items()}, *others)
 
 
 def step_of_jax(function: Callable[..., Any], way: str | None) -> Step:
     import jax
 
-    def scalar(pred: Any, target: np.ndarray, weight: np.ndarray | None) -> tuple[Any, Any]:
-        value = function(target, pred, weight)
+    def scalar(moved: dict[str, Any], *others: Any) -> tuple[Any, Any]:
+        value = called(function, moved, *others)
         return value.sum(), value
 
     step = jax.value_and_grad(scalar, has_aux=True)
     if way != 'eager':
         step = jax.jit(step)
 
-    def value_first(pred: Any, target: np.ndarray, weight: np.ndarray | None) -> tuple[Any, Any]:
-        (_, value), gradient = step(jax.numpy.asarray(pred), target, weight)
-        return value, gradient
+    def value_first(moved: dict[str, Any], *others: Any) -> tuple[Any, dict[str, Any]]:
+        (_, value), gradients = step({name: jax.numpy.asarray(x) for name, x in moved.items()}, *others)
+        return value, gradients
 
     return value_first
 
@@ -127,11 +146,11 @@ def step_of_jax(function: Callable[..., Any], way: str | None) -> Step:
 def step_of_torch(function: Callable[..., Any], way: str | None) -> Step:
     import torch
 
-    def step(pred: Any, target: np.ndarray, weight: np.ndarray | None) -> tuple[Any, Any]:
-        pred = ops.convert_to_tensor(pred).detach().requires_grad_(True)
-        value = function(target, pred, weight)
+    def step(moved: dict[str, Any], *others: Any) -> tuple[Any, dict[str, Any]]:
+        moved = {name: ops.convert_to_tensor(x).detach().requires_grad_(True) for name, x in moved.items()}
+        value = called(function, moved, *others)
         value.sum().backward()
-        return value.detach(), torch.zeros_like(pred) if pred.grad is None else pred.grad
+        return value.detach(), {name: torch.zeros_like(x) if x.grad is None else x.grad for name, x in moved.items()}
 
     return step
 
@@ -178,7 +197,7 @@ def metric_results(arrays: dict[str, np.ndarray], metric: dict[str, Any]) -> tup
         results = updated(keras_plugin.metrics.SegmentationReport(**spec.to_keras()), pred, target)
     else:
         results = {}
-        given = channels_last(pred) if spec.takes == 'probabilities' else pred
+        given = np.moveaxis(pred, 1, -1) if spec.takes == 'probabilities' else pred
         for name in spec.names():
             results[name] = updated(scalar(spec, name), given, target)
     return list(results), {'values': np.array([float(ops.convert_to_numpy(v)) for v in results.values()])}

@@ -8,6 +8,7 @@ import numpy as np
 
 from segparity.parity.cases import CASES, Case, build
 from segparity.parity.derivative import gradient
+from segparity.parity.extras import joined
 from shared_spec import LOSSES, Example, LossSpec, from_dict
 from shared_spec.inputs import prepare
 
@@ -59,21 +60,36 @@ def reference(spec: LossSpec, case: Case) -> tuple[float, np.ndarray | None]:
     """(value, gradient or None) of the reference on a case; the gradient by central differences.
 
     Where the value is NaN the gradient is NaN wherever that of numbers in their place is not 0, and 0 elsewhere; if it is
-    0 everywhere, at the pixels that are no numbers.
+    0 everywhere, at the pixels that are no numbers. Gradients of extras stand behind that of pred, all of them in one row;
+    of a loss that needs extras none is known where the value is NaN.
     """
-    inputs = case.target, case.weight
-    call: dict[str, Any] = dict(ignore_index=case.call_ignore_index)
+    case = case.adapted(spec)
+    inputs, call = (case.target, case.weight), case.call
     value = spec.reference(case.pred, *inputs, **call)
     pred = np.where(np.isfinite(case.pred), case.pred, 0)  # the same where they are ignored
     near = spec.reference_near(pred, *inputs, **call) if case.smooth else None
-    if near is None:
+    if near is None or (spec.needs and np.isnan(value)):
         return value, None
     step = case.step or (2.0**-9 if case.from_logits else 2.0**-12)  # a logarithm of a probability is steeper
-    slope = gradient(near, pred, step)
+    slope = gradient(near, pred, step) if 'pred' in spec.gradient_of else np.zeros_like(pred)
     if not np.isnan(value):
-        return value, slope
+        return value, joined([slope, *(slope_of_extra(spec, case, name) for name in of_extras(spec, case))])
     steep = np.abs(slope) > FLAT
     if not steep.any():
         sound = prepare(spec, case.pred, *inputs, **call).sound
         steep = np.broadcast_to(~np.reshape(sound, (len(pred), 1, *pred.shape[2:])), pred.shape)
     return value, np.where(steep, np.nan, 0)
+
+
+def of_extras(spec: LossSpec, case: Case) -> list[str]:
+    """The extras of a case that have a gradient."""
+    return [name for name in spec.gradient_of if name in case.extras]
+
+
+def slope_of_extra(spec: LossSpec, case: Case, name: str) -> np.ndarray:
+    """The gradient of the reference with respect to an extra; where it is no number it is ignored, and 0."""
+
+    def of(x: np.ndarray) -> float:
+        return spec.reference(case.pred, case.target, case.weight, **{**case.call, name: x})
+
+    return gradient(of, np.where(np.isfinite(case.extras[name]), case.extras[name], 0))

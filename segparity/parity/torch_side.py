@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from mmseg_plugin import host, metrics, overlap, registry
 from mmseg_plugin.kernels import pixel_sums
 from mmseg_plugin.kernels.overlap import choice, cpu, fused, triton_launch
+from segparity.parity.extras import joined_by_name, mapped, unpacked
 from segparity.parity.large_cases import BLOCK
 from segparity.parity.ways import OVERLAP
 from shared_spec import from_dict
@@ -53,18 +54,25 @@ def value_and_gradient(
     large: bool = False,
     device: str | None = None,
 ) -> tuple[str | None, dict[str, np.ndarray]]:
-    """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``; arrays pred (N, C, *space), target, weight.
+    """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``; arrays pred (N, C, *space), target, weight, extras.
 
     way: see ``segparity.parity.ways``; as a user has it by default. large: the fused operator takes the logits by
     itself, in several blocks. The answer is None where the loss has nothing to do with a way.
     """
     device = device or ('cuda' if way == 'kernels' and torch.cuda.is_available() else 'cpu')
-    module = build(from_dict(loss).to_mmseg()).to(device)
-    pred = torch.tensor(arrays['pred'], dtype=getattr(torch, dtype), device=device, requires_grad=True)
+    spec: Any = from_dict(loss)
+    module = build(spec.to_mmseg()).to(device)
     given = arrays.get('weight')
     weight = None if given is None else torch.tensor(given, device=device)
+
+    def tensor(name: str, x: np.ndarray) -> torch.Tensor:
+        kind = getattr(torch, dtype) if x.dtype.kind == 'f' else None
+        return torch.tensor(x, dtype=kind, device=device, requires_grad=name in ('pred', *spec.gradient_of))
+
+    pred, extras = tensor('pred', arrays['pred']), mapped(unpacked(arrays), tensor)
+    target, call = torch.tensor(arrays['target'], device=device), dict(ignore_index=ignore_index, **extras)
     with running(way, large) as taken:
-        value = module(pred, torch.tensor(arrays['target'], device=device), weight=weight, ignore_index=ignore_index)
+        value = module(pred, target, weight=weight, **call)
         value.sum().backward()
     if way in OVERLAP and not taken:
         return None, {}
@@ -74,8 +82,13 @@ def value_and_gradient(
         raise RuntimeError(f'{way}: refused, {triton_launch.refusals[0]}')
     return str(value.dtype).removeprefix('torch.'), {
         'value': value.detach().cpu().numpy(),
-        'gradient': cast(torch.Tensor, pred.grad).double().cpu().numpy(),
+        'gradient': joined_by_name(spec.gradient_of, mapped(dict(pred=pred, **extras), gradient_by)),
     }
+
+
+def gradient_by(name: str, x: torch.Tensor) -> np.ndarray:
+    """The gradient that a tensor has got, 0 where it has no part in the loss."""
+    return (torch.zeros_like(x) if x.grad is None else x.grad).double().cpu().numpy()
 
 
 @contextlib.contextmanager

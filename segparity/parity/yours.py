@@ -5,6 +5,7 @@ to years, the value is the reference's and the gradient that of the plain way in
 reference along one random direction, wherever the loss is smooth there.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -21,6 +22,7 @@ from segparity.parity.rows import Job, Row, side
 from segparity.parity.tolerances import COUNTED_GRADIENT, SMALLEST_GRADIENT, gradient_error
 from segparity.parity.ways import YOURS
 from shared_spec import LOSSES, LossSpec, SpecError
+from shared_spec.extras import EXTRAS
 
 USUAL = 96  # numbers of a built-in case, whose gradients are 0.01 to 1
 SORTED = 2**16  # pixels that every implementation of a Lovasz loss sorts
@@ -36,12 +38,25 @@ def case_of(data: Mapping[str, Any] | Case) -> Case:
     """The ``Case`` of a mapping as ``check_parity`` takes it."""
     if isinstance(data, Case):
         return data
-    if not {'pred', 'target'} <= set(data) <= set(KNOWN):
+    if not {'pred', 'target'} <= set(data) <= {*KNOWN, *EXTRAS}:
         raise ValueError(
-            f"check_parity: data must have 'pred' and 'target', and may have 'weight' and 'ignore_index', got {sorted(data)}"
+            f"check_parity: data must have 'pred' and 'target', and may have 'weight', 'ignore_index' and extras of losses "
+            f'({", ".join(EXTRAS)}), got {sorted(data)}'
         )
     pred = np.asarray(data['pred'], np.float64)
-    return Case(pred, np.asarray(data['target']), data.get('weight'), data.get('ignore_index'))
+    extras = {name: x for name, x in data.items() if name in EXTRAS and x is not None}
+    return Case(
+        pred, np.asarray(data['target']), data.get('weight'), data.get('ignore_index'), extras=extras, is_adapted=True
+    )
+
+
+def given_to(spec: LossSpec, case: Case) -> Case | None:
+    """The user's data with the extras that a loss takes; None where they lack what it needs, or are not of its kind."""
+    own = {name: x for name, x in case.extras.items() if name in spec.extras_taken}
+    parts = getattr(spec, 'parts', (spec,))
+    if any(part.of_branch for part in parts) or not {name for part in parts for name in part.needs} <= own.keys():
+        return None
+    return dataclasses.replace(case, extras=own)
 
 
 def data_jobs(name: str, case: Case) -> Iterator[Job]:
@@ -56,7 +71,10 @@ def data_jobs(name: str, case: Case) -> Iterator[Job]:
             if case.from_logits:
                 raise
             continue  # it is defined on logits
-        yield Job(name, example_name, YOURS, spec, case, Future())
+        given = given_to(spec, case)
+        if given is None:
+            return
+        yield Job(name, example_name, YOURS, spec, given, Future())
         if case.pred.size > SMALL:
             return
 
@@ -64,6 +82,7 @@ def data_jobs(name: str, case: Case) -> Iterator[Job]:
 def not_meant(names: Iterable[str], case: Case) -> str:
     """What is said of losses that are not defined for the user's data."""
     kind = 'logits' if case.from_logits else 'probabilities'
+    kind += ''.join(f' with {name}' for name in case.extras)
     return (
         f'{", ".join(names)}: not defined for {case.labels} labels, {case.channels} channel'
         f'{"s" * (case.channels == "many")} and {kind}'
@@ -75,10 +94,22 @@ def configuration_jobs(configs: Mapping[str, LossSpec], case: Case | None) -> It
     for label, spec in configs.items():
         if case is not None:
             own, given = on_data(spec, case)
-            yield Job(label, CONFIGURED, YOURS, own, given, Future(), yours=True)
+            taken = given_to(own, given)
+            if taken is None:
+                raise ValueError(f'{label}: {lacking(own)}')
+            yield Job(label, CONFIGURED, YOURS, own, taken, Future(), yours=True)
             continue
         for case_name, made in cases_for(spec):
-            yield Job(label, CONFIGURED, case_name, spec, made, Future(), yours=True)
+            yield Job(label, CONFIGURED, case_name, spec, made.adapted(spec), Future(), yours=True)
+
+
+def lacking(spec: LossSpec) -> str:
+    """What the user's data would have to hold for a loss."""
+    parts = getattr(spec, 'parts', (spec,))
+    needs = [f'{name}, {EXTRAS[name].first}' for name in dict.fromkeys(n for part in parts for n in part.needs)]
+    if not needs:
+        return 'its predictions are those of a branch of its own, which data of logits are not; leave the data out'
+    return f'needs {" and ".join(needs)}, among the data'
 
 
 def is_large(job: Job) -> bool:
@@ -121,7 +152,7 @@ def hold(jobs: Iterable[Job], framework: str, folder: Path, done: Callable[[str]
     The values come first, so that the reference refuses what is wrong before a framework is loaded. Gradients wait in
     files of ``folder``.
     """
-    valued = [(job, job.spec.reference(*_inputs(job), ignore_index=job.case.call_ignore_index)) for job in jobs]
+    valued = [(job, job.spec.reference(*_inputs(job), **job.case.call)) for job in jobs]
     with Worker(framework) as worker:
         for number, (job, value) in enumerate(valued):
             want = cast(Future[Any], job.want)
@@ -151,9 +182,10 @@ def error_along(job: Job, gradient: np.ndarray) -> float:
         return 0.0  # of a loss that is NaN
     pred = np.where(np.isfinite(job.case.pred), job.case.pred, 0)  # the same where they are ignored
     direction = np.random.default_rng(0).choice([-1.0, 1.0], pred.shape)
-    near = job.spec.reference_near(pred, job.case.target, job.case.weight, ignore_index=job.case.call_ignore_index)
+    near = job.spec.reference_near(pred, job.case.target, job.case.weight, **job.case.call)
     if near is None:
         return 0.0
+    gradient = gradient.reshape(-1)[: pred.size].reshape(pred.shape)  # without those of extras
     slope = along(near, pred, direction, 2.0**-9 if job.case.from_logits else 2.0**-12)
     if np.isnan(slope):
         return 0.0
@@ -164,7 +196,7 @@ def _gradient(worker: Worker, job: Job) -> np.ndarray:
     case, framework = job.case, worker.framework
     _, got = worker.call(
         side(framework) + ':value_and_gradient',
-        dict(pred=case.pred, target=case.target, weight=case.weight),
+        case.arrays,
         loss=job.spec.to_dict(),
         ignore_index=case.call_ignore_index,
         dtype='float64',

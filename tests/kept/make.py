@@ -43,7 +43,7 @@ def losses_model():
     outputs, losses = {}, {}
     for name, spec in LOSSES.items():
         for number, example in enumerate(spec.examples.values()):
-            if 'many' not in example.channels and spec.channels != ('one',):
+            if ('many' not in example.channels and spec.channels != ('one',)) or not spec.is_plain():
                 continue
             params = {k: v for k, v in example.params.items() if k not in ('distance_matrix', 'classes', 'losses')}
             if example.class_weight:

@@ -8,6 +8,8 @@ import numpy as np
 from keras import ops
 
 import keras_plugin
+from segparity.parity import cases
+from segparity.parity.extras import channels_last, mapped
 from segparity.parity.keras_side import Offset, build, ignored_by_constructor, to_keras_layout
 from shared_spec import LOSSES
 
@@ -36,6 +38,7 @@ CONFIGURED = {
     'LovaszHingeLoss': dict(per_image=False, ignore_class=255),
     'RegionMutualInformationLoss': dict(pool='avg', pool_size=2, radius=2, ce_weight=0.25),
     'UnifiedFocalLoss': dict(granularity={'D': 0.5, 'C': 0.5}),
+    'PixelContrastLoss': dict(max_samples=12, max_views=2, order='first', sampling='hardest'),
     'RobustTLoss': dict(nu=3.0, learn_nu=True, log_precision=0.5),
 }
 
@@ -100,7 +103,7 @@ def save(arrays, folder):
     values = {}
     for name in LOSSES:
         keras.utils.set_random_seed(0)
-        z, y = data_for(name)
+        z, _ = data_for(name)
         loss, layer = configured(name)
         last = [] if getattr(loss.spec, 'from_logits', False) else [keras.layers.Softmax()]
         layers = [keras.layers.Conv2D(z.shape[-1], 1), *last, *([] if layer is None else [layer])]
@@ -109,16 +112,25 @@ def save(arrays, folder):
             layer.log_nu.assign(0.7)  # not where it started
         model.compile(optimizer='sgd', loss=loss, run_eagerly=True)
         model.save(f'{folder}/{name}.keras')
-        values[name] = float(model.evaluate(z, y, verbose=0))
+        values[name] = value_of(model, name)
     return values, {}
+
+
+def value_of(model, name):
+    """The loss of a model on the data; of a loss that takes more than a model hands over that of a case."""
+    if LOSSES[name].is_plain():
+        return float(model.evaluate(*data_for(name), verbose=0))
+    spec = model.loss.spec
+    case = cases.build('hard_label' if getattr(spec, 'from_logits', True) else 'probabilities').adapted(spec)
+    pred, target = to_keras_layout(case.arrays)
+    return float(model.loss(target, pred.astype('float32'), **mapped(case.extras, channels_last)))
 
 
 def load(arrays, folder):
     """The losses of the saved models, in whatever process this is."""
     values = {}
     for name in LOSSES:
-        z, y = data_for(name)
-        values[name] = float(keras.models.load_model(f'{folder}/{name}.keras').evaluate(z, y, verbose=0))
+        values[name] = value_of(keras.models.load_model(f'{folder}/{name}.keras'), name)
     return values, {}
 
 

@@ -102,10 +102,9 @@ def ways_of_tensorflow(arrays):
         return ops.sum(target * pred)
 
     for way in ('eager', 'graph', 'xla'):
-        value, gradient = keras_side.step_of_tensorflow(loss, way)(
-            np.ones((1, 2), 'float32'), np.full((1, 2), 3.0, 'float32'), None
-        )
-        found[way] += [float(value), np.asarray(gradient).tolist()]
+        moved, target = dict(pred=np.ones((1, 2), 'float32')), np.full((1, 2), 3.0, 'float32')
+        value, gradients = keras_side.step_of_tensorflow(loss, way)(moved, target, None, {})
+        found[way] += [float(value), np.asarray(gradients['pred']).tolist()]
     return found, {}
 
 
@@ -156,6 +155,7 @@ def elsewhere(arrays, few):
     few: what every example meets, and all forms, which one piece of code prepares for all losses, with two losses.
     """
     from segparity.parity import cases, keras_side, replay
+    from segparity.parity.extras import channels_last, mapped
     from segparity.parity.ways import CORE, plan
 
     failed, ran = {}, 0
@@ -165,11 +165,13 @@ def elsewhere(arrays, few):
                 continue
             case = cases.build(case_name)
             spec = replay.spec_for(loss, loss.examples[example], case)
+            case = case.adapted(spec)
+            extras = mapped(case.extras, channels_last)
             given = dict(pred=case.pred, target=case.target)
             given, written = keras_side.ignored_by_constructor(given, spec.to_dict(), case.call_ignore_index)
             pred, target = keras_side.to_keras_layout(given)
             try:
-                keras_side.build(written)(target, ops.convert_to_tensor(pred.astype('float32')), case.weight)
+                keras_side.build(written)(target, ops.convert_to_tensor(pred.astype('float32')), case.weight, **extras)
                 ran += 1
             except Exception as error:  # whatever PyTorch says of two devices
                 failed[f'{name}, {example}, {case_name}'] = f'{type(error).__name__}: {error}'[:200]

@@ -14,6 +14,7 @@ from mmseg_plugin.kernels import pixel_sums, workers
 from mmseg_plugin.kernels.overlap import choice
 from shared_spec import LOSSES
 from tests.support.assertions import assert_gradient, assert_same
+from tests.support.losses import PLAIN
 
 LARGE = 2, 5, 160, 170  # more numbers than SMALL
 SUMS = {
@@ -186,7 +187,7 @@ def test_all_blocks_of_all_shapes_are_all_numbers():
                 assert (seen == 1).all()
 
 
-@pytest.mark.parametrize('name', [n for n in LOSSES if 'Lovasz' not in n and n != 'RobustTLoss'])
+@pytest.mark.parametrize('name', [n for n in PLAIN if 'Lovasz' not in n and n != 'RobustTLoss'])
 def test_second_derivatives_where_everything_is_plain(name, monkeypatch):
     """For them SEGPARITY_OVERLAP=plain is the remedy that refusals name."""
     monkeypatch.setattr(choice, 'MODE', 'plain')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared_spec import LOSSES
+from tests.support.losses import PLAIN
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
 
@@ -10,7 +10,7 @@ ARGUMENTS = {'GeneralizedWassersteinDiceLoss': dict(distance_matrix=[[0, 1, 1], 
 SIDE = 40  # of a picture with so many logits that operators with gradients of their own would serve
 
 
-@pytest.fixture(params=sorted(LOSSES))
+@pytest.fixture(params=sorted(PLAIN))
 def call(request):
     """(loss, logits, labels, a direction)."""
     from mmseg_plugin.registry import build

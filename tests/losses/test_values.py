@@ -22,11 +22,12 @@ from shared_spec import LOSSES
 from tests.support.assertions import assert_gradient, assert_same
 from tests.support.expected import first_example
 from tests.support.faults import AT, FAULTS, LABEL
+from tests.support.losses import PLAIN
 
 WORLDS = ('reference', 'torch', 'torch_fused', 'eyes_shut', 'eyes_shut_fused')
 CHANNELS = {'one': 1, 'two': 2, 'many': 4}
 OF_FOUR = {'distance_matrix', 'classes'}  # parameters that name classes, of which there are four
-EXAMPLES = [(name, example) for name, loss in LOSSES.items() for example in loss.examples]
+EXAMPLES = [(name, example) for name, loss in PLAIN.items() for example in loss.examples]
 QUICK = ('reference', 'eyes_shut_fused')  # the worlds that differ most: those of examples after a loss's first
 
 
@@ -122,7 +123,7 @@ def test_no_number_from_any_configuration(name, example, where):
 
 
 @IN_WORLDS
-@pytest.mark.parametrize('name', list(LOSSES))
+@pytest.mark.parametrize('name', PLAIN)
 def test_no_number_from_any_fault(name, where):
     example = first_example(name)
     for channels in channels_of(name, example):
@@ -170,7 +171,7 @@ def test_an_absent_pixel_may_hold_anything(name, example, where):
 
 @IN_WORLDS
 @pytest.mark.parametrize('soft', [np.nan, -0.5, 1.5, 1 + 2.0**-6])
-@pytest.mark.parametrize('name', [n for n in LOSSES if 'soft' in LOSSES[n].labels])
+@pytest.mark.parametrize('name', [n for n in PLAIN if 'soft' in LOSSES[n].labels])
 def test_soft_labels(name, soft, where):
     pred, _, _ = case(name, 'many')
     target = np.full(pred.shape, 0.25, np.float32)
@@ -190,7 +191,7 @@ def test_soft_labels(name, soft, where):
 @IN_WORLDS
 @pytest.mark.parametrize('prob', [np.nan, np.inf, -0.5, 1.5, -1.0])
 @pytest.mark.parametrize(
-    'name', [n for n in LOSSES if 'from_logits' in LOSSES[n].parameters() and not LOSSES[n].needs_logits]
+    'name', [n for n in PLAIN if 'from_logits' in LOSSES[n].parameters() and not LOSSES[n].needs_logits]
 )
 def test_probabilities(name, prob, where):
     """-1 stands for logits in their place: from_logits was forgotten."""
@@ -313,7 +314,7 @@ def test_the_sentence_says_what_is_likely_meant(channels, change, sentence, wher
 
 @IN_WORLDS
 @pytest.mark.parametrize('named', [0, 2])
-@pytest.mark.parametrize('name', [*(n for n in LOSSES if LOSSES[n]().one_label), 'SoftDiceLoss'])
+@pytest.mark.parametrize('name', [*(n for n in PLAIN if LOSSES[n]().one_label), 'SoftDiceLoss'])
 def test_one_hot_labels_of_losses_of_class_ids_name_one_class(name, named, where):
     pred, target, _ = case('one hot', 'many')
     maps = np.moveaxis(np.eye(4, dtype=int)[target], -1, 1)
@@ -426,7 +427,7 @@ def test_large_labels_do_not_wrap(dtype):
 
 @IN_WORLDS
 @pytest.mark.parametrize('shape', [(2, 0, 5), (0, 12, 12), (0, 0, 0)], ids=str)
-@pytest.mark.parametrize('name', [n for n in LOSSES if not LOSSES[n].needs_region])
+@pytest.mark.parametrize('name', [n for n in PLAIN if not LOSSES[n].needs_region])
 def test_nothing_at_all_is_0(name, shape, where):
     n, *space = shape
     channels = 'many' if 'many' in LOSSES[name].channels else 'one'

@@ -6,6 +6,7 @@ import pytest
 from shared_spec import LOSSES
 from tests.support.assertions import TOLERANCES, assert_same
 from tests.support.frameworks import axis
+from tests.support.losses import PLAIN
 
 KERAS = ('keras_tensorflow', 'keras_jax', 'keras_torch')
 BACKENDS = pytest.mark.parametrize('framework', axis(*KERAS))
@@ -40,7 +41,7 @@ def test_every_loss_compiled(framework, worker):
     JAX compiles quickly here; some losses as users compile them are below.
     """
     found = ask(worker, 'traced_outcomes', form='ids', jit=True)
-    assert set(found) == {name for name in LOSSES if 'many' in LOSSES[name].channels}
+    assert set(found) == {name for name in PLAIN if 'many' in LOSSES[name].channels}
     assert not only_nan(found)
 
 
@@ -168,7 +169,7 @@ def test_one_hot_labels_of_losses_of_class_ids_name_one_class(framework, worker)
 @pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
 @BACKENDS
 def test_no_pixels_and_no_images_are_0(framework, worker):
-    assert ask(worker, 'nothing', names=SOME if framework == 'keras_jax' else list(LOSSES)) == []
+    assert ask(worker, 'nothing', names=SOME if framework == 'keras_jax' else list(PLAIN)) == []
 
 
 @pytest.mark.slow_on('keras_jax')

@@ -7,11 +7,12 @@ from mmseg.structures import SegDataSample
 
 import mmseg_plugin  # noqa: F401
 from shared_spec import LOSSES
+from tests.support.losses import PLAIN
 
 CLASSES, IGNORED = 4, 255
 ONE_CHANNEL = dict(num_classes=2, out_channels=1, threshold=0.5)
-MANY_CHANNEL_LOSSES = [name for name, spec in LOSSES.items() if 'many' in spec.channels]
-ONE_CHANNEL_LOSSES = [name for name, spec in LOSSES.items() if 'one' in spec.channels]
+MANY_CHANNEL_LOSSES = [name for name, spec in PLAIN.items() if 'many' in spec.channels]
+ONE_CHANNEL_LOSSES = [name for name, spec in PLAIN.items() if 'one' in spec.channels]
 
 
 def label(classes=CLASSES, seed=0, areas=False):

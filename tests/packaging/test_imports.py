@@ -74,7 +74,9 @@ def test_the_reference_computes_without_a_framework():
         'for name, spec in shared_spec.LOSSES.items():\n'
         '    if name != "WeightedSumLoss":\n'
         '        channels = 2 if "many" in spec.channels else 1\n'
-        '        spec().reference(np.zeros((1, channels, 9, 9)), np.ones((1, 9, 9), int))'
+        '        y, rng = np.ones((1, 9, 9), int), np.random.default_rng(0)\n'
+        '        pred, extras = spec().adapt_case(np.zeros((1, channels, 9, 9)), y, rng)\n'
+        '        spec().reference(pred, y, **extras)'
     )
     assert not loaded(statement) & FRAMEWORKS
 
@@ -90,7 +92,8 @@ def test_losses_metrics_and_soft_labels_need_pytorch_alone():
         'for name in losses.__all__:\n'
         '    one = name == "LovaszHingeLoss"\n'
         '    loss = getattr(losses, name)()\n'
-        '    loss(z[:, :1] if one else z, y).backward()\n'
+        '    if loss.spec.is_plain():\n'
+        '        loss(z[:, :1] if one else z, y).backward()\n'
         'for name in set(metrics.__all__) - {"SurfaceDistance"}:\n'
         '    metric = getattr(metrics, name)(2)\n'
         '    metric.update(z, y)\n'

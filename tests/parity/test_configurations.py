@@ -98,7 +98,8 @@ def test_inputs_are_made_that_the_reference_takes(name, example):
             assert case.from_logits is from_logits and case.ignore_index == 7
             assert (case.target == 7).any() == (case_name == 'ignored_border')
             assert case.pred.shape[1] in (classes_of(own) or 4, 1)
-            value = own.reference(case.pred, case.target, case.weight)
+            case = case.adapted(own)
+            value = own.reference(case.pred, case.target, case.weight, **case.call)
             assert np.isnan(value) == (case_name == 'not_a_number')
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from shared_spec import LOSSES, SpecError
+from tests.support.losses import PLAIN
 
-NAMES = pytest.mark.parametrize('name', LOSSES)
+NAMES, OF_MAPS = (pytest.mark.parametrize('name', losses) for losses in (LOSSES, PLAIN))
 EVERY = pytest.mark.parametrize('fact', ['of_overlap', 'needs_logits', 'needs_softmax', 'needs_region', 'needs_areas', 'learnt'])  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def test_probabilities_are_refused_where_logits_are_needed(name):
         assert refused(lambda: spec(from_logits=False), SpecError, 'from_logits') == spec.needs_logits
 
 
-@NAMES
+@OF_MAPS
 def test_sigmoid_channels_are_refused_where_a_distribution_is_needed(name):
     spec = LOSSES[name]
     if 'activation' in spec.parameters() and 'many' in spec.channels:
@@ -48,13 +49,13 @@ def test_sigmoid_channels_are_refused_where_a_distribution_is_needed(name):
         assert refused(lambda: loss.reference(*given), ValueError, 'sigmoid') == spec.needs_softmax
 
 
-@NAMES
+@OF_MAPS
 def test_a_pixel_is_refused_where_a_region_is_needed(name):
     spec = LOSSES[name]
     assert refused(lambda: spec().reference(*zeros(spec, (1, 1))), ValueError, 'a region') == spec.needs_region
 
 
-@NAMES
+@OF_MAPS
 def test_labels_that_change_at_every_pixel_cost_nothing_where_areas_are_needed(name):
     """The official parameters leave a small picture no boundary, so the first example's."""
     spec = LOSSES[name]

@@ -24,6 +24,7 @@ def expected_result(name, example, case_name, precision=None):
     if precision:
         case = dataclasses.replace(case, pred=rounded(case.pred, precision))
     spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
+    case = case.adapted(spec)
     return spec, case, *_reference(spec, case, f'{name} {example} {case_name} {precision}')
 
 

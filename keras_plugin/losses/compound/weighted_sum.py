@@ -11,8 +11,11 @@ from keras_plugin.losses.base import Loss, refuse_arguments
 from keras_plugin.losses.boundary.maps import Target, labels_of, takes_map
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, SpecError
+from shared_spec.extras import EXTRAS
 from shared_spec.granularity import check_agreement
 from shared_spec.registry import unknown_name
+
+NOBODY = ', for no part takes it'
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -65,28 +68,34 @@ class WeightedSumLoss(Loss):
         y_pred: Tensor,
         sample_weight: Tensor | None = None,
         distance_map: Tensor | None = None,
-        **unexpected: Any,
+        **extras: Any,
     ) -> Tensor:
         """The weighted sum; every part receives the labels and the weights as they are.
 
-        A map of distances, packed with the labels or given as ``distance_map``, goes to the parts that take one.
+        A map of distances, packed with the labels or given as ``distance_map``, goes to the parts that take one, and so
+        do the other extras.
         """
-        refuse_arguments(self, unexpected)
+        refuse_arguments(self, [name for name in extras if name not in EXTRAS])
+        taken = {name for part in self.parts for name in extras_of(part)}
+        refuse_arguments(self, [name for name in extras if name not in taken], NOBODY)
         if distance_map is not None:
             if not takes_map(self):
-                refuse_arguments(self, dict(distance_map=distance_map), ', for no part takes it')
+                refuse_arguments(self, ['distance_map'], NOBODY)
             y_true = Target(y_true, distance_map)
-        return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0)
+        return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0, **extras)
 
-    def loss_of_call(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool) -> Tensor:
+    def loss_of_call(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool, **extras: Any
+    ) -> Tensor:
         with keras.name_scope(self.name):
             found, labels = [], labels_of(self.parts, y_true, y_pred)
             for share, part in zip(self.shares, self.parts):
-                target = y_true if takes_map(part) else labels
-                if share > 0 and not absent:
-                    found.append(share * part(target, y_pred, sample_weight))
-                else:
-                    found.append(absent_part(part, target, y_pred, sample_weight))
+                call = y_true if takes_map(part) else labels, y_pred, sample_weight
+                taken = extras_of(part)
+                given = {name: x for name, x in extras.items() if name in taken}
+                found.append(
+                    share * part(*call, **given) if share > 0 and not absent else absent_part(part, *call, **given)
+                )
             check_agreement([(getattr(part, 'spec', None), tuple(loss.shape)) for part, loss in zip(self.parts, found)])
             return self.loss_weight * sum(found)
 
@@ -103,10 +112,19 @@ class WeightedSumLoss(Loss):
         )  # fmt: skip
 
 
-def absent_part(part: keras.losses.Loss, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+def extras_of(part: keras.losses.Loss) -> set[str]:
+    """The extras that a loss, or a part of a sum, takes at the call; a map of distances goes with the labels."""
+    if isinstance(part, WeightedSumLoss):
+        return {name for own in part.parts for name in extras_of(own)}
+    return set(part.spec.extras_taken) - {'distance_map'} if isinstance(part, Loss) else set()
+
+
+def absent_part(
+    part: keras.losses.Loss, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, **extras: Any
+) -> Tensor:
     """What a part of weight 0 adds: 0, or NaN if the loss is; one from elsewhere then has no gradient."""
     if isinstance(part, Loss):
-        return part.loss_of_call(y_true, y_pred, sample_weight, absent=True)
+        return part.loss_of_call(y_true, y_pred, sample_weight, absent=True, **extras)
     value = ops.stop_gradient(part(y_true, y_pred, sample_weight))
     return ops.where(ops.isnan(value), value, ops.zeros_like(value))
 

@@ -9,6 +9,7 @@ from mmseg_plugin.inputs import Batch
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import build, register
 from shared_spec import LOSSES, SpecError
+from shared_spec.extras import EXTRAS
 from shared_spec.granularity import check_agreement
 from shared_spec.spec import LossSpec
 
@@ -63,9 +64,11 @@ class WeightedSumLoss(Loss):
         found, given = [], (pred, target, weight, ignore_index)
         batches = SharedBatches(sum(shares_statistics(part) for part in self.parts) > 1)
         parts: Any = self.parts  # losses, which nn.ModuleList knows as modules alone
-        check_extras(self.spec, call, ignore_index)
+        self.spec.refuse_extras(EXTRAS.keys() & call.keys())
+        check_maps(self.spec, call, ignore_index)
         for share, part in zip(self.spec.shares, parts):
-            call_of_part = {name: x for name, x in call.items() if name not in EXTRAS or name in extras_of(part.spec)}
+            taken = part.spec.extras_taken
+            call_of_part = {name: x for name, x in call.items() if name not in EXTRAS or name in taken}
             if absent or share == 0:
                 found.append(part.loss_of_call(*given, call_of_part, absent=True))
             elif is_called_as_it_stands(part):
@@ -78,19 +81,8 @@ class WeightedSumLoss(Loss):
         return self.spec.loss_weight * sum(found)
 
 
-EXTRAS = {name for spec in LOSSES.values() for name in spec.extras}
-
-
-def extras_of(spec: Any) -> set[str]:
-    """What a loss, or a part of a sum, takes at the call by name."""
-    return set(spec.extras_taken).union(*(extras_of(part) for part in getattr(spec, 'parts', ())))
-
-
-def check_extras(spec: Any, call: Mapping[str, Any], ignore_index: int | None) -> None:
-    """TypeError for what no part takes, SpecError where parts take different maps of distances and one is given."""
-    for name in EXTRAS.intersection(call):
-        if name not in extras_of(spec):
-            raise TypeError(f'WeightedSumLoss: unexpected argument {name!r}, for no part takes it')
+def check_maps(spec: Any, call: Mapping[str, Any], ignore_index: int | None) -> None:
+    """SpecError where parts take different maps of distances and one is given."""
     takers = [part for part in all_parts(spec) if 'distance_map' in part.extras_taken]
     fields = {part.map_field_of(ignore_index) for part in takers}
     if call.get('distance_map') is not None and len(fields) > 1:

@@ -137,6 +137,23 @@ class WeightedSumLoss(Weighted):
             return 0.25, 0.75
         return self.weights or (1.0,) * len(self.losses)
 
+    @property
+    def extras_taken(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.extras_taken))
+
+    @property
+    def gradient_of(self) -> tuple[str, ...]:  # type: ignore[override]  # its parts differ in it
+        return tuple(dict.fromkeys(('pred', *(name for part in self.parts for name in part.gradient_of))))
+
+    def adapt_case(
+        self, pred: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        found: dict[str, Any] = {}
+        for part in self.parts:
+            pred, extras = part.adapt_case(pred, target, rng)
+            found = {**extras, **found}
+        return pred, found
+
     def to_mmseg(self) -> dict[str, Any]:
         config = super().to_mmseg()
         if self.losses is not None:
@@ -164,18 +181,40 @@ class WeightedSumLoss(Weighted):
             ]
         return super().from_keras({**arguments, 'losses': losses})
 
-    def reference(  # type: ignore[override]  # its parts may differ in the extras that they take
-        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, ignore_index: int | None = None
+    def reference(
+        self,
+        pred: ArrayLike,
+        target: ArrayLike,
+        pixel_weight: ArrayLike | None = None,
+        ignore_index: int | None = None,
+        **extras: Any,
     ) -> float:
         """The loss in NumPy float64: ``pred`` (N, C, *space) as the parts' ``from_logits`` says -> float."""
-        parts = zip(self.shares, self.parts)
-        total = sum(scale_part(w, p.reference(pred, target, pixel_weight, ignore_index)) for w, p in parts)
+        self.refuse_extras(extras)
+        total = 0.0
+        for share, part in zip(self.shares, self.parts):
+            given = {name: x for name, x in extras.items() if name in part.extras_taken}
+            total += scale_part(share, part.reference(pred, target, pixel_weight, ignore_index, **given))
         return float(scale_part(self.loss_weight, total))
 
+    def refuse_extras(self, given: Iterable[str]) -> None:
+        """TypeError for what a call is given by a name that no part takes."""
+        for name in given:
+            if name not in self.extras_taken:
+                raise TypeError(f'WeightedSumLoss: unexpected argument {name!r}, for no part takes it')
+
     def reference_near(
-        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+        self,
+        pred: ArrayLike,
+        target: ArrayLike,
+        pixel_weight: ArrayLike | None = None,
+        ignore_index: int | None = None,
+        **extras: Any,
     ) -> Callable[[np.ndarray], Any] | None:
-        parts: list[Any] = [part.reference_near(pred, target, pixel_weight, **extras) for part in self.parts]
+        parts: list[Any] = []
+        for part in self.parts:
+            given = {name: x for name, x in extras.items() if name in part.extras_taken}
+            parts.append(part.reference_near(pred, target, pixel_weight, ignore_index=ignore_index, **given))
         if None in parts:
             return None
         return lambda p: self.loss_weight * sum(w * part(p) for w, part in zip(self.shares, parts))

@@ -1,0 +1,2 @@
+_base_ = '../loss_decode/pixel_contrast.py'
+custom_imports = dict(imports=['mmseg_plugin'])
