@@ -20,6 +20,7 @@ class Extra(NamedTuple):
 EXTRAS = {
     'distance_map': Extra('(N, K, *space) floating point', '(N, *space, K) floating point', True),
     'embedding': Extra('(N, D, *space) floating point', '(N, *space, D) floating point', True),
+    'distance_bins': Extra('(N, M, *space) integers, of one class (N, *space)', '(N, *space, M) integers', True),
     'samples': Extra(*['a pair of integer arrays, images (A,) and pixels (A, V)'] * 2, False),
 }
 

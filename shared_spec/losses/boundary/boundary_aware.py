@@ -31,6 +31,7 @@ class BoundaryAwareLoss(Weighted):
     channels = ('many',)
     reductions = ('mean', 'sum', 'none')
     extras = ('distance_bins',)
+    of_branch = True
     activation = 'sigmoid'
     title = 'Boundary-aware loss of a distance branch'
     formula = (
@@ -91,6 +92,13 @@ class BoundaryAwareLoss(Weighted):
         """Below which number all labels lie; of classes that are listed nobody knows the others, ``some`` are those."""
         objects = self.objects(channels)
         return max(objects) + 1 if self.classes is None or some else MANY
+
+    def adapt_case(
+        self, pred: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """The channels of pred again and again, num_bins for each class above 0."""
+        objects = max(pred.shape[1] - 1, 1) if self.classes is None else len(self.classes)
+        return pred[:, np.arange(objects * self.num_bins) % pred.shape[1]], {}
 
     def distance_bins(
         self, target: ArrayLike, num_objects: int | None = None, ignore_index: int | None = None
