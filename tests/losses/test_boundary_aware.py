@@ -88,7 +88,7 @@ def test_boundary_aware_is_cross_entropy_of_independent_channels_and_the_bins():
     weight[0, 0] = 0
     ours = spec(**EXACT, ignore_index=255)
     cut = np.where(weight > 0, label, 255)  # what weighs nothing is ignored too
-    bins = np.stack([ours.distance_bins(one, 2) for one in cut])
+    bins = np.stack([ours.distance_bins(one, num_objects=2) for one in cut])
     maps = (bins[:, :, None] == np.arange(3)[:, None, None]).reshape(z.shape).astype(float)
     other = LOSSES['WeightedCrossEntropyLoss'](activation='sigmoid')
     want = other.reference(z, maps, weight)
@@ -118,13 +118,13 @@ def test_boundary_aware_objects_have_the_classes_that_are_listed():
 @pytest.mark.parametrize('space', [(6,), (4, 5), (3, 4, 2)], ids=str)
 def test_boundary_aware_without_a_boundary(space):
     """Nothing but the object: the largest distance. No object, or nothing that counts: 0."""
-    one = np.ones(space, int)
+    one, axes = np.ones(space, int), dict(dimensions=len(space))
     ours = spec(num_bins=4, max_distance=9, ignore_index=255)
-    assert_same(ours.distance_bins(one), 3 * one[None], 'exact')
-    assert_same(ours.distance_bins(0 * one), 0 * one[None], 'exact')
+    assert_same(ours.distance_bins(one, **axes), 3 * one[None], 'exact')
+    assert_same(ours.distance_bins(0 * one, **axes), 0 * one[None], 'exact')
     edge = one.copy()
     edge[..., 0] = 255  # which is no boundary
-    assert_same(ours.distance_bins(edge), np.where(edge == 255, 0, 3)[None], 'exact')
+    assert_same(ours.distance_bins(edge, **axes), np.where(edge == 255, 0, 3)[None], 'exact')
     z = np.random.default_rng(0).normal(0, 1, (1, 4, *space))
     assert ours.reference(z, 255 * one[None]) == 0
     value, gradient = torch_loss(z, 255 * one[None], num_bins=4, max_distance=9, ignore_index=255)
@@ -190,7 +190,7 @@ def wrong_calls():
         'negative': (dict(EXACT, classes=[1]), 3, -y, None, 'target labels must be at least 0, got -1'),
         'fraction': (EXACT, 3, y * 0.5, None, 'target labels must be whole numbers, got 0.5'),
         'shape': (EXACT, 3, y, bins[:, :6], r'distance_bins must have shape \(1, 1, 7, 7\), got \(1, 6, 7\)'),
-        'dtype': (EXACT, 3, y, bins * 1.0, 'distance_bins must be integers, got .*float64'),
+        'dtype': (EXACT, 3, y, bins * 1.0, 'distance_bins must be integers, got .*float'),
         'outside': (EXACT, 3, y, outside, 'distance_bins must be 0 where the label is another class, got 1'),
         'above': (EXACT, 3, y, above, r'distance_bins must lie in \[0, 3\), got 3'),
     }  # fmt: skip
@@ -240,6 +240,16 @@ def test_boundary_aware_of_wrong_labels_and_bins_is_nan_in_keras_where_nothing_i
         arrays |= {} if bins is None else dict(bins=bins)
         _, got = worker.call('tests.losses.boundary_aware_calls:unseen', arrays, params=params)
         assert np.isnan(got['value']) and np.isnan(got['gradient']).any(), case
+
+
+def test_boundary_aware_bins_are_made_of_one_image():
+    ours = spec(**EXACT)
+    with pytest.raises(ValueError, match=f'{NAME}: labels of three axes are those of a volume or of several images'):
+        ours.distance_bins(SQUARE[None])
+    with pytest.raises(TypeError, match=f'{NAME}: labels must be an array of class ids, got <U'):
+        ours.distance_bins(SQUARE.astype(str))
+    with pytest.raises(ValueError, match=r'num_bins \* len\(classes\) = 3 \* 2 channels, got 3'):
+        spec(**EXACT, classes=[1, 2]).distance_bins(SQUARE, num_objects=1)
 
 
 def test_boundary_aware_bins_that_would_stay_empty_are_refused():

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from shared_spec import shapes, values
 from shared_spec.checks import Each, Integer, Optional
 from shared_spec.declare import Example, SpecError, Weighted, as_shared, loss_spec, param
+from shared_spec.distance import check_num_classes, check_one_image
 from shared_spec.distance_bins import (
     bins_of_image,
     check_bins,
@@ -101,16 +102,26 @@ class BoundaryAwareLoss(Weighted):
         return pred[:, np.arange(objects * self.num_bins) % pred.shape[1]], {}
 
     def distance_bins(
-        self, target: ArrayLike, num_objects: int | None = None, ignore_index: int | None = None
+        self,
+        target: ArrayLike,
+        num_objects: int | None = None,
+        ignore_index: int | None = None,
+        dimensions: int | None = None,
     ) -> np.ndarray:
         """(M, *space) uint16 bins of one image's class ids (*space), as ``distance_bins`` takes them at the call.
 
-        num_objects: how many object classes the branch has, 1 or as many as ``classes``; ignore_index beside the spec's.
+        num_objects: how many object classes the branch has, 1 or as many as ``classes``; ignore_index beside the spec's;
+        dimensions: how many axes an image has, which three axes of labels need: they may be several images. ValueError for
+        labels that are none, TypeError for what is no array of numbers.
         """
-        channels = (num_objects or len(self.classes or (1,))) * self.num_bins
-        target = np.asarray(target)[None]
-        counts = self.not_ignored(target, channels, ignore_index)
-        return self.bins_of(target, channels, counts)[0].astype(np.uint16)
+        name, target = type(self).__name__, np.asarray(target)
+        if target.dtype.kind not in 'iubf':
+            raise TypeError(f'{name}: labels must be an array of class ids, got {target.dtype}')
+        count = check_num_classes(name, num_objects or len(self.classes or (1,)))
+        check_one_image(name, target.shape, None, dimensions, count + 1)
+        channels = count * self.num_bins
+        counts = self.not_ignored(target[None], channels, ignore_index)
+        return self.bins_of(target[None], channels, counts)[0].astype(np.uint16)
 
     def not_ignored(self, target: np.ndarray, channels: int, ignore_index: int | None) -> np.ndarray:
         """(N, *space) which labels are not ignored."""
