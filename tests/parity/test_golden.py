@@ -19,7 +19,10 @@ OURS, NOT_OURS = [c for c in CASES if c.ours], [c for c in CASES if not c.ours]
 def test_every_loss_with_published_numbers_has_cases():
     assert len(OURS) >= 150 and len(NOT_OURS) >= 8
     covered = {type(case.spec).__name__ for case in OURS}
-    unpublished = {'CenterlineDiceLoss', 'TopologyAwareFocalLoss'}  # whose peer, or library, is asked in their own tests
+    unpublished = {
+        'CenterlineDiceLoss',
+        'TopologyAwareFocalLoss',
+    }  # whose peer, or library, is asked in their own tests
     assert covered == set(LOSSES) - {'WeightedSumLoss'} - unpublished
 
 

@@ -1,5 +1,6 @@
 """Boundary-aware loss: a branch of the network predicts how far each object pixel is from its object's boundary, in bins."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from shared_spec.distance_bins import (
     check_label_shape,
     count_objects,
 )
-from shared_spec.inputs import Batch, reduce_pixels, times_log
+from shared_spec.inputs import Batch, prepare, reduce_pixels, times_log
 
 MANY = 2**31 - 1  # classes, where nobody knows how many there are
 CLASS_IDS = Optional(Each(Integer(low=0), 'a list of different class ids', unique=True))
@@ -157,7 +158,20 @@ class BoundaryAwareLoss(Weighted):
         **extras: Any,
     ) -> float | Any:
         """As all losses, of labels (N, *space); distance_bins: (N, M, *space) integers, or (N, *space) of one class."""
-        name, pred, target = type(self).__name__, np.asarray(pred), np.asarray(target)
+        pred = np.asarray(pred)
+        maps, weight = self.maps_and_weight(pred, np.asarray(target), pixel_weight, ignore_index, distance_bins)
+        return super().reference(pred, maps, weight, **extras)
+
+    def maps_and_weight(
+        self,
+        pred: np.ndarray,
+        target: np.ndarray,
+        pixel_weight: ArrayLike | None,
+        ignore_index: int | None = None,
+        distance_bins: ArrayLike | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of pred's shape, integers: 1 at each pixel's bins, else 0; and (N, *space) the weights, 0 where it is ignored."""
+        name = type(self).__name__
         shapes.check_pred(name, pred.shape, 'first', self.spatial_axes)
         n, c, space = shapes.split(pred.shape, 'first')
         self.objects(c)
@@ -172,11 +186,26 @@ class BoundaryAwareLoss(Weighted):
             values.check_weights(name, given if per_image else weight)
         bins = self.bins_of(target, c, weight > 0, distance_bins)
         maps = bins[:, :, None] == np.arange(self.num_bins).reshape(-1, *[1] * len(space))
-        return super().reference(pred, maps.reshape(pred.shape).astype(np.int64), weight, **extras)
+        return maps.reshape(pred.shape).astype(np.int64), weight
 
-    def of_batch(self, batch: Batch, reduction: str = 'mean') -> float | np.ndarray:
-        """The loss of a ``Batch`` whose target has the bins."""
-        y, v = batch.target, batch.weight
-        log_p, log_not_p = batch.log_both()
-        loss = -(times_log(y, log_p) + times_log(1 - y, log_not_p)).mean(1)
-        return reduce_pixels(batch, self.loss_weight * np.where(v > 0, v * loss, 0), reduction)
+    def of_batch(self, batch: Batch, reduction: str = 'mean', base: np.ndarray | None = None) -> float | np.ndarray:
+        """The loss of a ``Batch`` whose target has the bins; base (N, C, P): what each channel's loss is made less by."""
+        loss = (channel_losses(batch) - (0 if base is None else base)).mean(1)
+        loss = self.loss_weight * np.where(batch.weight > 0, batch.weight * loss, 0)
+        return reduce_pixels(batch, loss, reduction)
+
+    def reference_near(
+        self, pred: ArrayLike, target: ArrayLike, pixel_weight: ArrayLike | None = None, **extras: Any
+    ) -> Callable[[np.ndarray], Any] | None:
+        """The reference less what it is at ``pred``, number by number, for large logits cost much where they are wrong."""
+        pred = np.asarray(pred)
+        maps, weight = self.maps_and_weight(pred, np.asarray(target), pixel_weight, **extras)
+        base = channel_losses(prepare(self, pred, maps, weight))
+        return lambda p: self.reference(p, target, pixel_weight, **extras, base=base)
+
+
+def channel_losses(batch: Batch) -> np.ndarray:
+    """(N, C, P) binary cross-entropies."""
+    log_p, log_not_p = batch.log_both()
+    y = batch.target
+    return -(times_log(y, log_p) + times_log(1 - y, log_not_p))
