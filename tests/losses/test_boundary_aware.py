@@ -102,6 +102,38 @@ def test_boundary_aware_is_cross_entropy_of_independent_channels_and_the_bins():
     assert_same(again, gradient, 'float64')
 
 
+def test_boundary_aware_sums_and_maps_in_pytorch():
+    torch = pytest.importorskip('torch', reason='PyTorch is not installed')
+    from mmseg_plugin.losses import BoundaryAwareLoss
+
+    rng = np.random.default_rng(2)
+    z, weight = rng.normal(0, 2, (2, 3, 7, 7)), rng.uniform(0.5, 2, (2, 7, 7))
+    y = np.stack([SQUARE, 1 - SQUARE])
+    y[:, 3, 2:5] = 255
+    ours, given = spec(**EXACT, ignore_index=255), [torch.tensor(x) for x in (z, y, weight)]
+    loss = BoundaryAwareLoss(**EXACT, ignore_index=255)
+    rows = loss(*given, reduction_override='none')
+    assert_same(rows, ours.reference(z, y, weight, reduction='none'), 'float64')
+    assert (rows[y == 255] == 0).all()
+    assert_same(loss(*given, reduction_override='sum'), rows.sum(), 'float64')
+    assert_same(loss(*given), rows.sum() / weight[y != 255].sum(), 'float64')
+    assert_same(loss(*given, avg_factor=7.0), rows.sum() / 7, 'float64')
+    assert_same(loss(*given[:2], torch.tensor([1.0, 3.0])), ours.reference(z, y, [1.0, 3.0]), 'float64')
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+def test_boundary_aware_resizes_a_smaller_branch_in_pytorch(align_corners):
+    torch = pytest.importorskip('torch', reason='PyTorch is not installed')
+    from mmseg_plugin.losses import BoundaryAwareLoss
+
+    z, y = torch.tensor(np.random.default_rng(3).normal(0, 2, (1, 3, 4, 3))), torch.tensor(SQUARE[None])
+    whole = torch.nn.functional.interpolate(z, (7, 7), mode='bilinear', align_corners=align_corners)
+    loss = BoundaryAwareLoss(**EXACT)
+    assert_same(loss(z, y, align_corners=align_corners), loss(whole, y), 'float64')
+    with pytest.raises(ValueError, match=f'{NAME}: target must be class ids .* = .1, 4, 3., got .1, 7, 7.'):
+        loss(z, y)
+
+
 def test_boundary_aware_objects_have_the_classes_that_are_listed():
     rng = np.random.default_rng(1)
     z, label = rng.normal(0, 1, (1, 6, 7, 7)), np.where(SQUARE, 9, 2)[None]
