@@ -111,6 +111,31 @@ class EmbeddingGiven:
         return self.loss(logits, target, embedding=embedding)
 
 
+class BinsGiven:
+    """The loss of a distance branch, of so many channels of the logits as one class has bins; ``prepare`` makes the bins."""
+
+    def __init__(self, labels):
+        if labels != 'hard':
+            raise LeftOut('takes hard labels only')
+        self.losses, self.bins = {}, {}
+
+    def prepare(self, logits, target):
+        from torch import from_numpy, stack
+
+        from mmseg_plugin.losses import BoundaryAwareLoss
+
+        count = min(logits.shape[1], MOST_BINS)
+        self.losses[count] = BoundaryAwareLoss(num_bins=count, classes=[1], **ignoring('hard'))
+        bins = [from_numpy(self.losses[count].spec.distance_bins(image.numpy())).short() for image in target]
+        self.bins[target.data_ptr()] = stack(bins)
+
+    def __call__(self, logits, target):
+        if target.data_ptr() not in self.bins:
+            self.prepare(logits, target)
+        count = min(logits.shape[1], MOST_BINS)
+        return self.losses[count](logits[:, :count], target, distance_bins=self.bins[target.data_ptr()])
+
+
 def ignoring(labels):
     """What tells a loss of ours, or of PyTorch, which label to ignore."""
     return dict(ignore_index=IGNORED) if labels == 'hard' else {}
@@ -271,6 +296,7 @@ def with_ignored_label(peer, name, labels, **parameters):
 
 
 DEPTH, STRIDE = 64, 8  # of embeddings
+MOST_BINS = 5
 PEERS = ('MONAI ', 'SMP ', 'mmseg ')
 I_AND_C = {'granularity': {'I': 0.5, 'C': 0.5}}
 OURS = (
@@ -294,6 +320,8 @@ CONTENDERS = {
     'SoftDiceLoss, pooled, norm=2, I': partial(build_ours, 'SoftDiceLoss', pooled=True, norm=2, granularity='I'),
     **{f'{name}, map given': partial(MapGiven, name) for name in MAPPED},
     'PixelContrastLoss, embedding at an eighth': partial(EmbeddingGiven, 'PixelContrastLoss'),
+    'BoundaryAwareLoss, bins given': BinsGiven,
+    'TopologyAwareFocalLoss, one class': partial(build_ours, 'TopologyAwareFocalLoss', classes=[1]),
     'FocalCrossEntropyLoss, gamma=5': partial(build_ours, 'FocalCrossEntropyLoss', gamma=5.0),
     'DistillationKLLoss, temperature=4': partial(build_ours, 'DistillationKLLoss', temperature=4.0),
     'WeightedCrossEntropyLoss, class weights': weighed,

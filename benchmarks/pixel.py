@@ -5,6 +5,8 @@ JaccardMetricLoss) as one module and as two losses, beside PyTorch's cross-entro
 MONAI's Dice, compounds and Wasserstein. Labels, turns, medians and memory: as for region losses (overlap.py).
 """
 
+import math
+
 from benchmarks import area, results
 
 SHAPES = ((2, 19, 512, 1024), (4, 150, 256, 256), (8, 2, 512, 512), (1, 4, 160, 160, 96), (2, 4, 128, 128))
@@ -22,8 +24,14 @@ PIXEL = {  # ours -> PyTorch's own
     'DistillationKLLoss': REFERENCE,
     'DistillationKLLoss, temperature=4': REFERENCE,
     'PixelContrastLoss, embedding at an eighth': REFERENCE,
+    'BoundaryAwareLoss, bins given': REFERENCE,
+    'TopologyAwareFocalLoss, one class': REFERENCE,
     'RobustTLoss': REFERENCE,
 }
+ON_THE_HOST, FEW_PIXELS = (
+    'TopologyAwareFocalLoss, one class',
+    2**14,
+)  # of an image, for a loss of seconds on a large one
 RECIPE, TWO = 'WeightedSumLoss, the recipe', 'the recipe as two losses'
 COMPOUND = 'ComboLoss', 'ExponentialLogarithmicLoss', 'UnifiedFocalLoss', 'SensitivitySpecificityLoss'
 WASSERSTEIN, RMI = 'GeneralizedWassersteinDiceLoss', 'RegionMutualInformationLoss'
@@ -40,8 +48,10 @@ def title(labels):
 
 
 def names_for(shape):
-    """Those that take as many axes."""
-    return [name for name in NAMES if name != RMI or len(shape) == 4]
+    """Those that take as many axes, and as many pixels."""
+    left_out = {RMI} if len(shape) != 4 else set()
+    left_out |= {ON_THE_HOST} if math.prod(shape[2:]) > FEW_PIXELS else set()
+    return [name for name in NAMES if name not in left_out]
 
 
 def measure(options):

@@ -244,14 +244,20 @@ def keep_pixels(pixels: Tensor, x: Tensor) -> Tensor:
 
 
 def prepare(
-    spec: LossSpec, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None, dtype: str = 'float32'
+    spec: LossSpec,
+    y_true: Tensor,
+    y_pred: Tensor,
+    sample_weight: Tensor | None = None,
+    dtype: str = 'float32',
+    mask: Tensor | None = None,
 ) -> Batch:
     """The ``Batch`` of one call; refuses shapes with ValueError, and values where they can be seen, dtypes with TypeError.
 
-    A pixel that counts and has a value outside its range weighs NaN, and makes NaN of all sums.
+    A pixel that counts and has a value outside its range weighs NaN, and makes NaN of all sums. mask: that of Keras, where
+    y_pred, which has it otherwise, only stands for a prediction.
     """
     owner = type(spec).__name__
-    mask = getattr(y_pred, '_keras_mask', None)
+    mask = getattr(y_pred, '_keras_mask', mask)
     pred, target = values.to_tensor(y_pred), values.to_tensor(y_true)
     kind_of_pred, kind_of_target = backend.standardize_dtype(pred.dtype), backend.standardize_dtype(target.dtype)
     shapes.check_pred(owner, pred.shape, 'last', spec.spatial_axes)

@@ -23,6 +23,7 @@ EXTRAS = {
     'classifier': Extra('a pair of weight (C, D) and bias (C,)', 'a pair of kernel (D, C) and bias (C,)', False),
     'distance_map': Extra('(N, K, *space) floating point', '(N, *space, K) floating point', True),
     'embedding': Extra('(N, D, *space) floating point', '(N, *space, D) floating point', True),
+    'distance_bins': Extra('(N, M, *space) integers, of one class (N, *space)', '(N, *space, M) integers', True),
     'samples': Extra(*['a pair of integer arrays, images (A,) and pixels (A, V)'] * 2, False),
 }
 

@@ -2,6 +2,7 @@
 
 from keras_plugin.losses.base import Loss, PixelLoss, RegionLoss
 from keras_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
+from keras_plugin.losses.boundary.boundary_aware import BoundaryAwareLoss
 from keras_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from keras_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from keras_plugin.losses.boundary.conditional_boundary import ConditionalBoundaryLoss
@@ -10,6 +11,7 @@ from keras_plugin.losses.boundary.inverse_form import InverseFormLoss
 from keras_plugin.losses.boundary.pixel_triplet import PixelTripletLoss
 from keras_plugin.losses.boundary.region_wise import RegionWiseLoss
 from keras_plugin.losses.boundary.surface import SurfaceLoss
+from keras_plugin.losses.boundary.topology_aware_focal import TopologyAwareFocalLoss
 from keras_plugin.losses.compound.combo import ComboLoss
 from keras_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
@@ -35,6 +37,7 @@ from keras_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLos
 
 __all__ = [
     'ActiveBoundaryLoss',
+    'BoundaryAwareLoss',
     'BoundaryDoULoss',
     'CenterlineDiceLoss',
     'ComboLoss',
@@ -70,6 +73,7 @@ __all__ = [
     'SoftTverskyLoss',
     'SurfaceLoss',
     'TopKCrossEntropyLoss',
+    'TopologyAwareFocalLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

@@ -1,6 +1,7 @@
 """Every loss by its name, with PyTorch alone: ``mmseg_plugin.losses.JaccardMetricLoss``, and the rest of the spec's."""
 
 from mmseg_plugin.losses.boundary.active_boundary import ActiveBoundaryLoss
+from mmseg_plugin.losses.boundary.boundary_aware import BoundaryAwareLoss
 from mmseg_plugin.losses.boundary.boundary_dou import BoundaryDoULoss
 from mmseg_plugin.losses.boundary.centerline_dice import CenterlineDiceLoss
 from mmseg_plugin.losses.boundary.conditional_boundary import ConditionalBoundaryLoss
@@ -9,6 +10,7 @@ from mmseg_plugin.losses.boundary.inverse_form import InverseFormLoss
 from mmseg_plugin.losses.boundary.pixel_triplet import PixelTripletLoss
 from mmseg_plugin.losses.boundary.region_wise import RegionWiseLoss
 from mmseg_plugin.losses.boundary.surface import SurfaceLoss
+from mmseg_plugin.losses.boundary.topology_aware_focal import TopologyAwareFocalLoss
 from mmseg_plugin.losses.compound.combo import ComboLoss
 from mmseg_plugin.losses.compound.exponential_logarithmic import ExponentialLogarithmicLoss
 from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
@@ -34,6 +36,7 @@ from mmseg_plugin.losses.region.soft_overlap import SoftDiceLoss, SoftJaccardLos
 
 __all__ = [
     'ActiveBoundaryLoss',
+    'BoundaryAwareLoss',
     'BoundaryDoULoss',
     'CenterlineDiceLoss',
     'ComboLoss',
@@ -66,6 +69,7 @@ __all__ = [
     'SoftTverskyLoss',
     'SurfaceLoss',
     'TopKCrossEntropyLoss',
+    'TopologyAwareFocalLoss',
     'UnifiedFocalLoss',
     'WeightedCrossEntropyLoss',
     'WeightedSumLoss',

@@ -15,7 +15,7 @@ from shared_spec.checks import nearest
 from shared_spec.extras import EXTRAS
 
 PRED, TARGET, WEIGHT, IGNORE = ('pred', 'logits'), ('target', 'labels'), 'weight', 'ignore_index'
-OF_DATA = [name for name in EXTRAS if name != 'distance_map']  # which losses make, each its own
+OF_DATA = [name for name in EXTRAS if name not in ('distance_map', 'distance_bins')]  # which losses make, each its own
 LARGEST = 2**22  # numbers of a prediction that one check compares: seconds and less than a gigabyte for each loss
 
 

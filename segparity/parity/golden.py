@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from segparity.parity.extras import joined_by_name, mapped, of_file, packed
 from segparity.parity.frameworks import Worker
 from segparity.parity.tolerances import GRADIENT, gradient_error
 from shared_spec import LOSSES, LossSpec
+from shared_spec.extras import EXTRAS
 from shared_spec.files import one_sentence
 from shared_spec.networks import NAMES
 
@@ -51,6 +53,11 @@ def in_precision(x: np.ndarray, precision: str) -> np.ndarray:
     return x.astype(precision) if x.dtype.kind == 'f' else x
 
 
+def with_channels(name: str, x: np.ndarray, axes: int) -> np.ndarray:
+    """An extra with an axis of its channels, of which one may come without."""
+    return x[:, None] if EXTRAS[name].of_channels and x.ndim < axes else x
+
+
 def load(folder: str | Path, names: Collection[str] | None = None) -> list[Golden]:
     """Every golden case of ``folder`` (with an index.json) whose loss is in ``names``, by default in the spec."""
     folder = Path(folder)
@@ -69,7 +76,7 @@ def load(folder: str | Path, names: Collection[str] | None = None) -> list[Golde
                     id=entry['id'],
                     spec=spec,
                     arrays={'pred': arrays['pred'], 'target': arrays['target'], 'weight': arrays.get('pixel_weight')},
-                    extras=of_file(spec.extras_taken, arrays),
+                    extras=mapped(of_file(spec.extras_taken, arrays), partial(with_channels, axes=arrays['pred'].ndim)),
                     loss=float(arrays['loss']),
                     gradient=joined_by_name(
                         spec.gradient_of,

@@ -22,6 +22,8 @@ CONFIGURED = {
         budget='batch',
         ignored='boundary',
     ),
+    'BoundaryAwareLoss': dict(num_bins=3, max_distance=5, reduction='sum'),
+    'TopologyAwareFocalLoss': dict(gamma=0.5, topology_weight=2.0, dimensions=[1, 0], classes=[0, 2]),
     'JaccardMetricLoss': dict(granularity={'I': 0.5, 'C': 0.5}, classes=[0, 2], from_logits=True, ignore_class=255),
     'CompatibleTverskyLoss': dict(alpha=0.9, beta=0.4, class_weight=[1.0, 2.0, 3.0], log_loss=True, gamma=2.0),
     'GeneralizedDiceLoss': dict(weighting='simple', absent='drop'),

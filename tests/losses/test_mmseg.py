@@ -147,7 +147,7 @@ def test_ignore_label_of_the_constructor_may_be_a_class():
     assert torch.equal(loss(changed, Y, ignore_index=1), loss(Z, Y, ignore_index=255))
 
 
-@pytest.mark.parametrize('name', [n for n in LOSSES if 'sum' in LOSSES[n].reductions])
+@pytest.mark.parametrize('name', [n for n in PLAIN if 'sum' in PLAIN[n].reductions])
 def test_reductions_of_losses_that_have_them(name):
     every = dict(k=100) if name == 'TopKCrossEntropyLoss' else {}  # pixel is in
     loss, weight = build(name, ignore_index=0, **every), torch.rand(2, 4, 5)

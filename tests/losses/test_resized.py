@@ -20,7 +20,7 @@ from mmseg_plugin.registry import build
 from tests.support.losses import PLAIN
 
 # which take all pixels at once: sort, erode, or look at neighbours
-WHOLE = ('LovaszSoftmaxLoss', 'LovaszHingeLoss', 'CenterlineDiceLoss', 'ActiveBoundaryLoss')
+WHOLE = ('LovaszSoftmaxLoss', 'LovaszHingeLoss', 'CenterlineDiceLoss', 'ActiveBoundaryLoss', 'TopologyAwareFocalLoss')
 IGNORED = 255
 VALUE = {torch.float64: 'float64', torch.float32: 'float32'}
 GRADIENT = {torch.float64: 'float64', torch.float32: 'float32_gradient'}

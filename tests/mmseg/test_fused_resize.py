@@ -21,6 +21,12 @@ from tests.mmseg.heads import CLASSES, IGNORED, MANY_CHANNEL_LOSSES, ONE_CHANNEL
 from tests.mmseg.tiny_training import config, logged
 from tests.support.assertions import assert_gradient, assert_same
 
+WHOLE = (
+    'LovaszSoftmaxLoss',
+    'CenterlineDiceLoss',
+    'ActiveBoundaryLoss',
+    'TopologyAwareFocalLoss',
+)  # look at all pixels
 CE = dict(type='CrossEntropyLoss', loss_name='loss_theirs')
 OURS = [dict(type='WeightedCrossEntropyLoss'), dict(type='JaccardMetricLoss')]
 
@@ -73,7 +79,7 @@ def compare(loss_decode, target=None, **changes):
 
 @pytest.mark.parametrize(
     'name',
-    [n for n in MANY_CHANNEL_LOSSES if n not in ('LovaszSoftmaxLoss', 'CenterlineDiceLoss', 'ActiveBoundaryLoss')],
+    [n for n in MANY_CHANNEL_LOSSES if n not in WHOLE],
 )
 def test_every_loss(name, whole):
     assert compare(dict(type=name)) == []

@@ -75,7 +75,9 @@ def test_reductions_give_what_is_averaged_where_there_are_any(name):
     spec = LOSSES[name]
     assert ('reduction' in inspect.signature(spec.of_batch).parameters) == (spec.reductions != ('mean',))
     if spec.reductions != ('mean',):
-        found = spec().reference(*zeros(spec, (9, 9)), reduction='none')
+        pred, target = zeros(spec, (9, 9))
+        pred, extras = spec().adapt_case(pred, target, np.random.default_rng(0))
+        found = spec().reference(pred, target, **extras, reduction='none')
         assert found.shape == (1, 9, 9) if 'sum' in spec.reductions else found.ndim == 1
 
 

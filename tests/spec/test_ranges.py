@@ -69,6 +69,9 @@ RANGES = {
     'OhemCrossEntropyLoss min_kept': 'integer [0, 2147483647]',
     'pooled': SWITCH,
     'normalize_class_weight': SWITCH,
+    'BoundaryAwareLoss num_bins': FROM_TWO,
+    'BoundaryAwareLoss max_distance': FROM_ONE,
+    'BoundaryAwareLoss classes': ([None, [0], [2, 0], (255,)], [[], [-1], [1, 1], [0.5], 'all', 1]),
     'BoundaryDoULoss max_alpha': '[-1, 1)',
     'CenterlineDiceLoss alpha': SHARE,
     'CenterlineDiceLoss iterations': 'integer [0, inf)',
@@ -95,6 +98,9 @@ RANGES = {
     'ExponentialLogarithmicLoss gamma_ce': POSITIVE,
     'ExponentialLogarithmicLoss clip': '(0, 0.5)',
     'ExponentialLogarithmicLoss class_weight': (['frequency', *A_WEIGHT_EACH[0]], ['balanced', *A_WEIGHT_EACH[1]]),
+    'TopologyAwareFocalLoss gamma': NOT_NEGATIVE,
+    'TopologyAwareFocalLoss topology_weight': NOT_NEGATIVE,
+    'TopologyAwareFocalLoss dimensions': ([None, [0], [2, 0, 1]], [[], [-1], [3], [1, 1], [0.5], 'all', 1]),
     'UnifiedFocalLoss weight': SHARE,
     'UnifiedFocalLoss delta': SHARE,
     'UnifiedFocalLoss gamma': '[0, 1)',
@@ -171,6 +177,8 @@ PARAMETERS = [(name, parameter) for name, cls in SPECS.items() for parameter in 
 BESIDES = {  # what a value needs beside it
     ('WeightedSumLoss', 'weights'): dict(losses=[dict(type='SoftDiceLoss')] * 2),
     ('RegionMutualInformationLoss', 'from_logits'): dict(ce='sigmoid'),
+    ('BoundaryAwareLoss', 'num_bins'): dict(max_distance=1000),
+    ('BoundaryAwareLoss', 'max_distance'): dict(num_bins=2),
 }
 
 

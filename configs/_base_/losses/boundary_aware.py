@@ -1,0 +1,2 @@
+_base_ = '../loss_decode/boundary_aware.py'
+custom_imports = dict(imports=['mmseg_plugin'])

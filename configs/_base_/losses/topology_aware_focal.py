@@ -1,0 +1,2 @@
+_base_ = '../loss_decode/topology_aware_focal.py'
+custom_imports = dict(imports=['mmseg_plugin'])
