@@ -83,11 +83,11 @@ def test_edges_are_those_of_the_class_ids_that_the_loss_would_take():
 
     head, (x,), y = build(branched([EDGE])), features(), areas()
     want = InverseFormLoss(tiles=(1, 1))(head.branches[0].draw(x), y, ignore_index=IGNORED)
-    assert losses_of(head, y)['edge.loss_inverse_form'] == pytest.approx(want.item(), abs=1e-12)
+    assert losses_of(head, y)['edge.loss_inverse_form'].item() == pytest.approx(want.item(), abs=1e-12)
 
 
 def test_features_are_those_before_dropout_or_of_the_input_or_of_a_stage():
-    by_input, by_stage = dict(PRESENCE, features='inputs', name='a'), dict(PRESENCE, features=0, name='b')
+    by_input, by_stage = dict(PRESENCE, features='inputs', name='a'), dict(PRESENCE, features=0, in_channels=6, name='b')
     head = build(branched([PRESENCE, by_input, by_stage], dropout_ratio=0.5)).train()
     state = head.branches[0].state_dict()
     for branch in head.branches:
@@ -99,7 +99,7 @@ def test_features_are_those_before_dropout_or_of_the_input_or_of_a_stage():
 
 def test_a_stage_of_the_backbone_that_the_head_does_not_read():
     presence = dict(PRESENCE, features=1, in_channels=3)
-    head = build(branched([presence]))
+    head = build(branched([presence], in_index=0))
     inputs = [*features(), torch.ones(2, 3, 4, 4, dtype=torch.float64)]
     assert 'presence.loss_semantic_encoding' in head.loss(inputs, samples(areas()), {})
 
