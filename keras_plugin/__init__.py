@@ -7,6 +7,6 @@ except ImportError as error:
         f"keras_plugin needs Keras 3 and one of its backends, e.g. pip install 'segparity[keras,tensorflow]' ({error})"
     ) from error
 
-from keras_plugin import layers, losses, metrics, soft_labels
+from keras_plugin import layers, losses, metrics, models, soft_labels
 
-__all__ = ['layers', 'losses', 'metrics', 'soft_labels']
+__all__ = ['layers', 'losses', 'metrics', 'models', 'soft_labels']

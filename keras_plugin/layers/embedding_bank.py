@@ -37,7 +37,7 @@ class EmbeddingBank(keras.layers.Layer):
             key: check_parameter('EmbeddingBank', key, Integer(low=1), value)
             for key, value in dict(num_classes=num_classes, depth=depth, memory_size=memory_size).items()
         }
-        self.supports_masking = True
+        self.supports_masking, self.fills = True, True
 
     def build(self, input_shape: Shape) -> None:
         classes, depth, size = self.sizes.values()
@@ -72,7 +72,7 @@ class EmbeddingBank(keras.layers.Layer):
 
     def push(self, x: Tensor, labels: Tensor, valid: Tensor) -> None:
         """Puts samples (S, depth) in, up to ``memory_size`` of a class."""
-        if not self.trainable:
+        if not (self.trainable and self.fills):
             return
         classes, depth, size = self.sizes.values()
         groups = ops.where(valid, labels, classes * ops.ones_like(labels))

@@ -1,6 +1,8 @@
 """What every Keras loss shares: parameters checked by the spec, labels and weights as the catalogue says, saving."""
 
-from collections.abc import Iterable
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -53,7 +55,9 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         for dtypes. Labels are never cast to the loss's dtype, which would round class ids in half precision. extras: those
         of the spec by their names.
         """
-        refuse_arguments(self, [name for name in extras if name not in (*self.spec.extras_taken, *self.host_extras)])
+        taken = *self.spec.extras_taken, *self.host_extras
+        refuse_arguments(self, [name for name in extras if name not in taken])
+        extras = {**handed_over(taken), **extras}
         return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.spec.loss_weight == 0, **extras)
 
     def loss_of_call(
@@ -97,6 +101,26 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, those of the spec as the spec has them; of a dtype policy its compute dtype."""
         return {**self.spec.keras_arguments(), 'name': self.name, 'reduction': self.reduction, 'dtype': self.dtype}
+
+
+_STEP = threading.local()  # for replicas take turns in the middle of a loss
+
+
+@contextlib.contextmanager
+def handing_over(extras: Mapping[str, Any]) -> Iterator[None]:
+    """In which every loss takes from ``extras`` what its call does not give it."""
+    before = getattr(_STEP, 'extras', {})
+    _STEP.extras = extras
+    try:
+        yield
+    finally:
+        _STEP.extras = before
+
+
+def handed_over(names: Iterable[str]) -> dict[str, Any]:
+    """What a model has for the losses of its step, of what ``names`` says."""
+    extras = getattr(_STEP, 'extras', {})
+    return {name: extras[name] for name in names if name in extras}
 
 
 def refuse_arguments(loss: Loss, unexpected: Iterable[str], why: str = '') -> None:

@@ -87,7 +87,10 @@ def test_edges_are_those_of_the_class_ids_that_the_loss_would_take():
 
 
 def test_features_are_those_before_dropout_or_of_the_input_or_of_a_stage():
-    by_input, by_stage = dict(PRESENCE, features='inputs', name='a'), dict(PRESENCE, features=0, in_channels=6, name='b')
+    by_input, by_stage = (
+        dict(PRESENCE, features='inputs', name='a'),
+        dict(PRESENCE, features=0, in_channels=6, name='b'),
+    )
     head = build(branched([PRESENCE, by_input, by_stage], dropout_ratio=0.5)).train()
     state = head.branches[0].state_dict()
     for branch in head.branches:

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 import keras_plugin.losses
-from keras_plugin.losses.base import Loss, refuse_arguments
+from keras_plugin.losses.base import Loss, handed_over, refuse_arguments
 from keras_plugin.losses.boundary.maps import Target, labels_of, takes_map
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, SpecError
@@ -82,6 +82,7 @@ class WeightedSumLoss(Loss):
             if not takes_map(self):
                 refuse_arguments(self, ['distance_map'], NOBODY)
             y_true = Target(y_true, distance_map)
+        extras = {**handed_over(taken), **extras}
         return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.loss_weight == 0, **extras)
 
     def loss_of_call(
