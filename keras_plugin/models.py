@@ -49,9 +49,8 @@ class BranchedModel(keras.Model):
             y_pred = outputs[MAIN]
         extras = {name: output for name, output in outputs.items() if name != MAIN and name not in names}
         banks = [layer for layer in self.layers if isinstance(layer, EmbeddingBank)]
-        for name, found in (('classifier', classifier_of(self)), ('bank', banks[0] if banks else None)):
-            if found is not None:
-                extras[name] = found
+        besides = {'classifier': classifier_of(self), 'bank': banks[0] if banks else None}
+        extras |= {name: found for name, found in besides.items() if found is not None}
         with handing_over(extras), filling(banks, training):
             return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
 
