@@ -1,10 +1,13 @@
 """What tests/losses/test_pixel_contrast.py asks of its Keras workers."""
 
+import unittest.mock
+
 import keras
 import numpy as np
 from keras import backend, ops
 
 import keras_plugin
+from keras_plugin import values
 from tests.losses.keras_calls import messages
 
 Loss = keras_plugin.losses.PixelContrastLoss
@@ -15,12 +18,12 @@ def remember(arrays, params, path):
     loss, bank = Loss(from_logits=True, **params), keras_plugin.layers.EmbeddingBank(3, 4, 3, name='bank')
     inputs = keras.Input((None, None, 4))
     model = keras.Model(inputs, bank(inputs))
-    values, banks = [], {}
+    found, banks = [], {}
     steps = [steps_of(arrays, k) for k in range(4)]
     for k, (z, y, x) in enumerate(steps):
         banks[f'embeddings{k}'], banks[f'pushed{k}'] = (ops.convert_to_numpy(v) for v in (bank.embeddings, bank.pushed))
         call = compiled(loss, bank) if k == 3 else loss
-        values.append(float(call(y, z, embedding=x, bank=bank)))
+        found.append(float(call(y, z, embedding=x, bank=bank)))
     model.save(path)
     again = keras.models.load_model(path).get_layer('bank')
     z, y, x = steps[1]
@@ -35,7 +38,16 @@ def remember(arrays, params, path):
         unasked=lambda: Loss(from_logits=True)(y, z, embedding=x, bank=small),
         sum=lambda: keras_plugin.losses.WeightedSumLoss()(y, z, bank=small),
     )
-    return dict(values=values, again=last[0], loaded=last[1], frozen=frozen, **messages(calls)), banks
+    nowhere = [unseen(y, z, x, *wrong) for wrong in ((2, 0), (0, 20))]
+    said = dict(values=found, again=last[0], loaded=last[1], frozen=frozen, nowhere=nowhere, **messages(calls))
+    return said, banks
+
+
+def unseen(y, z, x, image, index):
+    """The loss of samples that are nowhere, where nobody looks at them."""
+    samples = np.array([0, 1, image]), np.array([[0], [1], [index]])
+    with unittest.mock.patch.object(values, 'can_look', lambda x: False):
+        return float(Loss(from_logits=True)(y, z, embedding=x, samples=samples))
 
 
 def steps_of(arrays, k):

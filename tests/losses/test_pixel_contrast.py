@@ -298,6 +298,16 @@ class TestTorch:
         with pytest.raises(error, match=f'^{NAME}: {words}'):
             self.build(max_samples=12)(torch.tensor(z), torch.tensor(y), **tensors)
 
+    @pytest.mark.parametrize('wrong', [(2, 0), (-1, 0), (0, 20), (0, -2)], ids=str)
+    def test_eyes_shut_samples_that_are_nowhere_are_nan(self, torch, monkeypatch, wrong):
+        from mmseg_plugin.losses.pixel import pixel_contrast
+
+        monkeypatch.setattr(pixel_contrast, 'can_look', lambda *x: False)
+        image, index = (torch.tensor([0, 1, n]) for n in wrong)
+        module, given = self.build(max_samples=12), random_inputs(0)
+        assert self.call(module, *given, samples=(image, index[:, None])).isnan()
+        assert self.call(module, *given, samples=(image[:2], index[:2, None])).isfinite()
+
     def tensors(self, x):
         import torch
 
@@ -335,6 +345,7 @@ def test_the_bank_of_keras_is_that_of_the_reference(framework, worker, tmp_path)
     assert "bank must have {'num_classes': 3, 'depth': 4, 'memory_size': 3}, got " in found['other']
     assert 'bank is given, and memory_size is 0' in found['unasked']
     assert "unexpected argument 'bank'" in found['sum']
+    assert found['nowhere'] and all(map(math.isnan, found['nowhere']))
 
 
 @pytest.mark.parametrize('framework', KERAS)
