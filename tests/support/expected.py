@@ -22,13 +22,11 @@ def first_example(name):
 def expected_result(name, example, case_name, precision=None):
     """(spec, case, value, gradient or None); precision: a half one, to which predictions and extras are rounded."""
     case = cases.build(case_name)
-    if precision:
-        case = dataclasses.replace(case, pred=rounded(case.pred, precision))
     spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
     case = case.adapted(spec)
     if precision:
         extras = mapped(case.extras, lambda _, x: rounded(x, precision) if x.dtype.kind == 'f' else x)
-        case = dataclasses.replace(case, extras=extras)
+        case = dataclasses.replace(case, pred=rounded(case.pred, precision), extras=extras)
     return spec, case, *_reference(spec, case, f'{name} {example} {case_name} {precision}')
 
 
