@@ -22,6 +22,8 @@ PIXEL = {  # ours -> PyTorch's own
     'DistillationKLLoss': REFERENCE,
     'DistillationKLLoss, temperature=4': REFERENCE,
     'PixelContrastLoss, embedding at an eighth': REFERENCE,
+    'PixelTripletLoss, embedding at an eighth': REFERENCE,
+    'ConditionalBoundaryLoss, embedding at an eighth': REFERENCE,
     'RobustTLoss': REFERENCE,
 }
 RECIPE, TWO = 'WeightedSumLoss, the recipe', 'the recipe as two losses'

@@ -150,7 +150,7 @@ class ConditionalBoundaryLoss(Weighted):
         y = y if y.shape[1] > 1 else np.concatenate([1 - y, y], 1)
         masks = ((y > 0.5) & counts[:, None]).reshape(-1, *batch.space)
         found = [boundary(mask, self.boundary_ratio) for mask in masks]
-        return np.reshape(found, y.shape).any(1)
+        return np.any(np.reshape(found, y.shape), axis=1)
 
     def given_edges(self, batch: Batch, given: np.ndarray) -> np.ndarray:
         """(N, P) the boundary that a call was given; refuses what is none with ValueError."""
@@ -191,7 +191,7 @@ class ConditionalBoundaryLoss(Weighted):
         image_weight = places.image_weight[some]
         return float((image_weight * total[some] / pairs[some]).sum() / image_weight.sum()) if some.any() else 0.0
 
-    def is_inner(self, size: Shape) -> np.ndarray:
+    def is_inner(self, size: Sequence[int]) -> np.ndarray:
         """(*size) whether the whole window of a pixel lies in the image."""
         within = [np.minimum(np.arange(n), n - 1 - np.arange(n)) >= self.window // 2 for n in size]
         return within[0][:, None] & within[1]
