@@ -52,8 +52,8 @@ class ConditionalBoundaryLoss(Weighted):
         'whose window is cut by the border of the image and those of skip_class (0 officially); r has a part where it has a '
         'pixel and i is predicted right, m where it has one. A class without an r counts in neither mean. A boundary that '
         "is not given: what boundary_ratio * diagonal erosions by the 3 x 3 square take from each class's mask, to which what "
-        'is beyond the image or does not count is outside. A pixel weighs as the boundary pixel i, an image weight also in '
-        'the mean over images; a pixel that does not count is no neighbour. An embedding of 0 has cosine 0. One channel '
+        'is beyond the image or does not count is outside. What is averaged weighs as the boundary pixel i, an image weight in '
+        'the mean over images too; a pixel that does not count is no neighbour. An embedding of 0 has cosine 0. One channel '
         'is told from its background, whose logit is 0.'
     )
 
