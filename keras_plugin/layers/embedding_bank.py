@@ -22,6 +22,8 @@ class EmbeddingBank(keras.layers.Layer):
     frozen: ``bank.trainable = False``. No weight of it is trained.
     """
 
+    built: bool
+
     def __init__(
         self,
         num_classes: int,

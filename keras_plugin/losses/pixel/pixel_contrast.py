@@ -88,7 +88,8 @@ class PixelContrastLoss(Loss):
             kept = ops.reshape(kept, (-1,))
             place = None
         else:
-            place, kept = given(owner, samples, weight, spec.max_samples)
+            place, kept, nowhere = given(owner, samples, weight, spec.max_samples)
+            fault = ops.logical_or(fault, nowhere)
         chosen, valid = first_slots(kept, spec.max_samples)
         if place is not None:
             chosen = ops.take(ops.concatenate([place, ops.zeros((spec.max_samples,), 'int32')]), chosen)
@@ -206,16 +207,24 @@ def rows_at(x: Tensor, place: Tensor, valid: Tensor) -> Tensor:
     return ops.where(valid[:, None], rows, ops.zeros_like(rows))
 
 
-def given(owner: str, samples: Any, weight: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The places (R,) of the samples of a call in the pixels of a batch, and which of them count; weight (N, P)."""
+def given(owner: str, samples: Any, weight: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The places (R,) of the samples of a call in the pixels of a batch, which of them count, and whether one is nowhere.
+
+    weight: (N, P).
+    """
     image, index = (values.to_tensor(x) for x in pair_of_samples(owner, samples))
     dtypes = [backend.standardize_dtype(x.dtype) for x in (image, index)]
     check_sample_shapes(owner, tuple(image.shape), tuple(index.shape), dtypes, most)
     n, pixels = ops.shape(weight)
     if values.can_look(index) and values.can_look(image):
-        check_sample_values(owner, *(np.asarray(ops.convert_to_numpy(x)) for x in (image, index)), n, pixels)
+        in_numpy = [np.asarray(ops.convert_to_numpy(x)) for x in (image, index)]
+        check_sample_values(owner, in_numpy[0], in_numpy[1], n, pixels)
     image, index = (ops.cast(x, 'int32') for x in (image, index))
-    place = ops.reshape(ops.where(index >= 0, image[:, None] * pixels + index, -1 * ops.ones_like(index)), (-1,))
+    image = image[:, None] + ops.zeros_like(index)
+    inside = ops.logical_and(ops.logical_and(image >= 0, image < n), ops.logical_and(index >= -1, index < pixels))
+    there = ops.reshape(ops.logical_and(inside, index >= 0), (-1,))
+    place = ops.reshape(image * pixels + index, (-1,))
     weight = ops.concatenate([ops.reshape(weight, (-1,)), ops.zeros((1,), dtype=weight.dtype)])
-    kept = ops.take(weight, ops.where(place >= 0, place, ops.shape(weight)[0] - 1 + ops.zeros_like(place))) != 0
-    return ops.maximum(place, 0), kept
+    place = ops.where(there, place, ops.shape(weight)[0] - 1 + ops.zeros_like(place))
+    kept = ops.logical_and(there, ops.take(weight, place) != 0)
+    return ops.where(kept, place, ops.zeros_like(place)), kept, ops.logical_not(ops.all(inside))
