@@ -87,28 +87,33 @@ class MapGiven:
 
 
 class EmbeddingGiven:
-    """A loss of embeddings, of ``DEPTH`` numbers at every eighth pixel; ``prepare`` makes them."""
+    """A loss of embeddings, of ``DEPTH`` numbers at every eighth pixel; ``prepare`` makes them, and a classifier on them."""
 
     def __init__(self, name, labels, **parameters):
         from mmseg_plugin import losses
 
         if labels != 'hard':
             raise LeftOut('takes hard labels only')
-        self.loss, self.embeddings = getattr(losses, name)(**ignoring(labels), **parameters), {}
+        self.loss, self.extras = getattr(losses, name)(**ignoring(labels), **parameters), {}
 
     def prepare(self, logits, target):
         from torch import randn
+        from torch.nn import Conv2d
 
         size = len(logits), DEPTH, *(-(-side // STRIDE) for side in logits.shape[2:])
         embedding = randn(size, device=logits.device, dtype=logits.dtype) / DEPTH**0.5
-        self.embeddings[target.data_ptr()] = embedding.requires_grad_()
+        extras = dict(embedding=embedding.requires_grad_())
+        if 'classifier' in self.loss.spec.needs:
+            layer = Conv2d(DEPTH, logits.shape[1], 1, device=logits.device, dtype=logits.dtype)
+            extras['classifier'] = layer.weight, layer.bias
+        self.extras[target.data_ptr()] = extras
 
     def __call__(self, logits, target):
-        if target.data_ptr() not in self.embeddings:
+        if target.data_ptr() not in self.extras:
             self.prepare(logits, target)
-        embedding = self.embeddings[target.data_ptr()]
-        embedding.grad = None
-        return self.loss(logits, target, embedding=embedding)
+        extras = self.extras[target.data_ptr()]
+        extras['embedding'].grad = None
+        return self.loss(logits, target, **extras)
 
 
 class BinsGiven:
@@ -134,6 +139,20 @@ class BinsGiven:
             self.prepare(logits, target)
         count = min(logits.shape[1], MOST_BINS)
         return self.losses[count](logits[:, :count], target, distance_bins=self.bins[target.data_ptr()])
+
+
+class EdgesGiven:
+    """The loss of an edge branch, of the first channel of the logits; it makes the boundaries of class ids itself."""
+
+    def __init__(self, labels):
+        from mmseg_plugin.losses import InverseFormLoss
+
+        if labels != 'hard':
+            raise LeftOut('takes maps of boundaries, or class ids')
+        self.loss = InverseFormLoss(**ignoring(labels))
+
+    def __call__(self, logits, target):
+        return self.loss(logits[:, :1], target)
 
 
 def ignoring(labels):
@@ -297,6 +316,7 @@ def with_ignored_label(peer, name, labels, **parameters):
 
 DEPTH, STRIDE = 64, 8  # of embeddings
 MOST_BINS = 5
+EMBEDDED = ('PixelContrastLoss', 'PixelTripletLoss', 'ConditionalBoundaryLoss')
 PEERS = ('MONAI ', 'SMP ', 'mmseg ')
 I_AND_C = {'granularity': {'I': 0.5, 'C': 0.5}}
 OURS = (
@@ -319,9 +339,10 @@ CONTENDERS = {
     'SoftDiceLoss, pooled': partial(build_ours, 'SoftDiceLoss', pooled=True),
     'SoftDiceLoss, pooled, norm=2, I': partial(build_ours, 'SoftDiceLoss', pooled=True, norm=2, granularity='I'),
     **{f'{name}, map given': partial(MapGiven, name) for name in MAPPED},
-    'PixelContrastLoss, embedding at an eighth': partial(EmbeddingGiven, 'PixelContrastLoss'),
     'BoundaryAwareLoss, bins given': BinsGiven,
+    'InverseFormLoss, of one channel': EdgesGiven,
     'TopologyAwareFocalLoss, one class': partial(build_ours, 'TopologyAwareFocalLoss', classes=[1]),
+    **{f'{name}, embedding at an eighth': partial(EmbeddingGiven, name) for name in EMBEDDED},
     'FocalCrossEntropyLoss, gamma=5': partial(build_ours, 'FocalCrossEntropyLoss', gamma=5.0),
     'DistillationKLLoss, temperature=4': partial(build_ours, 'DistillationKLLoss', temperature=4.0),
     'WeightedCrossEntropyLoss, class weights': weighed,

@@ -25,16 +25,18 @@ PIXEL = {  # ours -> PyTorch's own
     'DistillationKLLoss, temperature=4': REFERENCE,
     'PixelContrastLoss, embedding at an eighth': REFERENCE,
     'BoundaryAwareLoss, bins given': REFERENCE,
+    'InverseFormLoss, of one channel': REFERENCE,
     'TopologyAwareFocalLoss, one class': REFERENCE,
+    'PixelTripletLoss, embedding at an eighth': REFERENCE,
+    'ConditionalBoundaryLoss, embedding at an eighth': REFERENCE,
     'RobustTLoss': REFERENCE,
 }
-ON_THE_HOST, FEW_PIXELS = (
-    'TopologyAwareFocalLoss, one class',
-    2**14,
-)  # of an image, for a loss of seconds on a large one
+ON_THE_HOST = 'TopologyAwareFocalLoss, one class'
+FEW_PIXELS = 2**14  # of an image, for a loss of seconds on a large one
 RECIPE, TWO = 'WeightedSumLoss, the recipe', 'the recipe as two losses'
 COMPOUND = 'ComboLoss', 'ExponentialLogarithmicLoss', 'UnifiedFocalLoss', 'SensitivitySpecificityLoss'
 WASSERSTEIN, RMI = 'GeneralizedWassersteinDiceLoss', 'RegionMutualInformationLoss'
+OF_PICTURES = RMI, 'ConditionalBoundaryLoss, embedding at an eighth', 'InverseFormLoss, of one channel'
 PEERS = (
     *dict.fromkeys(PIXEL.values()), 'torch binary_cross_entropy, one_hot', MONAI, 'MONAI DiceCELoss',
     'MONAI DiceFocalLoss', f'MONAI {WASSERSTEIN}',
@@ -49,7 +51,7 @@ def title(labels):
 
 def names_for(shape):
     """Those that take as many axes, and as many pixels."""
-    left_out = {RMI} if len(shape) != 4 else set()
+    left_out = set(OF_PICTURES) if len(shape) != 4 else set()
     left_out |= {ON_THE_HOST} if math.prod(shape[2:]) > FEW_PIXELS else set()
     return [name for name in NAMES if name not in left_out]
 

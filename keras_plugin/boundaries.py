@@ -57,7 +57,7 @@ def wide_boundary(batch: Batch, ratio: float) -> Tensor:
     What lies beyond the image is outside, and so is an absent pixel.
     """
     ids = ops.where(batch.counted_pixels, own_class(batch), -1 * ops.ones_like(own_class(batch)))
-    ids, width = ops.reshape(ids, (ops.shape(ids)[0], *batch.space)), boundary_width(ratio, batch.space)
+    ids, width = ops.reshape(ids, (ops.shape(ids)[0], *batch.space)), boundary_width(ratio, batch.sizes)
     padded = ops.pad(ids, ((0, 0), *((width, width) for _ in batch.space)), constant_values=-1)
     smallest = largest = padded
     for axis in range(1, len(ids.shape)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -66,7 +66,7 @@ def neighbours(x: Tensor, window: int, empty: float = 0) -> Iterator[Tensor]:
         yield padded[..., reach + down : reach + down + height, reach + right : reach + right + width]
 
 
-def pairs(x: Tensor, step: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def pairs(x: Tensor, step: Sequence[int]) -> tuple[Tensor, Tensor]:
     """What x (..., H, W) has at the pixels that have another ``step`` below and to the right, and at that."""
     (down, right), (height, width) = step, x.shape[-2:]
     tall, wide = max(0, height - abs(down)), max(0, width - abs(right))

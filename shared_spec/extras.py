@@ -18,10 +18,12 @@ class Extra(NamedTuple):
     of_channels: bool
 
 
+ANCHORS = '(N, A) integers, flat places in the embedding, -1 for none'
+BOUNDARY = '(N, *space), 1 at the pixels of a boundary and 0 elsewhere'
 PAIR = 'a pair of integer arrays, images (A,) and pixels (A, V)'
 EXTRAS = {
-    'anchors': Extra(*['(N, A) integers, flat places in the embedding, -1 for none'] * 2, False),
-    'boundary': Extra(*['(N, *space), 1 at the pixels of a boundary and 0 elsewhere'] * 2, False),
+    'anchors': Extra(ANCHORS, ANCHORS, False),
+    'boundary': Extra(BOUNDARY, BOUNDARY, False),
     'classifier': Extra('a pair of weight (C, D) and bias (C,)', 'a pair of kernel (D, C) and bias (C,)', False),
     'distance_map': Extra('(N, K, *space) floating point', '(N, *space, K) floating point', True),
     'embedding': Extra('(N, D, *space) floating point', '(N, *space, D) floating point', True),

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 
 from shared_spec.extras import check_embedding, nearest
 from shared_spec.inputs import Batch
-from shared_spec.typing import Shape
 
 
 class Features(NamedTuple):
@@ -40,7 +39,7 @@ def features_of(owner: str, batch: Batch, embedding: ArrayLike, everywhere: bool
     return Features(kept, label, weight, bool((finite | ~read).all() and np.all(batch.sound)))
 
 
-def sampled(x: np.ndarray, size: Shape) -> np.ndarray:
+def sampled(x: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """x (N, *space) at the places of a map of that size, as nearest sampling has them."""
     for axis, length in enumerate(size, 1):
         x = np.take(x, nearest(length, x.shape[axis]), axis)

@@ -69,10 +69,11 @@ class ConditionalBoundaryLoss(Loss):
         context, means = self.context(places), self.of_means(places, weight, bias)
         sums = sum_over_ranks(dict(context=context, means=means, nothing=nothing.to(means.dtype)), spec.sync)
         of_all, all_weight, of_right, right_weight, gap = sums['means']
+        cosines, images = sums['context']
         classify = over_classes(ratio(of_all, all_weight, 0.0) + ratio(of_right, right_weight, 0.0), right_weight)
         a2c = over_classes(ratio(gap, right_weight, 0.0), right_weight)
         parts = (
-            (spec.weight_context, ratio(*sums['context'], 0.0)),
+            (spec.weight_context, ratio(cosines, images, 0.0)),
             (spec.weight_classify, classify),
             (spec.weight_a2c, a2c),
         )

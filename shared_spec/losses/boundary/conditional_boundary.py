@@ -52,8 +52,8 @@ class ConditionalBoundaryLoss(Weighted):
         'whose window is cut by the border of the image and those of skip_class (0 officially); r has a part where it has a '
         'pixel and i is predicted right, m where it has one. A class without an r counts in neither mean. A boundary that '
         "is not given: what boundary_ratio * diagonal erosions by the 3 x 3 square take from each class's mask, to which what "
-        'is beyond the image or does not count is outside. A pixel weighs as the boundary pixel i, an image weight also in '
-        'the mean over images; a pixel that does not count is no neighbour. An embedding of 0 has cosine 0. One channel '
+        'is beyond the image or does not count is outside. What is averaged weighs as the boundary pixel i, an image weight in '
+        'the mean over images too; a pixel that does not count is no neighbour. An embedding of 0 has cosine 0. One channel '
         'is told from its background, whose logit is 0.'
     )
 
@@ -150,7 +150,7 @@ class ConditionalBoundaryLoss(Weighted):
         y = y if y.shape[1] > 1 else np.concatenate([1 - y, y], 1)
         masks = ((y > 0.5) & counts[:, None]).reshape(-1, *batch.space)
         found = [boundary(mask, self.boundary_ratio) for mask in masks]
-        return np.reshape(found, y.shape).any(1)
+        return np.any(np.reshape(found, y.shape), axis=1)
 
     def given_edges(self, batch: Batch, given: np.ndarray) -> np.ndarray:
         """(N, P) the boundary that a call was given; refuses what is none with ValueError."""
@@ -191,7 +191,7 @@ class ConditionalBoundaryLoss(Weighted):
         image_weight = places.image_weight[some]
         return float((image_weight * total[some] / pairs[some]).sum() / image_weight.sum()) if some.any() else 0.0
 
-    def is_inner(self, size: Shape) -> np.ndarray:
+    def is_inner(self, size: Sequence[int]) -> np.ndarray:
         """(*size) whether the whole window of a pixel lies in the image."""
         within = [np.minimum(np.arange(n), n - 1 - np.arange(n)) >= self.window // 2 for n in size]
         return within[0][:, None] & within[1]

@@ -107,9 +107,10 @@ class PixelTripletLoss(Weighted):
 
     def distances(self, e: np.ndarray, label: np.ndarray, at: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
         """From a pixel of an image to those of its class in its window, and to those of others."""
-        others = np.array(at) + offsets(self.window, label.ndim)
-        others = tuple(others[((others >= 0) & (others < label.shape)).all(1)].T)
-        length = np.sqrt(((e[(slice(None), *others)] - e[(slice(None), *at)][:, None]) ** 2).sum(0))
+        around = np.array(at) + offsets(self.window, label.ndim)
+        others = tuple(around[((around >= 0) & (around < label.shape)).all(1)].T)
+        x = np.moveaxis(e, 0, -1)
+        length = np.sqrt(((x[others] - x[at]) ** 2).sum(1))
         same = label[others] == label[at]
         return length[same], length[~same & (label[others] >= 0)]
 

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 
 from shared_spec.checks import Choice, Integer, Real
 from shared_spec.declare import Example, Weighted, as_shared, loss_spec, param
-from shared_spec.extras import check_embedding, check_samples, nearest
+from shared_spec.extras import check_embedding, check_samples
+from shared_spec.features import as_float32, sampled
 from shared_spec.inputs import Batch
 
 SHARE = 10  # of the entries that an anchor is contrasted with the hardest are one in so many, rounded up
@@ -77,9 +78,9 @@ class PixelContrastLoss(Weighted):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """An embedding that is longer than the prediction by one pixel, no number where labels are ignored; samples if random."""
         space = (*pred.shape[2:-1], pred.shape[-1] + 1)
-        x = rng.normal(0, 0.6, (len(pred), 3, *space)).astype(np.float32).astype(np.float64)
+        x = as_float32(rng.normal(0, 0.6, (len(pred), 3, *space)))
         if self.ignore_index is not None and target.shape == (len(pred), *pred.shape[2:]):
-            x[np.broadcast_to(at(target, space)[:, None] == self.ignore_index, x.shape)] = np.nan
+            x[np.broadcast_to(sampled(target, space)[:, None] == self.ignore_index, x.shape)] = np.nan
         if self.order == 'first':
             return pred, {'embedding': x}
         anchors = max(1, self.max_samples // self.max_views // max(1, len(pred)))
@@ -105,7 +106,7 @@ class PixelContrastLoss(Weighted):
         middle = 0.5 if batch.logits is None else 0
         predicted = scores.argmax(1) if c > 1 else (scores[:, 0] > middle)
         labels = batch.target.argmax(1) if c > 1 else batch.target[:, 0]
-        labels, predicted, weight = (at(m.reshape(n, *batch.space), space).reshape(n, x.shape[2]) for m in (labels, predicted, batch.weight))  # fmt: skip
+        labels, predicted, weight = (sampled(m.reshape(n, *batch.space), space).reshape(n, x.shape[2]) for m in (labels, predicted, batch.weight))  # fmt: skip
         if samples is None:
             image, index = self.choose(labels.astype(int), predicted != labels, weight > 0)
         else:
@@ -167,10 +168,3 @@ class PixelContrastLoss(Weighted):
             return s
         coin = np.random.default_rng().random(len(s)) < 0.5 if self.order == 'random' else np.arange(len(s)) % 2 == 0
         return s[coin | (np.arange(len(s)) == 0)]
-
-
-def at(x: np.ndarray, space: tuple[int, ...]) -> np.ndarray:
-    """x (N, *labels) at the places of an embedding (N, *space)."""
-    for axis, size in enumerate(space, start=1):
-        x = np.take(x, nearest(size, x.shape[axis]), axis=axis)
-    return x
