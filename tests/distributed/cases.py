@@ -25,6 +25,7 @@ class Case(NamedTuple):
     mode: str = ''
     labels: str = 'hard'
     channels: int = 3
+    classes: int = 0  # of the labels, where they are not as many as channels
 
 
 def case(name, example=None, mode='', batch='uneven', labels='hard', **changes):
@@ -51,6 +52,10 @@ def cases():
         if 'sync' in about.parameters():
             found[f'{short}-unsynced'] = case(name, mode='unsynced', sync=False)
         found[f'{short}-autocast'] = case(name, mode='autocast')
+    branch = dict(type='BoundaryAwareLoss', num_bins=2, max_distance=3), dict(channels=4, classes=3)
+    for batch in ('uneven', 'nothing_valid', 'weighted'):
+        found[f'BoundaryAware-{batch}'] = Case(branch[0], batch, **branch[1])
+    found['BoundaryAware-unsynced'] = Case({**branch[0], 'sync': False}, mode='unsynced', **branch[1])
     for mode in MODES:
         for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'LovaszSoftmaxLoss'):
             found[f'{name.removesuffix("Loss")}-{mode}'] = case(name, mode=mode)
@@ -107,7 +112,7 @@ def data(about, world):
     parts = shares(about.batch, world)
     n = parts[-1].stop
     x = rng.normal(0, 1, (n, 3, SIZE, SIZE))
-    y = rng.integers(0, max(about.channels, 2), (n, SIZE, SIZE))
+    y = rng.integers(0, about.classes or max(about.channels, 2), (n, SIZE, SIZE))
     if LOSSES[about.config['type']].needs_areas:
         y = y[:, ::6, ::4].repeat(6, 1).repeat(4, 2)
     y[0, : SIZE // 2] = IGNORED
