@@ -1,5 +1,7 @@
 """What losses of embeddings share: labels at the places of an embedding, and rows of numbers that ranks put together."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ def checked_embedding(owner: str, embedding: object, pred: Shape, dtype: torch.d
     return embedding.to(dtype)
 
 
-def at_places(x: Tensor, labelled: Shape, space: Shape) -> Tensor:
+def at_places(x: Tensor, labelled: Sequence[int], space: Sequence[int]) -> Tensor:
     """(N, P') of x (N, P) over ``labelled``, at the places of an embedding over ``space``: the nearest before each."""
     if tuple(labelled) == tuple(space):
         return x

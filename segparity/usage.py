@@ -40,9 +40,8 @@ def mmseg_lines(spec: SpecClass) -> str:
         head = 'num_classes=2, out_channels=1, threshold=0.5, ' if one else ''
         loss = call('dict', {'type': spec.__name__, **given})
         needs = getattr(spec, 'needs', ())
-        if needs:
-            return f"custom_imports = dict(imports=['mmseg_plugin'])\n# a head has to call it with {named(needs)}\nloss = {loss}"
-        text = f'model = dict(decode_head=dict({head}loss_decode=[{loss}]))'
+        told = f'  # of a head that calls it with {named(needs)}' if needs else ''
+        text = f'model = dict(decode_head=dict({head}loss_decode=[{loss}])){told}'
     return f"custom_imports = dict(imports=['mmseg_plugin'])\n{text}"
 
 

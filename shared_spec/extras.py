@@ -1,5 +1,6 @@
 """What a call may be given by name, besides predictions, labels and weights: how each is laid out in each world."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,11 +18,12 @@ class Extra(NamedTuple):
     of_channels: bool
 
 
+PAIR = 'a pair of integer arrays, images (A,) and pixels (A, V)'
 EXTRAS = {
     'distance_map': Extra('(N, K, *space) floating point', '(N, *space, K) floating point', True),
     'embedding': Extra('(N, D, *space) floating point', '(N, *space, D) floating point', True),
     'distance_bins': Extra('(N, M, *space) integers, of one class (N, *space)', '(N, *space, M) integers', True),
-    'samples': Extra(*['a pair of integer arrays, images (A,) and pixels (A, V)'] * 2, False),
+    'samples': Extra(PAIR, PAIR, False),
 }
 
 
@@ -97,8 +99,9 @@ def check_sample_shapes(owner: str, image: Shape, index: Shape, dtypes: Iterable
         raise ValueError(
             f'{owner}: samples must be images (A,) and pixels (A, V), got {shapes.as_text(image)} and {shapes.as_text(index)}'
         )
-    if None not in index and index[0] * index[1] > most:
-        raise ValueError(f'{owner}: samples must be {most} pixels or fewer (max_samples), got {index[0] * index[1]}')
+    pixels = math.prod(size or 0 for size in index)
+    if pixels > most:
+        raise ValueError(f'{owner}: samples must be {most} pixels or fewer (max_samples), got {pixels}')
 
 
 def check_sample_values(owner: str, image: np.ndarray, index: np.ndarray, images: int, pixels: int) -> None:

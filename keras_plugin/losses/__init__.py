@@ -18,6 +18,7 @@ from keras_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from keras_plugin.losses.pixel.ohem_cross_entropy import OhemCrossEntropyLoss
 from keras_plugin.losses.pixel.pixel_contrast import PixelContrastLoss
+from keras_plugin.losses.pixel.semantic_encoding import SemanticEncodingLoss
 from keras_plugin.losses.pixel.top_k_cross_entropy import TopKCrossEntropyLoss
 from keras_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from keras_plugin.losses.region.focal_tversky import FocalTverskyLoss
@@ -59,6 +60,7 @@ __all__ = [
     'RegionMutualInformationLoss',
     'RegionWiseLoss',
     'RobustTLoss',
+    'SemanticEncodingLoss',
     'SensitivitySpecificityLoss',
     'SoftDiceLoss',
     'SoftJaccardLoss',

@@ -29,6 +29,7 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
 
     spec_class: type[LossSpec] = None  # type: ignore[assignment]  # each subclass has its own
     spec: Any  # of that class; None of a sum with a loss from elsewhere
+    host_extras: tuple[str, ...] = ()  # what a call takes by name besides the spec's extras
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         arguments = {k: v for k, v in arguments.items() if k not in ('self', '__class__')}
@@ -52,7 +53,7 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
         for dtypes. Labels are never cast to the loss's dtype, which would round class ids in half precision. extras: those
         of the spec by their names.
         """
-        refuse_arguments(self, [name for name in extras if name not in self.spec.extras_taken])
+        refuse_arguments(self, [name for name in extras if name not in (*self.spec.extras_taken, *self.host_extras)])
         return self.loss_of_call(y_true, y_pred, sample_weight, absent=self.spec.loss_weight == 0, **extras)
 
     def loss_of_call(

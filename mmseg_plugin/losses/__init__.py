@@ -17,6 +17,7 @@ from mmseg_plugin.losses.pixel.distillation_kl import DistillationKLLoss
 from mmseg_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from mmseg_plugin.losses.pixel.ohem_cross_entropy import OhemCrossEntropyLoss
 from mmseg_plugin.losses.pixel.pixel_contrast import PixelContrastLoss
+from mmseg_plugin.losses.pixel.semantic_encoding import SemanticEncodingLoss
 from mmseg_plugin.losses.pixel.top_k_cross_entropy import TopKCrossEntropyLoss
 from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntropyLoss
 from mmseg_plugin.losses.region.focal_tversky import FocalTverskyLoss
@@ -55,6 +56,7 @@ __all__ = [
     'RegionMutualInformationLoss',
     'RegionWiseLoss',
     'RobustTLoss',
+    'SemanticEncodingLoss',
     'SensitivitySpecificityLoss',
     'SoftDiceLoss',
     'SoftJaccardLoss',

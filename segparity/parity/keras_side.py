@@ -83,7 +83,8 @@ def value_and_gradient(
     arrays, loss = ignored_by_constructor(arrays, loss, ignore_index)
     step = _step(json.dumps(loss), 'float64' if dtype == 'float64' else None, way)
     pred, target = to_keras_layout(arrays)
-    names = from_dict(loss).gradient_of
+    spec: Any = from_dict(loss)
+    names = spec.gradient_of
 
     def in_dtype(name: str, x: np.ndarray) -> Any:
         if x.dtype.kind != 'f':

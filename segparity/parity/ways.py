@@ -63,10 +63,13 @@ def replays(framework: str, way: str, name: str, example: str, case: str) -> boo
 
 
 def large_plan(name: str) -> list[tuple[str, str]]:
-    """(example, name of a large case) pairs: the first example and the first with a mean over images."""
+    """(example, name of a large case) pairs: the first example and the first with a mean over images.
+
+    None of a loss that takes more than the logits that are large there.
+    """
     loss = LOSSES[name]
     of_images = [e for e in loss.examples if averages_images(loss.examples[e])]
-    chosen = dict.fromkeys([first_example(name), *of_images[:1]])
+    chosen = dict.fromkeys([first_example(name), *of_images[:1]] if loss.is_plain() else ())
     return [(e, c) for e in chosen for c in LARGE if replay.applies(loss, loss.examples[e], LARGE[c]())]
 
 

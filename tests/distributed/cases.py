@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shared_spec import LOSSES
-from tests.support.losses import PLAIN
+from tests.support.losses import OTHERS, PLAIN
 
 IGNORED, SIZE = 255, 12
 SLOW = ('compiled', 'sharded')
@@ -17,7 +17,8 @@ class Case(NamedTuple):
     """A loss on a batch of 'hard' or 'soft' labels; mode: what is done besides to the model or the backward pass.
 
     'classes': the sum of the unreduced losses of classes, which are those of all ranks.
-    'counted': ranks of a Lovasz loss add up counts, however few pixels there are.
+    'counted': ranks of a Lovasz loss add up counts, however few pixels there are. 'more': a loss that takes more than
+    logits and labels, see ``handed_over``.
     """
 
     config: dict
@@ -35,8 +36,11 @@ def case(name, example=None, mode='', batch='uneven', labels='hard', **changes):
     if 'learn_nu' in LOSSES[name].parameters():
         config['learn_nu'] = True
     many = 'many' in about.channels and 'many' in LOSSES[name].channels
-    channels = len(config.get('distance_matrix', 'RGB')) if many else 1
-    return Case(dict(type=name, **config, **changes), batch, mode, labels, channels)
+    channels, classes = len(config.get('distance_matrix', 'RGB')) if many else 1, 0
+    if LOSSES[name].of_branch and not LOSSES[name].of_image:  # which has more channels than there are classes
+        logits, classes = np.zeros((1, channels, 1)), channels
+        channels = LOSSES[name](**config).adapt_case(logits, logits[:, 0], np.random.default_rng(0))[0].shape[1]
+    return Case(dict(type=name, **config, **changes), batch, mode, labels, channels, classes)
 
 
 def cases():
@@ -52,10 +56,8 @@ def cases():
         if 'sync' in about.parameters():
             found[f'{short}-unsynced'] = case(name, mode='unsynced', sync=False)
         found[f'{short}-autocast'] = case(name, mode='autocast')
-    branch = dict(type='BoundaryAwareLoss', num_bins=2, max_distance=3), dict(channels=4, classes=3)
-    for batch in ('uneven', 'nothing_valid', 'weighted'):
-        found[f'BoundaryAware-{batch}'] = Case(branch[0], batch, **branch[1])
-    found['BoundaryAware-unsynced'] = Case({**branch[0], 'sync': False}, mode='unsynced', **branch[1])
+    for name in OTHERS:
+        found.update(of_more_than_logits(name))
     for mode in MODES:
         for name in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'LovaszSoftmaxLoss'):
             found[f'{name.removesuffix("Loss")}-{mode}'] = case(name, mode=mode)
@@ -77,6 +79,23 @@ def cases():
     weights = dict(class_weight=[1.0, 2.0, 3.0], normalize_class_weight=True)
     found['JaccardMetric-normalized'] = case('JaccardMetricLoss', granularity={'D': 0.5, 'I': 0.3, 'C': 0.2}, **weights)
     return found
+
+
+def of_more_than_logits(name):
+    """id -> Case of a loss that takes more than logits and labels, of the examples in which nothing is random."""
+    short, about = name.removesuffix('Loss'), LOSSES[name]
+    examples = [e for e, example in about.examples.items() if getattr(about(**example.params), 'order', '') != 'random']
+    found = {f'{short}-{example}-uneven': case(name, example, mode='more') for example in examples}
+    for batch in ('weighted', 'nothing_valid', 'no_image'):
+        found[f'{short}-{batch}'] = case(name, examples[0], mode='more', batch=batch)
+    found[f'{short}-unsynced'] = case(name, examples[0], mode='unsynced', sync=False)
+    return found
+
+
+def handed_over(config, z, mean):
+    """(pred, extras) of a loss on logits z: these are the embedding too, and their ``mean`` over pixels is a branch's output."""
+    about = LOSSES[config['type']]
+    return mean(z) if about.of_image else z, dict.fromkeys(about.needs, z)
 
 
 def names_for_three():

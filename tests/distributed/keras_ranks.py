@@ -8,8 +8,8 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.distributed.cases import cases, shares
-from tests.distributed.keras_loss import batch, build
+from tests.distributed.cases import cases, handed_over, shares
+from tests.distributed.keras_loss import batch, build, mean_over_pixels
 
 
 def train(case, rank=None):
@@ -24,7 +24,8 @@ def train(case, rank=None):
     model = torch.nn.Linear(3, case.channels, dtype=torch.float64)
     call = model if rank is None else DistributedDataParallel(model)
     config = dict(case.config, learn_nu=False) if 'learn_nu' in case.config else case.config
-    value = build(config)[0](y, call(x), weight)
+    pred, extras = handed_over(config, call(x), mean_over_pixels)
+    value = build(config)[0](y, pred, weight, **extras)
     value.backward()
     return np.concatenate([[value.item()], *(p.grad.numpy().ravel() for p in model.parameters())])
 

@@ -16,7 +16,7 @@ pytestmark = [
 ]
 
 
-NAMES = [name for name, case in cases().items() if not case.mode or case.mode == 'unsynced']
+NAMES = [name for name, case in cases().items() if case.mode in ('', 'more', 'unsynced')]
 
 
 @pytest.fixture(scope='module')

@@ -10,7 +10,7 @@ from tests.support.frameworks import axis, need
 
 FRAMEWORK = axis('keras_tensorflow')[0].values[0]
 pytestmark = pytest.mark.xdist_group('replicas')
-TRAINED = [name for name, case in cases().items() if not case.mode]
+TRAINED = [name for name, case in cases().items() if case.mode in ('', 'more')]
 DEFAULT = few_names(TRAINED)
 UNSYNCED = ['JaccardMetric-unsynced', 'LovaszSoftmax-unsynced']
 HERE = 'tests.distributed.tensorflow_replicas'

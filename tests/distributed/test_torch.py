@@ -91,7 +91,7 @@ def selects(config):
     )
 
 
-@pytest.mark.parametrize('name', [name for name in SYNCED if CASES[name].mode != 'counted'])
+@pytest.mark.parametrize('name', [name for name in SYNCED if CASES[name].mode not in ('counted', 'more')])
 def test_a_loss_call_is_one_collective_of_float64(ranks, name):
     """But for class frequencies, the boundary that a batch predicts and the bytes of the losses that hard pixels are selected by, whose sums come before the loss, and Lovasz over the batch, which tells how many pixels each rank has before it gathers their errors."""
     times = 2 if CASES[name].mode in ('accumulate', 'static_graph', 'two_heads') else 1
@@ -101,6 +101,14 @@ def test_a_loss_call_is_one_collective_of_float64(ranks, name):
     expected = (counts + ['all_reduce torch.float64'] * reduces + [f'all_gather {errors}'] * gathers) * times
     for rank in range(2):
         assert ranks[rank, 2][f'{name}/calls'].tolist() == expected
+
+
+@pytest.mark.parametrize('name', [name for name in SYNCED if CASES[name].mode == 'more'])
+def test_what_takes_more_than_logits_asks_for_the_rest_once(ranks, name):
+    """Pixel contrast, for the number of its anchors and for that of its samples; then the samples of all."""
+    counts = ['all_reduce torch.int64'] * (2 if name.startswith('PixelContrast') else 0)
+    for rank in range(2):
+        assert ranks[rank, 2][f'{name}/calls'].tolist() == [*counts, 'all_reduce torch.float64']
 
 
 @pytest.mark.parametrize('name', [name for name in SYNCED if CASES[name].mode == 'counted'])

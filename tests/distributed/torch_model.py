@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import mmseg_plugin  # noqa: F401
-from tests.distributed.cases import IGNORED, data, shares
+from tests.distributed.cases import IGNORED, data, handed_over, shares
 
 
 class Model(nn.Module):
@@ -19,6 +19,7 @@ class Model(nn.Module):
         super().__init__()
         heads = range(2 if case.mode == 'two_heads' else 1)
         self.heads = nn.ModuleList(nn.Conv2d(3, case.channels, 1) for _ in heads)
+        self.config = case.config
         self.losses = nn.ModuleList(MODELS.build(case.config) for _ in heads)
         self.unused = nn.Linear(1, 1) if case.mode == 'find_unused' else None
 
@@ -26,7 +27,9 @@ class Model(nn.Module):
         return [head(x) for head in self.heads]
 
     def loss(self, logits, *call, **options):
-        return sum((1 + k) * loss(z, *call, **options) for k, (z, loss) in enumerate(zip(logits, self.losses)))
+        given = [handed_over(self.config, z, lambda z: z.mean((2, 3))) for z in logits]
+        pairs = enumerate(zip(given, self.losses))
+        return sum((1 + k) * loss(z, *call, **extras, **options) for k, ((z, extras), loss) in pairs)
 
     def forward(self, x, *call, **options):
         return self.loss(self.logits(x), *call, **options)

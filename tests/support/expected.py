@@ -9,6 +9,7 @@ import tempfile
 import numpy as np
 
 from segparity.parity import cases, replay
+from segparity.parity.extras import mapped
 from shared_spec import LOSSES
 
 FOLDER = 'SEGPARITY_TEST_FOLDER'  # in the environment: made and removed by tests/conftest.py, one for all xdist workers
@@ -21,10 +22,11 @@ def first_example(name):
 def expected_result(name, example, case_name, precision=None):
     """(spec, case, value, gradient or None); precision: a half one, to which the case's predictions are rounded."""
     case = cases.build(case_name)
-    if precision:
-        case = dataclasses.replace(case, pred=rounded(case.pred, precision))
     spec = replay.spec_for(LOSSES[name], LOSSES[name].examples[example], case)
     case = case.adapted(spec)
+    if precision:
+        extras = mapped(case.extras, lambda _, x: rounded(x, precision) if x.dtype.kind == 'f' else x)
+        case = dataclasses.replace(case, pred=rounded(case.pred, precision), extras=extras)
     return spec, case, *_reference(spec, case, f'{name} {example} {case_name} {precision}')
 
 

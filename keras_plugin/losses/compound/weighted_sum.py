@@ -75,9 +75,9 @@ class WeightedSumLoss(Loss):
         A map of distances, packed with the labels or given as ``distance_map``, goes to the parts that take one, and so
         do the other extras.
         """
-        refuse_arguments(self, [name for name in extras if name not in EXTRAS])
-        taken = {name for part in self.parts for name in extras_of(part)}
-        refuse_arguments(self, [name for name in extras if name not in taken], NOBODY)
+        taken = extras_of(self)
+        for name in extras:
+            refuse_arguments(self, {name} - taken, NOBODY if name in EXTRAS else '')
         if distance_map is not None:
             if not takes_map(self):
                 refuse_arguments(self, ['distance_map'], NOBODY)
@@ -116,7 +116,7 @@ def extras_of(part: keras.losses.Loss) -> set[str]:
     """The extras that a loss, or a part of a sum, takes at the call; a map of distances goes with the labels."""
     if isinstance(part, WeightedSumLoss):
         return {name for own in part.parts for name in extras_of(own)}
-    return set(part.spec.extras_taken) - {'distance_map'} if isinstance(part, Loss) else set()
+    return {*part.spec.extras_taken, *part.host_extras} - {'distance_map'} if isinstance(part, Loss) else set()
 
 
 def absent_part(

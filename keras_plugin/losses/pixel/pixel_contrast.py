@@ -18,6 +18,7 @@ from keras_plugin.embeddings import (
     scattered,
 )
 from keras_plugin.inputs import Batch
+from keras_plugin.layers.embedding_bank import EmbeddingBank
 from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
@@ -32,11 +33,13 @@ class PixelContrastLoss(Loss):
     """Supervised InfoNCE over sampled pixel embeddings, ``embedding`` (N, *space, D) at the call, as the model normalised them.
 
     ``samples`` = (image (A,), index (A, V)) at the call are the pixels to take; else half of those of a class of an image
-    are predicted wrong. Without a pair of samples of a class the loss is 0. Parameters, call and errors: ``segparity show
-    PixelContrastLoss``. Source: Wang et al., arXiv 2101.11939.
+    are predicted wrong. Without a pair of samples of a class the loss is 0. With ``memory_size`` a call needs ``bank``, an
+    ``EmbeddingBank`` of the model. Parameters, call and errors: ``segparity show PixelContrastLoss``. Source: Wang et al.,
+    arXiv 2101.11939.
     """
 
     spec_class = LOSSES['PixelContrastLoss']
+    host_extras = ('bank',)
 
     def __init__(
         self,
@@ -59,7 +62,11 @@ class PixelContrastLoss(Loss):
         super().__init__(locals())
 
     def compute(  # type: ignore[override]  # extras
-        self, batch: Batch, embedding: Tensor, samples: tuple[Tensor, Tensor] | None = None
+        self,
+        batch: Batch,
+        embedding: Tensor,
+        samples: tuple[Tensor, Tensor] | None = None,
+        bank: EmbeddingBank | None = None,
     ) -> Tensor:
         spec, owner = self.spec, type(self).__name__
         pred = (batch.given.shape[0], *batch.space, batch.channels)
@@ -71,8 +78,9 @@ class PixelContrastLoss(Loss):
         counts = weight != 0
         unsound = ops.logical_and(counts, ops.logical_not(ops.all(ops.isfinite(x), axis=-1)))
         fault = ops.logical_or(ops.any(ops.isnan(batch.weight)), ops.any(unsound))
-        if batch.unseen:
-            fault = ops.logical_or(fault, ops.any(ops.isnan(batch.target)))
+        wrong_pred = values.pixels_without_number(batch.given, batch.softmax) if batch.logits else None
+        if wrong_pred is not None:
+            fault = ops.logical_or(fault, ops.any(ops.logical_and(batch.counted_pixels, wrong_pred)))
         sound = ops.logical_and(counts, ops.logical_not(unsound))
         x = ops.where(sound[..., None], x, ops.zeros_like(x))
         if samples is None:
@@ -80,7 +88,8 @@ class PixelContrastLoss(Loss):
             kept = ops.reshape(kept, (-1,))
             place = None
         else:
-            place, kept = given(owner, samples, weight, spec.max_samples)
+            place, kept, nowhere = given(owner, samples, weight, spec.max_samples)
+            fault = ops.logical_or(fault, nowhere)
         chosen, valid = first_slots(kept, spec.max_samples)
         if place is not None:
             chosen = ops.take(ops.concatenate([place, ops.zeros((spec.max_samples,), 'int32')]), chosen)
@@ -89,8 +98,32 @@ class PixelContrastLoss(Loss):
         rows = ops.concatenate([rows_at(x, chosen, valid), rows_at(about, chosen, valid)], axis=1)
         rows, valid, fault = rows_of_replicas(rows, valid, fault, spec.sync)
         about = ops.stop_gradient(rows[:, -2:])
-        loss = self.contrast(rows[:, :-2], ops.cast(about[:, 0], 'int32'), about[:, 1], valid)
+        x, labels, weight = rows[:, :-2], ops.cast(about[:, 0], 'int32'), about[:, 1]
+        bank = self.checked_bank(bank, max(batch.channels, 2), depth)
+        others = (x[:0], labels[:0], valid[:0]) if bank is None else bank.others(batch.dtype)
+        loss = self.contrast(x, labels, weight, valid, *others)
+        if bank is not None:
+            bank.push(ops.stop_gradient(x), labels, ops.logical_and(valid, ops.logical_not(fault)))
         return spec.loss_weight * loss * ops.where(fault, np.nan * ops.ones_like(loss), ops.ones_like(loss))
+
+    def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
+        """As of other losses, with a gradient of 0 for the embedding."""
+        return super().absent_loss(batch, loss) + ops.where(ops.isfinite(loss), 0 * loss, ops.zeros_like(loss))
+
+    def checked_bank(self, bank: object, classes: int, depth: int) -> EmbeddingBank | None:
+        """The bank of a call; TypeError or ValueError for none where there is to be one, and for another."""
+        owner, size = type(self).__name__, self.spec.memory_size
+        if not size and bank is None:
+            return None
+        if not size:
+            raise ValueError(f'{owner}: bank is given, and memory_size is 0')
+        if not isinstance(bank, EmbeddingBank):
+            raise TypeError(
+                f'{owner}: memory_size={size} needs bank, a keras_plugin.layers.EmbeddingBank, at the call, got '
+                f'{type(bank).__name__}'
+            )
+        bank.check(owner, dict(num_classes=classes, depth=depth, memory_size=size))
+        return bank
 
     def choose(self, x: Tensor, labels: Tensor, wrong: Tensor, counts: Tensor, classes: int) -> Tensor:
         """(N, P) which pixels are sampled, from maps of classes, of what is predicted wrong, and of what counts."""
@@ -114,14 +147,23 @@ class PixelContrastLoss(Loss):
         quota = ops.pad(ops.reshape(quota, (shape[0], 2 * classes)), ((0, 0), (0, 1)))
         return rank < ops.take_along_axis(quota, groups, axis=1)
 
-    def contrast(self, x: Tensor, labels: Tensor, weight: Tensor, valid: Tensor) -> Tensor:
-        """The loss of samples (S, D) among themselves."""
+    def contrast(
+        self,
+        x: Tensor,
+        labels: Tensor,
+        weight: Tensor,
+        valid: Tensor,
+        others: Tensor,
+        their_labels: Tensor,
+        there: Tensor,
+    ) -> Tensor:
+        """The loss of samples (S, D) among themselves and with the embeddings (B, D) of a bank."""
         spec = self.spec
-        s = x @ ops.transpose(x) / spec.temperature
-        same = labels[:, None] == labels
-        pairs = ops.logical_and(valid[:, None], valid)
-        place = ops.arange(x.shape[0], dtype='int32')
-        positives = ops.logical_and(ops.logical_and(pairs, same), place[:, None] != place)
+        s = x @ ops.transpose(ops.concatenate([x, others])) / spec.temperature
+        same = labels[:, None] == ops.concatenate([labels, their_labels])
+        pairs = ops.logical_and(valid[:, None], ops.concatenate([valid, there]))
+        place = ops.arange(s.shape[1], dtype='int32')
+        positives = ops.logical_and(ops.logical_and(pairs, same), place[: x.shape[0], None] != place)
         negatives = self.hardest(s, ops.logical_and(pairs, ops.logical_not(same)))
         positives = self.hardest(-s, positives)
         pull = ops.logsumexp(ops.where(negatives, s, LOW * ops.ones_like(s)), axis=1, keepdims=True)
@@ -132,7 +174,7 @@ class PixelContrastLoss(Loss):
         return spec.temperature / spec.base_temperature * ratio(ops.sum(weight * cost), ops.sum(weight), 0.0)
 
     def hardest(self, s: Tensor, among: Tensor) -> Tensor:
-        """(S, S) which of the entries among which an anchor is contrasted count, those of large s being hard."""
+        """(S, B) which of the entries among which an anchor is contrasted count, those of large s being hard."""
         if self.spec.sampling == 'segmentation_aware':
             return among
         s = ops.stop_gradient(s)
@@ -169,16 +211,24 @@ def rows_at(x: Tensor, place: Tensor, valid: Tensor) -> Tensor:
     return ops.where(valid[:, None], rows, ops.zeros_like(rows))
 
 
-def given(owner: str, samples: Any, weight: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The places (R,) of the samples of a call in the pixels of a batch, and which of them count; weight (N, P)."""
+def given(owner: str, samples: Any, weight: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The places (R,) of the samples of a call in the pixels of a batch, which of them count, and whether one is nowhere.
+
+    weight: (N, P).
+    """
     image, index = (values.to_tensor(x) for x in pair_of_samples(owner, samples))
     dtypes = [backend.standardize_dtype(x.dtype) for x in (image, index)]
     check_sample_shapes(owner, tuple(image.shape), tuple(index.shape), dtypes, most)
     n, pixels = ops.shape(weight)
     if values.can_look(index) and values.can_look(image):
-        check_sample_values(owner, *(np.asarray(ops.convert_to_numpy(x)) for x in (image, index)), n, pixels)
+        in_numpy = [np.asarray(ops.convert_to_numpy(x)) for x in (image, index)]
+        check_sample_values(owner, in_numpy[0], in_numpy[1], n, pixels)
     image, index = (ops.cast(x, 'int32') for x in (image, index))
-    place = ops.reshape(ops.where(index >= 0, image[:, None] * pixels + index, -1 * ops.ones_like(index)), (-1,))
+    image = image[:, None] + ops.zeros_like(index)
+    inside = ops.logical_and(ops.logical_and(image >= 0, image < n), ops.logical_and(index >= -1, index < pixels))
+    there = ops.reshape(ops.logical_and(inside, index >= 0), (-1,))
+    place = ops.reshape(image * pixels + index, (-1,))
     weight = ops.concatenate([ops.reshape(weight, (-1,)), ops.zeros((1,), dtype=weight.dtype)])
-    kept = ops.take(weight, ops.where(place >= 0, place, ops.shape(weight)[0] - 1 + ops.zeros_like(place))) != 0
-    return ops.maximum(place, 0), kept
+    place = ops.where(there, place, ops.shape(weight)[0] - 1 + ops.zeros_like(place))
+    kept = ops.logical_and(there, ops.take(weight, place) != 0)
+    return ops.where(kept, place, ops.zeros_like(place)), kept, ops.logical_not(ops.all(inside))

@@ -38,6 +38,8 @@ class PixelContrastLoss(Loss):
     """
 
     spec_class = LOSSES['PixelContrastLoss']
+    bank: Tensor
+    pushed: Tensor
 
     def __init__(
         self,
@@ -77,7 +79,8 @@ class PixelContrastLoss(Loss):
                     self.choose(labels, wrong, weight > 0, classes),
                 )
             else:
-                place, kept = given(batch.owner, samples, weight, spec.max_samples)
+                place, kept, nowhere = given(batch.owner, samples, weight, spec.max_samples)
+                fault = fault | nowhere
             chosen, valid = first_slots(kept.flatten(), spec.max_samples)
         x = x.movedim(1, 2).flatten(0, 1)
         if x.numel() and kept.numel():
@@ -94,6 +97,10 @@ class PixelContrastLoss(Loss):
         if spec.memory_size and self.training:
             self.push(x.detach(), labels, valid & ~fault)
         return multiply(spec.loss_weight, loss) * torch.where(fault, torch.nan, 1.0)
+
+    def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
+        """As of other losses, with a gradient of 0 for the embedding."""
+        return super().absent_loss(batch, loss) + torch.where(loss.isfinite(), 0 * loss, 0)
 
     def choose(self, labels: Tensor, wrong: Tensor, counts: Tensor, classes: int) -> Tensor:
         """(N, P) which pixels are sampled, from maps of classes, of what is predicted wrong, and of what counts."""
@@ -192,17 +199,22 @@ def predicted(part: Batch) -> Tensor:
     return part.pred > (0 if part.logits else 0.5)
 
 
-def given(owner: str, samples: object, weight: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The places (R,) of the samples of a call in the pixels of a batch, and which of them count; weight (N, P)."""
+def given(owner: str, samples: object, weight: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The places (R,) of the samples of a call in the pixels of a batch, which of them count, and whether one is nowhere.
+
+    weight: (N, P).
+    """
     image, index = pair_of_samples(owner, samples)
     for x in (image, index):
         if not torch.is_tensor(x):
             raise TypeError(f'{owner}: samples must be tensors, got {type(x).__name__}')
     check_sample_shapes(owner, image.shape, index.shape, (image.dtype, index.dtype), most)
+    n, pixels = weight.shape
     if can_look(image, index):
-        check_sample_values(owner, image.numpy(), index.numpy(), *weight.shape)
+        check_sample_values(owner, image.numpy(), index.numpy(), n, pixels)
     image, index = image.long()[:, None].expand_as(index).flatten(), index.long().flatten()
+    nowhere = ((image < 0) | (image >= n) | (index < -1) | (index >= pixels)).any()
     if not weight.numel():
-        return index, index < -1
-    place = (image * weight.shape[1] + index).clamp(0, weight.numel() - 1)
-    return place, (index >= 0) & (weight.flatten()[place] != 0)
+        return index, index < -1, nowhere
+    place = (image * pixels + index).clamp(0, weight.numel() - 1)
+    return place, (index >= 0) & (weight.flatten()[place] != 0), nowhere

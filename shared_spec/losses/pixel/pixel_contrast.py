@@ -100,12 +100,12 @@ class PixelContrastLoss(Weighted):
         name, x = type(self).__name__, np.asarray(embedding)
         n, c, _ = batch.prob.shape
         check_embedding(name, x.shape, x.dtype.kind == 'f', x.dtype, (n, c, *batch.space), 'first')
-        space, x = x.shape[2:], x.astype(np.float64).reshape(n, x.shape[1], -1)
+        space, x = x.shape[2:], x.astype(np.float64).reshape(n, x.shape[1], math.prod(x.shape[2:]))
         scores = batch.prob if batch.logits is None else batch.logits
         middle = 0.5 if batch.logits is None else 0
         predicted = scores.argmax(1) if c > 1 else (scores[:, 0] > middle)
         labels = batch.target.argmax(1) if c > 1 else batch.target[:, 0]
-        labels, predicted, weight = (at(m.reshape(n, *batch.space), space).reshape(n, -1) for m in (labels, predicted, batch.weight))  # fmt: skip
+        labels, predicted, weight = (at(m.reshape(n, *batch.space), space).reshape(n, x.shape[2]) for m in (labels, predicted, batch.weight))  # fmt: skip
         if samples is None:
             image, index = self.choose(labels.astype(int), predicted != labels, weight > 0)
         else:
