@@ -98,7 +98,9 @@ class LossSpec(Spec):
     needs_region: ClassVar[bool] = False  # an image of a few pixels is refused
     needs_areas: ClassVar[bool] = False  # pixels next to a border of the labels cost nothing
     learnt: ClassVar[tuple[str, ...]] = ()  # what training changes besides the network
+    on_host: ClassVar[bool] = False  # a part of it is computed in NumPy, where XLA of TensorFlow cannot go
     of_branch: ClassVar[bool] = False  # pred is what a branch of its own predicts, not one map for each class
+    of_image: ClassVar[bool] = False  # that branch predicts numbers of an image as a whole
     extras: ClassVar[tuple[str, ...]] = ()  # what a call may be given by name, besides labels and weights
     needs: ClassVar[tuple[str, ...]] = ()  # those of them that a call cannot do without
     gradient_of: ClassVar[tuple[str, ...]] = ('pred',)  # what has a gradient, of pred and the extras

@@ -61,17 +61,25 @@ def ways(arrays: dict[str, np.ndarray]) -> tuple[dict[str, str], dict[str, np.nd
     ), {}
 
 
+def is_compiled(spec: Any) -> bool:
+    """Whether XLA takes a loss; that of TensorFlow does not where a part of it is computed in NumPy."""
+    return backend.backend() != 'tensorflow' or not any(part.on_host for part in getattr(spec, 'parts', (spec,)))
+
+
 def value_and_gradient(
     arrays: dict[str, np.ndarray],
     loss: dict[str, Any],
     dtype: str = 'float32',
     ignore_index: int | None = None,
     way: str | None = None,
-) -> tuple[str, dict[str, np.ndarray]]:
+) -> tuple[str | None, dict[str, np.ndarray]]:
     """Value and d value / d pred of the loss whose ``to_dict`` is ``loss``; way: see ``segparity.parity.ways``.
 
-    Without a way the first of the backend: eagerly, and on JAX compiled, where operation by operation takes longer.
+    Without a way the first of the backend: eagerly, and on JAX compiled, where operation by operation takes longer. The
+    answer is None where the loss cannot run in a way.
     """
+    if way == 'xla' and not is_compiled(from_dict(loss)):
+        return None, {}
     arrays, loss = ignored_by_constructor(arrays, loss, ignore_index)
     step = _step(json.dumps(loss), 'float64' if dtype == 'float64' else None, way)
     pred, target = to_keras_layout(arrays)
@@ -176,6 +184,7 @@ def fit(
     inputs = keras.Input(batch_shape=pred.shape, dtype='float32')
     layer = Offset(dtype='float32')
     model = keras.Model(inputs, layer(inputs))
+    jit = jit and is_compiled(from_dict(loss))
     model.compile(optimizer=keras.optimizers.SGD(1.0), loss=build(loss), jit_compile=jit)
     options = dict(batch_size=len(pred), sample_weight=weight, verbose=0)
     value = model.evaluate(pred, target, **options)

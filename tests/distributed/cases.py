@@ -9,7 +9,6 @@ from tests.support.losses import OTHERS, PLAIN
 
 IGNORED, SIZE = 255, 12
 SLOW = ('compiled', 'sharded')
-OF_IMAGES = ('SemanticEncodingLoss',)  # whose prediction is one for the whole image
 LOCAL = ('avg_factor', 'none')  # where a rank's value is its own, and DDP's mean that of the joined batch
 MODES = ('find_unused', 'static_graph', 'accumulate', 'no_sync', 'twice', 'outside', 'two_heads')
 
@@ -27,6 +26,7 @@ class Case(NamedTuple):
     mode: str = ''
     labels: str = 'hard'
     channels: int = 3
+    classes: int = 0  # of the labels, where they are not as many as channels
 
 
 def case(name, example=None, mode='', batch='uneven', labels='hard', **changes):
@@ -36,8 +36,11 @@ def case(name, example=None, mode='', batch='uneven', labels='hard', **changes):
     if 'learn_nu' in LOSSES[name].parameters():
         config['learn_nu'] = True
     many = 'many' in about.channels and 'many' in LOSSES[name].channels
-    channels = len(config.get('distance_matrix', 'RGB')) if many else 1
-    return Case(dict(type=name, **config, **changes), batch, mode, labels, channels)
+    channels, classes = len(config.get('distance_matrix', 'RGB')) if many else 1, 0
+    if LOSSES[name].of_branch and not LOSSES[name].of_image:  # which has more channels than there are classes
+        logits, classes = np.zeros((1, channels, 1)), channels
+        channels = LOSSES[name](**config).adapt_case(logits, logits[:, 0], np.random.default_rng(0))[0].shape[1]
+    return Case(dict(type=name, **config, **changes), batch, mode, labels, channels, classes)
 
 
 def cases():
@@ -102,7 +105,7 @@ def handed_over(config, z, mean, tensor=lambda array: array):
     extras, channels = dict.fromkeys(about.needs, z), mean(z).shape[-1]
     if 'classifier' in extras:
         extras['classifier'] = tensor(np.eye(channels)), tensor(np.arange(channels) / 4)
-    return mean(z) if config['type'] in OF_IMAGES else z, extras
+    return mean(z) if about.of_image else z, extras
 
 
 def names_for_three():
@@ -138,7 +141,7 @@ def data(about, world):
     parts = shares(about.batch, world)
     n = parts[-1].stop
     x = rng.normal(0, 1, (n, 3, SIZE, SIZE))
-    y = rng.integers(0, max(about.channels, 2), (n, SIZE, SIZE))
+    y = rng.integers(0, about.classes or max(about.channels, 2), (n, SIZE, SIZE))
     if LOSSES[about.config['type']].needs_areas:
         y = y[:, ::6, ::4].repeat(6, 1).repeat(4, 2)
     y[0, : SIZE // 2] = IGNORED

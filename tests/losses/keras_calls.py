@@ -314,7 +314,7 @@ def fit_together(arrays, losses, ignore_index, jit):
     targets = dict.fromkeys(losses, target)
     history = model.fit(pred, targets, batch_size=len(pred), shuffle=False, epochs=1, verbose=0).history
     gradients = {name: -np.moveaxis(ops.convert_to_numpy(x.offset.value), -1, 1) for name, x in layers.items()}
-    return {name: history[f'{name}_loss'][0] for name in losses}, gradients
+    return {name: history.get(f'{name}_loss', history['loss'])[0] for name in losses}, gradients
 
 
 def derivatives(arrays, name, dense, from_logits, second):

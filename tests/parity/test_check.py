@@ -275,6 +275,9 @@ def test_every_way_replays_inputs_that_are_no_numbers_and_huge_ones():
         for way in WAYS[framework]:
             for name in LOSSES:
                 replayed = {c for e, c in plan(name) if replays(framework, way, name, e, c)}
+                if way == 'xla' and LOSSES[name].on_host:  # where XLA cannot go
+                    assert not replayed
+                    continue
                 found = {c.removeprefix('one_channel_') for c in replayed}
                 assert {'not_a_number', 'huge_logits'} <= found, (framework, way, name)
     for name in LOSSES:

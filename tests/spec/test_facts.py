@@ -11,7 +11,7 @@ from shared_spec import LOSSES, SpecError
 from tests.support.losses import PLAIN
 
 NAMES, OF_MAPS = (pytest.mark.parametrize('name', losses) for losses in (LOSSES, PLAIN))
-EVERY = pytest.mark.parametrize('fact', ['of_overlap', 'needs_logits', 'needs_softmax', 'needs_region', 'needs_areas', 'learnt'])  # fmt: skip
+EVERY = pytest.mark.parametrize('fact', ['of_overlap', 'needs_logits', 'needs_softmax', 'needs_region', 'needs_areas', 'learnt', 'on_host'])  # fmt: skip
 
 
 def refused(call, error, words):

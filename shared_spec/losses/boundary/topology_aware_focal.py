@@ -39,6 +39,7 @@ class TopologyAwareFocalLoss(Shared):
     """Topology-aware focal loss."""
 
     family = 'boundary'
+    on_host = True
     title = 'Topology-aware focal loss'
     formula = (
         'mean over pixels of (1 - p_y)^gamma * (-log p_y), plus topology_weight * the mean over images and classes of W; W = '

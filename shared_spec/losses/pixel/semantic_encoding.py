@@ -21,7 +21,7 @@ class SemanticEncodingLoss(Weighted):
     family = 'pixel'
     labels = ('hard',)
     activation = 'sigmoid'
-    of_branch = True
+    of_branch = of_image = True
     title = 'Semantic encoding: the presence of classes in an image'
     formula = 'mean over images and classes of -t log p - (1 - t) log(1 - p), t = 1 where a pixel of the image has the class, else 0'
     source = 'Zhang et al.: Context encoding for semantic segmentation, arXiv 1803.08904; PaddleSeg'
