@@ -121,7 +121,7 @@ def edges_of_ids(
     ids = values.as_numbers(y_true)
     ids = ids[..., 0] if len(ids.shape) == len(shape) else ids
     valid = ops.ones_like(ids, dtype='bool')
-    for i in shapes.check_ignore(owner, spec.ignore_index, None, shape[-1]):
+    for i in shapes.check_ignore(owner, spec.ignore_index, None, shape[-1] or 1):  # known by now
         valid = ops.logical_and(valid, ops.logical_not(values.equals(ids, i)))
     weight = None
     if sample_weight is not None:
