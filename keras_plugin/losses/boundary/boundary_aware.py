@@ -86,6 +86,8 @@ class BoundaryAwareLoss(PixelLoss):
             bins = bins_of(inside, valid, spec, batch.dtype)
         else:
             bins, wrong = self.bins_given(given, inside, valid, n, space)
+            if wrong is not None:
+                wrong = ops.any(ops.reshape(wrong, (*ops.shape(weight), len(objects))), axis=-1)
             weight = values.nan_where(weight, wrong)
         places = ops.arange(spec.num_bins, dtype='int32')
         maps = ops.reshape(ops.cast(bins[..., None] == places, 'int32'), (*sizes, c))
@@ -108,7 +110,7 @@ class BoundaryAwareLoss(PixelLoss):
     def bins_given(
         self, given: Tensor, inside: Tensor, valid: Tensor, n: int | None, space: tuple[int | None, ...]
     ) -> tuple[Tensor, Tensor | None]:
-        """(N, *space, M) bins as they came, 0 where a pixel does not count, and (N, P) where they are none."""
+        """(N, *space, M) bins as they came, 0 where a pixel does not count, and where they are none, or None."""
         name, spec, given = type(self).__name__, self.spec, values.to_tensor(given)
         dtype = backend.standardize_dtype(given.dtype)
         check_bins_dtype(name, backend.is_int_dtype(dtype), dtype)
@@ -118,10 +120,7 @@ class BoundaryAwareLoss(PixelLoss):
         outside = ops.logical_and(bins != 0, ops.logical_not(inside))
         wrong = ops.logical_or(outside, ops.logical_or(bins < 0, bins >= spec.num_bins))
         check = functools.partial(check_bins, name, num_bins=spec.num_bins)
-        wrong = values.look(check, wrong, bins, inside)
-        if wrong is not None:
-            wrong = ops.any(ops.reshape(wrong, (ops.shape(wrong)[0], -1, wrong.shape[-1])), axis=-1)
-        return bins, wrong
+        return bins, values.look(check, wrong, bins, inside)
 
     def compute(self, batch: Batch) -> Tensor:
         return self.reduce(batch, pixel_losses(batch))

@@ -87,7 +87,7 @@ class BoundaryAwareLoss(PixelLoss):
             _, w = weigh(name, weight.to(dtype), kind, w, ones, labels.shape[1], visible)
         counts = torch.ones_like(labels, dtype=torch.bool) if w is None else w != 0
         counts = counts.view(n, 1, *space)
-        inside = torch.stack([labels == k for k in objects], 1).view(n, -1, *space) & counts
+        inside = torch.stack([labels == k for k in objects], 1).view(n, len(objects), *space) & counts
         if given is None:
             bins, wrong = bins_of(inside, counts, spec, dtype), None
         else:
