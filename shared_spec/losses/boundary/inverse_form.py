@@ -116,6 +116,12 @@ class InverseFormLoss(Shared):
         path = FOLDER / f'inverse_form_{SHIPPED}.npz' if self.weights is None else self.weights
         return read_network(path, OUTPUTS)
 
+    def adapt_case(
+        self, pred: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """One channel for class ids."""
+        return (pred if target.dtype.kind == 'f' else pred[:, :1]), {}
+
     def check_maps(self, channels: int, is_float: bool) -> None:
         """ValueError for class ids where channels have maps of their own."""
         owner = type(self).__name__
