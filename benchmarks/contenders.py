@@ -131,7 +131,10 @@ class BinsGiven:
 
         count = min(logits.shape[1], MOST_BINS)
         self.losses[count] = BoundaryAwareLoss(num_bins=count, classes=[1], **ignoring('hard'))
-        bins = [from_numpy(self.losses[count].spec.distance_bins(image.numpy())).short() for image in target]
+        bins = [
+            from_numpy(self.losses[count].spec.distance_bins(image.numpy(), dimensions=image.dim())).short()
+            for image in target
+        ]
         self.bins[target.data_ptr()] = stack(bins)
 
     def __call__(self, logits, target):

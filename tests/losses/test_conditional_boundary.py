@@ -32,7 +32,7 @@ WEIGHT, BIAS = np.array([[0.5, -1.0], [1.0, 0.25], [-0.75, 0.0]]), np.array([0.1
 
 
 def loss(pred, target, weight=None, call=None, **params):
-    return SPEC(**params).reference(pred, target, weight, **{'classifier': (WEIGHT, BIAS), **(call or {})})
+    return SPEC(**{'ignored': 'mask', **params}).reference(pred, target, weight, **{'classifier': (WEIGHT, BIAS), **(call or {})})
 
 
 def by_hand(call=None, **params):
@@ -243,7 +243,7 @@ def test_conditional_boundary_trains_features_alone(monkeypatch):
     from mmseg_plugin.losses import ConditionalBoundaryLoss
 
     y[:, 0, :3], found = 255, []
-    module = ConditionalBoundaryLoss(ignore_index=255)
+    module = ConditionalBoundaryLoss(ignore_index=255, ignored='mask')
     for eyes in ('open', 'shut'):
         if eyes == 'shut':
             eyes_shut(monkeypatch)
@@ -266,7 +266,7 @@ def test_conditional_boundary_draws_features_together():
 
     y[:], across = 0, slice(3, 9)
     y[..., 6:] = 1
-    module, e = ConditionalBoundaryLoss(weight_classify=0, weight_a2c=0), call['embedding'].detach()
+    module, e = ConditionalBoundaryLoss(weight_classify=0, weight_a2c=0, ignored='mask'), call['embedding'].detach()
 
     def cosines(e):
         unit = (e / e.norm(dim=1, keepdim=True))[..., across]
@@ -295,7 +295,7 @@ def test_conditional_boundary_never_waits_for_a_device(monkeypatch):
             pred, e = torch.zeros(2, 3, 20, 20), torch.zeros(2, 4, 10, 10, requires_grad=True)
             extras = dict(boundary=torch.zeros(2, 20, 20)) if given else {}
             classifier = torch.zeros(3, 4, 1, 1), torch.zeros(3)
-            value = ConditionalBoundaryLoss(ignore_index=255)(
+            value = ConditionalBoundaryLoss(ignore_index=255, ignored='mask')(
                 pred, torch.zeros(2, 20, 20).long(), embedding=e, classifier=classifier, **extras
             )
             value.backward()
@@ -315,12 +315,12 @@ def test_conditional_boundary_of_what_is_no_number_is_nan_in_pytorch(what, monke
     elif what == 'boundary':
         call['boundary'] = y.clone().fill_(1)
         call['boundary'][1, 8, 11] = 255
-        assert ConditionalBoundaryLoss(ignore_index=255)(z, y, **call).isfinite()
+        assert ConditionalBoundaryLoss(ignore_index=255, ignored='mask')(z, y, **call).isfinite()
         call['boundary'][0, 0, 0] = 255
     else:
         x = {'prediction': z, 'embedding': call['embedding'], 'classifier': call['classifier'][0][None]}[what]
         x.data[0, 0, ..., 0] = math.nan
-    value = ConditionalBoundaryLoss(ignore_index=255)(z, y, **call)
+    value = ConditionalBoundaryLoss(ignore_index=255, ignored='mask')(z, y, **call)
     assert value.isnan()
     value.backward()
     assert call['embedding'].grad.isnan().any()

@@ -127,4 +127,4 @@ def test_the_checker_itself_can_say_no():
         assert not valid({**config, **wrong}, schema), wrong
     assert valid({**config, 'norm': 2.0, 'granularity': {'D': 0, 'I': 0.5}, 'class_weight': [0, 1]}, schema)
     with pytest.raises(AssertionError, match='unknown word'):
-        valid(1, {'multipleOf': 2})
+        valid('a', {'pattern': 'a'})

@@ -54,15 +54,11 @@ class BoundaryAwareLoss(PixelLoss):
     ) -> None:
         super().__init__(locals())
 
-    def loss_of_call(  # type: ignore[override]  # the one extra that it takes
-        self,
-        y_true: Tensor,
-        y_pred: Tensor,
-        sample_weight: Tensor | None,
-        absent: bool,
-        distance_bins: Tensor | None = None,
+    def loss_of_call(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, absent: bool, **extras: Any
     ) -> Tensor:
-        target = y_true if distance_bins is None else Target(y_true, distance_bins)
+        given = extras.get('distance_bins')
+        target = y_true if given is None else Target(y_true, given)
         return super().loss_of_call(target, y_pred, sample_weight, absent)
 
     def batch_of_call(self, y_true: Any, y_pred: Tensor, sample_weight: Tensor | None) -> Batch:

@@ -35,7 +35,7 @@ class ConditionalBoundaryLoss(Loss):
 
     At the call: ``embedding`` (N, h, w, D); ``classifier``, the kernel (D, C) or (1, 1, D, C) and the bias (C,) of the layer
     that makes logits of features; ``boundary`` (N, H, W) of 0 and 1, made where it is not given. Pictures alone. Nothing
-    to compare is 0, an ignored pixel has no part unless ``ignored`` says so. Parameters, call and errors:
+    to compare is 0, an ignored pixel has no part but in context, as ``ignored`` says. Parameters, call and errors:
     ``segparity show ConditionalBoundaryLoss``. Source: Wu et al., 2023.
     """
 
@@ -53,7 +53,7 @@ class ConditionalBoundaryLoss(Loss):
         weight_classify: float = 0.2,
         weight_a2c: float = 2.0,
         skip_class: int | None = None,
-        ignored: str = 'mask',
+        ignored: str = 'differ',
         boundary_ratio: float = 0.02,
         name: str | None = None,
         reduction: str = 'sum_over_batch_size',

@@ -53,7 +53,9 @@ class ConditionalBoundaryLoss(Weighted):
         'pixel and i is predicted right, m where it has one. A class without an r counts in neither mean. A boundary that '
         "is not given: what boundary_ratio * diagonal erosions by the 3 x 3 square take from each class's mask, to which what "
         'is beyond the image or does not count is outside. What is averaged weighs as the boundary pixel i, an image weight in '
-        'the mean over images too; a pixel that does not count is no neighbour. An embedding of 0 has cosine 0. One channel '
+        'the mean over images too; a pixel that does not count is no neighbour, but in context one of another class unless '
+        "ignored='mask'. "
+        ' An embedding of 0 has cosine 0. One channel '
         'is told from its background, whose logit is 0.'
     )
 
@@ -68,18 +70,18 @@ class ConditionalBoundaryLoss(Weighted):
         None, Optional(Integer(low=0)), 'a class whose boundary pixels have no part in context, 0 in the official code'
     )
     ignored: str = param(
-        'mask',
-        Choice('mask', 'differ'),
-        'whether pixels that do not count have no part, or, as in the official code, are in context pixels of another class',
+        'differ',
+        Choice('differ', 'mask'),
+        'whether pixels that do not count are in context pixels of another class, as in the official code, or have no part',
     )
     boundary_ratio: float = param(
         0.02, Real(low=0, high=1, above=True), "width of a boundary that the loss makes over the image's diagonal"
     )
 
     examples = {
-        'small': Example(dict(window=3)),
-        'official': Example(dict(window=3, skip_class=0, ignored='differ', weight_a2c=0.5, loss_weight=0.7)),
-        'default': Example(dict(weight_classify=1.0)),
+        'small': Example(dict(window=3, ignored='mask')),
+        'official': Example(dict(window=3, skip_class=0, weight_a2c=0.5, loss_weight=0.7)),
+        'default': Example(dict(weight_classify=1.0, ignored='mask')),
     }
 
     activation = 'softmax'

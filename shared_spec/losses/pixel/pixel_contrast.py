@@ -37,7 +37,7 @@ class PixelContrastLoss(Weighted):
         'nearest place before, floor(i * labels / embedding). Anchors: each class of an image with more than max_views '
         'pixels gives V = min(max_samples // number of such classes of the batch, max_views) pixels, at least one and '
         'max_samples in all (where there are more classes, the first pixels): V // 2 of those predicted wrong, the others of those right, filled up from the other kind. '
-        "order='random' takes other ones at each call, 'first' those of the lowest index. samples = (image (A,), index "
+        "order='random' takes other ones at each call, 'first', and the NumPy reference always, those of the lowest index. samples = (image (A,), index "
         '(A, V)) at the call are taken instead: flat places in the embedding, -1 for none. Positives: the other samples of '
         'the same class; negatives: those of other classes; both with the bank, which has up to memory_size embeddings of '
         'each class of earlier calls, detached, and gets the samples of a call after it. hardest: the tenth (rounded up) of '
@@ -121,7 +121,7 @@ class PixelContrastLoss(Weighted):
 
     def choose(self, labels: np.ndarray, wrong: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """image (A,) and index (A, V) of the anchors, from maps (N, P) of classes, of what is predicted wrong, and of what counts."""
-        rng, found = np.random.default_rng(), []
+        found = []
         cells = [
             (i, k) for i in range(len(labels)) for k in np.unique(labels[i][counts[i]])
             if (labels[i][counts[i]] == k).sum() > self.max_views
@@ -130,8 +130,6 @@ class PixelContrastLoss(Weighted):
         for i, k in cells:
             own = (labels[i] == k) & counts[i]
             hard, easy = np.flatnonzero(own & wrong[i]), np.flatnonzero(own & ~wrong[i])
-            if self.order == 'random':
-                hard, easy = rng.permutation(hard), rng.permutation(easy)
             taken = max(min(views // 2, len(hard)), views - len(easy))
             found.append(np.concatenate([hard[:taken], easy[: views - taken]]))
         image, index = np.array([i for i, _ in cells], int), np.array(found, int).reshape(len(cells), views)
@@ -166,5 +164,4 @@ class PixelContrastLoss(Weighted):
         s = s[: -(-len(s) // SHARE)]
         if self.sampling == 'hardest':
             return s
-        coin = np.random.default_rng().random(len(s)) < 0.5 if self.order == 'random' else np.arange(len(s)) % 2 == 0
-        return s[coin | (np.arange(len(s)) == 0)]
+        return s[::2]
