@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from segparity.parity.cases import Case
-from segparity.parity.extras import mapped, of_file
+from segparity.parity.extras import IN_PARTS, is_several, mapped, of_file
 from segparity.parity.layout import channels_first, layout_of
 from segparity.saved import Array, SavedError, choose_array, open_arrays, read_integer
 from shared_spec import shapes, values
@@ -45,7 +45,7 @@ def read_case(
     if IGNORE in arrays and ignore_index not in (None, ignored):
         raise SavedError(f'{path} has ignore_index={ignored}, and --ignore-index says {ignore_index}')
     extras = of_file(OF_DATA, arrays)
-    parts = {part for x in extras.values() for part in (x if isinstance(x, tuple) else (x,))}
+    parts = {part for x in extras.values() for part in (x if is_several(x) else (x,))}
     for name in sorted(set(arrays) - {pred.name, target.name, WEIGHT, IGNORE, *(part.name for part in parts)}):
         hint = nearest(name, [WEIGHT, IGNORE, *OF_DATA])
         say(f'{path}: the array {name} is not used' + (f'; did you mean {hint}?' if hint else ''))
@@ -75,8 +75,10 @@ def read_case(
 
 def of_images(name: str, array: Array, count: int, layout: str) -> np.ndarray:
     """An extra as the reference takes it, of the images that are compared."""
-    if not EXTRAS[name].of_channels:
+    if name in IN_PARTS:  # which no image has of its own
         return array.read()
+    if not EXTRAS[name].of_channels:
+        return np.stack(list(array.images(count)))
     if array.dtype.kind != 'f':
         raise SavedError(f'{array.words} must be floating point, got {array.dtype}')
     images = [channels_first(image, layout) if image.ndim > 1 else image for image in array.images(count)]

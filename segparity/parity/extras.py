@@ -12,11 +12,16 @@ IN_PARTS = {'samples': ('sampled_image', 'sampled_index'), 'classifier': ('conv_
 MARK = 'extra'  # 'extra.embedding' is an array, 'extra.samples.0' the first of several
 
 
+def is_several(x: Any) -> bool:
+    """Whether an extra is a tuple of arrays; an ``Array`` of a file is a named one."""
+    return type(x) is tuple
+
+
 def packed(extras: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Name -> array of extras by name, each an array or a tuple of arrays."""
     found = {}
     for name, x in extras.items():
-        if isinstance(x, tuple):
+        if is_several(x):
             found.update({f'{MARK}.{name}.{k}': np.asarray(part) for k, part in enumerate(x)})
         else:
             found[f'{MARK}.{name}'] = np.asarray(x)
@@ -49,7 +54,7 @@ def of_file(names: Iterable[str], arrays: Mapping[str, Any]) -> dict[str, Any]:
 def mapped(extras: Mapping[str, Any], function: Any) -> dict[str, Any]:
     """``function(name, array)`` of every array."""
     return {
-        name: tuple(function(name, part) for part in x) if isinstance(x, tuple) else function(name, x)
+        name: tuple(function(name, part) for part in x) if is_several(x) else function(name, x)
         for name, x in extras.items()
     }
 

@@ -32,7 +32,9 @@ WEIGHT, BIAS = np.array([[0.5, -1.0], [1.0, 0.25], [-0.75, 0.0]]), np.array([0.1
 
 
 def loss(pred, target, weight=None, call=None, **params):
-    return SPEC(**{'ignored': 'mask', **params}).reference(pred, target, weight, **{'classifier': (WEIGHT, BIAS), **(call or {})})
+    return SPEC(**{'ignored': 'mask', **params}).reference(
+        pred, target, weight, **{'classifier': (WEIGHT, BIAS), **(call or {})}
+    )
 
 
 def by_hand(call=None, **params):

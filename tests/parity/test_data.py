@@ -9,6 +9,7 @@ import pytest
 
 from segparity.parity import data
 from segparity.parity.data import likely_cause, read_case
+from tests.support.assertions import assert_same
 
 Z = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
 Y = np.random.default_rng(1).integers(3, size=(2, 4, 5))
@@ -211,3 +212,18 @@ def test_damaged_and_hostile_files_are_one_sentence(tmp_path):
         read_case(path)
     with pytest.raises(OSError):
         read_case(tmp_path / 'nowhere.npz')
+
+
+def test_extras_of_losses_come_from_the_file(tmp_path):
+    """Those of images channels first, those of no image as they are, an array of another name not at all."""
+    rng, said = np.random.default_rng(0), []
+    embedding, boundary = rng.normal(size=(2, 6, 7, 5)), rng.integers(0, 2, (2, 12, 14))
+    weight, bias = rng.normal(size=(3, 5)), rng.normal(size=3)
+    arrays = dict(embedding=embedding, boundary=boundary, conv_weight=weight, conv_bias=bias, embeding=bias)
+    np.savez(tmp_path / 'd.npz', pred=rng.normal(size=(2, 12, 14, 3)), target=rng.integers(0, 3, (2, 12, 14)), **arrays)
+    case = read_case(tmp_path / 'd.npz', notes=said.append)
+    assert set(case.extras) == {'embedding', 'boundary', 'classifier'}
+    assert_same(case.extras['embedding'], np.moveaxis(embedding, -1, 1), 'exact')
+    assert_same(case.extras['boundary'], boundary, 'exact')
+    assert all(np.array_equal(got, want) for got, want in zip(case.extras['classifier'], (weight, bias)))
+    assert said == [f'{tmp_path / "d.npz"}: the array embeding is not used; did you mean embedding?']

@@ -54,9 +54,7 @@ class ConditionalBoundaryLoss(Weighted):
         "is not given: what boundary_ratio * diagonal erosions by the 3 x 3 square take from each class's mask, to which what "
         'is beyond the image or does not count is outside. What is averaged weighs as the boundary pixel i, an image weight in '
         'the mean over images too; a pixel that does not count is no neighbour, but in context one of another class unless '
-        "ignored='mask'. "
-        ' An embedding of 0 has cosine 0. One channel '
-        'is told from its background, whose logit is 0.'
+        "ignored='mask'. An embedding of 0 has cosine 0. One channel is told from its background, whose logit is 0."
     )
 
     from_logits: bool = as_shared('from_logits')
