@@ -111,6 +111,12 @@ class EmbeddingGiven:
         return self.loss(logits, target, embedding=embedding)
 
 
+def of_images(name, labels):
+    """A loss of a branch for the image as a whole, of the means of the logits."""
+    loss = build_ours(name, labels)
+    return lambda logits, target: loss(logits.flatten(2).mean(2), target)
+
+
 def ignoring(labels):
     """What tells a loss of ours, or of PyTorch, which label to ignore."""
     return dict(ignore_index=IGNORED) if labels == 'hard' else {}
@@ -293,6 +299,7 @@ CONTENDERS = {
     'SoftDiceLoss, pooled': partial(build_ours, 'SoftDiceLoss', pooled=True),
     'SoftDiceLoss, pooled, norm=2, I': partial(build_ours, 'SoftDiceLoss', pooled=True, norm=2, granularity='I'),
     **{f'{name}, map given': partial(MapGiven, name) for name in MAPPED},
+    'SemanticEncodingLoss, mean of the logits': partial(of_images, 'SemanticEncodingLoss'),
     'PixelContrastLoss, embedding at an eighth': partial(EmbeddingGiven, 'PixelContrastLoss'),
     'FocalCrossEntropyLoss, gamma=5': partial(build_ours, 'FocalCrossEntropyLoss', gamma=5.0),
     'DistillationKLLoss, temperature=4': partial(build_ours, 'DistillationKLLoss', temperature=4.0),

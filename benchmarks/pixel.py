@@ -21,9 +21,10 @@ PIXEL = {  # ours -> PyTorch's own
     'OhemCrossEntropyLoss': REFERENCE,
     'DistillationKLLoss': REFERENCE,
     'DistillationKLLoss, temperature=4': REFERENCE,
-    'PixelContrastLoss, embedding at an eighth': REFERENCE,
     'RobustTLoss': REFERENCE,
 }
+HARD = 'PixelContrastLoss, embedding at an eighth', 'SemanticEncodingLoss, mean of the logits'  # labels alone
+PIXEL |= dict.fromkeys(HARD, REFERENCE)
 RECIPE, TWO = 'WeightedSumLoss, the recipe', 'the recipe as two losses'
 COMPOUND = 'ComboLoss', 'ExponentialLogarithmicLoss', 'UnifiedFocalLoss', 'SensitivitySpecificityLoss'
 WASSERSTEIN, RMI = 'GeneralizedWassersteinDiceLoss', 'RegionMutualInformationLoss'
