@@ -158,6 +158,12 @@ class EdgesGiven:
         return self.loss(logits[:, :1], target)
 
 
+def of_images(name, labels):
+    """A loss of a branch for the image as a whole, of the means of the logits."""
+    loss = build_ours(name, labels)
+    return lambda logits, target: loss(logits.flatten(2).mean(2), target)
+
+
 def ignoring(labels):
     """What tells a loss of ours, or of PyTorch, which label to ignore."""
     return dict(ignore_index=IGNORED) if labels == 'hard' else {}
@@ -346,6 +352,7 @@ CONTENDERS = {
     'InverseFormLoss, of one channel': EdgesGiven,
     'TopologyAwareFocalLoss, one class': partial(build_ours, 'TopologyAwareFocalLoss', classes=[1]),
     **{f'{name}, embedding at an eighth': partial(EmbeddingGiven, name) for name in EMBEDDED},
+    'SemanticEncodingLoss, mean of the logits': partial(of_images, 'SemanticEncodingLoss'),
     'FocalCrossEntropyLoss, gamma=5': partial(build_ours, 'FocalCrossEntropyLoss', gamma=5.0),
     'DistillationKLLoss, temperature=4': partial(build_ours, 'DistillationKLLoss', temperature=4.0),
     'WeightedCrossEntropyLoss, class weights': weighed,

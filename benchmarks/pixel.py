@@ -33,6 +33,10 @@ PIXEL = {  # ours -> PyTorch's own
 }
 ON_THE_HOST = 'TopologyAwareFocalLoss, one class'
 FEW_PIXELS = 2**14  # of an image, for a loss of seconds on a large one
+    'RobustTLoss': REFERENCE,
+}
+HARD = 'PixelContrastLoss, embedding at an eighth', 'SemanticEncodingLoss, mean of the logits'  # labels alone
+PIXEL |= dict.fromkeys(HARD, REFERENCE)
 RECIPE, TWO = 'WeightedSumLoss, the recipe', 'the recipe as two losses'
 COMPOUND = 'ComboLoss', 'ExponentialLogarithmicLoss', 'UnifiedFocalLoss', 'SensitivitySpecificityLoss'
 WASSERSTEIN, RMI = 'GeneralizedWassersteinDiceLoss', 'RegionMutualInformationLoss'

@@ -47,6 +47,12 @@ class PixelContrastLoss(Weighted):
         'pixel out. The prediction has no gradient.'
     )
 
+    keras_line = (
+        'loss = losses.PixelContrastLoss(from_logits=True, ignore_class=255, memory_size=100)\n'
+        '# a layer of the model, on the embedding; bank=layer at the call. Without memory_size there is none\n'
+        'layer = layers.EmbeddingBank(num_classes=19, depth=64, memory_size=100)'
+    )
+
     from_logits: bool = as_shared('from_logits')
     ignore_index: int | None = as_shared('ignore_index')
     sync: bool = as_shared('sync')
