@@ -24,6 +24,7 @@ PIXEL = {  # ours -> PyTorch's own
     'DistillationKLLoss': REFERENCE,
     'DistillationKLLoss, temperature=4': REFERENCE,
     'PixelContrastLoss, embedding at an eighth': REFERENCE,
+    'SemanticEncodingLoss, mean of the logits': REFERENCE,
     'BoundaryAwareLoss, bins given': REFERENCE,
     'InverseFormLoss, of one channel': REFERENCE,
     'TopologyAwareFocalLoss, one class': REFERENCE,
@@ -31,12 +32,13 @@ PIXEL = {  # ours -> PyTorch's own
     'ConditionalBoundaryLoss, embedding at an eighth': REFERENCE,
     'RobustTLoss': REFERENCE,
 }
+HARD = (  # labels alone
+    'PixelContrastLoss, embedding at an eighth', 'SemanticEncodingLoss, mean of the logits', 'BoundaryAwareLoss, bins given',
+    'InverseFormLoss, of one channel', 'PixelTripletLoss, embedding at an eighth',
+    'ConditionalBoundaryLoss, embedding at an eighth',
+)  # fmt: skip
 ON_THE_HOST = 'TopologyAwareFocalLoss, one class'
 FEW_PIXELS = 2**14  # of an image, for a loss of seconds on a large one
-    'RobustTLoss': REFERENCE,
-}
-HARD = 'PixelContrastLoss, embedding at an eighth', 'SemanticEncodingLoss, mean of the logits'  # labels alone
-PIXEL |= dict.fromkeys(HARD, REFERENCE)
 RECIPE, TWO = 'WeightedSumLoss, the recipe', 'the recipe as two losses'
 COMPOUND = 'ComboLoss', 'ExponentialLogarithmicLoss', 'UnifiedFocalLoss', 'SensitivitySpecificityLoss'
 WASSERSTEIN, RMI = 'GeneralizedWassersteinDiceLoss', 'RegionMutualInformationLoss'
