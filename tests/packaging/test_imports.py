@@ -72,7 +72,7 @@ def test_the_reference_computes_without_a_framework():
     statement = (
         'import numpy as np, shared_spec\n'
         'for name, spec in shared_spec.LOSSES.items():\n'
-        '    if name != "WeightedSumLoss":\n'
+        '    if name != "WeightedSumLoss" and not spec.on_host:\n'  # GUDHI's diagrams are matched by SciPy
         '        channels = 2 if "many" in spec.channels else 1\n'
         '        y, rng = np.ones((1, 9, 9), int), np.random.default_rng(0)\n'
         '        pred, extras = spec().adapt_case(np.zeros((1, channels, 9, 9)), y, rng)\n'
