@@ -83,4 +83,4 @@ def use_in_keras(spec: SpecClass) -> str:
     if spec.__name__ not in LOSSES:
         return 'model.compile(metrics=[metric]), model.fit(callbacks=[callback])'
     needs = LOSSES[spec.__name__].needs
-    return f'in a train_step, loss(y, pred, {named(needs)})' if needs else 'model.compile(loss=loss)'
+    return f'a BranchedModel hands it over, or loss(y, pred, {named(needs)})' if needs else 'model.compile(loss=loss)'

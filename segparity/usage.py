@@ -7,6 +7,14 @@ from shared_spec import LOSSES, METRICS, LossSpec, MetricSpec
 
 SpecClass = type[LossSpec] | type[MetricSpec]
 KERAS_MODULES = 'layers', 'losses', 'metrics'
+BRANCHES = {  # loss -> the branch of a head that hands it what it needs
+    'BoundaryAwareLoss': 'DistanceBranch',
+    'ConditionalBoundaryLoss': 'ClassifierBranch',
+    'InverseFormLoss': 'EdgeBranch',
+    'PixelContrastLoss': 'EmbeddingBranch',
+    'PixelTripletLoss': 'EmbeddingBranch',
+    'SemanticEncodingLoss': 'PresenceBranch',
+}
 
 
 def specs_of(name: str) -> list[SpecClass]:
@@ -39,9 +47,10 @@ def mmseg_lines(spec: SpecClass) -> str:
         one = spec.channels == ('one',)  # type: ignore[union-attr]  # metrics have an ``mmseg_line``
         head = 'num_classes=2, out_channels=1, threshold=0.5, ' if one else ''
         loss = call('dict', {'type': spec.__name__, **given})
-        needs = getattr(spec, 'needs', ())
-        told = f'  # of a head that calls it with {named(needs)}' if needs else ''
-        text = f'model = dict(decode_head=dict({head}loss_decode=[{loss}])){told}'
+        text = f'model = dict(decode_head=dict({head}loss_decode=[{loss}]))'
+        if branch := BRANCHES.get(spec.__name__):
+            arguments = f"type='BranchedHead', head_type='FCNHead', branches=[dict(type={branch!r}, loss={loss})]"
+            text = f'model = dict(decode_head=dict({arguments}))'
     return f"custom_imports = dict(imports=['mmseg_plugin'])\n{text}"
 
 

@@ -24,8 +24,13 @@ import mmseg_plugin
 for name, text in json.load(sys.stdin).items():
     config = Config.fromstring(text, '.py')
     evaluators, built = config.get('val_evaluator', []), []
-    for loss in config.model.decode_head.loss_decode if 'model' in config else []:
+    head = config.model.decode_head if 'model' in config else {}
+    for loss in head.get('loss_decode', []):
         built.append(type(MODELS.build(loss)).__name__)
+    if 'branches' in head:
+        whole = dict(num_classes=4, in_channels=6, channels=6, num_convs=0, concat_input=False)
+        for branch in MODELS.build(dict(head, **whole)).branches:
+            built += [type(loss).__name__ for loss in branch.loss_branch]
     for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
         built.append(type(METRICS.build(evaluator)).__name__)
     print(json.dumps([name, built]))

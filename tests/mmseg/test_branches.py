@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from mmseg_plugin.heads.swap import fuse_resize
+from segparity.usage import BRANCHES
 from tests.mmseg.heads import CLASSES, IGNORED, build, features, head_config, label, samples
 from tests.mmseg.tiny_training import config, logged
 
@@ -196,4 +197,6 @@ def test_configurations_of_the_demo_build_their_heads(name):
 def test_there_is_a_configuration_of_each_loss_that_needs_a_branch():
     from tests.support.losses import OTHERS
 
-    assert len(BRANCHED) == len(OTHERS)
+    assert len(BRANCHED) == len(OTHERS) and set(BRANCHES) == set(OTHERS)
+    for name, branch in BRANCHES.items():
+        build(branched([dict(type=branch, loss=dict(type=name))]))
