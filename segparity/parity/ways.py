@@ -58,7 +58,8 @@ def replays(framework: str, way: str, name: str, example: str, case: str) -> boo
         return False
     if way == WAYS[framework][0] or way == 'fused':
         return True
-    few = FEW if 'many' in LOSSES[name].channels else FEW_ONE
+    first = LOSSES[name].examples[first_example(name)]
+    few = FEW if 'many' in LOSSES[name].channels and 'many' in first.channels else FEW_ONE
     return example == first_example(name) and case in (*few, *FEW_WEIGHTED, *OF_AREAS[:2], YOURS)
 
 
