@@ -145,3 +145,19 @@ def refused(arrays):
         except (TypeError, ValueError) as error:
             sentences.append(str(error))
     return dict(sentences=sentences), {}
+
+
+def no_classes(arrays):
+    """The sentence of InverseFormLoss on a label of -1 that is not ignored; NaN where a step is compiled."""
+    z, y = np.zeros((1, 6, 6, 1), 'float32'), np.zeros((1, 6, 6), np.int32)
+    y[0, 2, 2] = -1
+    assert np.isfinite(float(build('InverseFormLoss', ignore_class=-1)(y, z)))
+    x = keras.Input((6, 6, 1))
+    model = keras.Model(x, keras.layers.Conv2D(1, 1)(x))
+    model.compile(loss=build('InverseFormLoss'))
+    if keras.backend.backend() != 'torch':
+        assert np.isnan(model.fit(z, y, verbose=0).history['loss'][0])
+    try:
+        return str(float(build('InverseFormLoss')(y, z))), {}
+    except ValueError as error:
+        return str(error), {}

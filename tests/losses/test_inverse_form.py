@@ -10,6 +10,7 @@ import pytest
 from shared_spec import LOSSES, SpecError
 from shared_spec.losses.boundary.inverse_form import boundaries, interpolation, logarithm, resized
 from shared_spec.networks import NAMES, Network
+from tests.support.frameworks import axis
 
 SPEC = LOSSES['InverseFormLoss']
 SIZE = 4  # of a tile
@@ -199,12 +200,42 @@ def test_what_inverse_form_refuses_of_a_call():
         SPEC().reference(z, ids)
     with pytest.raises(ValueError, match=r'target must be .* to match pred'):
         SPEC().reference(z[:, :1], ids[:, 1:])
+    with pytest.raises(
+        ValueError, match='target labels must be at least 0, got -1; ignore_index=-1 leaves such pixels out'
+    ):
+        SPEC().reference(z[:, :1], ids - 1)
+    assert SPEC(ignore_index=-1).reference(z[:, :1], ids - 1) == 0
     with pytest.raises(ValueError, match='one-channel target must lie'):
         SPEC().reference(z[:, :1], np.full((1, 6, 6), 1.5))
     with pytest.raises(ValueError, match='2 spatial axes'):
         SPEC().reference(z[:, :1, 0], ids[:, 0])
     with pytest.raises(ValueError, match='a picture must have pixels'):
         SPEC().reference(z[:, :1, :0], ids[:, :0])
+
+
+@pytest.mark.parametrize('seen', [True, False])
+def test_inverse_form_of_labels_that_are_no_classes_in_pytorch(seen, monkeypatch):
+    torch = pytest.importorskip('torch')
+    from mmseg_plugin import inputs, values
+    from mmseg_plugin.losses import InverseFormLoss
+    from mmseg_plugin.losses.boundary import inverse_form
+
+    for room in (inverse_form, inputs, values):
+        monkeypatch.setattr(room, 'can_look', lambda *tensors: seen)
+    z, ids = torch.zeros(1, 1, 6, 6, requires_grad=True), torch.zeros(1, 6, 6).long()
+    ids[0, 2, 2] = -1
+    assert InverseFormLoss(ignore_index=-1)(z, ids).isfinite()
+    if seen:
+        with pytest.raises(ValueError, match='got -1; ignore_index=-1 leaves such pixels out'):
+            InverseFormLoss()(z, ids)
+    else:
+        assert InverseFormLoss()(z, ids).isnan()
+
+
+@pytest.mark.parametrize('framework', axis('keras_torch', 'keras_tensorflow', 'keras_jax'))
+def test_inverse_form_of_labels_that_are_no_classes_in_keras(framework, worker):
+    sentence, _ = worker.call('tests.losses.keras_branched:no_classes', {})
+    assert sentence.startswith('InverseFormLoss: ') and sentence.endswith('ignore_class=-1 leaves such pixels out')
 
 
 def test_the_shipped_network_is_what_its_code_trains(tmp_path, capsys):

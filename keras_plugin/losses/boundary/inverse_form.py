@@ -1,5 +1,6 @@
 """Inverse form: how far predicted boundaries would have to be moved, turned and scaled to be those of the labels."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, shapes
 from shared_spec.inputs import FLOOR
-from shared_spec.losses.boundary.inverse_form import LEAST, SMALL, interpolation
+from shared_spec.losses.boundary.inverse_form import LEAST, MANY, SMALL, interpolation
+from shared_spec.values import check_ids
 
 HALVES, TINY = 5, 1e-18
 
@@ -135,6 +137,12 @@ def edges_of_ids(
         weight, counts = ops.cast(valid, 'float32'), valid
     else:
         counts = valid
+    wrong = ops.logical_and(ids < 0, counts)
+    check = functools.partial(check_ids, owner, num_classes=MANY, ignore='ignore_class')
+    wrong = values.look(check, wrong, ids, counts)
+    if wrong is not None:
+        weight = ops.ones_like(ids, dtype='float32') if weight is None else weight
+        weight = values.nan_where(weight, wrong)
     found = ops.zeros_like(ids, dtype='bool')
     for axis in (1, 2):
         one, other = ((lines(x, axis, 1, None), lines(x, axis, None, -1)) for x in (ids, counts))

@@ -15,9 +15,11 @@ from mmseg_plugin.inputs import Batch, narrow_ids, valid_pixels
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from mmseg_plugin.resized import prepare_at_size
+from mmseg_plugin.values import can_look
 from shared_spec import LOSSES, shapes
 from shared_spec.inputs import FLOOR
-from shared_spec.losses.boundary.inverse_form import LEAST, SMALL
+from shared_spec.losses.boundary.inverse_form import LEAST, MANY, SMALL
+from shared_spec.values import check_ids
 
 
 @register
@@ -134,8 +136,15 @@ def edges_of_ids(
     if valid is not None:
         like = torch.ones(ids.shape, device=ids.device) if weight is None else weight
         weight = torch.where(valid, like, torch.zeros((), dtype=like.dtype, device=like.device))
-    found = between_classes(ids, None if weight is None else weight != 0)
-    return found.float()[:, None], weight
+    counts = None if weight is None else weight != 0
+    if ids.dtype.is_signed:
+        wrong = ids < 0 if counts is None else (ids < 0) & counts
+        if can_look(wrong) and wrong.any():
+            check_ids(owner, ids.cpu().numpy(), wrong.cpu().numpy(), MANY)
+        if not can_look(wrong):
+            ones = torch.ones(ids.shape, device=ids.device) if weight is None else weight
+            weight = torch.where(wrong, torch.nan, ones)
+    return between_classes(ids, counts).float()[:, None], weight
 
 
 def logarithm(out: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shared_spec import shapes
+from shared_spec import shapes, values
 from shared_spec.checks import Choice, Each, Integer, Optional
 from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
 from shared_spec.inputs import FLOOR, Batch, prepare
@@ -16,6 +16,7 @@ from shared_spec.networks import FOLDER, Network, NetworkWeights, read_network
 from shared_spec.typing import Shape
 
 OUTPUTS = 4  # of the network: real and imaginary part of c - 1 and of t
+MANY = 2**31  # classes, where nobody knows how many there are
 SHIPPED = 32  # the tile size of the weights that come with the package
 SMALL = 1e-2  # |c - 1| below which a series stands for log c / (c - 1)
 LEAST = 1e-12 - 1  # |c|^2 - 1 of what counts as having shrunk to nothing
@@ -164,7 +165,9 @@ class InverseFormLoss(Shared):
             kind = shapes.weight_kind(owner, shape, weight.shape, 'first')
             weight = weight[:, None, None] if kind == 'image' else weight.reshape(ids.shape)
             weight = np.where(valid, weight, 0)
-        maps = boundaries(ids, valid & (weight != 0)).astype(float)[:, None]
+        counts = valid & (weight != 0)
+        values.check_ids(owner, ids, counts, MANY)
+        maps = boundaries(ids, counts).astype(float)[:, None]
         return self.without_ignored(), maps, weight, None
 
     def of_batch(self, batch: Batch, active: list[np.ndarray] | None = None) -> float:
