@@ -160,7 +160,7 @@ def elsewhere(arrays, few):
 
     failed, ran = {}, 0
     for name, loss in LOSSES.items():
-        for example, case_name in plan(name):
+        for example, case_name in [] if loss.on_host else plan(name):  # which copies to the CPU, as it says
             if few and case_name not in CORE and name not in ('JaccardMetricLoss', 'WeightedCrossEntropyLoss'):
                 continue
             case = cases.build(case_name)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmseg_plugin import values
 from mmseg_plugin.arithmetic import accumulator_dtype, ratio
 from mmseg_plugin.boundaries import between_classes
 from mmseg_plugin.distributed import sum_over_ranks
@@ -15,7 +16,6 @@ from mmseg_plugin.inputs import Batch, narrow_ids, valid_pixels
 from mmseg_plugin.losses.base import Loss
 from mmseg_plugin.registry import register
 from mmseg_plugin.resized import prepare_at_size
-from mmseg_plugin.values import can_look
 from shared_spec import LOSSES, shapes
 from shared_spec.inputs import FLOOR
 from shared_spec.losses.boundary.inverse_form import LEAST, MANY, SMALL
@@ -139,9 +139,9 @@ def edges_of_ids(
     counts = None if weight is None else weight != 0
     if ids.dtype.is_signed:
         wrong = ids < 0 if counts is None else (ids < 0) & counts
-        if can_look(wrong) and wrong.any():
+        if values.can_look(wrong) and wrong.any():
             check_ids(owner, ids.cpu().numpy(), wrong.cpu().numpy(), MANY)
-        if not can_look(wrong):
+        if not values.can_look(wrong):
             ones = torch.ones(ids.shape, device=ids.device) if weight is None else weight
             weight = torch.where(wrong, torch.nan, ones)
     return between_classes(ids, counts).float()[:, None], weight
