@@ -102,9 +102,9 @@ def test_the_hardest_tenth_of_negatives_and_of_positives():
 
 
 def test_semi_hard_is_some_of_the_hardest():
-    hardest, least = anchor_alone('hardest'), of_anchor([0.4], [1.0])
-    found = {round(anchor_alone('semi_hard'), 9) for _ in range(40)}
-    assert found == {round(hardest, 9), round(least, 9)}  # the second of the two by a coin
+    """The reference takes every second one, where the plugins toss coins."""
+    assert_same(anchor_alone('semi_hard'), of_anchor([0.4], [1.0]), 'float64')
+    assert anchor_alone('hardest') > 1.1 * anchor_alone('semi_hard')
 
 
 @pytest.mark.parametrize('case', GOLDEN, ids=lambda c: c.id)

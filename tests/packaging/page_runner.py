@@ -85,6 +85,9 @@ def build(text):
     imports = config.get('custom_imports', {}).get('imports', ['mmseg_plugin'])
     heads = [part for part in config.get('model', {}).values() if isinstance(part, dict) and 'loss_decode' in part]
     built = [MODELS.build(loss) for head in heads for loss in as_list(head['loss_decode'])]
+    whole = dict(in_channels=8, channels=8, num_classes=4, num_convs=1)
+    branched = [part for part in config.get('model', {}).values() if isinstance(part, dict) and 'branches' in part]
+    built += [MODELS.build(dict(head, **whole)) for head in branched]
     built += [METRICS.build(evaluator) for evaluator in as_list(config.get('val_evaluator', []))]
     built += [HOOKS.build(hook) for hook in config.get('default_hooks', {}).values()]
     built += [TRANSFORMS.build(step) for step in config.get('train_pipeline', [])]
