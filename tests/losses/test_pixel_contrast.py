@@ -107,6 +107,22 @@ def test_semi_hard_is_some_of_the_hardest():
     assert anchor_alone('hardest') > 1.1 * anchor_alone('semi_hard')
 
 
+def test_semi_hard_tosses_coins_in_pytorch():
+    torch = pytest.importorskip('torch', reason='needs PyTorch')
+    from mmseg_plugin.losses import PixelContrastLoss
+
+    x, label, pred, samples = hard_inputs()
+    weight = np.full(label.shape, 1e-30)
+    weight[0, 0] = 1.0
+    module = PixelContrastLoss(sampling='semi_hard', max_samples=64, temperature=1.0, base_temperature=1.0)
+    given = [torch.tensor(array) for array in (pred, label, weight)]
+    extras = dict(embedding=torch.tensor(x), samples=tuple(map(torch.tensor, samples)))
+    torch.manual_seed(0)
+    found = {round(module(*given, **extras).item(), 6) for _ in range(40)}
+    least, hardest = anchor_alone('semi_hard'), anchor_alone('hardest')
+    assert found == {round(least, 6), round(hardest, 6)}  # the second of the two by a coin
+
+
 @pytest.mark.parametrize('case', GOLDEN, ids=lambda c: c.id)
 def test_the_first_pixels_are_those_of_the_official_selection(case):
     """Whose random order was taken out when the numbers were recorded."""
