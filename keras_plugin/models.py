@@ -1,6 +1,7 @@
 """A functional Keras model of several outputs, whose losses get what they need besides predictions and labels."""
 
 import contextlib
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,6 +29,31 @@ class BranchedModel(keras.Model):
     TypeError where the outputs are no dictionary with 'logits'.
     """
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras', of one loss of the logits, or of losses and metrics by the names of outputs; ValueError for others."""
+        given = inspect.signature(keras.Model.compile).bind(self, *args, **kwargs).arguments
+        loss, owner = given.get('loss'), type(self).__name__
+        if isinstance(loss, (list, tuple)) and len(loss) > 1:
+            raise ValueError(
+                f'{owner}: loss must be one loss of the logits, or a dictionary by outputs, got a list of {len(loss)}; '
+                'WeightedSumLoss adds losses up'
+            )
+        for what in ('loss', 'metrics', 'weighted_metrics'):
+            for name in given[what] if isinstance(given.get(what), Mapping) else ():
+                if isinstance(self.output, Mapping) and name not in self.output:
+                    raise ValueError(
+                        f'{owner}: {what}: no output is named {name!r}, there are {", ".join(self.output)}'
+                    )
+        metrics = [given.get(what) for what in ('metrics', 'weighted_metrics')]
+        self.measured = tuple(dict.fromkeys(name for x in metrics if isinstance(x, Mapping) for name in x))
+        super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """As Keras', which leaves it to models with a ``compile`` of their own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def compute_loss(
         self,
         x: Any = None,
@@ -39,9 +65,6 @@ class BranchedModel(keras.Model):
         """The loss of a step, as ``fit`` and ``evaluate`` ask for it."""
         outputs = outputs_of(self, y_pred)
         names = list(self.loss) if isinstance(self.loss, Mapping) else []
-        for name in names:
-            if name not in outputs:
-                raise ValueError(f'{type(self).__name__}: no output is named {name!r}, there are {", ".join(outputs)}')
         if names:
             y_pred = {name: outputs[name] for name in names}
             y, sample_weight = (same_for(names, given) for given in (y, sample_weight))
@@ -55,8 +78,12 @@ class BranchedModel(keras.Model):
             return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """The metrics of the segmentation."""
-        return super().compute_metrics(x, y, outputs_of(self, y_pred)[MAIN], sample_weight)
+        """The metrics of the segmentation, or of the outputs that a dictionary of metrics names."""
+        outputs = outputs_of(self, y_pred)
+        if not self.measured:
+            return super().compute_metrics(x, y, outputs[MAIN], sample_weight)
+        y, sample_weight = (same_for(list(self.measured), given) for given in (y, sample_weight))
+        return super().compute_metrics(x, y, {name: outputs[name] for name in self.measured}, sample_weight)
 
 
 def outputs_of(model: keras.Model, y_pred: Any) -> Mapping[str, Tensor]:

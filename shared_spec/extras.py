@@ -70,8 +70,8 @@ def check_embedding(owner: str, shape: Shape, is_float: bool, dtype: object, pre
     depth = shape[1 if layout == 'first' else -1]
     if depth is None:
         raise ValueError(f'{owner}: embedding must have a known number of channels, got shape {shapes.as_text(shape)}')
-    if 0 in shapes.split(shape, layout)[2] and 0 not in space:
-        raise ValueError(f'{owner}: embedding must have pixels, got shape {shapes.as_text(shape)}')
+    if 0 in (depth, *shapes.split(shape, layout)[2]):
+        raise ValueError(f'{owner}: embedding must have channels and pixels, got shape {shapes.as_text(shape)}')
 
 
 def nearest(size: int, of: int) -> list[int]:

@@ -14,14 +14,17 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_plugin.heads.branches import Branch, Seen
+from shared_spec.parameters import accepted, unknown_parameter
 
 
-def branched_head(head_type: str, branches: Sequence[Mapping[str, Any]], **head: Any) -> nn.Module:
+def branched_head(head_type: str | None = None, branches: Sequence[Mapping[str, Any]] = (), **head: Any) -> nn.Module:
     """The head of that type, built from the other arguments, with branches.
 
     branches: configurations of ``Branch``, such as ``dict(type='EmbeddingBranch', loss=dict(type='PixelContrastLoss'))``.
     ValueError or TypeError, in one sentence, for branches that this head cannot have.
     """
+    if head_type is None:
+        raise ValueError("BranchedHead: head_type must name the head, as in head_type='FCNHead'")
     built: Any = MODELS.build(dict(type=head_type, **head))
     if hasattr(built, 'branches') or not hasattr(built, 'loss'):
         raise TypeError(f'BranchedHead: {head_type} cannot have branches')
@@ -40,12 +43,22 @@ def branched_head(head_type: str, branches: Sequence[Mapping[str, Any]], **head:
 
 def build_branch(head: Any, config: dict[str, Any]) -> Branch:
     """A branch that fits a head."""
+    cls = MODELS.get(config.get('type') or '')
+    if not (isinstance(cls, type) and issubclass(cls, Branch)):
+        raise TypeError(f'BranchedHead: branches must be branches, got {config.get("type")!r}')
+    known, _, _ = accepted(cls)
+    for name in config:
+        if name not in ('type', *known):
+            raise unknown_parameter(cls.__name__, name, known)
+    if 'loss' not in config:
+        raise ValueError(f'{cls.__name__}: loss must be given, the configuration of a loss or a list of several')
+    for name in ('channels', 'in_channels'):
+        if name in config and (type(config[name]) is not int or config[name] < 1):
+            raise ValueError(f'{cls.__name__}: {name} must be an integer >= 1, got {config[name]!r}')
     features = config.get('features', 'classifier')
     channels = config.get('in_channels') or channels_of(head, features)
-    branch = MODELS.build(config, default_args=dict(in_channels=channels, num_classes=head.num_classes))
-    if not isinstance(branch, Branch):
-        raise TypeError(f'BranchedHead: branches must be branches, got {config.get("type")!r}')
-    return branch
+    built: Branch = MODELS.build(config, default_args=dict(in_channels=channels, num_classes=head.num_classes))
+    return built
 
 
 def channels_of(head: Any, features: Any) -> int:
@@ -79,6 +92,11 @@ def loss_with_branches(head: Any, inputs: Any, *args: Any, **kwargs: Any) -> dic
     label = label if label.shape[1] > 1 else label.squeeze(1)
     for branch in head.branches:
         features = features_of(head, branch.features, inputs, seen)
+        if features.shape[1] != branch.in_channels:
+            raise ValueError(
+                f'BranchedHead: the features of branch {branch.name!r} have {features.shape[1]} channels, got '
+                f'in_channels={branch.in_channels}'
+            )
         classifier = getattr(head, 'conv_seg', None)
         given = Seen(features, seen.get('logits'), label, head.ignore_index, bool(head.align_corners), classifier)
         for name, value in branch.losses_of(given).items():
@@ -119,7 +137,12 @@ def features_of(head: Any, features: str | int, inputs: Any, seen: Mapping[str, 
                 'number of a stage of the backbone'
             )
         return seen['features']
-    return head._transform_inputs(inputs) if features == 'inputs' else inputs[features]
+    if features == 'inputs':
+        found: Tensor = head._transform_inputs(inputs)
+        return found
+    if not -len(inputs) <= int(features) < len(inputs):
+        raise ValueError(f'BranchedHead: features={features} is none of the {len(inputs)} stages of the backbone')
+    return inputs[features]
 
 
 MODELS.register_module(name='BranchedHead', module=branched_head)

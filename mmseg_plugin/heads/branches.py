@@ -49,6 +49,10 @@ class Branch(BaseModule):
         self.in_channels, self.num_classes, self.features = in_channels, num_classes, features
         self.name = self.kind if name is None else name
         configs = [loss] if isinstance(loss, Mapping) else list(loss)
+        if not configs or not self.name:
+            raise ValueError(
+                f'{type(self).__name__}: {"name must not be empty" if configs else "loss must name a loss, got []"}'
+            )
         self.loss_branch = nn.ModuleList([MODELS.build(dict(config)) for config in configs])
         for one in self.own_losses:
             self.check_loss(one)

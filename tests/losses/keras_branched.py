@@ -132,14 +132,17 @@ def refused(arrays):
     sentences = []
     one = keras.Input((SIZE, SIZE, 2))
     plain = keras.layers.Conv2D(CLASSES, 1)(one)
-    for model, loss in (
-        (BranchedModel(one, plain), build('JaccardMetricLoss')),
-        (BranchedModel(one, dict(scores=plain)), build('JaccardMetricLoss')),
-        (BranchedModel(one, dict(logits=plain)), build('PixelTripletLoss')),
-        (BranchedModel(one, dict(logits=plain)), {'edge': build('InverseFormLoss')}),
+    jaccard, named = build('JaccardMetricLoss'), BranchedModel(one, dict(logits=plain))
+    for model, loss, metrics in (
+        (BranchedModel(one, plain), jaccard, None),
+        (BranchedModel(one, dict(scores=plain)), jaccard, None),
+        (named, build('PixelTripletLoss'), None),
+        (named, {'edge': build('InverseFormLoss')}, None),
+        (named, jaccard, {'edge': ['accuracy']}),
+        (named, [jaccard, build('SoftDiceLoss')], None),
     ):
-        model.compile(loss=loss, run_eagerly=keras.backend.backend() != 'jax')
         try:
+            model.compile(loss=loss, metrics=metrics, run_eagerly=keras.backend.backend() != 'jax')
             model.fit(x, y, verbose=0)
             sentences.append('')
         except (TypeError, ValueError) as error:
@@ -161,3 +164,21 @@ def no_classes(arrays):
         return str(float(build('InverseFormLoss')(y, z))), {}
     except ValueError as error:
         return str(error), {}
+
+
+def measured(arrays):
+    """Metrics of two outputs, and what that of the edges should be."""
+    x, y = data()
+    model = network()
+
+    def mean(y_true, y_pred):
+        return keras.ops.mean(y_pred)
+
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.0),
+        loss=build('JaccardMetricLoss'),
+        metrics=dict(edges=[mean], logits=[keras.metrics.SparseCategoricalAccuracy(name='accuracy')]),
+    )
+    found = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)
+    want = float(keras.ops.mean(model(x)['edges']))
+    return {**{name: float(value) for name, value in found.items()}, 'want': want}, {}

@@ -71,8 +71,19 @@ def test_a_bank_is_filled_in_training_alone(framework, worker):
 
 @pytest.mark.parametrize('framework', FEW)
 def test_what_a_branched_model_refuses(framework, worker):
-    no_names, no_logits, no_embedding, no_output = ask(worker, 'refused')['sentences']
+    no_names, no_logits, no_embedding, no_output, no_metric, several = ask(worker, 'refused')['sentences']
     assert no_names.startswith("BranchedModel: outputs must be a dictionary that has 'logits', got ")
     assert no_logits == "BranchedModel: outputs must be a dictionary that has 'logits', got scores"
     assert no_embedding.startswith('PixelTripletLoss: needs embedding, (N, *space, D) floating point')
-    assert no_output == "BranchedModel: no output is named 'edge', there are logits"
+    assert no_output == "BranchedModel: loss: no output is named 'edge', there are logits"
+    assert no_metric == "BranchedModel: metrics: no output is named 'edge', there are logits"
+    assert several.startswith(
+        'BranchedModel: loss must be one loss of the logits, or a dictionary by outputs, got a list of 2'
+    )
+
+
+@pytest.mark.parametrize('framework', FEW)
+def test_metrics_of_a_dictionary_are_of_the_outputs_that_it_names(framework, worker):
+    found = ask(worker, 'measured')
+    assert set(found) >= {'edges_mean', 'logits_accuracy'}
+    assert found['edges_mean'] == pytest.approx(found['want'], rel=1e-5)

@@ -216,3 +216,14 @@ def test_in_keras(name, framework, worker):
     for key in case.extras:
         assert found['untaken'][key] == f"TypeError: WeightedSumLoss: unexpected argument '{key}', for no part takes it"
     assert found['no_number'] and set(found['no_number'].values()) == {'NaN'}
+
+
+@pytest.mark.parametrize('name', [name for name in LOSSES if 'embedding' in LOSSES[name].needs])
+def test_an_embedding_of_nothing_is_refused(name):
+    spec, case = given(name)
+    x = case.extras['embedding']
+    for nothing in (x[:, :0], x[:, :, :0]):
+        with pytest.raises(ValueError, match=f'^{name}: embedding must have channels and pixels, got shape'):
+            spec.reference(case.pred, case.target, **{**case.call, 'embedding': nothing})
+        with pytest.raises(ValueError, match=f'^{name}: embedding must have channels and pixels, got shape'):
+            call(spec, dataclasses.replace(case, extras={**case.extras, 'embedding': nothing}))

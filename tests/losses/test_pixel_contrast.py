@@ -295,7 +295,7 @@ class TestTorch:
             (dict(embedding=np.zeros((2, 4, 4, 5), int)), TypeError, 'embedding must be floating point, got torch.int64'),
             (dict(embedding=np.zeros((2, 4, 5))), ValueError, r'embedding must be \(N, D, \*space\) with N = 2 and 2 spatial axes'),
             (dict(embedding=np.zeros((3, 4, 4, 5))), ValueError, r'embedding must be .* got \(3, 4, 4, 5\)'),
-            (dict(embedding=np.zeros((2, 4, 0, 5))), ValueError, 'embedding must have pixels'),
+            (dict(embedding=np.zeros((2, 4, 0, 5))), ValueError, 'embedding must have channels and pixels'),
             (dict(samples=3), TypeError, 'samples must be a pair of integer arrays'),
             (dict(samples=(np.zeros(2, int), np.zeros((2, 2)))), TypeError, 'samples must be integers'),
             (dict(samples=(np.zeros(3, int), np.zeros((2, 2), int))), ValueError, r'samples must be images \(A,\) and pixels \(A, V\)'),

@@ -151,6 +151,12 @@ def test_a_head_that_hands_its_classifier_nothing_has_branches_of_its_inputs():
         ([dict(DISTANCE, loss=[DISTANCE['loss']] * 2)], {}, 'loss must be one BoundaryAwareLoss, got 2 losses'),
         ([dict(CLASSIFIER, features='inputs')], {}, "features must be 'classifier', got 'inputs'"),
         ([dict(type='mmseg.FCNHead', **{k: v for k, v in head_config().items() if k != 'type'})], {}, 'must be branches'),
+        ([dict(EMBEDDING, chanels=3)], {}, "EmbeddingBranch: unknown parameter 'chanels', did you mean 'channels'?"),
+        ([dict(EMBEDDING, channels=0)], {}, 'EmbeddingBranch: channels must be an integer >= 1, got 0'),
+        ([dict(EMBEDDING, loss=[])], {}, 'EmbeddingBranch: loss must name a loss, got []'),
+        ([dict(type='EmbeddingBranch')], {}, 'EmbeddingBranch: loss must be given, the configuration of a loss or a list'),
+        ([dict(EMBEDDING, name='')], {}, 'EmbeddingBranch: name must not be empty'),
+        ([PRESENCE], dict(head_type=None), "head_type must name the head, as in head_type='FCNHead'"),
         ([PRESENCE], dict(head_type='JaccardMetricLoss'), 'JaccardMetricLoss cannot have branches'),
     ],
 )  # fmt: skip
@@ -161,6 +167,18 @@ def test_what_a_branched_head_refuses(branches, changes, sentence):
     with pytest.raises((ValueError, TypeError)) as error:
         MODELS.build(arguments)
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('branch', 'sentence'),
+    [
+        (dict(PRESENCE, features=9, in_channels=6), 'features=9 is none of the 1 stages of the backbone'),
+        (dict(PRESENCE, features=0, in_channels=5), "features of branch 'presence' have 6 channels, got in_channels=5"),
+    ],
+)
+def test_features_that_are_not_there_are_refused_in_the_first_step(branch, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        losses_of(build(branched([branch])), areas())
 
 
 def with_branches(pictures, folder, iterations, **changes):

@@ -72,6 +72,8 @@ class BoundaryAwareLoss(PixelLoss):
     ) -> tuple[Tensor, Tensor | None]:
         """(N, C, *space), that shape: 1 at each pixel's bins, else 0; and (N, *space) the weights, None where all are 1."""
         spec, name = self.spec, self.spec_class.__name__
+        if given is not None:
+            check_tensors(name, distance_bins=given)
         shapes.check_pred(name, pred.shape, 'first', spec.spatial_axes)
         (n, c, space), objects = shapes.split(shape, 'first'), spec.objects(shape[1])
         check_label_shape(name, tuple(target.shape), n, space, 'first')
@@ -107,7 +109,6 @@ class BoundaryAwareLoss(PixelLoss):
     def bins_given(self, given: Tensor, inside: Tensor, counts: Tensor, visible: bool) -> Tensor:
         """(N, M, *space) bins as they came, 0 where a pixel does not count. Refuses what it sees to be none."""
         name = self.spec_class.__name__
-        check_tensors(name, distance_bins=given)
         check_bins_dtype(name, given.dtype in LABEL_DTYPES and given.dtype != torch.bool, given.dtype)
         check_bins_shape(name, tuple(given.shape), len(inside), inside.shape[1], tuple(inside.shape[2:]), 'first')
         bins = torch.where(counts, given.reshape(inside.shape).long(), 0)

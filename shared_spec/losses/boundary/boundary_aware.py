@@ -109,7 +109,7 @@ class BoundaryAwareLoss(Weighted):
         ignore_index: int | None = None,
         dimensions: int | None = None,
     ) -> np.ndarray:
-        """(M, *space) uint16 bins of one image's class ids (*space), as ``distance_bins`` takes them at the call.
+        """(M, *space) int32 bins of one image's class ids (*space), as ``distance_bins`` takes them at the call.
 
         num_objects: how many object classes the branch has, 1 or as many as ``classes``; ignore_index beside the spec's;
         dimensions: how many axes an image has, which three axes of labels need: they may be several images. ValueError for
@@ -122,7 +122,7 @@ class BoundaryAwareLoss(Weighted):
         check_one_image(name, target.shape, None, dimensions, count + 1)
         channels = count * self.num_bins
         counts = self.not_ignored(target[None], channels, ignore_index)
-        return self.bins_of(target[None], channels, counts)[0].astype(np.uint16)
+        return self.bins_of(target[None], channels, counts)[0].astype(np.int32)
 
     def not_ignored(self, target: np.ndarray, channels: int, ignore_index: int | None) -> np.ndarray:
         """(N, *space) which labels are not ignored."""
