@@ -9,7 +9,7 @@ from keras_plugin import values
 from keras_plugin.boundaries import lines
 from keras_plugin.distance import distance_to
 from keras_plugin.typing import Tensor
-from shared_spec.distance_bins import ROUNDING, count_objects, first_distances, limits
+from shared_spec.distance_bins import ROUNDING, check_no_nan, count_objects, first_distances, limits
 
 
 def bins_of(inside: Tensor, valid: Tensor, spec: Any, dtype: str) -> Tensor:
@@ -44,10 +44,13 @@ def masks_of_bins(pred: Tensor, num_bins: int, max_distance: int) -> Tensor:
     """(N, *space, M) bool: the objects that the output (N, *space, M * num_bins) of a distance branch stands for.
 
     Each pixel has the bin of its largest logit or probability; an object is all discs (balls) around pixels of bins
-    above 0 whose radius is the smallest distance of their bin. See ``shared_spec.distance_bins.masks_of_bins``.
+    above 0 whose radius is the smallest distance of their bin. See ``shared_spec.distance_bins.masks_of_bins``. ValueError
+    for NaN, where values can be seen without waiting for a device.
     """
     pred = values.to_tensor(pred)
     objects = count_objects('masks_of_bins', pred.shape[-1], num_bins)
+    if values.can_look(pred):
+        check_no_nan(bool(ops.any(ops.isnan(pred))))
     by_object = ops.reshape(pred, (*ops.shape(pred)[:-1], objects, num_bins))
     bins = ops.argmax(by_object, axis=-1)
     found = ops.zeros_like(bins, dtype='bool')

@@ -26,8 +26,17 @@ class BranchedModel(keras.Model):
     Losses of what a branch predicts are given by its name:
     ``compile(loss=dict(logits=..., edges=InverseFormLoss(...)))``; all of them get the same labels and weights.
 
-    TypeError where the outputs are no dictionary with 'logits'.
+    TypeError where the outputs are no dictionary with 'logits', and for arguments that Keras' models lack; ValueError for
+    several banks.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        owner = type(self).__name__
+        for name in kwargs.keys() - {'inputs', 'outputs', 'name', 'trainable'}:
+            raise TypeError(f'{owner}: unknown argument {name!r}; a classifier and a bank are found among the layers')
+        super().__init__(*args, **kwargs)
+        if len(banks_of(self)) > 1:
+            raise ValueError(f'{owner}: one EmbeddingBank serves a model, got {len(banks_of(self))}')
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """As Keras', of one loss of the logits, or of losses and metrics by the names of outputs; ValueError for others."""
@@ -71,7 +80,7 @@ class BranchedModel(keras.Model):
         else:
             y_pred = outputs[MAIN]
         extras = {name: output for name, output in outputs.items() if name != MAIN and name not in names}
-        banks = [layer for layer in self.layers if isinstance(layer, EmbeddingBank)]
+        banks = banks_of(self)
         besides = {'classifier': classifier_of(self), 'bank': banks[0] if banks else None}
         extras |= {name: found for name, found in besides.items() if found is not None}
         with handing_over(extras), filling(banks, training):
@@ -84,6 +93,11 @@ class BranchedModel(keras.Model):
             return super().compute_metrics(x, y, outputs[MAIN], sample_weight)
         y, sample_weight = (same_for(list(self.measured), given) for given in (y, sample_weight))
         return super().compute_metrics(x, y, {name: outputs[name] for name in self.measured}, sample_weight)
+
+
+def banks_of(model: keras.Model) -> list[EmbeddingBank]:
+    """The banks among a model's layers."""
+    return [layer for layer in model.layers if isinstance(layer, EmbeddingBank)]
 
 
 def outputs_of(model: keras.Model, y_pred: Any) -> Mapping[str, Tensor]:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from mmseg_plugin.distance import any_pixel, distance_to
-from shared_spec.distance_bins import ROUNDING, count_objects, first_distances, limits
+from mmseg_plugin.values import can_look
+from shared_spec.distance_bins import ROUNDING, check_no_nan, count_objects, first_distances, limits
 
 
 @torch.no_grad()
@@ -40,9 +41,12 @@ def masks_of_bins(pred: Tensor, num_bins: int, max_distance: int) -> Tensor:
     """(N, M, *space) bool: the objects that the output (N, M * num_bins, *space) of a distance branch stands for.
 
     Each pixel has the bin of its largest logit or probability; an object is all discs (balls) around pixels of bins
-    above 0 whose radius is the smallest distance of their bin. See ``shared_spec.distance_bins.masks_of_bins``.
+    above 0 whose radius is the smallest distance of their bin. See ``shared_spec.distance_bins.masks_of_bins``. ValueError
+    for NaN, where values can be seen without waiting for a device.
     """
     objects = count_objects('masks_of_bins', pred.shape[1], num_bins)
+    if can_look(pred):
+        check_no_nan(bool(pred.isnan().any()))
     bins = pred.unflatten(1, (objects, num_bins)).argmax(2)
     found = torch.zeros_like(bins, dtype=torch.bool)
     for k, radius in enumerate(first_distances(num_bins, max_distance)):

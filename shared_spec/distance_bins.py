@@ -53,9 +53,10 @@ def masks_of_bins(pred: ArrayLike, num_bins: int, max_distance: int) -> np.ndarr
 
     Each pixel has the bin of its largest logit or probability. An object is all discs (balls) around pixels of bins
     above 0 whose radius is the smallest distance of their bin, as the paper decodes. Convex corners come back rounded, and
-    what is only boundary, two pixels thin, does not come back.
+    what is only boundary, two pixels thin, does not come back. ValueError for NaN and for bins that cannot be.
     """
     pred = np.asarray(pred)
+    check_no_nan(bool(np.isnan(pred).any()))
     n, c, space = shapes.split(pred.shape, 'first')
     objects = count_objects('masks_of_bins', c, num_bins)
     bins = pred.reshape(n, objects, num_bins, *space).argmax(2)
@@ -69,11 +70,19 @@ def masks_of_bins(pred: ArrayLike, num_bins: int, max_distance: int) -> np.ndarr
 
 def count_objects(owner: str, channels: int, num_bins: int) -> int:
     """The object classes of so many channels; ValueError where they are no multiple of the bins."""
+    if num_bins < 2:
+        raise ValueError(f'{owner}: num_bins must be at least 2, got {num_bins}')
     if channels % num_bins or not channels:
         raise ValueError(
             f'{owner}: pred must have num_bins = {num_bins} channels for each object class, got {channels} channels'
         )
     return channels // num_bins
+
+
+def check_no_nan(some: bool) -> None:
+    """ValueError for a prediction in which no bin is the largest."""
+    if some:
+        raise ValueError('masks_of_bins: pred must be logits or probabilities of bins, got NaN')
 
 
 def check_label_shape(owner: str, shape: Shape, n: int | None, space: Shape, layout: str) -> None:

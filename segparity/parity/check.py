@@ -58,7 +58,8 @@ def check_parity(
     jobs = [job for name in losses for job in (_jobs(name, None) if case is None else yours.data_jobs(name, case))]
     unmeant = [name for name in losses if not any(job.name == name for job in jobs)]
     if unmeant and notes and case is not None:
-        notes(yours.not_meant(unmeant, case))
+        for sentence in yours.not_meant(unmeant, case):
+            notes(sentence)
     if case is None and 'torch' in frameworks:
         jobs += [job for name in losses for job in _large_jobs(name)]
     labels = unlike(configs or {}, names)

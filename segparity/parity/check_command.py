@@ -73,11 +73,9 @@ def check(options: argparse.Namespace, console: Console) -> int:
         return against(options.against, specs, case, options.channels, console, options.json, remarks)
     if options.channels:
         raise ValueError('--channels is of the built-in cases of --against, which is not given')
-    left_out = (
-        []
-        if options.framework
-        else [missing_sentence(framework) for framework in FRAMEWORKS if missing_sentence(framework)]
-    )
+    missing = [] if options.framework else [missing_sentence(framework) for framework in FRAMEWORKS]
+    left_out = [sentence for sentence in missing if sentence]
+    known = len(left_out)
     with progress_of(standard_error() if options.json else console) as progress:
         rows = check_parity(
             options.name or None,
@@ -89,7 +87,8 @@ def check(options: argparse.Namespace, console: Console) -> int:
             configs=configs or None,
         )
     if not rows:
-        raise RuntimeError('nothing of what was named runs here in the ways that were named')
+        why = f': {"; ".join(left_out[known:])}' if left_out[known:] else ''
+        raise RuntimeError(f'nothing of what was named runs here in the ways that were named{why}')
     if options.json:
         print_json(console, 'check', as_found(rows, left_out, remarks))
     else:

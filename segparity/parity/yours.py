@@ -17,6 +17,7 @@ from segparity.parity import replay
 from segparity.parity.cases import Case
 from segparity.parity.configurations import cases_for, on_data
 from segparity.parity.derivative import along
+from segparity.parity.extras import IN_PARTS
 from segparity.parity.frameworks import Worker, WorkerError, missing_sentence
 from segparity.parity.rows import Job, Row, side
 from segparity.parity.tolerances import COUNTED_GRADIENT, SMALLEST_GRADIENT, gradient_error
@@ -79,14 +80,21 @@ def data_jobs(name: str, case: Case) -> Iterator[Job]:
             return
 
 
-def not_meant(names: Iterable[str], case: Case) -> str:
-    """What is said of losses that are not defined for the user's data."""
-    kind = 'logits' if case.from_logits else 'probabilities'
-    kind += ''.join(f' with {name}' for name in case.extras)
-    return (
-        f'{", ".join(names)}: not defined for {case.labels} labels, {case.channels} channel'
-        f'{"s" * (case.channels == "many")} and {kind}'
-    )
+def not_meant(names: Iterable[str], case: Case) -> list[str]:
+    """What is said of losses that are not defined for the user's data, or that need more than these hold."""
+    sentences, others = [], []
+    for name in names:
+        spec = LOSSES[name]
+        if spec.of_branch or not set(spec.needs) <= case.extras.keys():
+            sentences.append(f'{name}: {lacking(spec, case)}')
+        else:
+            others.append(name)
+    if others:
+        kind = 'logits' if case.from_logits else 'probabilities'
+        kind += ''.join(f' with {name}' for name in case.extras)
+        channels = f'{case.channels} channel{"s" * (case.channels == "many")}'
+        sentences.append(f'{", ".join(others)}: not defined for {case.labels} labels, {channels} and {kind}')
+    return sentences
 
 
 def configuration_jobs(configs: Mapping[str, LossSpec], case: Case | None) -> Iterator[Job]:
@@ -96,17 +104,21 @@ def configuration_jobs(configs: Mapping[str, LossSpec], case: Case | None) -> It
             own, given = on_data(spec, case)
             taken = given_to(own, given)
             if taken is None:
-                raise ValueError(f'{label}: {lacking(own)}')
+                raise ValueError(f'{label}: {lacking(own, case)}')
             yield Job(label, CONFIGURED, YOURS, own, taken, Future(), yours=True)
             continue
         for case_name, made in cases_for(spec):
             yield Job(label, CONFIGURED, case_name, spec, made.adapted(spec), Future(), yours=True)
 
 
-def lacking(spec: LossSpec) -> str:
-    """What the user's data would have to hold for a loss."""
+def lacking(spec: LossSpec | type[LossSpec], case: Case) -> str:
+    """What the user's data would have to hold for a loss, and do not."""
     parts = getattr(spec, 'parts', (spec,))
-    needs = [f'{name}, {EXTRAS[name].first}' for name in dict.fromkeys(n for part in parts for n in part.needs)]
+    names = dict.fromkeys(n for part in parts for n in part.needs if n not in case.extras)
+    needs = [
+        f'{name}, {EXTRAS[name].first}' + (f' ({" and ".join(IN_PARTS[name])})' if name in IN_PARTS else '')
+        for name in names
+    ]
     if not needs:
         return 'its predictions are those of a branch of its own, which data of logits are not; leave the data out'
     return f'needs {" and ".join(needs)}, among the data'

@@ -83,6 +83,16 @@ def test_what_is_wrong_is_a_sentence_and_no_json(answers, capsys, path):
         assert said in err and not out
 
 
+def test_what_a_loss_needs_and_the_data_lack_is_named(capsys, path):
+    if 'torch' not in installed_frameworks():
+        pytest.skip('needs PyTorch')
+    names = ['ConditionalBoundaryLoss', 'InverseFormLoss']
+    assert main(['check', *names, '--data', path, '--ignore-index', '255', '--framework', 'torch']) == 2
+    said = ' '.join(capsys.readouterr().err.split())
+    assert 'ConditionalBoundaryLoss: needs embedding, (N, D, *space) floating point and classifier,' in said
+    assert '(conv_weight and conv_bias), among the data; InverseFormLoss: its predictions are those of a branch' in said
+
+
 def test_data_and_configurations_are_handed_over(answers, capsys, path):
     asked = answers(ROW)
     config = '{"type": "SoftDiceLoss", "smooth": 1}'

@@ -17,6 +17,14 @@ def masks(arrays, size):
     return None, {'masks': np.asarray(ops.convert_to_numpy(found))}
 
 
+def refused(arrays, size):
+    """The sentence on a prediction that has no masks."""
+    try:
+        return str(masks(arrays, size)), {}
+    except ValueError as error:
+        return str(error), {}
+
+
 def loss_of(arrays, params) -> Any:
     """A loss (y_true, y_pred) of float64 logits, with the bins given where there are."""
     loss = keras_plugin.losses.BoundaryAwareLoss(from_logits=True, dtype='float64', **params)

@@ -150,6 +150,20 @@ def refused(arrays):
     return dict(sentences=sentences), {}
 
 
+def refused_when_made(arrays):
+    """The sentences of models that cannot be made."""
+    x = keras.Input((SIZE, SIZE, 2))
+    z = keras.layers.Conv2D(CLASSES, 1)(x)
+    banks = [EmbeddingBank(CLASSES, 4, CLASSES)(z) for _ in range(2)]
+    sentences = []
+    for outputs, given in ((dict(logits=z), dict(classifier='conv')), (dict(logits=z, a=banks[0], b=banks[1]), {})):
+        try:
+            sentences.append(str(BranchedModel(x, outputs, **given)))
+        except (TypeError, ValueError) as error:
+            sentences.append(str(error))
+    return dict(sentences=sentences), {}
+
+
 def no_classes(arrays):
     """The sentence of InverseFormLoss on a label of -1 that is not ignored; NaN where a step is compiled."""
     z, y = np.zeros((1, 6, 6, 1), 'float32'), np.zeros((1, 6, 6), np.int32)

@@ -164,6 +164,7 @@ def test_boundary_aware_without_a_boundary(space):
 
 
 MASKED = np.where(np.arange(3)[:, None, None] == RINGS, 2.0, -1.0)[None]
+NO_NUMBER = np.where(np.arange(7) == 3, np.nan, MASKED)
 DECODED = np.pad(np.ones((5, 5), bool), 1)
 DECODED[[1, 1, 5, 5], [1, 5, 1, 5]] = False  # the corners of the square, which no disc reaches
 
@@ -179,6 +180,10 @@ def test_boundary_aware_masks_are_discs_around_the_pixels_of_higher_bins():
     assert_same(masks_of_bins(line, 2, 8)[0, 0, 0], want, 'exact')
     with pytest.raises(ValueError, match=r'num_bins = 2 channels for each object class, got 3 channels'):
         masks_of_bins(MASKED, 2, 8)
+    with pytest.raises(ValueError, match='num_bins must be at least 2, got 0'):
+        masks_of_bins(MASKED, 0, 8)
+    with pytest.raises(ValueError, match='masks_of_bins: pred must be logits or probabilities of bins, got NaN'):
+        masks_of_bins(NO_NUMBER, **EXACT)
 
 
 def test_boundary_aware_masks_in_pytorch():
@@ -190,6 +195,8 @@ def test_boundary_aware_masks_in_pytorch():
     want = masks_of_bins(z, 3, 6)
     assert 0.2 < want.mean() < 0.8
     assert_same(distance_bins.masks_of_bins(torch.tensor(z), 3, 6).numpy(), want, 'exact')
+    with pytest.raises(ValueError, match='got NaN'):
+        distance_bins.masks_of_bins(torch.tensor(NO_NUMBER), **EXACT)
 
 
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
@@ -197,6 +204,8 @@ def test_boundary_aware_masks_in_keras(framework, worker):
     z = sparse_prediction()
     _, got = worker.call('tests.losses.boundary_aware_calls:masks', dict(z=np.moveaxis(z, 1, -1)), size=[3, 6])
     assert_same(np.moveaxis(got['masks'], -1, 1), masks_of_bins(z, 3, 6), 'exact')
+    said, _ = worker.call('tests.losses.boundary_aware_calls:refused', dict(z=np.full((1, 3, 3, 3), np.nan)), size=[3, 6])
+    assert said == 'masks_of_bins: pred must be logits or probabilities of bins, got NaN'
 
 
 def sparse_prediction():

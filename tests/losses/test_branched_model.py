@@ -83,6 +83,13 @@ def test_what_a_branched_model_refuses(framework, worker):
 
 
 @pytest.mark.parametrize('framework', FEW)
+def test_what_no_branched_model_can_be_made_of(framework, worker):
+    unknown, banks = ask(worker, 'refused_when_made')['sentences']
+    assert unknown.startswith("BranchedModel: unknown argument 'classifier'; a classifier and a bank are found among")
+    assert banks == 'BranchedModel: one EmbeddingBank serves a model, got 2'
+
+
+@pytest.mark.parametrize('framework', FEW)
 def test_metrics_of_a_dictionary_are_of_the_outputs_that_it_names(framework, worker):
     found = ask(worker, 'measured')
     assert set(found) >= {'edges_mean', 'logits_accuracy'}

@@ -354,3 +354,5 @@ def test_what_conditional_boundary_refuses():
         loss(z, y, call={**call, 'boundary': y[:, None]})
     with pytest.raises(ValueError, match='boundary must be 1 or 0 where a pixel counts, got 255'):
         loss(z, y, call={**call, 'boundary': 255 + 0 * y})
+    with pytest.raises(ValueError, match='skip_class must be one of the 3 classes, 0 to 2, got 3'):
+        loss(z, y, call=call, skip_class=3)

@@ -106,7 +106,13 @@ class ConditionalBoundaryLoss(Weighted):
         return {'means': self.means(places, places.right)[0]}
 
     def check_classifier(self, weight: Shape, bias: Shape, channels: int, depth: int, layout: str = 'first') -> None:
-        """ValueError for a classifier of other shapes than a layer on the embedding has them."""
+        """ValueError for a classifier of other shapes than a layer on the embedding has them, and for a skip_class of none."""
+        classes = max(channels, 2)
+        if self.skip_class is not None and self.skip_class >= classes:
+            raise ValueError(
+                f'{type(self).__name__}: skip_class must be one of the {classes} classes, 0 to {classes - 1}, got '
+                f'{self.skip_class}'
+            )
         wanted, ones = ((channels, depth), (1, 1)) if layout == 'first' else ((depth, channels), (1, 1))
         kernels = [wanted, (*wanted, *ones) if layout == 'first' else (*ones, *wanted)]
         if tuple(weight) not in kernels or tuple(bias) != (channels,):
