@@ -61,10 +61,19 @@ def test_pixel_triplet_of_pixels_that_do_not_count():
     assert_same(loss(z, ignored, None, wild, ignore_index=255), sum(want) / 6, 'float64')
     assert_same(loss(z, LABEL, np.array([[1.0, 0, 1, 1, 1, 1]]), wild), sum(want) / 6, 'float64')
     ignored, anchored = LABEL.copy(), np.array([[3, 5]])
-    ignored[:, 3] = 255  # nothing is beside the third pixel, and what is no pixel is no anchor
-    want = of_anchor(4, [], [5], 10)
-    assert loss(LOGITS, ignored, ignore_index=255) == 0.0 == len(want)
+    ignored[:, 3] = 255  # what is no pixel is no anchor
     assert loss(LOGITS, ignored, anchors=anchored, ignore_index=255) == 0.0
+
+
+def test_pixel_triplet_reaches_over_a_line_of_ignored_pixels_between_classes():
+    """As the labels of Pascal VOC have it around every object: without this the loss would be 0 there."""
+    ignored = LABEL.copy()
+    ignored[:, 3] = 255
+    assert SPEC().anchors(np.where(ignored == 255, -1, ignored))[0].tolist() == [2, 4, 5]
+    assert_same(loss(LOGITS, ignored, ignore_index=255), sum(of_anchor(2, [0, 1], [4], 10)) / 2, 'float64')
+    assert_same(loss(LOGITS, LABEL, np.array([[1.0, 1, 1, 0, 1, 1]])), sum(of_anchor(2, [0, 1], [4], 10)) / 2, 'float64')
+    assert loss(LOGITS, ignored, ignore_index=255, window=3) == 0.0
+    assert SPEC(window=3).anchors(np.where(ignored == 255, -1, ignored))[0].tolist() == [4, 5]
 
 
 @pytest.mark.parametrize('space', [(7, 9), (3, 4, 5)])
@@ -132,7 +141,8 @@ def maps_of_labels():
     rng = np.random.default_rng(0)
     y = np.stack([rng.integers(0, 2, (13, 17)), inputs(n=1, size=(13, 17))[1][0], np.zeros((13, 17), int)])
     y[0, :3, 2:9] = -1
-    return y
+    lines = np.indices(y.shape[1:]).sum(0) // 4  # stripes of four pixels, a line of ignored ones after each
+    return np.stack([*y, np.where(np.indices(y.shape[1:]).sum(0) % 4 == 3, -1, lines % 2)])
 
 
 @pytest.mark.parametrize('samples', [1, 7, 64, 1024])

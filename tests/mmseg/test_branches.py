@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmseg_plugin.heads.swap import fuse_resize
@@ -125,6 +126,40 @@ def test_a_copy_of_the_head_trains_its_own_branches():
     assert copied.loss.__self__ is copied and copied.loss_without_branches.__self__ is copied
     losses_of(copied, areas())['embedding.loss_pixel_contrast'].backward()
     assert all(p.grad is None for p in head.parameters())
+
+
+def segmentor(pictures, folder, **changes):
+    """The model of a tiny training, of two stages."""
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    return MODELS.build({**config(pictures, folder, dict(type='JaccardMetricLoss'), iterations=1)['model'], **changes})
+
+
+def steps_losses(built):
+    target = areas().repeat_interleave(2, 1).repeat_interleave(2, 2)
+    inputs = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    return built.loss(inputs, samples(torch.where(target == IGNORED, target, target % 3)))
+
+
+def test_an_auxiliary_head_and_the_stages_of_a_cascade_have_branches(pictures, tmp_path):
+    shape = dict(in_channels=4, channels=4, num_classes=3, concat_input=False, num_convs=1, align_corners=False)
+    common = dict(shape, type='BranchedHead', ignore_index=IGNORED, loss_decode=dict(type='SoftDiceLoss'))
+    auxiliary = dict(common, head_type='FCNHead', in_index=1, branches=EVERY)
+    losses = steps_losses(segmentor(pictures, tmp_path, auxiliary_head=auxiliary))
+    assert {f'aux.{name}' for name in NAMES} | {'decode.loss_jaccard_metric', 'aux.loss_soft_dice'} <= set(losses)
+    assert all(losses[f'aux.{name}'].isfinite() for name in NAMES)
+
+    first = dict(common, head_type='FCNHead', in_index=1, branches=[PRESENCE])
+    second = dict(
+        type='BranchedHead', head_type='OCRHead', in_channels=4, in_index=1, channels=4, ocr_channels=2, num_classes=3,
+        ignore_index=IGNORED, align_corners=False, loss_decode=dict(type='JaccardMetricLoss'), branches=[EMBEDDING, CLASSIFIER],
+    )  # fmt: skip
+    cascade = segmentor(
+        pictures, tmp_path, type='CascadeEncoderDecoder', num_stages=2, decode_head=[first, second], auxiliary_head=None
+    )
+    losses = steps_losses(cascade)
+    wanted = {'decode_0.presence.loss_semantic_encoding', 'decode_1.classifier.loss_conditional_boundary'}
+    assert wanted | {'decode_1.embedding.loss_pixel_contrast', 'decode_1.loss_jaccard_metric'} <= set(losses)
 
 
 def test_a_head_that_hands_its_classifier_nothing_has_branches_of_its_inputs():

@@ -11,7 +11,7 @@ from keras import backend, ops
 from keras_plugin import values
 from keras_plugin.active_boundaries import at, places_up_to
 from keras_plugin.arithmetic import accumulator_dtype, at_least, cumulative_sum, ratio
-from keras_plugin.boundaries import lines
+from keras_plugin.boundaries import extreme, lines
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.features import features_of
 from keras_plugin.inputs import Batch
@@ -19,6 +19,8 @@ from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 from shared_spec.features import offsets
+
+NO_CLASS = 2**31 - 1  # larger than the id of any
 
 
 class Anchors(NamedTuple):
@@ -83,10 +85,10 @@ class PixelTripletLoss(Loss):
         return ops.cast(spec.loss_weight * (ratio(sums['loss'], sums['mass'], 0.0) + sums['nothing']), batch.dtype)
 
     def anchors(self, label: Tensor) -> Anchors:
-        """Pixels of maps (N, *size) beside another class, ``samples`` of an image at most; as many as there may be."""
+        """Pixels of maps (N, *size) at the edge of their class, ``samples`` of an image at most; as many as there may be."""
         pixels = math.prod(label.shape[1:])
-        beside = ops.reshape(beside_others(label), (ops.shape(label)[0], pixels))
-        order = ops.cast(cumulative_sum(ops.cast(beside, 'int32')), 'int32')
+        edge = ops.reshape(edges(label, self.spec.window), (ops.shape(label)[0], pixels))
+        order = ops.cast(cumulative_sum(ops.cast(edge, 'int32')), 'int32')
         count, most = order[:, -1:], min(self.spec.samples, pixels)
         number = ops.where(count > most, most * ops.ones_like(count), count)
         k, of = ops.arange(most, dtype='int32'), ops.where(number > 0, number, ops.ones_like(number))
@@ -105,16 +107,22 @@ class PixelTripletLoss(Loss):
         return Anchors(places, anchors >= 0, wrong if wrong is None else ops.any(wrong))
 
 
-def beside_others(label: Tensor) -> Tensor:
-    """(N, *size) bool: which pixels have one of another class beside them along an axis; labels below 0 are of none."""
+def edges(label: Tensor, window: int) -> Tensor:
+    """(N, *size) bool: pixels with another class in their window, and next to them one or, along an axis, a label below 0."""
     found = ops.zeros_like(label, dtype='bool')
     for axis in range(1, len(label.shape)):
-        one, other = lines(label, axis, None, -1), lines(label, axis, 1, None)
-        differs = ops.logical_and(one != other, ops.logical_and(one >= 0, other >= 0))
+        differs = lines(label, axis, None, -1) != lines(label, axis, 1, None)
         edge = ops.zeros_like(lines(label, axis, None, 1), dtype='bool')
         for pieces in ([edge, differs], [differs, edge]):
             found = ops.logical_or(found, ops.concatenate(pieces, axis=axis))
-    return found
+    padding = ((0, 0), *((window // 2, window // 2) for _ in label.shape[1:]))
+    largest = ops.pad(label, padding, constant_values=-1)
+    smallest = ops.where(largest < 0, NO_CLASS + 0 * largest, largest)
+    for axis in range(1, len(label.shape)):
+        largest = extreme(largest, axis, window, lambda one, other: ops.where(one < other, other, one))
+        smallest = extreme(smallest, axis, window, lambda one, other: ops.where(one < other, one, other))
+    others = ops.logical_or(largest > label, smallest < label)
+    return ops.logical_and(ops.logical_and(found, label >= 0), others)
 
 
 def neighbours(places: Tensor, size: Sequence[int], window: int) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
 from shared_spec.checks import Integer, OddInteger, Real
@@ -29,7 +30,7 @@ class PixelTripletLoss(Weighted):
     title = 'Pixel triplet loss'
     formula = (
         'mean over the triplets (a, p, n) of max(0, d(a, p) - d(a, n) + margin), d the Euclidean distance of embeddings, a a '
-        'pixel beside another class, p and n the pixels of its class and of others in the window around it'
+        'pixel at the edge of its class, p and n the pixels of its class and of others in the window around it'
     )
     source = (
         'Wen et al.: Pixel-wise triplet learning for enhancing boundary discrimination in medical image segmentation, 2022; '
@@ -39,7 +40,8 @@ class PixelTripletLoss(Weighted):
     remarks = (
         'By the formula; there is no official code to compare with. Every positive in the window meets every negative in it. '
         'pred is looked at for its shape alone and gets no gradient. Labels and weights are sampled at the places of an '
-        'embedding of another size, nearest. A is beside another class where a pixel next to it along an axis has one. An '
+        'embedding of another size, nearest. A is at the edge where a pixel next to it along an axis has another class or '
+        'does not count, and another class is in its window: a thin line of ignored pixels between classes hides no edge. An '
         'image with more such pixels than samples has samples of them, evenly spaced in row-major order, the same every '
         'time; others are given as anchors. A triplet weighs as its anchor, and a pixel that does not count has no part in '
         'any. Without a triplet the loss is 0. A distance of 0 has the gradient 0.'
@@ -115,14 +117,19 @@ class PixelTripletLoss(Weighted):
         return length[same], length[~same & (label[others] >= 0)]
 
     def anchors(self, label: np.ndarray) -> list[np.ndarray]:
-        """The places of each image that are beside another class, in row-major order, ``samples`` of them at most."""
+        """The places of each image at the edge of their class, in row-major order, ``samples`` of them at most."""
         beside = np.zeros(label.shape, bool)
         for axis in range(1, label.ndim):
             one, other = (np.moveaxis(x, axis, 0) for x in (label, beside))
-            differs = (one[1:] != one[:-1]) & (one[1:] >= 0) & (one[:-1] >= 0)
+            differs = one[1:] != one[:-1]
             other[1:] |= differs
             other[:-1] |= differs
-        found = [np.flatnonzero(image) for image in beside]
+        axes, reach = label.ndim - 1, self.window // 2
+        padded = np.pad(label, [(0, 0)] + [(reach, reach)] * axes, constant_values=-1)
+        around = sliding_window_view(padded, [self.window] * axes, axis=tuple(range(1, axes + 1)))
+        others = (around >= 0) & (around != label.reshape(*label.shape, *[1] * axes))
+        edges = beside & (label >= 0) & others.any(tuple(range(-axes, 0)))
+        found = [np.flatnonzero(image) for image in edges]
         return [
             places[[k * len(places) // self.number(places) for k in range(self.number(places))]] for places in found
         ]
