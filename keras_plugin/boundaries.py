@@ -76,6 +76,22 @@ def extreme(x: Tensor, axis: int, length: int, pick: Callable[[Tensor, Tensor], 
     return x
 
 
+def class_edges(label: Tensor, reach: int) -> Tensor:
+    """(N, *size) bool: the pixels at the edge of their class, ids below 0 are of none; as ``shared_spec.features`` has it."""
+    found = ops.zeros_like(label, dtype='bool')
+    for axis in range(1, len(label.shape)):
+        alone, size = found == found, label.shape[axis]
+        for step in range(1, (reach if size is None else min(reach, size - 1)) + 1):
+            one, other = lines(label, axis, None, -step), lines(label, axis, step, None)
+            alone = lines(alone, axis, None, -1)
+            differs = ops.logical_and(ops.logical_and(one != other, alone), ops.logical_and(one >= 0, other >= 0))
+            edge = ops.zeros_like(lines(label, axis, None, step), dtype='bool')
+            for pieces in ([edge, differs], [differs, edge]):
+                found = ops.logical_or(found, ops.concatenate(pieces, axis=axis))
+            alone = ops.logical_and(alone, other < 0)
+    return found
+
+
 def own_class(batch: Batch) -> Tensor:
     """(N, P) int32 the class of each pixel of hard labels, 1 for the foreground of one channel."""
     if batch.channels == 1:

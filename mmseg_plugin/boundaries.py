@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import class_value
-from mmseg_plugin.values import is_traced
+from mmseg_plugin.values import can_look, is_traced
+from shared_spec.losses.boundary.inverse_form import ACROSS
 from shared_spec.metrics.boundary.spec import boundary_width
 
 
@@ -84,16 +85,28 @@ def boundary_of_maps(y: Tensor, space: tuple[int, ...]) -> Tensor:
 
 
 def between_classes(ids: Tensor, counts: Tensor | None = None) -> Tensor:
-    """(N, H, W) bool: pixels that count and have a 4-neighbour that counts and is of another class; counts: all if None."""
-    found = torch.zeros(ids.shape, dtype=torch.bool, device=ids.device)
-    for axis in (1, 2):
-        size = max(ids.shape[axis] - 1, 0)
-        first, last = (0, ids.shape[axis] - size)
-        differs = ids.narrow(axis, first, size) != ids.narrow(axis, last, size)
-        if counts is not None:
-            differs = differs & counts.narrow(axis, first, size) & counts.narrow(axis, last, size)
-        found.narrow(axis, first, size).logical_or_(differs)
-        found.narrow(axis, last, size).logical_or_(differs)
+    """(N, H, W) bool: the pixels at the edge of their class, of those that count; all if None."""
+    if counts is not None:
+        ids = torch.where(counts, ids.long(), -1)
+    return class_edges(ids, ACROSS)
+
+
+def class_edges(label: Tensor, reach: int) -> Tensor:
+    """(N, *size) bool: the pixels at the edge of their class, ids below 0 are of none; as ``shared_spec.features`` has it."""
+    found = torch.zeros_like(label, dtype=torch.bool)
+    if reach > 1 and can_look(label) and not (label < 0).any():
+        reach = 1
+    for axis in range(1, label.dim()):
+        alone = torch.ones((), dtype=torch.bool, device=label.device)
+        for step in range(1, min(reach, label.shape[axis] - 1) + 1):
+            length = label.shape[axis] - step
+            one, other = label.narrow(axis, 0, length), label.narrow(axis, step, length)
+            alone = alone.narrow(axis, 0, length) if alone.dim() else alone
+            differs = alone & (one != other) & (one >= 0) & (other >= 0)
+            for first in (0, step):
+                part = found.narrow(axis, first, length)
+                part |= differs
+            alone = alone & (other < 0)
     return found
 
 

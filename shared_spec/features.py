@@ -60,6 +60,25 @@ def neighbours(x: np.ndarray, window: int) -> Iterator[np.ndarray]:
         yield padded[..., reach + down :, reach + right :][..., :height, :width]
 
 
+def class_edges(label: np.ndarray, reach: int) -> np.ndarray:
+    """(N, *size) bool: the pixels at the edge of their class, of ids that are below 0 where a pixel does not count.
+
+    Along an axis the next pixel that counts, at most ``reach`` pixels away, is of another class: a thin line of ignored
+    pixels between classes, as in the labels of Pascal VOC, has an edge on both sides.
+    """
+    found = np.zeros(label.shape, bool)
+    for axis in range(1, label.ndim):
+        x, edge = (np.moveaxis(maps, axis, 0) for maps in (label, found))
+        alone = np.ones(x.shape, bool)  # whether all pixels between one and that ``step`` further do not count
+        for step in range(1, min(reach, len(x) - 1) + 1):
+            one, other, alone = x[:-step], x[step:], alone[:-1]
+            differs = alone & (one != other) & (one >= 0) & (other >= 0)
+            edge[:-step] |= differs
+            edge[step:] |= differs
+            alone = alone & (other < 0)
+    return found
+
+
 def embedding_of_case(
     rng: np.random.Generator, n: int, size: Sequence[int], ignored: int | None, target: np.ndarray
 ) -> np.ndarray:

@@ -204,7 +204,9 @@ def test_boundary_aware_masks_in_keras(framework, worker):
     z = sparse_prediction()
     _, got = worker.call('tests.losses.boundary_aware_calls:masks', dict(z=np.moveaxis(z, 1, -1)), size=[3, 6])
     assert_same(np.moveaxis(got['masks'], -1, 1), masks_of_bins(z, 3, 6), 'exact')
-    said, _ = worker.call('tests.losses.boundary_aware_calls:refused', dict(z=np.full((1, 3, 3, 3), np.nan)), size=[3, 6])
+    said, _ = worker.call(
+        'tests.losses.boundary_aware_calls:refused', dict(z=np.full((1, 3, 3, 3), np.nan)), size=[3, 6]
+    )
     assert said == 'masks_of_bins: pred must be logits or probabilities of bins, got NaN'
 
 

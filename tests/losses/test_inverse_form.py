@@ -54,6 +54,9 @@ def test_inverse_form_of_class_ids_is_that_of_their_boundaries():
     ids = np.array([[[0, 0, 2, 2], [0, 0, 2, 2], [7, 0, 0, 0], [7, 0, 255, 0]]])
     edges = np.array([[[0, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]]])
     assert (boundaries(ids, ids != 255) == edges).all()
+    outlined = np.array([[[0, 0, 255, 255, 2], [0, 255, 255, 2, 2], [0, 0, 0, 0, 255]]])  # as Pascal VOC's labels
+    edges_of = np.array([[[0, 1, 0, 0, 1], [1, 0, 0, 1, 0], [0, 0, 0, 1, 0]]])
+    assert (boundaries(outlined, outlined != 255) == edges_of).all()
     p = np.random.default_rng(0).uniform(size=(1, 1, 4, 4))
     weight = (ids != 255).astype(float)
     want = loss(tiles=[1, 1]).reference(p, edges[:, None].astype(float), weight)

@@ -71,7 +71,9 @@ def test_pixel_triplet_reaches_over_a_line_of_ignored_pixels_between_classes():
     ignored[:, 3] = 255
     assert SPEC().anchors(np.where(ignored == 255, -1, ignored))[0].tolist() == [2, 4, 5]
     assert_same(loss(LOGITS, ignored, ignore_index=255), sum(of_anchor(2, [0, 1], [4], 10)) / 2, 'float64')
-    assert_same(loss(LOGITS, LABEL, np.array([[1.0, 1, 1, 0, 1, 1]])), sum(of_anchor(2, [0, 1], [4], 10)) / 2, 'float64')
+    assert_same(
+        loss(LOGITS, LABEL, np.array([[1.0, 1, 1, 0, 1, 1]])), sum(of_anchor(2, [0, 1], [4], 10)) / 2, 'float64'
+    )
     assert loss(LOGITS, ignored, ignore_index=255, window=3) == 0.0
     assert SPEC(window=3).anchors(np.where(ignored == 255, -1, ignored))[0].tolist() == [4, 5]
 
@@ -148,13 +150,15 @@ def maps_of_labels():
 @pytest.mark.parametrize('samples', [1, 7, 64, 1024])
 def test_pixel_triplet_has_the_same_anchors_in_pytorch(samples, monkeypatch):
     torch = pytest.importorskip('torch', reason='PyTorch is not installed')
+    from mmseg_plugin import boundaries
     from mmseg_plugin.losses import PixelTripletLoss
     from mmseg_plugin.losses.boundary import pixel_triplet
 
     y, module = maps_of_labels(), PixelTripletLoss(samples=samples)
     for eyes in ('open', 'shut'):
         if eyes == 'shut':
-            monkeypatch.setattr(pixel_triplet, 'can_look', lambda *tensors: False)
+            for looking in (pixel_triplet, boundaries):
+                monkeypatch.setattr(looking, 'can_look', lambda *tensors: False)
         found = module.anchors(torch.tensor(y))
         for places, some, want in zip(found.places, found.some, SPEC(samples=samples).anchors(y)):
             assert_same(places[some].numpy(), want, 'exact')
@@ -231,8 +235,8 @@ def test_pixel_triplet_never_waits_for_a_device(monkeypatch):
     torch = pytest.importorskip('torch', reason='PyTorch is not installed')
     from torch._subclasses import FakeTensorMode
 
+    from mmseg_plugin import boundaries, values
     from mmseg_plugin import inputs as inputs_of_plugin
-    from mmseg_plugin import values
     from mmseg_plugin.losses import PixelTripletLoss
     from mmseg_plugin.losses.boundary import pixel_triplet
 
@@ -241,7 +245,7 @@ def test_pixel_triplet_never_waits_for_a_device(monkeypatch):
     module, found = PixelTripletLoss(ignore_index=255, margin=1.0, samples=20), []
     for eyes in ('open', 'shut'):
         if eyes == 'shut':
-            for room in (inputs_of_plugin, values, pixel_triplet):
+            for room in (inputs_of_plugin, values, pixel_triplet, boundaries):
                 monkeypatch.setattr(room, 'can_look', lambda *tensors: False)
         value = module(z, y, embedding=e.requires_grad_())
         found.append((value.detach(), *torch.autograd.grad(value, e)))

@@ -10,14 +10,14 @@ from keras import ops
 
 from keras_plugin import values
 from keras_plugin.arithmetic import accumulator_dtype, at_least, ratio
-from keras_plugin.boundaries import lines
+from keras_plugin.boundaries import class_edges
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.inputs import Batch, keep_pixels, prepare
 from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, shapes
 from shared_spec.inputs import FLOOR
-from shared_spec.losses.boundary.inverse_form import LEAST, MANY, SMALL, interpolation
+from shared_spec.losses.boundary.inverse_form import ACROSS, LEAST, MANY, SMALL, interpolation
 from shared_spec.values import check_ids
 
 HALVES, TINY = 5, 1e-18
@@ -143,13 +143,7 @@ def edges_of_ids(
     if wrong is not None:
         weight = ops.ones_like(ids, dtype='float32') if weight is None else weight
         weight = values.nan_where(weight, wrong)
-    found = ops.zeros_like(ids, dtype='bool')
-    for axis in (1, 2):
-        one, other = ((lines(x, axis, 1, None), lines(x, axis, None, -1)) for x in (ids, counts))
-        differs = ops.logical_and(one[0] != one[1], ops.logical_and(*other))
-        edge = ops.zeros_like(lines(found, axis, None, 1))
-        for pieces in ([edge, differs], [differs, edge]):
-            found = ops.logical_or(found, ops.concatenate(pieces, axis=axis))
+    found = class_edges(ops.where(counts, ids, -1 * ops.ones_like(ids)), ACROSS)
     return ops.cast(found, 'float32')[..., None], weight
 
 

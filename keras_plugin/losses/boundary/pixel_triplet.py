@@ -11,7 +11,7 @@ from keras import backend, ops
 from keras_plugin import values
 from keras_plugin.active_boundaries import at, places_up_to
 from keras_plugin.arithmetic import accumulator_dtype, at_least, cumulative_sum, ratio
-from keras_plugin.boundaries import extreme, lines
+from keras_plugin.boundaries import class_edges
 from keras_plugin.distributed import sum_over_replicas
 from keras_plugin.features import features_of
 from keras_plugin.inputs import Batch
@@ -19,8 +19,6 @@ from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES
 from shared_spec.features import offsets
-
-NO_CLASS = 2**31 - 1  # larger than the id of any
 
 
 class Anchors(NamedTuple):
@@ -87,7 +85,7 @@ class PixelTripletLoss(Loss):
     def anchors(self, label: Tensor) -> Anchors:
         """Pixels of maps (N, *size) at the edge of their class, ``samples`` of an image at most; as many as there may be."""
         pixels = math.prod(label.shape[1:])
-        edge = ops.reshape(edges(label, self.spec.window), (ops.shape(label)[0], pixels))
+        edge = ops.reshape(class_edges(label, self.spec.window // 2), (ops.shape(label)[0], pixels))
         order = ops.cast(cumulative_sum(ops.cast(edge, 'int32')), 'int32')
         count, most = order[:, -1:], min(self.spec.samples, pixels)
         number = ops.where(count > most, most * ops.ones_like(count), count)
@@ -105,24 +103,6 @@ class PixelTripletLoss(Loss):
         wrong = values.look(lambda x: self.spec.check_places(x, pixels), wrong, anchors)
         places = ops.cast(ops.where(ops.logical_and(anchors >= 0, anchors < pixels), anchors, 0 * anchors), 'int32')
         return Anchors(places, anchors >= 0, wrong if wrong is None else ops.any(wrong))
-
-
-def edges(label: Tensor, window: int) -> Tensor:
-    """(N, *size) bool: pixels with another class in their window, and next to them one or, along an axis, a label below 0."""
-    found = ops.zeros_like(label, dtype='bool')
-    for axis in range(1, len(label.shape)):
-        differs = lines(label, axis, None, -1) != lines(label, axis, 1, None)
-        edge = ops.zeros_like(lines(label, axis, None, 1), dtype='bool')
-        for pieces in ([edge, differs], [differs, edge]):
-            found = ops.logical_or(found, ops.concatenate(pieces, axis=axis))
-    padding = ((0, 0), *((window // 2, window // 2) for _ in label.shape[1:]))
-    largest = ops.pad(label, padding, constant_values=-1)
-    smallest = ops.where(largest < 0, NO_CLASS + 0 * largest, largest)
-    for axis in range(1, len(label.shape)):
-        largest = extreme(largest, axis, window, lambda one, other: ops.where(one < other, other, one))
-        smallest = extreme(smallest, axis, window, lambda one, other: ops.where(one < other, one, other))
-    others = ops.logical_or(largest > label, smallest < label)
-    return ops.logical_and(ops.logical_and(found, label >= 0), others)
 
 
 def neighbours(places: Tensor, size: Sequence[int], window: int) -> tuple[Tensor, Tensor]:

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from mmseg_plugin.active_boundaries import at
 from mmseg_plugin.arithmetic import accumulator_dtype, ratio
-from mmseg_plugin.boundaries import extreme
+from mmseg_plugin.boundaries import class_edges
 from mmseg_plugin.distributed import sum_over_ranks
 from mmseg_plugin.features import features_of
 from mmseg_plugin.inputs import Batch
@@ -76,7 +75,7 @@ class PixelTripletLoss(Loss):
     @torch.no_grad()
     def anchors(self, label: Tensor) -> Anchors:
         """Pixels of maps (N, *size) at the edge of their class, ``samples`` of an image at most; as many as are seen or may be."""
-        order = edges(label, self.spec.window).flatten(1).cumsum(1)
+        order = class_edges(label, self.spec.window // 2).flatten(1).cumsum(1)
         n, pixels = order.shape
         count = order[:, -1] if pixels else order.new_zeros(n)
         number = count.clamp(max=self.spec.samples)
@@ -101,26 +100,6 @@ class PixelTripletLoss(Loss):
         places = anchors.long() if pixels else anchors.long()[:, :0]
         wrong = ((places < -1) | (places >= pixels)).any()
         return Anchors(places.clamp(0, max(0, pixels - 1)), places >= 0, torch.where(wrong, torch.nan, 0.0))
-
-
-def edges(label: Tensor, window: int) -> Tensor:
-    """(N, *size) bool: pixels with another class in their window, and next to them one or, along an axis, a label below 0."""
-    found = torch.zeros_like(label, dtype=torch.bool)
-    for axis in range(1, label.dim()):
-        length = max(0, label.shape[axis] - 1)
-        start = label.shape[axis] - length
-        differs = label.narrow(axis, 0, length) != label.narrow(axis, start, length)
-        for first in (0, start):
-            part = found.narrow(axis, first, length)
-            part |= differs
-    if can_look(label) and not (label < 0).any():
-        return found
-    padded = functional.pad(label, (window // 2,) * 2 * (label.dim() - 1), value=-1)
-    largest, smallest = padded, torch.where(padded < 0, torch.iinfo(label.dtype).max, padded)
-    for axis in range(1, label.dim()):
-        largest = extreme(largest, axis, window, torch.maximum)
-        smallest = extreme(smallest, axis, window, torch.minimum)
-    return found & (label >= 0) & ((largest > label) | (smallest < label))
 
 
 @torch.no_grad()

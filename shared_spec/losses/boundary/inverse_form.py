@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from shared_spec import shapes, values
 from shared_spec.checks import Choice, Each, Integer, Optional
 from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
+from shared_spec.features import class_edges
 from shared_spec.inputs import FLOOR, Batch, prepare
 from shared_spec.networks import FOLDER, Network, NetworkWeights, read_network
 from shared_spec.typing import Shape
@@ -18,6 +19,7 @@ from shared_spec.typing import Shape
 OUTPUTS = 4  # of the network: real and imaginary part of c - 1 and of t
 MANY = 2**31  # classes, where nobody knows how many there are
 SHIPPED = 32  # the tile size of the weights that come with the package
+ACROSS = 6  # pixels along an axis, of which all but the last may be ignored ones between two classes
 SMALL = 1e-2  # |c - 1| below which a series stands for log c / (c - 1)
 LEAST = 1e-12 - 1  # |c|^2 - 1 of what counts as having shrunk to nothing
 
@@ -57,8 +59,8 @@ class InverseFormLoss(Shared):
     )
     remarks = (
         'pred is the output of an edge branch, one channel of logits, not that of the classes; pictures alone. Labels: class ids, '
-        'whose boundaries are made here (pixels with a 4-neighbour of another class), or a map of boundaries, floating '
-        'point in [0, 1]. Both maps are resized (bilinear, corners not aligned) to tiles x tile_size pixels. A predicted '
+        'whose boundaries are made here (pixels with a 4-neighbour of another class, lines of up to 5 ignored pixels '
+        'between them left out), or a map of boundaries, floating point in [0, 1]. Both maps are resized (bilinear, corners not aligned) to tiles x tile_size pixels. A predicted '
         'boundary that fades counts as one that shrinks to nothing (c = 0). Pixels that do not count are 0 in both maps, '
         'and a tile weighs what its pixels weigh on average. Needs a loss beside it that draws boundaries, such as '
         "WeightedCrossEntropyLoss of the same branch. activation='log_softmax' is the official code's: of several channels, "
@@ -235,15 +237,8 @@ class InverseFormLoss(Shared):
 
 
 def boundaries(ids: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """(N, H, W) bool: pixels that count and have a 4-neighbour that counts and is of another class."""
-    found = np.zeros(ids.shape, bool)
-    for axis in (1, 2):
-        one, other = ([slice(None)] * 3 for _ in range(2))
-        one[axis], other[axis] = slice(1, None), slice(None, -1)
-        differs = (ids[tuple(one)] != ids[tuple(other)]) & valid[tuple(one)] & valid[tuple(other)]
-        found[tuple(one)] |= differs
-        found[tuple(other)] |= differs
-    return found
+    """(N, H, W) bool: the pixels at the edge of their class, of those that count."""
+    return class_edges(np.where(valid, ids, -1).astype(np.int64), ACROSS)
 
 
 @functools.lru_cache(64)

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
 from shared_spec.checks import Integer, OddInteger, Real
 from shared_spec.declare import Example, Weighted, as_shared, loss_spec, param
-from shared_spec.features import Features, embedding_of_case, features_of, offsets
+from shared_spec.features import Features, class_edges, embedding_of_case, features_of, offsets
 from shared_spec.inputs import Batch, prepare
 from shared_spec.shapes import as_text, may_be_equal
 from shared_spec.typing import Shape
@@ -40,8 +39,8 @@ class PixelTripletLoss(Weighted):
     remarks = (
         'By the formula; there is no official code to compare with. Every positive in the window meets every negative in it. '
         'pred is looked at for its shape alone and gets no gradient. Labels and weights are sampled at the places of an '
-        'embedding of another size, nearest. A is at the edge where a pixel next to it along an axis has another class or '
-        'does not count, and another class is in its window: a thin line of ignored pixels between classes hides no edge. An '
+        'embedding of another size, nearest. A is at the edge where the next pixel along an axis has another class, ignored '
+        'pixels left out as far as the window reaches: a thin line of them between classes hides no edge. An '
         'image with more such pixels than samples has samples of them, evenly spaced in row-major order, the same every '
         'time; others are given as anchors. A triplet weighs as its anchor, and a pixel that does not count has no part in '
         'any. Without a triplet the loss is 0. A distance of 0 has the gradient 0.'
@@ -118,18 +117,7 @@ class PixelTripletLoss(Weighted):
 
     def anchors(self, label: np.ndarray) -> list[np.ndarray]:
         """The places of each image at the edge of their class, in row-major order, ``samples`` of them at most."""
-        beside = np.zeros(label.shape, bool)
-        for axis in range(1, label.ndim):
-            one, other = (np.moveaxis(x, axis, 0) for x in (label, beside))
-            differs = one[1:] != one[:-1]
-            other[1:] |= differs
-            other[:-1] |= differs
-        axes, reach = label.ndim - 1, self.window // 2
-        padded = np.pad(label, [(0, 0)] + [(reach, reach)] * axes, constant_values=-1)
-        around = sliding_window_view(padded, [self.window] * axes, axis=tuple(range(1, axes + 1)))
-        others = (around >= 0) & (around != label.reshape(*label.shape, *[1] * axes))
-        edges = beside & (label >= 0) & others.any(tuple(range(-axes, 0)))
-        found = [np.flatnonzero(image) for image in edges]
+        found = [np.flatnonzero(image) for image in class_edges(label, self.window // 2)]
         return [
             places[[k * len(places) // self.number(places) for k in range(self.number(places))]] for places in found
         ]
