@@ -250,6 +250,7 @@ def test_boundary_aware_refuses(case):
         torch_loss(z, y, bins=bins, **params)
 
 
+@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_boundary_aware_refuses_in_keras(framework, worker):
     for case, (params, channels, y, bins, words) in wrong_calls().items():
@@ -275,6 +276,7 @@ def test_boundary_aware_of_wrong_labels_and_bins_is_nan_where_nothing_is_looked_
     assert math.isnan(value) and np.isnan(gradient).any()
 
 
+@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_boundary_aware_of_wrong_labels_and_bins_is_nan_in_keras_where_nothing_is_looked_at(framework, worker):
     for case in ('label', 'negative', 'fraction', 'outside', 'above'):

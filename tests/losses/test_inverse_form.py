@@ -234,6 +234,7 @@ def test_inverse_form_of_labels_that_are_no_classes_in_pytorch(seen, monkeypatch
         assert InverseFormLoss()(z, ids).isnan()
 
 
+@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_torch', 'keras_tensorflow', 'keras_jax'))
 def test_inverse_form_of_labels_that_are_no_classes_in_keras(framework, worker):
     sentence, _ = worker.call('tests.losses.keras_branched:no_classes', {})

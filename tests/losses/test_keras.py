@@ -118,6 +118,7 @@ def test_weighted_sum_takes_losses_of_keras(framework, worker):
     assert_same(again, total, 'exact')
 
 
+@pytest.mark.slow_on('keras_jax')
 def test_sizes_unknown_before_the_call(framework, worker):
     compiled, direct = ask(worker, 'unknown_sizes')[0]
     assert_same(compiled, direct, 'float32')

@@ -16,6 +16,7 @@ def ask(worker, function, **arguments):
     return worker.call(f'tests.losses.keras_parts:{function}', **arguments)
 
 
+@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 def test_reductions_of_weighted_cross_entropy_have_the_weights_of_the_whole_batch(framework, worker):
     _, found = ask(worker, 'cross_entropies')

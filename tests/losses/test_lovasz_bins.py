@@ -134,7 +134,9 @@ def compare(found, want, label, gradient=True):
 
 
 @pytest.mark.parametrize('framework', axis(*KERAS))
-@pytest.mark.parametrize('name', SOFTMAX)
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=pytest.mark.slow_on('keras_jax') if k else ()) for k, name in enumerate(SOFTMAX)]
+)
 def test_softmax_is_the_reference_s(name, framework, worker):
     found = ask(worker, softmax_case(name))
     compare(found, expected('softmax', name), f'{name}, {framework}', gradient=name not in TIED)

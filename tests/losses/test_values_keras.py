@@ -11,6 +11,7 @@ from tests.support.losses import PLAIN
 KERAS = ('keras_tensorflow', 'keras_jax', 'keras_torch')
 BACKENDS = pytest.mark.parametrize('framework', axis(*KERAS))
 FORMS = ('ids', 'probabilities', 'sigmoid', 'soft', 'one', 'one_hard')
+QUICK = ('ids', 'soft', 'one_hard')
 SOME = ['JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'LovaszHingeLoss', 'RegionMutualInformationLoss']
 SPOILED = ['NaN', 'NaN']
 
@@ -33,7 +34,7 @@ def only_nan(found):
     return wrong
 
 
-@pytest.mark.slow_on('keras_tensorflow')
+@pytest.mark.slow_on('keras_jax_x64', 'keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax_x64'))
 def test_every_loss_compiled(framework, worker):
     """Beside it in the same calls: whatever an ignored pixel or one of weight 0 holds, value and gradient stay the same.
@@ -52,13 +53,15 @@ def test_some_losses_compiled(framework, worker):
 
 
 @pytest.mark.parametrize('framework', axis('keras_torch'))
-@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize(
+    'form', [form if form in QUICK else pytest.param(form, marks=pytest.mark.slow) for form in FORMS]
+)
 def test_every_loss_on_every_form_of_input(form, framework, worker):
     found = ask(worker, 'traced_outcomes', form=form, jit=False)
     assert found and not only_nan(found)
 
 
-@pytest.mark.slow_on('keras_tensorflow')
+@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
 @BACKENDS
 def test_a_wrong_number_shows_where_a_part_is_left_out(framework, worker):
     assert ask(worker, 'wrong_where_a_part_is_left_out', jit=framework != 'keras_torch') == []
@@ -81,13 +84,9 @@ def test_some_losses_on_every_form_of_input(form, framework, worker):
     assert found and not only_nan(found)
 
 
-@pytest.mark.slow_on('keras_tensorflow')
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_torch'))
-@pytest.mark.parametrize(
-    'granularity',
-    [*(pytest.param(k, marks=pytest.mark.slow) for k in 'DIC'), {'D': 0.5, 'I': 0.25, 'C': 0.25}],
-    ids=str,
-)
+@pytest.mark.parametrize('granularity', [*'DIC', {'D': 0.5, 'I': 0.25, 'C': 0.25}], ids=str)
 def test_every_mean_over_cells(granularity, framework, worker):
     names = None if framework == 'keras_torch' else ['SoftDiceLoss']
     for form in ('ids', 'probabilities', 'soft'):
@@ -114,6 +113,7 @@ def test_the_reference_s_sentence_where_values_can_be_seen(form, framework, work
     assert sentences >= 3
 
 
+@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 def test_an_unreduced_loss_is_nan_at_the_pixel_alone(framework, worker):
     assert ask(worker, 'pixel_by_pixel') == [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
@@ -135,6 +135,7 @@ def test_a_logit_of_minus_infinity_is_probability_0(form, framework, worker):
             assert own[0] == 'inf'
 
 
+@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 def test_labels_of_every_dtype(framework, worker):
     found = ask(worker, 'label_dtypes')

@@ -62,9 +62,13 @@ DEAR_ON_JAX = [
     'case_check_metrics_refuses_losses_that_keras_drops',
     'case_boundary_random',  # which keras_jax_x64 has
     'case_worst_cases_once_an_epoch',
+    'case_calibration_published',
+    'case_host_metrics_leave_the_training_alone',
 ]
 # models of many metrics, and metrics compiled one by one; JAX has the first
 DEAR_ON_TENSORFLOW = [
+    'case_boundary_published_means',
+    'case_host_metrics_leave_the_training_alone',
     'case_model_of_every_metric_and_level',
     'case_worst_cases_once_an_epoch',
     'case_boundary_by_hand',

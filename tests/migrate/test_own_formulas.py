@@ -249,7 +249,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize('name', HOSTILE)
+@pytest.mark.parametrize('name', [pytest.param(n, marks=pytest.mark.slow) if n == 'wide' else n for n in HOSTILE])
 def test_hostile_sources_end(name, tmp_path):
     text = f'{KERAS}import numpy as np\ndef loss(y_true, y_pred):\n    {HOSTILE[name]}\n'
     item = read(tmp_path, text)

@@ -54,15 +54,15 @@ def first_of_its_loss(case):
     return case is next(c for c in OURS if type(c.spec) is type(case.spec))
 
 
-def slow_on_jax(case, framework):
-    quick = 'jax' not in framework or (framework == 'keras_jax_x64' and first_of_its_loss(case))
-    return [] if quick else [pytest.mark.slow]
+def marks(case, framework):
+    once = framework in ('keras_jax_x64', 'keras_tensorflow') and first_of_its_loss(case)
+    return [] if framework in ('torch', 'keras_torch') or once else [pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
     ('case', 'framework'),
-    [  # JAX compiles every case: the first of each loss in float64, the others with -m slow
-        pytest.param(case, f.values[0], id=f'{case.id}-{f.values[0]}', marks=[*f.marks, *slow_on_jax(case, f.values[0])])
+    [  # of TensorFlow and JAX, which compiles every case in float64, the first of each loss; the others with -m slow
+        pytest.param(case, f.values[0], id=f'{case.id}-{f.values[0]}', marks=[*f.marks, *marks(case, f.values[0])])
         for f in axis() for case in OURS
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from segparity.parity import cases, check
 from segparity.parity.check import side
 from segparity.parity.frameworks import BOTH
-from segparity.parity.ways import FEW, FEW_ONE, OF_AREAS, WAYS, large_plan, plan, precisions, replays
+from segparity.parity.ways import FEW, FEW_ONE, OF_AREAS, WAYS, averages_images, large_plan, plan, precisions, replays
 from shared_spec import LOSSES
 from tests.support.assertions import assert_gradient, assert_same
 from tests.support.expected import expected_result, first_example
@@ -32,27 +32,29 @@ def works_in_blocks(name, example):
     return sums or is_taken(name, example)
 
 
-# The references and PyTorch meet every case with a loss's first example and what tries rounding with the others, Keras on
-# PyTorch what tries rounding, every form of input with two losses. Keras' other backends run the same code on other operators. On TensorFlow the first example of a loss meets what tries its rounding and each other example one case; what
-# a loss receives in all its forms, which one piece of code prepares for all losses, meets two of them. JAX compiles for
-# every loss, form of labels and shape, so a loss compiles once there in float32: its first example meets the few cases
-# of one shape that `segparity.parity.ways` has for what compiles; in float64 it meets two cases, and each other example
-# one, of soft labels where it takes them; all forms go through `fit` there, below. The rest with -m slow, and in
-# `segparity check`.
+# The reference and PyTorch meet the cases with a loss's first example, and the labels and channels that parameters act on
+# with the others. What a loss receives in all its forms one piece of code prepares for all losses of a world: two meet
+# every form. The first example of a loss meets on PyTorch and TensorFlow what tries its rounding and what has no
+# number, each other example one case on PyTorch, of soft labels where it takes them. JAX compiles for every loss, form of
+# labels and shape, so a loss compiles once there in float32: its first example meets the few cases of one shape that
+# `segparity.parity.ways` has for what compiles; in float64 it meets two cases, and all forms go through `fit`, below. The
+# rest with -m slow, and in `segparity check`.
 ROUNDING = {
-    'hard_label', 'soft_label', 'soft_label_at_target', 'perfect', 'disjoint', 'absent_class', 'large_logits',
-    'large_logits_soft', 'ignored_border', 'ignored_not_a_number', 'not_a_number', 'infinite', 'huge_logits',
-    'huge_where_right', 'all_ignored', 'one_channel', 'one_channel_absent', 'one_channel_not_a_number', 'one_channel_huge_logits',
-    *OF_AREAS,
+    'soft_label_at_target', 'absent_class', 'large_logits_soft', 'ignored_border', 'not_a_number', 'huge_logits',
+    'huge_where_right', 'all_ignored', 'one_channel', 'one_channel_not_a_number', 'one_channel_huge_logits', *OF_AREAS[:2],
 }  # fmt: skip
 COMPILED = {
     'many': {*FEW, 'all_ignored', *OF_AREAS[:2]},
     'one': {'one_channel', *FEW_ONE},  # of the losses of one channel alone
 }
 EVERY_FORM = ('JaccardMetricLoss', 'WeightedCrossEntropyLoss')
-HALF_ON_JAX = (*EVERY_FORM, 'ExponentialLogarithmicLoss', 'LovaszSoftmaxLoss')
+HALF = (*EVERY_FORM, 'ExponentialLogarithmicLoss', 'LovaszSoftmaxLoss')
+FORMS = {
+    'trailing_axis_uint8', 'float_ids', 'one_channel_bool', 'ignored_by_the_call', 'one_image', 'image_weight_zero', 'line',
+}  # fmt: skip
 IN_BOTH = ('ignored_border', 'one_channel')
 ONCE = ('pixel_weight_soft', 'one_image_ignored', 'one_channel')
+OF_IMAGES = ('pixel_weight_soft', 'one_image_ignored', 'image_weight')
 
 
 def marks(framework, way, name, example, case):
@@ -69,14 +71,11 @@ def marks(framework, way, name, example, case):
         return () if example == first_example(name) or case in ONCE else (pytest.mark.slow,)
     first = example == first_example(name)
     if framework == 'torch':
-        return () if first or case in ROUNDING or case in ONCE else (pytest.mark.slow,)
-    if framework == 'keras_torch':
-        quick = case in ROUNDING or (first and (name in EVERY_FORM or case in ONCE))
-        return () if quick else (pytest.mark.slow,)
-    if example != first_example(name):
-        once = next(c for c in ONCE if (example, c) in plan(name))
-        quick = framework != 'keras_jax' and case == once
-    elif framework == 'keras_tensorflow':
+        of_images = case == OF_IMAGES[0] or (case in OF_IMAGES and averages_images(LOSSES[name].examples[example]))
+        quick = case in (*IN_BOTH, *OF_AREAS[:2]) or of_images or (first and (case not in FORMS or name in EVERY_FORM))
+    elif not first:
+        quick = framework == 'keras_torch' and case == next(c for c in ONCE if (example, c) in plan(name))
+    elif framework in ('keras_tensorflow', 'keras_torch'):
         quick = case in ROUNDING or name in EVERY_FORM
     elif framework == 'keras_jax':
         quick = case in COMPILED['many' if 'many' in LOSSES[name].channels else 'one']
@@ -244,9 +243,9 @@ def test_three_pixels_in_half_a_million(name, log_loss, framework, worker):
     assert_gradient(got['gradient'], gradient, 'float32_gradient', label, smallest=1e-9)
 
 
-def of_some_on_jax(name):
-    """A parameter: JAX compiles twice for each of these, and most of what they say of it is said of every Keras."""
-    return pytest.param(name, marks=() if name in HALF_ON_JAX else pytest.mark.slow_on('keras_jax'))
+def of_some(name):
+    """A parameter: on JAX, which compiles twice for each, and on TensorFlow a few say what PyTorch says of every loss."""
+    return pytest.param(name, marks=() if name in HALF else pytest.mark.slow_on('keras_jax', 'keras_tensorflow'))
 
 
 def largest_logits(case):
@@ -256,7 +255,7 @@ def largest_logits(case):
 
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
 @pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
-@pytest.mark.parametrize('name', [of_some_on_jax(name) for name in LOSSES])
+@pytest.mark.parametrize('name', [of_some(name) for name in LOSSES])
 def test_half_precision_in_float32_inside(name, framework, precision, worker):
     """The value is that of the rounded predictions as if they were float32; the gradient comes in half precision."""
     example = first_example(name)

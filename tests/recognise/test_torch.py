@@ -240,6 +240,7 @@ class Ticks:
         return getattr(time, name)
 
 
+@pytest.mark.slow
 def test_the_clock_ends_the_search_and_what_is_not_matched_is_not_certain(monkeypatch):
     Ticks(monkeypatch)
     told = []
