@@ -137,3 +137,31 @@ def parameter_server(arrays, sync):
         return float(coordinator.schedule(step_of_worker).fetch()), {'servers': np.array(len(servers))}
     except ValueError as error:
         return str(error), {}
+
+
+def fit_with_bank(arrays, replicas):
+    """The losses of two epochs of a branched model whose bank fills, the kernel, and what the bank holds."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(0, 1, (4, 6, 6, 3)).astype('float32')
+    y = np.repeat(np.repeat(rng.integers(0, 3, (4, 2, 2)), 3, 1), 3, 2)
+    strategy = mirrored() if replicas == 2 else tf.distribute.get_strategy()
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        images = keras.Input((6, 6, 3))
+        features = keras.layers.Dense(4)(images)
+        unit = keras.layers.UnitNormalization()(features)
+        outputs = dict(logits=keras.layers.Dense(3)(features), embedding=keras_plugin.layers.EmbeddingBank(3, 4, 3)(unit))
+        model = keras_plugin.models.BranchedModel(images, outputs)
+        both = dict(from_logits=True, ignore_class=IGNORED)
+        contrast = keras_plugin.losses.PixelContrastLoss(
+            max_views=4, max_samples=40, order='first', memory_size=3, temperature=1.0, **both
+        )
+        cross_entropy = keras_plugin.losses.WeightedCrossEntropyLoss(**both)
+        model.compile(
+            optimizer=keras.optimizers.SGD(0.1),
+            loss=keras_plugin.losses.WeightedSumLoss(losses=[cross_entropy, contrast], weights=[1.0, 0.5]),
+            jit_compile=False,
+        )
+    history = model.fit(x, y, batch_size=4, epochs=3, shuffle=False, verbose=0).history
+    found = {weight.path.split('/')[-1] + str(k): weight.numpy() for k, weight in enumerate(model.weights)}
+    return history['loss'], found

@@ -79,6 +79,17 @@ def test_fit_trains_as_on_one_device(replicas):
     assert_same(found['kernel'], weights['kernel'], 'float32')
 
 
+def test_a_bank_of_a_branched_model_fills_as_on_one_device(replicas):
+    (want, one), (got, two) = (replicas('fit_with_bank', replicas=n) for n in (1, 2))
+    assert_same(got, want, 'float32')
+    assert set(one) == set(two)
+    for name in one:
+        assert_same(two[name], one[name], 'float32', name)
+    (bank,) = (one[name] for name in one if name.startswith('embeddings'))
+    (pushed,) = (one[name] for name in one if name.startswith('pushed'))
+    assert np.abs(bank).sum() > 0 and (pushed > 3).any()
+
+
 def test_a_compiled_step_is_refused_in_a_sentence(replicas):
     said, _ = replicas('fit', replicas=2, jit_compile=True)
     assert said.startswith('TensorFlow cannot compile a step that several replicas share') and '\n' not in said
