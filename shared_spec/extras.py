@@ -1,6 +1,5 @@
 """What a call may be given by name, besides predictions, labels and weights: how each is laid out in each world."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -104,7 +103,7 @@ def check_sample_shapes(owner: str, image: Shape, index: Shape, dtypes: Iterable
         raise ValueError(
             f'{owner}: samples must be images (A,) and pixels (A, V), got {shapes.as_text(image)} and {shapes.as_text(index)}'
         )
-    pixels = math.prod(size or 0 for size in index)
+    pixels = (index[0] or 0) * (index[1] or 0)
     if pixels > most:
         raise ValueError(f'{owner}: samples must be {most} pixels or fewer (max_samples), got {pixels}')
 

@@ -150,7 +150,9 @@ def fit_with_bank(arrays, replicas):
         images = keras.Input((6, 6, 3))
         features = keras.layers.Dense(4)(images)
         unit = keras.layers.UnitNormalization()(features)
-        outputs = dict(logits=keras.layers.Dense(3)(features), embedding=keras_plugin.layers.EmbeddingBank(3, 4, 3)(unit))
+        outputs = dict(
+            logits=keras.layers.Dense(3)(features), embedding=keras_plugin.layers.EmbeddingBank(3, 4, 3)(unit)
+        )
         model = keras_plugin.models.BranchedModel(images, outputs)
         both = dict(from_logits=True, ignore_class=IGNORED)
         contrast = keras_plugin.losses.PixelContrastLoss(

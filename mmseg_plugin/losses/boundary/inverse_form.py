@@ -48,7 +48,10 @@ class InverseFormLoss(Loss):
         loss_name: str = 'loss_inverse_form',
     ) -> None:
         super().__init__(locals())
-        for k, layer in enumerate(self.spec.network.layers):
+        self.spec_of_maps = self.spec.without_ignored()
+        layers = self.spec.network.layers
+        self.number_of_layers = len(layers)
+        for k, layer in enumerate(layers):
             for name, array in zip(('weight', 'bias'), layer):
                 self.register_buffer(f'{name}_{k}', torch.tensor(array), persistent=False)
 
@@ -68,7 +71,7 @@ class InverseFormLoss(Loss):
         if not target.is_floating_point():
             shape = tuple(pred.shape) if align_corners is None else (*pred.shape[:2], *target.shape[-2:])
             target, weight = edges_of_ids(spec, shape, target, weight, ignore_index)
-            spec, ignore_index = spec.without_ignored(), None
+            spec, ignore_index = self.spec_of_maps, None
         return prepare_at_size(spec, pred, target, weight, ignore_index, align_corners)
 
     def compute(self, batch: Batch) -> Tensor:
@@ -106,7 +109,7 @@ class InverseFormLoss(Loss):
 
     def transform(self, x: Tensor) -> Tensor:
         """(..., 4) what the network sees in pairs of tiles (..., 2 * tile_size^2)."""
-        for k in range(len(self.spec.network.layers)):
+        for k in range(self.number_of_layers):
             x = x.relu() if k else x
             weight, bias = (self.get_buffer(f'{name}_{k}').to(x.dtype) for name in ('weight', 'bias'))
             x = functional.linear(x, weight, bias)
