@@ -47,7 +47,7 @@ def test_shapes_of_predictions_and_labels():
     assert_same(loss(y=Y[:, None]), want, 'float64')
     assert_same(loss(y=np.moveaxis(np.eye(3, dtype=int)[np.minimum(Y, 1 + (Y == 2))], -1, 1)), want, 'float64')
     assert_same(loss(y=Y.reshape(2, 1, 2, 2)), want, 'float64')
-    assert_same(loss(y=Y.reshape(2, 4)), want, 'float64')
+    assert_same(loss(y=Y.reshape(2, 1, 4)), want, 'float64')  # of one spatial axis
 
 
 def test_which_images_and_pixels_count():
