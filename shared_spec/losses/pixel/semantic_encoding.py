@@ -60,12 +60,9 @@ class SemanticEncodingLoss(Weighted):
             raise ValueError(f'{owner}: pred must be {FORMS[layout]}, of images, got shape {shapes.as_text(pred)}')
         if len(target) == 2 and shapes.may_be_equal(target, (n, c)):
             return n, c, None
-        if len(target) < 3 or len(target) > 5:
-            line = '(N, 1, L)' if layout == 'first' else '(N, L, 1)'
-            raise ValueError(
-                f'{owner}: target must be (N, *space) class ids, of one spatial axis {line}, or (N, C) = '
-                f'{shapes.as_text((n, c))} numbers 0 and 1, got shape {shapes.as_text(target)}'
-            )
+        if len(target) < 2 or len(target) > 5:
+            form = '(N, *space) class ids or (N, C) numbers 0 and 1'
+            raise ValueError(f'{owner}: target must be {form}, got shape {shapes.as_text(target)}')
         _, of_classes, rest = shapes.split(target, layout)
         return n, c, rest if len(target) > 3 and of_classes in (1, c) else target[1:]
 
