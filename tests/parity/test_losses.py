@@ -78,7 +78,8 @@ def marks(framework, way, name, example, case):
     elif framework in ('keras_tensorflow', 'keras_torch'):
         quick = case in ROUNDING or name in EVERY_FORM
     elif framework == 'keras_jax':
-        quick = case in COMPILED['many' if 'many' in LOSSES[name].channels else 'one']
+        many = 'many' in LOSSES[name].channels and 'many' in LOSSES[name].examples[example].channels
+        quick = case in COMPILED['many' if many else 'one']
     else:
         quick = case in IN_BOTH
     return () if quick else (pytest.mark.slow,)

@@ -100,7 +100,7 @@ class InverseFormLoss(Loss):
     def transform(self, x: Tensor) -> Tensor:
         """(..., 4) what the network sees in pairs of tiles (..., 2 * tile_size^2)."""
         for place, layer in enumerate(self.spec.network.layers):
-            x = ops.relu(x) if place else x
+            x = at_least(x, 0.0) if place else x  # whose gradient keeps NaN, that of relu on JAX does not
             weight, bias = (ops.convert_to_tensor(array, dtype=x.dtype) for array in layer)
             x = x @ ops.transpose(weight) + bias  # ops.matmul rounds float64 on PyTorch
         return x
