@@ -140,7 +140,7 @@ def parameter_server(arrays, sync):
 
 
 def fit_with_bank(arrays, replicas):
-    """The losses of two epochs of a branched model whose bank fills, the kernel, and what the bank holds."""
+    """The losses of three epochs of a branched model whose bank fills, and its weights, with what the bank holds."""
     rng = np.random.default_rng(2)
     x = rng.normal(0, 1, (4, 6, 6, 3)).astype('float32')
     y = np.repeat(np.repeat(rng.integers(0, 3, (4, 2, 2)), 3, 1), 3, 2)

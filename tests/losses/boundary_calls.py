@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 import keras_plugin
-from keras_plugin import active_boundaries, values
+from keras_plugin import active_boundaries, boundaries, values
 from shared_spec import LOSSES
 from tests.losses.value_calls import value_and_gradient
 
@@ -44,3 +44,9 @@ def given(arrays, loss, jit):
         traced = value_and_gradient(call, jit)
         found['traced'], found['traced_gradient'] = traced(arrays['z'], arrays['y'], None)
     return None, found
+
+
+def edges(arrays, reach):
+    """The edges of maps of class ids."""
+    label = ops.convert_to_tensor(arrays['label'].astype('int32'))
+    return None, dict(edges=np.asarray(ops.convert_to_numpy(boundaries.class_edges(label, reach))))

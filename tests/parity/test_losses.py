@@ -72,7 +72,10 @@ def marks(framework, way, name, example, case):
     first = example == first_example(name)
     if framework == 'torch':
         of_images = case == OF_IMAGES[0] or (case in OF_IMAGES and averages_images(LOSSES[name].examples[example]))
-        quick = case in (*IN_BOTH, *OF_AREAS[:2]) or of_images or (first and (case not in FORMS or name in EVERY_FORM))
+        every = (
+            name in EVERY_FORM or not LOSSES[name].is_plain()
+        )  # of which some prepare what they receive by themselves
+        quick = case in (*IN_BOTH, *OF_AREAS[:2]) or of_images or (first and (case not in FORMS or every))
     elif not first:
         quick = framework == 'keras_torch' and case == next(c for c in ONCE if (example, c) in plan(name))
     elif framework in ('keras_tensorflow', 'keras_torch'):

@@ -238,7 +238,7 @@ class InverseFormLoss(Shared):
 
 def boundaries(ids: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """(N, H, W) bool: the pixels at the edge of their class, of those that count."""
-    return class_edges(np.where(valid, ids, -1).astype(np.int64), ACROSS)
+    return class_edges(np.where(valid, ids.astype(np.int64), -1), ACROSS)
 
 
 @functools.lru_cache(64)
