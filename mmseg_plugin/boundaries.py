@@ -8,7 +8,7 @@ from torch import Tensor
 from mmseg_plugin.inputs import Batch
 from mmseg_plugin.kernels.pixel_sums import class_value
 from mmseg_plugin.values import can_look, is_traced
-from shared_spec.losses.boundary.inverse_form import ACROSS
+from shared_spec.features import ACROSS
 from shared_spec.metrics.boundary.spec import boundary_width
 
 

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 from shared_spec.extras import check_embedding, nearest
 from shared_spec.inputs import Batch
 
+ACROSS = 6  # pixels along an axis: a map of boundaries looks over so many less one that do not count
+
 
 class Features(NamedTuple):
     """An embedding (N, D, *size) of numbers, 0 where a pixel does not count, and what belongs to its places.

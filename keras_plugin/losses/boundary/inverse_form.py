@@ -16,8 +16,9 @@ from keras_plugin.inputs import Batch, keep_pixels, prepare
 from keras_plugin.losses.base import Loss
 from keras_plugin.typing import DType, Tensor
 from shared_spec import LOSSES, shapes
+from shared_spec.features import ACROSS
 from shared_spec.inputs import FLOOR
-from shared_spec.losses.boundary.inverse_form import ACROSS, LEAST, MANY, SMALL, interpolation
+from shared_spec.losses.boundary.inverse_form import LEAST, MANY, SMALL, interpolation
 from shared_spec.values import check_ids
 
 HALVES, TINY = 5, 1e-18

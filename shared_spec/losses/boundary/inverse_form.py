@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from shared_spec import shapes, values
 from shared_spec.checks import Choice, Each, Integer, Optional
 from shared_spec.declare import Example, Shared, SpecError, loss_spec, param
-from shared_spec.features import class_edges
+from shared_spec.features import ACROSS, class_edges
 from shared_spec.inputs import FLOOR, Batch, prepare
 from shared_spec.networks import FOLDER, Network, NetworkWeights, read_network
 from shared_spec.typing import Shape
@@ -19,7 +19,6 @@ from shared_spec.typing import Shape
 OUTPUTS = 4  # of the network: real and imaginary part of c - 1 and of t
 MANY = 2**31  # classes, where nobody knows how many there are
 SHIPPED = 32  # the tile size of the weights that come with the package
-ACROSS = 6  # pixels along an axis, of which all but the last may be ignored ones between two classes
 SMALL = 1e-2  # |c - 1| below which a series stands for log c / (c - 1)
 LEAST = 1e-12 - 1  # |c|^2 - 1 of what counts as having shrunk to nothing
 
