@@ -272,3 +272,20 @@ def test_the_training_command_refuses_in_one_sentence(arguments, capsys):
     with pytest.raises(SystemExit):
         inverse_transform.main(arguments)
     assert 'error: --' in capsys.readouterr().err
+
+
+def test_a_logarithm_of_nothing_is_no_number_on_its_way_through_the_network():
+    """The network's layers keep NaN, which nothing but the output would tell of."""
+    z, y = np.zeros((1, 1, 32, 32)), np.zeros((1, 32, 32), int)
+    z[0, 0, 3, 4], y[0, 8:20, 8:20] = -np.inf, 1
+    given = dict(activation='log_softmax', tiles=[1, 2])
+    with np.errstate(invalid='ignore'):
+        assert np.isnan(SPEC(**given).reference(z, y))
+        assert np.isfinite(SPEC(**given, ignore_index=0).reference(z, y))
+    torch = pytest.importorskip('torch', reason='needs PyTorch')
+    from mmseg_plugin.losses import InverseFormLoss
+
+    pred = torch.tensor(z, requires_grad=True)
+    value = InverseFormLoss(**given)(pred, torch.tensor(y))
+    value.backward()
+    assert value.isnan() and pred.grad.isnan().any()

@@ -193,7 +193,7 @@ class InverseFormLoss(Shared):
         found = []
         for place, (matrix, bias) in enumerate(self.network.layers):
             if place:
-                found.append(x > 0 if active is None else active[place - 1])
+                found.append(~(x <= 0) if active is None else active[place - 1])  # what is no number passes
                 x = np.where(found[-1], x, 0)
             x = x @ matrix.astype(np.float64).T + bias.astype(np.float64)
         return x, found
