@@ -9,7 +9,7 @@ from keras_plugin import values
 from keras_plugin.boundaries import lines
 from keras_plugin.distance import distance_to
 from keras_plugin.typing import Tensor
-from shared_spec.distance_bins import ROUNDING, check_no_nan, count_objects, first_distances, limits
+from shared_spec.distance_bins import ROUNDING, check_masks, check_no_nan, count_objects, first_distances, limits
 
 
 def bins_of(inside: Tensor, valid: Tensor, spec: Any, dtype: str) -> Tensor:
@@ -48,6 +48,7 @@ def masks_of_bins(pred: Tensor, num_bins: int, max_distance: int) -> Tensor:
     for NaN, where values can be seen without waiting for a device.
     """
     pred = values.to_tensor(pred)
+    check_masks(tuple(pred.shape), values.is_float(pred), pred.dtype, num_bins, max_distance, 'last')
     objects = count_objects('masks_of_bins', pred.shape[-1], num_bins)
     if values.can_look(pred):
         check_no_nan(bool(ops.any(ops.isnan(pred))))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmseg_plugin.distance import any_pixel, distance_to
 from mmseg_plugin.values import can_look
-from shared_spec.distance_bins import ROUNDING, check_no_nan, count_objects, first_distances, limits
+from shared_spec.distance_bins import ROUNDING, check_masks, check_no_nan, count_objects, first_distances, limits
 
 
 @torch.no_grad()
@@ -44,6 +44,9 @@ def masks_of_bins(pred: Tensor, num_bins: int, max_distance: int) -> Tensor:
     above 0 whose radius is the smallest distance of their bin. See ``shared_spec.distance_bins.masks_of_bins``. ValueError
     for NaN, where values can be seen without waiting for a device.
     """
+    if not torch.is_tensor(pred):
+        raise TypeError(f'masks_of_bins: pred must be a torch.Tensor, got {type(pred).__name__}')
+    check_masks(tuple(pred.shape), pred.is_floating_point(), pred.dtype, num_bins, max_distance, 'first')
     objects = count_objects('masks_of_bins', pred.shape[1], num_bins)
     if can_look(pred):
         check_no_nan(bool(pred.isnan().any()))

@@ -1,10 +1,14 @@
 """Bins of truncated distances to an object's boundary, in NumPy, and the rules about them that all worlds share."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from shared_spec import shapes
+from shared_spec.checks import Integer
 from shared_spec.distance import DistanceTo, distance_to
+from shared_spec.parameters import check_parameter
 from shared_spec.typing import Shape
 
 ROUNDING = 2.0**-22  # of a root, which some devices round down, or up, where it is whole
@@ -56,6 +60,7 @@ def masks_of_bins(pred: ArrayLike, num_bins: int, max_distance: int) -> np.ndarr
     what is only boundary, two pixels thin, does not come back. ValueError for NaN and for bins that cannot be.
     """
     pred = np.asarray(pred)
+    check_masks(pred.shape, pred.dtype.kind == 'f', pred.dtype, num_bins, max_distance, 'first')
     check_no_nan(bool(np.isnan(pred).any()))
     n, c, space = shapes.split(pred.shape, 'first')
     objects = count_objects('masks_of_bins', c, num_bins)
@@ -70,13 +75,21 @@ def masks_of_bins(pred: ArrayLike, num_bins: int, max_distance: int) -> np.ndarr
 
 def count_objects(owner: str, channels: int, num_bins: int) -> int:
     """The object classes of so many channels; ValueError where they are no multiple of the bins."""
-    if num_bins < 2:
-        raise ValueError(f'{owner}: num_bins must be at least 2, got {num_bins}')
     if channels % num_bins or not channels:
         raise ValueError(
             f'{owner}: pred must have num_bins = {num_bins} channels for each object class, got {channels} channels'
         )
     return channels // num_bins
+
+
+def check_masks(shape: Shape, is_float: bool, dtype: object, num_bins: Any, max_distance: Any, layout: str) -> None:
+    """TypeError or ValueError for what ``masks_of_bins`` cannot be given."""
+    name = 'masks_of_bins'
+    check_parameter(name, 'num_bins', Integer(low=2), num_bins)
+    check_parameter(name, 'max_distance', Integer(low=num_bins - 1), max_distance)
+    shapes.check_pred(name, shape, layout)
+    if not is_float:
+        raise TypeError(f'{name}: pred must be floating point, got {dtype}')
 
 
 def check_no_nan(some: bool) -> None:

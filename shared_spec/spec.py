@@ -6,6 +6,8 @@ value is refused in one place and in one sentence.
 """
 
 import dataclasses
+import functools
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from shared_spec.checks import nearest
 from shared_spec.dialects import Dialects
 from shared_spec.extras import check_needs
 from shared_spec.granularity import things_of
@@ -165,6 +168,7 @@ class LossSpec(Spec):
             raise ValueError(f'{type(self).__name__}: reduction must be one of {self.reductions}, got {reduction!r}')
         if self.reductions == ('mean',):
             extras.pop('reduction', None)
+        check_known(type(self), extras)
         check_needs(type(self).__name__, self.needs, extras, 'first')
         batch = prepare(self, pred, target, pixel_weight, ignore_index)
         with np.errstate(invalid=None if self.loss_weight else 'ignore'):
@@ -229,3 +233,22 @@ S = TypeVar('S', bound=Spec)
 def shared_parameters(cls: type[S]) -> type[S]:
     """Class decorator: parameters that several losses share; no loss of its own."""
     return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+
+@functools.cache
+def arguments_of(cls: type[LossSpec]) -> tuple[str, ...] | None:
+    """What ``of_batch`` of a loss takes by name besides the batch; None where it hands on what it is given."""
+    known = inspect.signature(cls.of_batch).parameters.values()
+    return None if any(one.kind is one.VAR_KEYWORD for one in known) else tuple(one.name for one in known)[2:]
+
+
+def check_known(cls: type[LossSpec], extras: Mapping[str, Any]) -> None:
+    """TypeError for what a call of the reference has no name for."""
+    known = arguments_of(cls)
+    if known is None:
+        return
+    for name in extras:
+        if name not in known:
+            meant = nearest(name, ['pixel_weight', 'ignore_index', *known])
+            hint = f', did you mean {meant!r}?' if meant else ''
+            raise TypeError(f'{cls.__name__}: unexpected argument {name!r}{hint}')

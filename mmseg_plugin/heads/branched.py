@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_plugin.heads.branches import Branch, Seen
+from shared_spec.checks import nearest
 from shared_spec.parameters import accepted, unknown_parameter
 
 
@@ -45,7 +46,10 @@ def build_branch(head: Any, config: dict[str, Any]) -> Branch:
     """A branch that fits a head."""
     cls = MODELS.get(config.get('type') or '')
     if not (isinstance(cls, type) and issubclass(cls, Branch)):
-        raise TypeError(f'BranchedHead: branches must be branches, got {config.get("type")!r}')
+        known = [name for name, one in MODELS.module_dict.items() if isinstance(one, type) and issubclass(one, Branch)]
+        meant = nearest(config.get('type'), known)
+        hint = f', did you mean {meant!r}?' if meant else ''
+        raise TypeError(f'BranchedHead: branches must be branches, got {config.get("type")!r}{hint}')
     known, _, _ = accepted(cls)
     for name in config:
         if name not in ('type', *known):

@@ -164,6 +164,15 @@ def test_boundary_aware_without_a_boundary(space):
 
 
 MASKED = np.where(np.arange(3)[:, None, None] == RINGS, 2.0, -1.0)[None]
+MASKS_WRONG = [
+    ((MASKED, 0, 8), 'num_bins must be an integer >= 2, got 0'),
+    ((MASKED, '3', 8), "num_bins must be an integer >= 2, got '3'"),
+    ((MASKED, 3, float('nan')), 'max_distance must be an integer >= 2, got nan'),
+    ((MASKED, 3, 1), 'max_distance must be an integer >= 2, got 1'),
+    ((MASKED, 3, 14.5), 'max_distance must be an integer >= 2, got 14.5'),
+    ((MASKED[0, :, 0], 3, 8), r'pred must be \(N, C, \*space\)'),
+    ((MASKED > 0, 3, 8), 'pred must be floating point, got bool'),
+]
 NO_NUMBER = np.where(np.arange(7) == 3, np.nan, MASKED)
 DECODED = np.pad(np.ones((5, 5), bool), 1)
 DECODED[[1, 1, 5, 5], [1, 5, 1, 5]] = False  # the corners of the square, which no disc reaches
@@ -180,8 +189,9 @@ def test_boundary_aware_masks_are_discs_around_the_pixels_of_higher_bins():
     assert_same(masks_of_bins(line, 2, 8)[0, 0, 0], want, 'exact')
     with pytest.raises(ValueError, match=r'num_bins = 2 channels for each object class, got 3 channels'):
         masks_of_bins(MASKED, 2, 8)
-    with pytest.raises(ValueError, match='num_bins must be at least 2, got 0'):
-        masks_of_bins(MASKED, 0, 8)
+    for wrong, sentence in MASKS_WRONG:
+        with pytest.raises((ValueError, TypeError), match=f'^masks_of_bins: {sentence}'):
+            masks_of_bins(*wrong)
     with pytest.raises(ValueError, match='masks_of_bins: pred must be logits or probabilities of bins, got NaN'):
         masks_of_bins(NO_NUMBER, **EXACT)
 
@@ -195,6 +205,13 @@ def test_boundary_aware_masks_in_pytorch():
     want = masks_of_bins(z, 3, 6)
     assert 0.2 < want.mean() < 0.8
     assert_same(distance_bins.masks_of_bins(torch.tensor(z), 3, 6).numpy(), want, 'exact')
+    for (pred, *sizes), sentence in MASKS_WRONG:
+        with pytest.raises(
+            (ValueError, TypeError), match=f'^masks_of_bins: {sentence.replace("got bool", "got torch.bool")}'
+        ):
+            distance_bins.masks_of_bins(torch.tensor(pred), *sizes)
+    with pytest.raises(TypeError, match='pred must be a torch.Tensor, got ndarray'):
+        distance_bins.masks_of_bins(MASKED, **EXACT)
     with pytest.raises(ValueError, match='got NaN'):
         distance_bins.masks_of_bins(torch.tensor(NO_NUMBER), **EXACT)
 

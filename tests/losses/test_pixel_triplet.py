@@ -288,3 +288,10 @@ def test_what_pixel_triplet_refuses():
     for wrong, error in ((torch.tensor([[6]]), ValueError), (torch.ones(1, 2), TypeError), ([[1]], TypeError)):
         with pytest.raises(error, match='PixelTripletLoss: anchors must be'):
             PixelTripletLoss()(*given, embedding=torch.tensor(EMBEDDING), anchors=wrong)
+
+
+def test_the_reference_names_what_it_does_not_know():
+    with pytest.raises(TypeError, match="^PixelTripletLoss: unexpected argument 'embeding', did you mean 'embedding'"):
+        SPEC().reference(LOGITS, LABEL, embeding=EMBEDDING)
+    with pytest.raises(TypeError, match="^SoftDiceLoss: unexpected argument 'weight', did you mean 'pixel_weight'"):
+        LOSSES['SoftDiceLoss']().reference(LOGITS, LABEL, weight=1)

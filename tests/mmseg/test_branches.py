@@ -186,6 +186,7 @@ def test_a_head_that_hands_its_classifier_nothing_has_branches_of_its_inputs():
         ([dict(DISTANCE, loss=[DISTANCE['loss']] * 2)], {}, 'loss must be one BoundaryAwareLoss, got 2 losses'),
         ([dict(CLASSIFIER, features='inputs')], {}, "features must be 'classifier', got 'inputs'"),
         ([dict(type='mmseg.FCNHead', **{k: v for k, v in head_config().items() if k != 'type'})], {}, 'must be branches'),
+        ([dict(EDGE, type='EdgBranch')], {}, "must be branches, got 'EdgBranch', did you mean 'EdgeBranch'?"),
         ([dict(EMBEDDING, chanels=3)], {}, "EmbeddingBranch: unknown parameter 'chanels', did you mean 'channels'?"),
         ([dict(EMBEDDING, channels=0)], {}, 'EmbeddingBranch: channels must be an integer >= 1, got 0'),
         ([dict(EMBEDDING, loss=[])], {}, 'EmbeddingBranch: loss must name a loss, got []'),
