@@ -1,13 +1,13 @@
 """A loss on a case: which it meets, with which parameters, and what the reference says."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
 
 from segparity.parity.cases import CASES, Case, build
-from segparity.parity.derivative import gradient
+from segparity.parity.derivative import SECOND, STEP, gradient
 from segparity.parity.extras import joined
 from shared_spec import LOSSES, Example, LossSpec, from_dict
 from shared_spec.inputs import prepare
@@ -56,8 +56,12 @@ def combinations(names: Iterable[str] | None = None) -> Iterator[tuple[str, str,
                     yield name, example_name, case_name
 
 
-def reference(spec: LossSpec, case: Case) -> tuple[float, np.ndarray | None]:
+def reference(
+    spec: LossSpec, case: Case, differentiate: Callable[..., np.ndarray] = gradient
+) -> tuple[float, np.ndarray | None]:
     """(value, gradient or None) of the reference on a case; the gradient by central differences.
+
+    differentiate: ``(function, x, step)`` gives what stands for the gradient at x, where the value is a number.
 
     Where the value is NaN the gradient is NaN wherever that of numbers in their place is not 0, and 0 elsewhere; if it is
     0 everywhere, at the pixels that are no numbers. Gradients of extras stand behind that of pred, all of them in one row;
@@ -70,11 +74,12 @@ def reference(spec: LossSpec, case: Case) -> tuple[float, np.ndarray | None]:
     near = spec.reference_near(pred, *inputs, **call) if case.smooth else None
     if near is None or (spec.needs and np.isnan(value)):
         return value, None
-    step = case.step or (2.0**-9 if case.from_logits else 2.0**-12)  # a logarithm of a probability is steeper
-    slope = gradient(near, pred, step) if 'pred' in spec.gradient_of else np.zeros_like(pred)
+    step = case.step or (STEP if case.from_logits else 2.0**-12)  # a logarithm of a probability is steeper
     if not np.isnan(value):
-        return value, joined([slope, *(slope_of_extra(spec, case, name) for name in of_extras(spec, case))])
-    steep = np.abs(slope) > FLAT
+        slope = differentiate(near if 'pred' in spec.gradient_of else lambda p: 0.0, pred, step)
+        extras = (slope_of_extra(spec, case, name, differentiate) for name in of_extras(spec, case))
+        return value, joined([slope, *extras])
+    steep = np.abs(gradient(near, pred, step, SECOND)) > FLAT
     if not steep.any():
         sound = prepare(spec, case.pred, *inputs, **call).sound
         steep = np.broadcast_to(~np.reshape(sound, (len(pred), 1, *pred.shape[2:])), pred.shape)
@@ -86,8 +91,10 @@ def of_extras(spec: LossSpec, case: Case) -> list[str]:
     return [name for name in spec.gradient_of if name in case.extras]
 
 
-def slope_of_extra(spec: LossSpec, case: Case, name: str) -> np.ndarray:
+def slope_of_extra(
+    spec: LossSpec, case: Case, name: str, differentiate: Callable[..., np.ndarray] = gradient
+) -> np.ndarray:
     """The gradient of the reference with respect to an extra; where it is no number it is ignored, and 0."""
     inputs, x = (case.pred, case.target, case.weight), case.extras[name]
     call = {**case.call, **spec.held(*inputs, **case.call)}
-    return gradient(lambda x: spec.reference(*inputs, **{**call, name: x}), np.where(np.isfinite(x), x, 0))
+    return differentiate(lambda x: spec.reference(*inputs, **{**call, name: x}), np.where(np.isfinite(x), x, 0), STEP)

@@ -61,4 +61,9 @@ def assert_gradient(got, want, tol, case='', smallest=SMALLEST_GRADIENT):
     got, want = np.asarray(got), np.asarray(want)
     if np.isnan(want).any() and got.shape == want.shape:
         got = np.where(np.isnan(got) & (want == 0), 0, got)
-    assert_same(got, want, tol, case, scale=max(float(np.nanmax(np.abs(want), initial=0)), smallest))
+    assert_same(got, want, tol, case, scale=scale_of(want, smallest))
+
+
+def scale_of(gradient, smallest=SMALLEST_GRADIENT):
+    """The largest entry, but at least ``smallest``."""
+    return max(float(np.nanmax(np.abs(gradient), initial=0)), smallest)
