@@ -11,6 +11,8 @@ import pytest
 from tests.support.expected import FOLDER
 from tests.support.frameworks import need, worker_of
 
+ON_JAX = ('keras_jax', 'keras_jax_x64')  # which compiles every operation of every shape: slow but where marked quick
+
 
 def pytest_addoption(parser):
     parser.addoption(
@@ -49,11 +51,17 @@ def pytest_collection_modifyitems(items):
     """Tests of one framework run one after the other, so that its worker is started once, and every other framework's
     backwards: two that run side by side then meet in the middle, with half of the shared references each."""
     for item in items:
-        if any(framework_of(item) in mark.args for mark in item.iter_markers('slow_on')):
+        framework = framework_of(item)
+        dear = framework in ON_JAX and not names_it('quick_on', item, framework)
+        if dear or names_it('slow_on', item, framework):
             item.add_marker('slow')
     frameworks = sorted({framework for item in items if (framework := framework_of(item))})
     groups = [[item for item in items if framework_of(item) == framework] for framework in (*frameworks, None)]
     items[:] = [item for k, group in enumerate(groups) for item in (group[::-1] if k % 2 else group)]
+
+
+def names_it(marker, item, framework):
+    return any(framework in mark.args for mark in item.iter_markers(marker))
 
 
 def framework_of(item):

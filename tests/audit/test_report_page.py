@@ -118,6 +118,7 @@ def test_pictures_and_the_whole_input_beside_a_part(made):
     assert alts.count(f'street_{PHANTOM:03d}, truth') >= 1
 
 
+@pytest.mark.slow
 def test_png_files(made):
     folder = made[1] / 'png'
     names = {path.name for path in folder.glob('*.png')}

@@ -58,6 +58,7 @@ def test_keys_are_unique_and_do_not_depend_on_the_place_in_the_file():
     assert len(set(one)) == len(one) and [key for key in moved if 'zero' not in key] == one
 
 
+@pytest.mark.slow
 def test_the_choice_is_the_same_for_one_seed_and_spread_over_the_files():
     files = ['shared_spec/overlap.py', 'shared_spec/granularity.py']
     first, again, other = (campaign.sample(files, seed, 40) for seed in (0, 0, 1))

@@ -46,6 +46,7 @@ def test_no_command_prints_help(capsys):
     assert code == 2 and 'segparity' in out and 'check' in out
 
 
+@pytest.mark.slow
 def test_check_agrees(capsys):
     if 'torch' not in installed_frameworks():
         pytest.skip('needs PyTorch and MMSegmentation')
@@ -124,6 +125,7 @@ def test_piped_output_is_plain():
     assert done.returncode == 0 and '\x1b' not in done.stdout and 'JaccardMetricLoss' in done.stdout
 
 
+@pytest.mark.slow
 def test_golden_table_counts_the_cases_passed(monkeypatch):
     pytest.importorskip('mmseg', reason='needs PyTorch and MMSegmentation')
     from segparity.parity import report

@@ -101,6 +101,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_said_in_the_users_words(place, capsys):
     for words in WRONG:
         sentence = refusal(capsys, *words.split())

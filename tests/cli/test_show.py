@@ -82,6 +82,7 @@ def run(code, texts, needs, **environment):
     return dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith('["'))
 
 
+@pytest.mark.slow
 def test_every_line_for_mmsegmentation_runs(capsys):
     texts = {name: page(capsys, name)[0] for name in SPECS}
     built = run(MMSEG, texts, ('torch', 'mmseg', 'mmcv'))
@@ -92,6 +93,7 @@ def test_every_line_for_mmsegmentation_runs(capsys):
         assert built[name][-1] == getattr(spec, 'mmseg_type', name)
 
 
+@pytest.mark.slow
 def test_every_line_for_keras_runs_and_every_class_has_a_page(capsys):
     backend = next((name for name in ('jax', 'tensorflow', 'torch') if importlib.util.find_spec(name)), None)
     of_keras = {*LOSSES, *(name for spec in SPECS.values() for name in classes_built_by(keras_text(spec)))}

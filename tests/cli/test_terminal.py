@@ -45,6 +45,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
 
+@pytest.mark.slow
 def test_where_nobody_reads_all_files_are_there(tmp_path):
     folders = data_set(tmp_path, *label_maps(3))
     state, table = str(tmp_path / 's.npz'), str(tmp_path / 't.csv')
@@ -125,6 +126,7 @@ def test_a_library_s_error_moves_no_cursor(capsys, monkeypatch):
         assert err.splitlines()[-1].startswith('segparity: ') and 'Error' not in err.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='only Linux takes any bytes for a name')
 def test_a_name_that_is_no_text(tmp_path, capsys):
     folders = data_set(tmp_path, *label_maps(2))

@@ -14,7 +14,7 @@ from segparity.demo import network
 from segparity.demo.settings import CLASSES, PALETTE, Settings, config_path
 from segparity.demo.worlds import BACKENDS, installed, keras_backend, mmseg_world
 
-pytestmark = pytest.mark.xdist_group('demo_network')  # each world runs once
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('demo_network')]  # each world runs once
 # The backend that the demo takes here; the others are the same file, compiled for much longer.
 USED = keras_backend() or 'torch'
 KERAS = [pytest.param(f'keras_{name}', marks=[] if name == USED else pytest.mark.slow) for name in BACKENDS]

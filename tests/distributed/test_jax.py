@@ -36,6 +36,7 @@ def one(fit):
     return fit('one')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('sync', [True, False])
 def test_data_parallel_trains_as_one_device(fit, one, sync):
     """With sync=False too: there are no shares of which a loss could be taken."""
@@ -53,5 +54,6 @@ def test_every_loss_trains_as_on_one_device(fit, name):
     same(fit('data', name=name), fit('one', name=name), name)
 
 
+@pytest.mark.slow
 def test_a_batch_that_devices_cannot_share_is_refused(fit):
     assert 'evenly divide' in fit('data', images=6)[0]['error']

@@ -41,6 +41,7 @@ def test_two_uneven_replicas_train_as_one_device(trained, name):
     same(trained, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', UNSYNCED)
 def test_without_sync_replicas_drift(trained, name):
     one, two = trained[f'{name}/one'], trained[f'{name}/two']
@@ -73,6 +74,7 @@ def test_sums_and_maps_are_those_of_one_device(replicas):
         assert_same(found[f'{key}/two'], found[f'{key}/one'], 'float64', key)
 
 
+@pytest.mark.slow
 def test_fit_trains_as_on_one_device(replicas):
     (one, weights), (two, found) = replicas('fit', replicas=1), replicas('fit', replicas=2)
     assert_same(two, one, 'float32')
@@ -90,6 +92,7 @@ def test_a_bank_of_a_branched_model_fills_as_on_one_device(replicas):
     assert np.abs(bank).sum() > 0 and (pushed > 3).any()
 
 
+@pytest.mark.slow
 def test_a_compiled_step_is_refused_in_a_sentence(replicas):
     said, _ = replicas('fit', replicas=2, jit_compile=True)
     assert said.startswith('TensorFlow cannot compile a step that several replicas share') and '\n' not in said

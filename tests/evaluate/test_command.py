@@ -328,6 +328,7 @@ def test_bad_pairs_are_skipped_on_demand_and_listed(tmp_path, capsys):
     assert_results(found['results'], reference('FineGrained', preds, targets, metrics=OVERLAP, **COMMON))
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_numbers_and_find_the_same_faults(tmp_path, capsys):
     folders = data_set(tmp_path, *label_maps(9))
     files = {}

@@ -40,6 +40,7 @@ def totals_of(rows):
     return totals
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_split_in_any_order_with_repeats_is_one_run(rows, tmp_path, data):
@@ -190,6 +191,7 @@ def same(found, want):
     return arrays and (found.settings, found.files) == (want.settings, want.files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('everything, every', [(False, 1), (True, 9)], ids=['counts', 'everything'])
 def test_what_is_flipped_is_found_or_harmless(tmp_path, everything, every):
     """Every bit of a state of counts alone; of one with all parts, which is larger, one of nearly every byte."""

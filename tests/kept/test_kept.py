@@ -17,7 +17,7 @@ from tests.support.frameworks import axis
 FILES = Path(__file__).parent / '0.1.0'
 
 
-@pytest.mark.slow_on('keras_jax')  # op by op
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', [pytest.param('losses', marks=pytest.mark.slow_on('keras_tensorflow')), 'metrics'])
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_torch', 'keras_jax'))
 def test_a_saved_keras_model_has_its_losses_and_metrics(kind, framework, worker):

@@ -187,7 +187,6 @@ def test_active_boundary_finds_the_threshold_of_the_loop(allowed, dtype):
     assert_same(got.numpy(), want, 'exact')
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_active_boundary_finds_the_threshold_of_the_loop_in_keras(framework, worker):
     found, allowed = divergences('float32'), ALLOWED[2]
@@ -280,7 +279,6 @@ def test_active_boundary_of_what_is_no_number_is_nan_in_pytorch(what, monkeypatc
     assert what == 'map' or gradient[counts].isnan().all()
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_active_boundary_of_what_is_no_number_is_nan_in_keras(framework, worker):
     z, y = inputs(n=1)

@@ -216,6 +216,7 @@ def test_boundary_aware_masks_in_pytorch():
         distance_bins.masks_of_bins(torch.tensor(NO_NUMBER), **EXACT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_boundary_aware_masks_in_keras(framework, worker):
     z = sparse_prediction()
@@ -267,7 +268,6 @@ def test_boundary_aware_refuses(case):
         torch_loss(z, y, bins=bins, **params)
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_boundary_aware_refuses_in_keras(framework, worker):
     for case, (params, channels, y, bins, words) in wrong_calls().items():
@@ -293,7 +293,6 @@ def test_boundary_aware_of_wrong_labels_and_bins_is_nan_where_nothing_is_looked_
     assert math.isnan(value) and np.isnan(gradient).any()
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_boundary_aware_of_wrong_labels_and_bins_is_nan_in_keras_where_nothing_is_looked_at(framework, worker):
     for case in ('label', 'negative', 'fraction', 'outside', 'above'):

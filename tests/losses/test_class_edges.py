@@ -59,7 +59,6 @@ def test_class_edges_in_pytorch(space, monkeypatch):
                 assert_same(room.class_edges(torch.tensor(label), reach).numpy(), by_definition(label, reach), 'exact')
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_torch', 'keras_tensorflow', 'keras_jax'))
 def test_class_edges_in_keras(framework, worker):
     for space in SPACES:

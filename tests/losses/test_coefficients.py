@@ -78,7 +78,8 @@ def test_pytorch_map_and_parameters():
     assert loss.log_nu.grad.item() == 0
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_keras(framework, worker):
     """TensorFlow's graph and JAX compiled, on the losses that can be infinite; PyTorch eagerly, on all."""

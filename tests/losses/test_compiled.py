@@ -72,20 +72,18 @@ def check(value, gradient, name, example, label):
     assert_expected_gradient(gradient, slopes, 'float32_gradient', label)
 
 
-def slow_on(group):
-    return pytest.mark.slow_on('keras_tensorflow', *(['keras_jax'] if group == 'images_and_classes' else []))
-
-
 @pytest.mark.parametrize('framework', axis(*(f for f in KERAS if f != 'keras_jax_x64')))
 @pytest.mark.parametrize(
     ('group', 'name'),
-    [pytest.param(group, name, marks=slow_on(group)) for group in GROUPS for name in GROUPS[group]],
+    [(group, name) for group in GROUPS for name in GROUPS[group]],
 )
+@pytest.mark.slow_on('keras_tensorflow')
 def test_compiled_fit(group, name, framework, worker):
     values, gradients = fit_together(framework, group, (name,) if stays_graph(framework, name) else None)
     check(values[name], gradients[name], name, GROUPS[group][name], f'{name}, {group}, {framework}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 @pytest.mark.parametrize('name', FEW)
 def test_compiled_fit_of_a_few(name, framework, worker):
@@ -93,6 +91,7 @@ def test_compiled_fit_of_a_few(name, framework, worker):
     check(values[name], gradients[name], name, GROUPS['first'][name], f'{name}, {framework}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_torch'))
 @pytest.mark.parametrize('compiler', ['aot_eager', pytest.param('inductor', marks=pytest.mark.slow)])
 @pytest.mark.parametrize(

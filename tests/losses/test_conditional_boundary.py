@@ -260,6 +260,7 @@ def test_conditional_boundary_trains_features_alone(monkeypatch):
     assert_gradient(found[1][1], found[0][1], 'float64')
 
 
+@pytest.mark.slow
 def test_conditional_boundary_draws_features_together():
     """Steps down the gradient: cosines to the same class beside the boundary rise, those across it fall."""
     torch = pytest.importorskip('torch', reason='PyTorch is not installed')
@@ -284,6 +285,7 @@ def test_conditional_boundary_draws_features_together():
     assert found[-1][0] > 0.9 > found[0][0] and abs(found[-1][1]) < 0.1
 
 
+@pytest.mark.slow
 def test_conditional_boundary_never_waits_for_a_device(monkeypatch):
     """Tensors without values have none that anybody could look at."""
     torch = pytest.importorskip('torch', reason='PyTorch is not installed')

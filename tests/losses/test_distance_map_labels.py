@@ -117,7 +117,7 @@ SENTENCES = {
 }
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_torch')  # on which alone does without TensorFlow
+@pytest.mark.slow_on('keras_torch')  # on which alone does without TensorFlow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_what_distance_maps_of_a_surface_loss_refuse(framework, worker):
     y = random_inputs()[1]
@@ -129,6 +129,7 @@ def test_what_distance_maps_of_a_surface_loss_refuse(framework, worker):
     assert packed['channel'].shape == (7, 6, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 def test_a_dataset_of_batches_for_a_surface_loss_is_refused_or_nan(framework, worker):
     z, y = random_inputs()
@@ -144,7 +145,7 @@ def test_a_dataset_of_batches_for_a_surface_loss_is_refused_or_nan(framework, wo
     assert 'labels must be class ids of one image with 2 axes' in found['checked']
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_torch', 'keras_tensorflow', 'keras_jax'))
 def test_sums_of_hausdorff_losses_and_calls_with_a_map_that_nobody_takes(framework, worker):
     z, y = random_inputs()

@@ -278,7 +278,6 @@ def test_maps_given_to_the_reference_and_to_pytorch(name, params):
         getattr(losses, name)(ignore_index=9, spacing=[1, 1, 1])(pred, target)
 
 
-@pytest.mark.slow_on('keras_jax')  # where it would compile operation by operation
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 @pytest.mark.parametrize(('name', 'params'), [*MAPPED[1::2], OF_AREAS])
 def test_maps_given_to_keras(framework, worker, name, params):
@@ -298,6 +297,7 @@ def test_maps_given_to_keras(framework, worker, name, params):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 def test_packed_surface_maps_of_tf_data_train_as_made_ones(framework, worker):
     z, y = random_inputs()

@@ -59,7 +59,6 @@ def test_distillation_kl_of_hard_and_hot():
     assert abs(got / want - 1) < 1e-3
 
 
-@pytest.mark.slow_on('keras_jax')  # which compiles each operation
 @pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
 @pytest.mark.parametrize(('channels', 'activation'), [(3, 'softmax'), (3, 'sigmoid'), (1, 'softmax')])
 def test_distillation_kl_from_logits_of_a_teacher(framework, channels, activation, worker):
@@ -140,7 +139,7 @@ def test_probabilities_of_a_teacher_sum_to_1():
     assert pred.grad[0].isnan().any()
 
 
-@pytest.mark.slow_on('keras_tensorflow', 'keras_jax')
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_keras_sees_that_probabilities_of_a_teacher_sum_to_1(framework, worker):
     """A sentence where values are seen, NaN in value and gradient where they are not."""

@@ -234,13 +234,14 @@ def test_inverse_form_of_labels_that_are_no_classes_in_pytorch(seen, monkeypatch
         assert InverseFormLoss()(z, ids).isnan()
 
 
-@pytest.mark.slow_on('keras_jax')
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_torch', 'keras_tensorflow', 'keras_jax'))
 def test_inverse_form_of_labels_that_are_no_classes_in_keras(framework, worker):
     sentence, _ = worker.call('tests.losses.keras_branched:no_classes', {})
     assert sentence.startswith('InverseFormLoss: ') and sentence.endswith('ignore_class=-1 leaves such pixels out')
 
 
+@pytest.mark.slow
 def test_the_shipped_network_is_what_its_code_trains(tmp_path, capsys):
     """The command, of a network of another size; what the shipped one leaves of new pairs."""
     torch = pytest.importorskip('torch')

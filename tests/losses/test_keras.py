@@ -30,7 +30,8 @@ def test_configuration_round_trip(name, framework, worker):
     assert ask(worker, 'round_trip', name=name)[0] == dict(complete=True, same=True, dtype='float64')
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow
+@pytest.mark.slow_on('keras_tensorflow')
 def test_saved_models_of_every_loss_reload_in_another_process(framework, worker, tmp_path):
     values = ask(worker, 'save', folder=str(tmp_path))[0]
     assert set(values) == set(LOSSES)
@@ -40,7 +41,8 @@ def test_saved_models_of_every_loss_reload_in_another_process(framework, worker,
         assert_same(loaded[name], values[name], 'float32', name)
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow
+@pytest.mark.slow_on('keras_tensorflow')
 def test_fit_learns_nu_of_robust_t_and_the_file_keeps_it(framework, worker, tmp_path):
     path = str(tmp_path / 'robust.keras')
     found = ask(worker, 'learn_nu', path=path)[0]
@@ -55,7 +57,6 @@ def test_fit_learns_nu_of_robust_t_and_the_file_keeps_it(framework, worker, tmp_
         assert ask(other, 'learnt_nu', path=path)[0] == dict(nu=trained, own=True)
 
 
-@pytest.mark.slow_on('keras_jax')
 def test_a_nu_of_robust_t_that_fit_could_not_train_is_refused(framework, worker):
     found = ask(worker, 'wrong_layers')[0]
     assert found['none'].startswith(
@@ -91,34 +92,29 @@ def test_wrong_input_gets_one_sentence(framework, worker):
     assert found['sum_positions'].startswith('TypeError: ') and 'positional argument' in found['sum_positions']
 
 
-@pytest.mark.slow_on('keras_jax')
 def test_sample_weight_of_jaccard_metric_acts_on_pixels_and_images(framework, worker):
     alone, by_image, by_pixel, by_pixel1 = ask(worker, 'sample_weights')[0]
     for value in (by_image, by_pixel, by_pixel1):
         assert_same(value, alone, 'float32')
 
 
-@pytest.mark.slow_on('keras_jax')
 def test_label_257_survives_bfloat16(framework, worker):
     exact, half = ask(worker, 'many_classes_in_half_precision')[0]
     assert exact < 0.1
     assert_same(half, exact, 'bfloat16')
 
 
-@pytest.mark.slow_on('keras_jax')
 def test_weighted_sum_takes_losses_without_their_name(framework, worker):
     unnamed, named = ask(worker, 'unnamed_losses')[0]
     assert unnamed == named
 
 
-@pytest.mark.slow_on('keras_jax')
 def test_weighted_sum_takes_losses_of_keras(framework, worker):
     total, by_hand, again = ask(worker, 'foreign_part')[0]
     assert_same(total, by_hand, 'float32')
     assert_same(again, total, 'exact')
 
 
-@pytest.mark.slow_on('keras_jax')
 def test_sizes_unknown_before_the_call(framework, worker):
     compiled, direct = ask(worker, 'unknown_sizes')[0]
     assert_same(compiled, direct, 'float32')

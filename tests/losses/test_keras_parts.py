@@ -16,7 +16,6 @@ def ask(worker, function, **arguments):
     return worker.call(f'tests.losses.keras_parts:{function}', **arguments)
 
 
-@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 def test_reductions_of_weighted_cross_entropy_have_the_weights_of_the_whole_batch(framework, worker):
     _, found = ask(worker, 'cross_entropies')
@@ -80,6 +79,7 @@ def test_a_loss_that_says_nothing_of_its_value_is_named(framework, worker):
     assert ask(worker, 'unfinished')[0] == 'Unfinished'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_torch', 'keras_tensorflow'))
 def test_fit_of_the_checks_takes_all_images_at_once(framework, worker):
     (fitted, evaluated, value), gradients = ask(worker, 'many_images_fit')
@@ -101,6 +101,7 @@ def test_a_sum_with_a_foreign_loss_has_no_spec_and_may_be_a_part(framework, work
     assert_same(again, total, 'exact')
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group('keras_torch')
 @pytest.mark.parametrize(('few', 'least'), [(True, 200), pytest.param(False, 500, marks=pytest.mark.slow)])
 def test_no_tensor_stays_on_the_cpu_where_keras_device_is_another(few, least):

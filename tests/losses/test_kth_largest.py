@@ -81,7 +81,7 @@ def test_pytorch_of_no_number():
         assert (int(edge.left), int(edge.tied), int(edge.of)) == (0, 0, 0)
 
 
-@pytest.mark.slow_on('keras_jax')
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_keras(framework, worker):
     """TensorFlow and JAX compiled."""
@@ -106,7 +106,7 @@ def test_keras_of_float64(framework, worker):
         assert (int(found[f'left {k}']), int(found[f'tied {k}'])) == (left, tied), name
 
 
-@pytest.mark.slow_on('keras_tensorflow', 'keras_jax')
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_a_share_of_a_number_of_pixels_in_32_bits(framework, worker):
     shares = [

@@ -134,9 +134,7 @@ def compare(found, want, label, gradient=True):
 
 
 @pytest.mark.parametrize('framework', axis(*KERAS))
-@pytest.mark.parametrize(
-    'name', [pytest.param(name, marks=pytest.mark.slow_on('keras_jax') if k else ()) for k, name in enumerate(SOFTMAX)]
-)
+@pytest.mark.parametrize('name', SOFTMAX)
 def test_softmax_is_the_reference_s(name, framework, worker):
     found = ask(worker, softmax_case(name))
     compare(found, expected('softmax', name), f'{name}, {framework}', gradient=name not in TIED)
@@ -148,6 +146,7 @@ def test_hinge_is_the_reference_s(name, framework, worker):
     compare(ask(worker, hinge_case(name)), expected('hinge', name), f'{name}, {framework}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('framework', 'way'),
     [

@@ -36,6 +36,7 @@ def test_trains_compiled(policy, framework, worker):
     trains(worker, policy, ['WeightedSumLoss'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('framework', 'policy'), EVERY_LOSS)
 def test_every_loss_trains(framework, policy, worker):
     trains(worker, policy, list(PLAIN))

@@ -94,7 +94,7 @@ def test_ohem_cross_entropy_of_equal_pixels(min_kept):
     assert_same(loss_of_logits(NAME, z, label, thresh=0.51, min_kept=min_kept), math.log(2), 'float64')
 
 
-@pytest.mark.slow_on('keras_jax')
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_ohem_cross_entropy_of_equal_pixels_in_keras(framework, worker):
     z, label = EQUAL

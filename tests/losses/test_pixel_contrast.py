@@ -131,6 +131,7 @@ def test_the_first_pixels_are_those_of_the_official_selection(case):
     assert golden.is_close(value, case.loss, case.rtol, case.atol)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_the_reference_is_the_official_one():
     case = next(c for c in GOLDEN if c.id == 'pixcontrast_unnormalised')
     given = cases.Case(case.arrays['pred'], case.arrays['target'], extras=case.extras, is_adapted=True)

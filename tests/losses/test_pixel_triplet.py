@@ -165,7 +165,6 @@ def test_pixel_triplet_has_the_same_anchors_in_pytorch(samples, monkeypatch):
         assert eyes == 'open' or found.places.shape[1] == min(samples, 13 * 17)
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_pixel_triplet_has_the_same_anchors_in_keras(framework, worker):
     y = maps_of_labels()
@@ -177,7 +176,6 @@ def test_pixel_triplet_has_the_same_anchors_in_keras(framework, worker):
             assert_same(places[some].astype(int), want, 'exact')
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_pixel_triplet_of_anchors_that_are_no_pixels_in_keras(framework, worker):
     """A sentence where they are seen, NaN in value and gradient where they are not; sizes have to be known."""

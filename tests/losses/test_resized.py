@@ -93,7 +93,7 @@ def cases():
                     yield name, 1 if channels == 'one' else 5, labels
 
 
-@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('align_corners', [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(('name', 'classes', 'labels'), list(cases()))
 def test_every_loss(name, classes, labels, align_corners, blocks):
     ignored = IGNORED if labels == 'hard' else None

@@ -68,7 +68,7 @@ def test_pytorch(dtype):
         assert learnt.log_nu.grad.item() == pytest.approx(want, 1e-6, abs=1e-44)
 
 
-@pytest.mark.slow_on('keras_jax_x64', 'keras_tensorflow')
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_jax_x64', 'keras_torch'))
 def test_keras(framework, worker):
     """TensorFlow eagerly and compiled, JAX compiled."""

@@ -257,6 +257,7 @@ def test_topology_alone_closes_a_gap_and_removes_a_false_island(picture):
     assert components_and_holes(z.detach().sigmoid()[0, 0].numpy()) == (1, 1)
 
 
+@pytest.mark.slow
 def test_topology_in_pytorch_on_what_needs_a_matrix():
     """Soft labels, whose points differ: the reference and its slope, of volumes too."""
     torch = pytest.importorskip('torch', reason='PyTorch is not installed')
@@ -275,6 +276,7 @@ def test_topology_in_pytorch_on_what_needs_a_matrix():
         assert_gradient(torch.autograd.grad(value, pred)[0].numpy(), want, 'float64_gradient')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 def test_topology_under_xla_of_tensorflow_names_the_remedy(framework, worker):
     said, _ = worker.call('tests.losses.topology_calls:fits')

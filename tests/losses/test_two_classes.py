@@ -28,7 +28,6 @@ INPUTS = {
 }
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_value_is_the_reference_s(framework, name, worker):

@@ -70,7 +70,7 @@ def test_pytorch_gives_what_the_reference_gives(name):
     assert compared >= 6
 
 
-@pytest.mark.slow_on('keras_tensorflow', 'keras_jax')
+@pytest.mark.slow_on('keras_tensorflow')
 @BACKENDS
 def test_keras_gives_what_the_reference_gives(framework, worker):
     """One loss of them is compiled."""
@@ -207,7 +207,7 @@ def test_parts_of_a_sum_agree_in_what_they_give():
     assert_same(both(*call, ignore_index=255), want, 'float64')
 
 
-@pytest.mark.slow_on('keras_tensorflow', 'keras_jax')
+@pytest.mark.slow_on('keras_tensorflow')
 @BACKENDS
 def test_keras_refuses_the_same(framework, worker):
     z, y, _ = arrays('float32')

@@ -34,7 +34,7 @@ def only_nan(found):
     return wrong
 
 
-@pytest.mark.slow_on('keras_jax_x64', 'keras_tensorflow')
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax_x64'))
 def test_every_loss_compiled(framework, worker):
     """Beside it in the same calls: whatever an ignored pixel or one of weight 0 holds, value and gradient stay the same.
@@ -52,6 +52,7 @@ def test_some_losses_compiled(framework, worker):
     assert set(found) == set(SOME[:2]) and not only_nan(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_torch'))
 @pytest.mark.parametrize(
     'form', [form if form in QUICK else pytest.param(form, marks=pytest.mark.slow) for form in FORMS]
@@ -61,7 +62,7 @@ def test_every_loss_on_every_form_of_input(form, framework, worker):
     assert found and not only_nan(found)
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow_on('keras_tensorflow')
 @BACKENDS
 def test_a_wrong_number_shows_where_a_part_is_left_out(framework, worker):
     assert ask(worker, 'wrong_where_a_part_is_left_out', jit=framework != 'keras_torch') == []
@@ -75,7 +76,6 @@ def test_every_loss_on_soft_labels_in_a_graph(framework, worker):
     assert len(found) > 10 and not only_nan(found)
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax'))
 @pytest.mark.parametrize('form', FORMS)
 def test_some_losses_on_every_form_of_input(form, framework, worker):
@@ -94,7 +94,6 @@ def test_every_mean_over_cells(granularity, framework, worker):
         assert found and not only_nan(found)
 
 
-@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 @pytest.mark.parametrize('form', FORMS)
 def test_the_reference_s_sentence_where_values_can_be_seen(form, framework, worker):
@@ -113,13 +112,11 @@ def test_the_reference_s_sentence_where_values_can_be_seen(form, framework, work
     assert sentences >= 3
 
 
-@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 def test_an_unreduced_loss_is_nan_at_the_pixel_alone(framework, worker):
     assert ask(worker, 'pixel_by_pixel') == [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
 
 
-@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 @pytest.mark.parametrize('form', ['ids', 'soft', 'one_hard'])
 def test_a_logit_of_minus_infinity_is_probability_0(form, framework, worker):
@@ -135,7 +132,6 @@ def test_a_logit_of_minus_infinity_is_probability_0(form, framework, worker):
             assert own[0] == 'inf'
 
 
-@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 def test_labels_of_every_dtype(framework, worker):
     found = ask(worker, 'label_dtypes')
@@ -150,14 +146,14 @@ def test_labels_of_every_dtype(framework, worker):
     assert 'whole numbers, got 0.5' in found['fraction']
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow_on('keras_tensorflow')
 @BACKENDS
 def test_a_prediction_that_is_no_number_shows_without_any_label(framework, worker):
     names = ['JaccardMetricLoss', 'WeightedCrossEntropyLoss', 'ComboLoss', 'FocalTverskyLoss']
     assert ask(worker, 'unlabelled', jit=framework != 'keras_torch', names=names) == []
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow_on('keras_tensorflow')
 @BACKENDS
 def test_one_hot_labels_of_losses_of_class_ids_name_one_class(framework, worker):
     for name, one in ask(worker, 'several_labels', jit=framework != 'keras_torch').items():
@@ -167,13 +163,12 @@ def test_one_hot_labels_of_losses_of_class_ids_name_one_class(framework, worker)
             assert found[1:] == [SPOILED, 'finite'], (name, named)
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow_on('keras_tensorflow')
 @BACKENDS
 def test_no_pixels_and_no_images_are_0(framework, worker):
     assert ask(worker, 'nothing', names=SOME if framework == 'keras_jax' else list(PLAIN)) == []
 
 
-@pytest.mark.slow_on('keras_jax')
 @BACKENDS
 @pytest.mark.parametrize('setting', ['float16', 'bfloat16', 'float64'])
 def test_floatx_changes_nothing(setting, framework, worker):
@@ -197,6 +192,7 @@ def no_difference(found):
         assert value <= TOLERANCES['float32'][0] and gradient <= TOLERANCES['float32_gradient'][0], name
 
 
+@pytest.mark.quick_on('keras_jax')
 @BACKENDS
 def test_callbacks_of_a_compiled_fit_see_the_nan(framework, worker, tmp_path):
     jit = framework != 'keras_torch'
@@ -211,12 +207,14 @@ def test_debugging_raises_the_sentence_from_fit(framework, worker):
     assert 'JaccardMetricLoss: target labels must be below 3, got 200' in said and not warned
 
 
+@pytest.mark.quick_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('keras_jax'))
 def test_debugging_raises_the_sentence_from_a_compiled_fit(framework, worker):
     said, warned = ask(worker, 'debugging', jit=True)
     assert 'JaccardMetricLoss: target labels must be below 3, got 200' in said and not warned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'framework', [*axis('keras_tensorflow'), *(pytest.param(f, marks=pytest.mark.slow) for f in ('keras_torch',))]
 )

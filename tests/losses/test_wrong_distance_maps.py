@@ -131,7 +131,7 @@ def keras_arrays(case):
     return dict(arrays, z=np.moveaxis(z, 1, -1).astype(np.float32), y=y)
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow_on('keras_tensorflow')
 @EAGER
 @pytest.mark.parametrize('case', KERAS_CASES, ids=name_of)
 def test_a_wrong_map_given_to_keras_is_nan(case, framework, worker):
@@ -209,7 +209,7 @@ def packed_calls(worker, compiled=False):
     return found
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_tensorflow')
+@pytest.mark.slow_on('keras_tensorflow')
 @EAGER
 def test_labels_packed_for_another_surface_loss_are_refused(framework, worker):
     found = packed_calls(worker)
@@ -223,6 +223,7 @@ def test_labels_packed_for_another_surface_loss_are_refused(framework, worker):
     assert 'SurfaceLoss: packed labels must have as many axes as pred, got (2, 7, 6, 3, 5)' in found['one_hot']
 
 
+@pytest.mark.slow
 @pytest.mark.slow_on('keras_torch', 'keras_tensorflow')
 @EAGER
 def test_labels_packed_for_another_surface_loss_are_nan_in_a_compiled_step(framework, worker):

@@ -185,6 +185,7 @@ def of_a_rank(rank, world, file, out):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_ranks_have_the_results_of_one_process(tmp_path):
     torch.multiprocessing.spawn(of_a_rank, (2, str(tmp_path / 'store'), str(tmp_path / 'out')), nprocs=2)
     want, own = metrics.FineGrained(3), metrics.FineGrained(3)

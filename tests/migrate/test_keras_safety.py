@@ -111,6 +111,7 @@ def test_a_notebook_with_many_cells_ends(tmp_path):
     assert sum('takes too long' in unread.reason for unread in source.unread) == 1
 
 
+@pytest.mark.slow
 def test_damaged_sources_in_great_number(tmp_path):
     """The fuzzer for a moment; ``python -m benchmarks.fuzz_readers --target keras`` takes longer."""
     words = [sys.executable, '-m', 'benchmarks.fuzz_readers', '--target', 'keras', '--count', '600', '--seed', '3']

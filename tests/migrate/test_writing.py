@@ -83,6 +83,7 @@ def test_the_module_of_every_loss_is_its_own(framework, worker):
         assert read == want, code
 
 
+@pytest.mark.slow
 @KERAS
 def test_fit_trains_heads_with_what_was_written(framework, worker):
     heads = (
@@ -101,6 +102,7 @@ def test_fit_trains_heads_with_what_was_written(framework, worker):
     assert any('mIoUD' in name for name in found)
 
 
+@pytest.mark.slow
 @KERAS
 def test_fit_learns_nu_with_what_was_written(framework, worker):
     code = write_keras_module(plan_of(('decode_head', [LOSSES['RobustTLoss'](ignore_index=255)])))

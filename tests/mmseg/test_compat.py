@@ -37,6 +37,7 @@ def test_the_page_lists_every_repair():
     assert 'makes seven repairs' in page.read_text(encoding='utf-8') and len(repairs) == 7
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_neither_the_models_nor_another_world(python):
     modules = python('-c', 'import sys, mmseg_plugin; print(*sys.modules)').split()
     assert 'mmseg_plugin.losses' in modules
@@ -172,6 +173,7 @@ for asked in (mmseg_plugin.bases, lambda: mmseg_plugin.evaluation, lambda: mmseg
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('host', 'sentence'),
     [

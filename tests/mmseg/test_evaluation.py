@@ -45,6 +45,7 @@ def test_the_results_are_worth_comparing(alone):
     assert len(set(once)) > 0.7 * len(once) and all(v == v for v in found.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('processes', [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_processes_give_the_last_digit_of_one(processes, alone, seven, python, tmp_path):
     launch = ('-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}')
@@ -58,6 +59,7 @@ def test_processes_give_the_last_digit_of_one(processes, alone, seven, python, t
         assert (tmp_path / f'{name}.csv').read_bytes() == (folder / f'{name}.csv').read_bytes()
 
 
+@pytest.mark.slow
 def test_the_table_holds_every_class_of_every_image(alone, seven):
     results, folder = alone
     table = read_table(folder / 'overlap.csv')

@@ -204,6 +204,7 @@ def test_a_second_backward_is_the_first_and_a_second_derivative_is_refused():
         torch.autograd.grad(value, z, create_graph=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [SOFTMAX, HINGE])
 def test_inside_a_compiled_function(name):
     z, y = inputs(1 if name == HINGE else 4)

@@ -112,11 +112,13 @@ def test_test_py_writes_its_predictions(scripts, pictures):
     assert results['mIoU'] == results['mIoUD'] and results['mAcc'] == results['mAccD']
 
 
+@pytest.mark.slow
 def test_the_log_has_one_titled_table_of_results(scripts):
     printed = (scripts / 'printed').read_text()
     assert printed.count('FineGrainedMetric: results, in per cent') == 3  # train, test, resume
 
 
+@pytest.mark.slow
 def test_the_launcher_prints_a_config_that_names_our_base_files(pictures, tmp_path, python, installed):
     """print_config.py imports the models, which mmcv-lite cannot do unrepaired, and its config has a plain list."""
     file = tiny_config(pictures, tmp_path, PLAIN)

@@ -26,6 +26,7 @@ def test_a_run_learns(pictures, tmp_path, train):
     assert logged(tmp_path, 'decode.loss_jaccard_metric').keys() == losses.keys()
 
 
+@pytest.mark.slow
 @needs_script
 def test_a_resumed_run_continues_as_if_never_stopped(pictures, tmp_path, train, python):
     train(config(pictures, tmp_path / 'whole', LOSS, iterations=6))

@@ -13,11 +13,13 @@ USERS = ('JaccardMetricLoss', 'SoftTverskyLoss', 'FocalTverskyLoss', 'Generalize
 QUICK = [
     ('JaccardMetricLoss', 'default', 'ignored_not_a_number', 'float32'),
     ('JaccardMetricLoss', 'image_class', 'pixel_weight_soft', 'float32'),
+]
+SLOW = [
     ('JaccardMetricLoss', 'default', 'ignored_border', 'bfloat16'),
     ('SoftDiceLoss', 'default', 'one_channel_ignored', 'float32'),
     ('FocalTverskyLoss', 'default', 'pixel_weight', 'float32'),
+    *((*pair, 'float64') for pair in ((n, e, c) for n in USERS for e, c in plan(n))),
 ]
-SLOW = [(*pair, 'float64') for pair in ((n, e, c) for n in USERS for e, c in plan(n))]
 
 
 def spec_and_case(name, example, case, dtype):

@@ -16,7 +16,6 @@ from tests.support.frameworks import axis
 
 pytestmark = [
     pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch')),
-    pytest.mark.slow_on('keras_jax'),
 ]
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 LOGITS = normal(2, 16, 16, 4, scale=3)

@@ -82,7 +82,6 @@ def test_masks_that_are_resized_bilinearly(keras):
     assert_same(same, want, 'exact')
 
 
-@pytest.mark.slow_on('keras_jax')
 def test_logits_are_resized_before_the_loss(keras):
     pytest.importorskip('mmseg', reason='MMSegmentation is not installed')
     from tests.mmseg.heads import MODELS, head_config, only_loss, samples

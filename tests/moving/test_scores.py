@@ -14,7 +14,6 @@ from tests.support.frameworks import axis
 
 pytestmark = [
     pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch')),
-    pytest.mark.slow_on('keras_jax'),
 ]
 
 

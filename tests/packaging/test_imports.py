@@ -81,6 +81,7 @@ def test_the_reference_computes_without_a_framework():
     assert not loaded(statement) & FRAMEWORKS
 
 
+@pytest.mark.slow
 @needs_torch
 def test_losses_metrics_and_soft_labels_need_pytorch_alone():
     hosts = 'mmengine', 'mmcv', 'mmseg', 'keras', 'scipy', 'pandas', 'PIL'
@@ -104,6 +105,7 @@ def test_losses_metrics_and_soft_labels_need_pytorch_alone():
     assert not loaded(statement) & {'mmengine', 'mmseg', 'keras'}
 
 
+@pytest.mark.slow
 @needs_torch
 def test_the_checker_needs_pytorch_alone():
     statement = (
@@ -129,6 +131,7 @@ def test_the_checker_needs_pytorch_alone():
     assert not loaded(statement) & {'mmengine', 'mmseg', 'keras'}
 
 
+@pytest.mark.slow
 @needs_torch
 def test_an_import_does_not_load_the_compiler():
     """Which takes longer than PyTorch itself."""
@@ -158,6 +161,7 @@ def test_a_broken_mmsegmentation_stops_nobody(tmp_path):
     assert 'torch' in loaded(statement)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('backend', ['jax', 'tensorflow'])
 def test_the_keras_world_alone(backend):
     if importlib.util.find_spec('keras') is None or importlib.util.find_spec(backend) is None:

@@ -46,10 +46,12 @@ def test_every_block_has_a_world_or_a_reason():
     assert set(blocks_of_worlds(WORLDS)) >= {'README.md', 'distributed.md', 'keras_traps.md', 'metrics.md'}
 
 
+@pytest.mark.slow
 def test_without_a_framework():
     assert execute('python', OURS) == []
 
 
+@pytest.mark.slow
 def test_mmsegmentation_pytorch_and_keras_on_it():
     execute('config,torch,keras', (*MMSEG, 'keras', *OURS), KERAS_BACKEND='torch')
 
@@ -61,6 +63,7 @@ def test_keras_on_tensorflow_loads_no_pytorch():
     assert 'torch' not in loaded and 'mmseg' not in loaded
 
 
+@pytest.mark.slow
 def test_loops_of_lightning_and_monai():
     execute('lightning,monai', ('torch', 'pytorch_lightning', 'monai'))
 

@@ -82,7 +82,6 @@ def test_gradient_of_log_nu(case, framework, worker):
     assert golden.is_close(got, want, case.rtol, case.atol), (got, want)
 
 
-@pytest.mark.slow_on('keras_jax')
 @pytest.mark.parametrize('framework', axis('torch', 'keras_jax'))
 @pytest.mark.parametrize('case', NOT_OURS, ids=lambda c: c.id)
 def test_framework_differs_where_the_spec_says_so(case, framework, worker):

@@ -40,8 +40,12 @@ def works_in_blocks(name, example):
 # `segparity.parity.ways` has for what compiles; in float64 it meets two cases, and all forms go through `fit`, below. The
 # rest with -m slow, and in `segparity check`.
 ROUNDING = {
-    'soft_label_at_target', 'absent_class', 'large_logits_soft', 'ignored_border', 'not_a_number', 'huge_logits',
-    'huge_where_right', 'all_ignored', 'one_channel', 'one_channel_not_a_number', 'one_channel_huge_logits', *OF_AREAS[:2],
+    'keras_torch': {
+        'soft_label_at_target', 'absent_class', 'large_logits_soft', 'ignored_border', 'not_a_number', 'huge_logits',
+        'huge_where_right', 'all_ignored', 'one_channel', 'one_channel_not_a_number', 'one_channel_huge_logits',
+        *OF_AREAS[:2],
+    },
+    'keras_tensorflow': {'large_logits_soft', 'ignored_border', 'not_a_number', 'one_channel', OF_AREAS[1]},
 }  # fmt: skip
 COMPILED = {
     'many': {*FEW, 'all_ignored', *OF_AREAS[:2]},
@@ -79,13 +83,13 @@ def marks(framework, way, name, example, case):
     elif not first:
         quick = framework == 'keras_torch' and case == next(c for c in ONCE if (example, c) in plan(name))
     elif framework in ('keras_tensorflow', 'keras_torch'):
-        quick = case in ROUNDING or name in EVERY_FORM
+        quick = case in ROUNDING[framework] or name in EVERY_FORM
     elif framework == 'keras_jax':
         many = 'many' in LOSSES[name].channels and 'many' in LOSSES[name].examples[example].channels
         quick = case in COMPILED['many' if many else 'one']
     else:
-        quick = case in IN_BOTH
-    return () if quick else (pytest.mark.slow,)
+        quick = name in EVERY_FORM and case in IN_BOTH
+    return (pytest.mark.quick_on(*KERAS),) if quick else (pytest.mark.slow,)
 
 
 COMBINATIONS = [
@@ -174,7 +178,7 @@ TABLE = [
 SLOW_ROWS = ['ignored_border', 'one_channel_ignored', 'pixel_weight_soft', 'one_image_ignored']
 # What TensorFlow would compile once more, though `prepare` makes of it what another row holds.
 AGAIN = {
-    'trailing_axis_uint8', 'float_ids', 'one_hot', 'one_channel_bool', 'one_channel_soft', 'image_weight', 'all_ignored',
+    'soft_label', 'one_channel', 'pixel_weight', 'trailing_axis_uint8', 'float_ids', 'one_hot', 'one_channel_bool', 'one_channel_soft', 'image_weight', 'all_ignored',
     'volume', 'probabilities',
 }  # fmt: skip
 THROUGH_FIT = [
@@ -248,8 +252,8 @@ def test_three_pixels_in_half_a_million(name, log_loss, framework, worker):
 
 
 def of_some(name):
-    """A parameter: on JAX, which compiles twice for each, and on TensorFlow a few say what PyTorch says of every loss."""
-    return pytest.param(name, marks=() if name in HALF else pytest.mark.slow_on('keras_jax', 'keras_tensorflow'))
+    """A parameter: in Keras a few say what PyTorch says of every loss."""
+    return pytest.param(name, marks=() if name in HALF else pytest.mark.slow_on('keras_torch', 'keras_tensorflow'))
 
 
 def largest_logits(case):

@@ -12,6 +12,7 @@ from segparity.parity import frameworks
 from segparity.parity.frameworks import Worker, WorkerError, write_message
 
 
+@pytest.mark.quick_on('keras_jax', 'keras_jax_x64')
 @pytest.mark.parametrize(
     ('framework', 'backend', 'x64'),
     [('torch', None, None), ('keras_jax', 'jax', '0'), ('keras_jax_x64', 'jax', '1'), ('keras_torch', 'torch', None)],

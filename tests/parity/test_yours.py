@@ -27,6 +27,7 @@ def job_of(name, case, **params):
     return Job(name, 'default', 'your data', spec, case, check.Future())
 
 
+@pytest.mark.slow
 def test_small_data_has_every_example_and_large_data_the_first(shared_workers):
     small, large = case_of(4), case_of(40)
     assert [job.example for job in yours.data_jobs('SoftDiceLoss', small)] == list(LOSSES['SoftDiceLoss'].examples)

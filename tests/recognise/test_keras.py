@@ -77,6 +77,7 @@ def test_equal_to_one_of_ours(name):
     assert best['called']['arguments'].startswith(first)
 
 
+@pytest.mark.slow
 def test_all_classes_in_one_sum_are_pooled():
     found = recognised('softmax_dice', 3)
     best = found['answers'][0]

@@ -76,6 +76,7 @@ def test_the_convention_that_is_nearest_to_a_spec():
     )
 
 
+@pytest.mark.slow
 def test_a_generalized_dice_is_tried_as_it_is():
     caller = Caller(written.generalized_dice)
     (group, *_) = conventions(caller, 3, 'generalized_dice')[1][0]

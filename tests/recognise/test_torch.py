@@ -92,6 +92,7 @@ def test_equal_to_one_of_ours(name):
     assert not best.group.convention.labels_first and best.group.convention.takes == 'logits'
 
 
+@pytest.mark.slow
 def test_all_classes_in_one_sum_are_pooled():
     found = recognise(written.dice_loss, classes=3)
     best = found.answers[0]
@@ -99,6 +100,7 @@ def test_all_classes_in_one_sum_are_pooled():
     assert 'all classes are in one sum' in ' '.join(found.wrong)
 
 
+@pytest.mark.slow
 def test_layout_labels_and_activation_are_found():
     def called(name, channels):
         (answer,) = recognise(getattr(written, name), classes=channels).answers
@@ -188,6 +190,7 @@ def test_the_lines_to_copy_are_the_function(capsys):
     assert float(loss(logits, target)) == pytest.approx(float(written.multiclass_dice(logits, target)), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_modules_of_the_current_folder_are_found(tmp_path):
     (tmp_path / 'mine.py').write_text(
         'def loss(y_true, y_pred):\n    return 1 - (y_true * y_pred).sum() / (y_true.sum() + y_pred.sum()) * 2\n'
@@ -200,6 +203,7 @@ def test_modules_of_the_current_folder_are_found(tmp_path):
     assert done.returncode == 0 and 'SoftDiceLoss(' in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_sigmoids_of_several_channels_are_independent():
     """A flattened Tversky of sigmoids is no Dice: its FP and FN differ."""
     found = recognise(written.Tversky, classes=3)

@@ -30,6 +30,7 @@ def soft(worker, function, target, **arguments):
     return result['soft'], dtype
 
 
+@pytest.mark.quick_on('keras_jax')
 @FOUR
 @pytest.mark.parametrize('case', BY_HAND, ids=lambda case: case.name)
 def test_by_hand(case, framework, worker):
@@ -38,7 +39,6 @@ def test_by_hand(case, framework, worker):
     assert_same(got, np.array(case.want, np.float64), tolerance)
 
 
-@pytest.mark.slow_on('keras_jax')
 @FOUR
 @pytest.mark.parametrize('case', AS_DEFINED, ids=lambda case: case.name)
 def test_as_defined(case, framework, worker):
@@ -50,7 +50,6 @@ def test_as_defined(case, framework, worker):
     assert_same(got.sum(1), (maps != case.params.get('ignore_index')).all(0) * 1.0, tolerance)
 
 
-@pytest.mark.slow_on('keras_jax', 'keras_jax_x64')
 @EVERY
 @pytest.mark.parametrize('case_id', [*index('bls'), *index('ls'), 'raters_7'])
 def test_published(case_id, framework, worker):

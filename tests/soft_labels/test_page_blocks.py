@@ -87,6 +87,7 @@ def test_the_config_is_the_recipe_for_hard_labels(torch, tmp_path):
     assert aux == parts[0] and aux.loss_weight == 0.25 * 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_tensorflow'))
 def test_the_snippets_in_keras(framework, worker):
     weights, history = worker.call('tests.soft_labels.keras_page:snippets')[0]

@@ -47,6 +47,7 @@ def test_losses_by_their_configuration(framework, worker):
         assert found == [written_out(config)] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('framework', axis('keras_torch'))
 def test_metrics_by_their_configuration(framework, worker):
     given_ = [config for name in METRICS if name not in CALLBACKS for config in drawn(name)]

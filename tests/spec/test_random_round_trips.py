@@ -18,7 +18,7 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize(('name', 'parameter'), PARAMETERS)
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(data=st.data())
 def test_dictionary_mmsegmentation_and_keras(name, parameter, data):
     """Each parameter off its default in turn, and whatever else with it."""
