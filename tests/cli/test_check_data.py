@@ -83,6 +83,7 @@ def test_what_is_wrong_is_a_sentence_and_no_json(answers, capsys, path):
         assert said in err and not out
 
 
+@pytest.mark.slow
 def test_what_a_loss_needs_and_the_data_lack_is_named(capsys, path):
     if 'torch' not in installed_frameworks():
         pytest.skip('needs PyTorch')

@@ -36,6 +36,7 @@ def same(found, name):
     assert_same(two[1:], one[1:], 'float64', name, scale=np.abs(one[1:]).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', DEFAULT)
 def test_two_uneven_replicas_train_as_one_device(trained, name):
     same(trained, name)
@@ -81,6 +82,7 @@ def test_fit_trains_as_on_one_device(replicas):
     assert_same(found['kernel'], weights['kernel'], 'float32')
 
 
+@pytest.mark.slow
 def test_a_bank_of_a_branched_model_fills_as_on_one_device(replicas):
     (want, one), (got, two) = (replicas('fit_with_bank', replicas=n) for n in (1, 2))
     assert_same(got, want, 'float32')

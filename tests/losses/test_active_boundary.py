@@ -187,6 +187,7 @@ def test_active_boundary_finds_the_threshold_of_the_loop(allowed, dtype):
     assert_same(got.numpy(), want, 'exact')
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_active_boundary_finds_the_threshold_of_the_loop_in_keras(framework, worker):
     found, allowed = divergences('float32'), ALLOWED[2]

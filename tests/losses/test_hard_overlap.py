@@ -11,6 +11,7 @@ from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax_x64', 'keras_torch'))
 @pytest.mark.parametrize(
     ('name', 'from_logits', 'space'),

@@ -50,7 +50,6 @@ def test_reference(name, case):
     assert_same(LOSSES[name](from_logits=False, smooth=0, **params).reference(pred, target, weight), want, 'float64')
 
 
-@pytest.mark.quick_on('keras_jax')
 @CASES
 @pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_framework(case, framework, worker):

@@ -133,6 +133,7 @@ def compare(found, want, label, gradient=True):
     assert difference < np.inf  # of ties too a gradient is a number
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis(*KERAS))
 @pytest.mark.parametrize('name', SOFTMAX)
 def test_softmax_is_the_reference_s(name, framework, worker):

@@ -30,6 +30,7 @@ def trains(worker, policy, names):
     assert all(np.isfinite(w).all() for w in weights.values())
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis(*FRAMEWORKS))
 @pytest.mark.parametrize('policy', [POLICIES[0], pytest.param(POLICIES[1], marks=pytest.mark.slow)])
 def test_trains_compiled(policy, framework, worker):

@@ -124,6 +124,7 @@ def test_top_k_cross_entropy_of_equal_losses_shares_the_places():
     assert_same(given.grad.numpy(), ((1 / 3 - one) / 7).astype(np.float32), 'float32')
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_top_k_cross_entropy_of_equal_losses_in_keras(framework, worker):
     z, label = EQUAL

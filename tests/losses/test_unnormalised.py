@@ -17,6 +17,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('torch', 'keras_torch', 'keras_tensorflow'))
 @pytest.mark.parametrize('name', NAMES)
 def test_the_value_is_the_reference_s(name, framework, worker):

@@ -77,7 +77,9 @@ def test_every_loss_on_soft_labels_in_a_graph(framework, worker):
 
 
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax'))
-@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize(
+    'form', [form if form in ('ids', 'soft') else pytest.param(form, marks=pytest.mark.slow) for form in FORMS]
+)
 def test_some_losses_on_every_form_of_input(form, framework, worker):
     """JAX compiled, TensorFlow without XLA."""
     found = ask(worker, 'traced_outcomes', form=form, jit=framework == 'keras_jax', names=SOME)
@@ -94,6 +96,7 @@ def test_every_mean_over_cells(granularity, framework, worker):
         assert found and not only_nan(found)
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @BACKENDS
 @pytest.mark.parametrize('form', FORMS)
 def test_the_reference_s_sentence_where_values_can_be_seen(form, framework, worker):
@@ -192,6 +195,7 @@ def no_difference(found):
         assert value <= TOLERANCES['float32'][0] and gradient <= TOLERANCES['float32_gradient'][0], name
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.quick_on('keras_jax')
 @BACKENDS
 def test_callbacks_of_a_compiled_fit_see_the_nan(framework, worker, tmp_path):

@@ -76,19 +76,13 @@ DEAR_ON_TENSORFLOW = [
     'case_published',
     'case_calibration_published',
 ]
-# by default on JAX: exact counts beyond 2^24 and 2^31, NaN of wrong pixels, a model that is fitted, evaluated and saved
-QUICK_ON_JAX = [
-    'case_by_hand',
-    'case_past_2_31_pixels',
-    'case_model_fit_evaluate_save',
-    'case_wrong_pixels_make_every_metric_nan',
-]
-SLOW = {
-    ('keras_tensorflow', 'case_boundary_random'),
-    ('keras_tensorflow', 'case_calibration_past_2_31_pixels'),
-    ('keras_tensorflow', 'case_check_metrics_names_what_is_wrong'),
-    ('keras_tensorflow', 'case_wrong_pixels_make_every_metric_nan'),
-    ('keras_torch', 'case_torch_metrics_of_tensors_without_values'),
+# by default, where metrics are compiled: numbers by hand and exact counts beyond 2^31; a model that is fitted, evaluated
+# and saved where it is compiled fastest
+QUICK = {
+    'keras_tensorflow': {'case_by_hand', 'case_past_2_31_pixels', 'case_model_fit_evaluate_save', *TENSORFLOW},
+    'keras_jax': {'case_by_hand', 'case_past_2_31_pixels'},
+    'keras_jax_x64': set(),
+    'keras_torch': {*EVERYWHERE, *TORCH} - {'case_torch_metrics_of_tensors_without_values'},
 }
 CASES = {
     'keras_tensorflow': [case for case in EVERYWHERE + TENSORFLOW if case not in DEAR_ON_TENSORFLOW],
@@ -103,10 +97,7 @@ def together(framework, case, group='metrics'):
     """A parameter; the cases of a framework run in one process."""
     name = case.removeprefix('case_')
     marks = [pytest.mark.xdist_group(f'{group} {framework}')]
-    if framework == 'keras_jax' and case in QUICK_ON_JAX:
-        marks.append(pytest.mark.quick_on(framework))
-    if (framework, case) in SLOW:
-        marks.append(pytest.mark.slow)
+    marks.append(pytest.mark.quick_on(framework) if case in QUICK[framework] else pytest.mark.slow)
     return pytest.param(framework, case, id=f'{name}-{framework}', marks=marks)
 
 

@@ -26,6 +26,7 @@ def alone(seven, python, tmp_path_factory):
     return json.loads((out / 'results.json').read_text()), out
 
 
+@pytest.mark.slow
 def test_the_results_are_worth_comparing(alone):
     results, _ = alone
     found = results['runner']

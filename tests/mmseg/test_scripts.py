@@ -102,6 +102,7 @@ def test_resume_goes_on(scripts):
     assert (scripts / 'work' / 'iter_6.pth').is_file()
 
 
+@pytest.mark.slow
 def test_test_py_writes_its_predictions(scripts, pictures):
     written = sorted(path.name for path in (scripts / 'out').iterdir())
     assert written == [f'{i}.png' for i in range(8)]

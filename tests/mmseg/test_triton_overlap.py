@@ -124,6 +124,7 @@ def test_interpreter_on_more(case, slow):
     compare(case, (slow[f'{case.name}/statistics'], slow[f'{case.name}/gradient']))
 
 
+@pytest.mark.slow
 @needs_triton
 @one_worker
 @pytest.mark.parametrize('call', triton_losses.QUICK, ids='-'.join)

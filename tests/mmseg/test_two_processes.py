@@ -73,7 +73,8 @@ def runs(name, pictures, tmp_path, train, two):
     return name, tmp_path / name, two / name
 
 
-@pytest.mark.parametrize('name', [*list(ACCUMULATIVE_COUNTS)[:2], pytest.param('unsynced', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ACCUMULATIVE_COUNTS)
 def test_the_weights_and_the_log_are_those_of_one_process(name, runs):
     name, one, two = runs
     difference = np.abs(weights(two) - weights(one)).max()

@@ -50,22 +50,11 @@ def test_reference_differs_where_the_spec_says_so(case):
     assert not golden.is_close(got, case.loss, 1e-4, 0), case.why_not
 
 
-def first_of_its_loss(case):
-    return case is next(c for c in OURS if type(c.spec) is type(case.spec))
-
-
-def marks(case, framework):
-    once = framework in ('keras_jax_x64', 'keras_tensorflow') and first_of_its_loss(case)
-    return [] if framework in ('torch', 'keras_torch') or once else [pytest.mark.slow]
-
-
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize(
     ('case', 'framework'),
-    [  # of TensorFlow and JAX, which compiles every case in float64, the first of each loss; the others with -m slow
-        pytest.param(case, f.values[0], id=f'{case.id}-{f.values[0]}', marks=[*f.marks, *marks(case, f.values[0])])
-        for f in axis() for case in OURS
-    ],
-)  # fmt: skip
+    [pytest.param(case, *f.values, id=f'{case.id}-{f.values[0]}', marks=f.marks) for f in axis() for case in OURS],
+)
 def test_framework(case, framework, worker):
     for dtype in FRAMEWORKS[framework]['precisions']:
         agrees, error = golden.replay(case, worker, dtype)
@@ -73,6 +62,7 @@ def test_framework(case, framework, worker):
         assert error is None or error <= golden.gradient_tolerance(case, dtype), (case.id, framework, dtype, error)
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax_x64', 'keras_torch'))
 @pytest.mark.parametrize('case', [c for c in OURS if type(c.spec).__name__ == 'RobustTLoss'], ids=lambda c: c.id)
 def test_gradient_of_log_nu(case, framework, worker):

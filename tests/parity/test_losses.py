@@ -9,7 +9,7 @@ import pytest
 from segparity.parity import cases, check
 from segparity.parity.check import side
 from segparity.parity.frameworks import BOTH
-from segparity.parity.ways import FEW, FEW_ONE, OF_AREAS, WAYS, averages_images, large_plan, plan, precisions, replays
+from segparity.parity.ways import OF_AREAS, WAYS, averages_images, large_plan, plan, precisions, replays
 from shared_spec import LOSSES
 from tests.support.assertions import assert_gradient, assert_same
 from tests.support.expected import assert_expected_gradient, expected_result, first_example
@@ -34,11 +34,10 @@ def works_in_blocks(name, example):
 
 # The reference and PyTorch meet the cases with a loss's first example, and the labels and channels that parameters act on
 # with the others. What a loss receives in all its forms one piece of code prepares for all losses of a world: two meet
-# every form. The first example of a loss meets on PyTorch and TensorFlow what tries its rounding and what has no
-# number, each other example one case on PyTorch, of soft labels where it takes them. JAX compiles for every loss, form of
-# labels and shape, so a loss compiles once there in float32: its first example meets the few cases of one shape that
-# `segparity.parity.ways` has for what compiles; in float64 it meets two cases, and all forms go through `fit`, below. The
-# rest with -m slow, and in `segparity check`.
+# every form. In Keras the first example of a loss meets on PyTorch what tries its rounding and what has no number, on
+# TensorFlow less of it, each other example one case on PyTorch, of soft labels where it takes them. JAX compiles for every
+# loss, form of labels and shape, so the first example of a loss compiles once there, in float32. The rest with -m slow, and
+# in `segparity check`.
 ROUNDING = {
     'keras_torch': {
         'soft_label_at_target', 'absent_class', 'large_logits_soft', 'ignored_border', 'not_a_number', 'huge_logits',
@@ -47,10 +46,7 @@ ROUNDING = {
     },
     'keras_tensorflow': {'large_logits_soft', 'ignored_border', 'not_a_number', 'one_channel', OF_AREAS[1]},
 }  # fmt: skip
-COMPILED = {
-    'many': {*FEW, 'all_ignored', *OF_AREAS[:2]},
-    'one': {'one_channel', *FEW_ONE},  # of the losses of one channel alone
-}
+COMPILED = {'ignored_border', 'not_a_number', 'one_channel_absent'}  # the last of the losses of one channel alone
 EVERY_FORM = ('JaccardMetricLoss', 'WeightedCrossEntropyLoss')
 HALF = (*EVERY_FORM, 'ExponentialLogarithmicLoss', 'LovaszSoftmaxLoss')
 FORMS = {
@@ -70,7 +66,8 @@ def marks(framework, way, name, example, case):
         and way != WAYS[framework][0]
     ):
         names = EVERY_FORM[1:] if framework == 'keras_jax' else EVERY_FORM
-        return () if name in names and case != 'pixel_weight_soft' else (pytest.mark.slow,)
+        quick = name in names and case == 'ignored_border' and way != 'graph'
+        return (pytest.mark.quick_on(framework),) if quick else (pytest.mark.slow,)
     if way == 'fused':
         return () if example == first_example(name) or case in ONCE else (pytest.mark.slow,)
     first = example == first_example(name)
@@ -85,8 +82,7 @@ def marks(framework, way, name, example, case):
     elif framework in ('keras_tensorflow', 'keras_torch'):
         quick = case in ROUNDING[framework] or name in EVERY_FORM
     elif framework == 'keras_jax':
-        many = 'many' in LOSSES[name].channels and 'many' in LOSSES[name].examples[example].channels
-        quick = case in COMPILED['many' if many else 'one']
+        quick = case in COMPILED
     else:
         quick = name in EVERY_FORM and case in IN_BOTH
     return (pytest.mark.quick_on(*KERAS),) if quick else (pytest.mark.slow,)
@@ -143,7 +139,13 @@ def ask_ways(framework, worker):
 
 @pytest.mark.parametrize(('framework', 'way'), [f for f in axis_of_ways() if f.values[1] == 'fused'])
 @pytest.mark.parametrize(
-    ('name', 'example', 'case'), [(n, e, c) for n in LOSSES for e, c in large_plan(n) if works_in_blocks(n, e)]
+    ('name', 'example', 'case'),
+    [
+        pytest.param(n, e, c, marks=() if e == first_example(n) else pytest.mark.slow)
+        for n in LOSSES
+        for e, c in large_plan(n)
+        if works_in_blocks(n, e)
+    ],
 )
 def test_large_logits_in_blocks(name, example, case, framework, way, worker):
     """By themselves, as users' logits are; what each row is compared with: ``segparity.parity.large_cases``."""
@@ -261,7 +263,7 @@ def largest_logits(case):
     return dataclasses.replace(case, pred=np.where(case.pred > 0, 65504.0, -65504.0))
 
 
-@pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
+@pytest.mark.parametrize('precision', [pytest.param('bfloat16', marks=pytest.mark.slow), 'float16'])
 @pytest.mark.parametrize('framework', axis('torch', 'keras_tensorflow', 'keras_jax', 'keras_torch'))
 @pytest.mark.parametrize('name', [of_some(name) for name in LOSSES])
 def test_half_precision_in_float32_inside(name, framework, precision, worker):

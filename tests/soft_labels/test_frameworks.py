@@ -39,6 +39,7 @@ def test_by_hand(case, framework, worker):
     assert_same(got, np.array(case.want, np.float64), tolerance)
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @FOUR
 @pytest.mark.parametrize('case', AS_DEFINED, ids=lambda case: case.name)
 def test_as_defined(case, framework, worker):
@@ -50,6 +51,7 @@ def test_as_defined(case, framework, worker):
     assert_same(got.sum(1), (maps != case.params.get('ignore_index')).all(0) * 1.0, tolerance)
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @EVERY
 @pytest.mark.parametrize('case_id', [*index('bls'), *index('ls'), 'raters_7'])
 def test_published(case_id, framework, worker):
