@@ -288,7 +288,8 @@ def prepare(
     for factor in given_weights:
         factor = ops.cast(values.to_tensor(factor), dtype)
         if shapes.weight_kind(owner, tuple(y_pred.shape), tuple(factor.shape), 'last') == 'image':
-            image_weight, factor = factor, factor[:, None]
+            image_weight = ops.reshape(factor, (-1,))
+            factor = image_weight[:, None]
         else:
             factor = flat(factor)
         absent = ops.logical_or(weight == 0, factor == 0)  # whatever the other is
@@ -308,7 +309,7 @@ def prepare(
         hard, labels = 'soft' not in spec.labels, ops.cast(labels, dtype)  # one-hot integers
         if unseen:
             labels = values.nan_where(labels, values.is_outside(labels))
-    line = ops.shape(pred)[-2]
+    line = ops.shape(pred)[-2] if space else 1
     doubted = wrong is not None or unpredicted is not None
     weighted, logits = bool(given_weights), spec.from_logits
     batch = Batch(

@@ -137,7 +137,8 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
         """Zeros of the loss's shape, NaN where a prediction that counts is no number; with a gradient for what it needs."""
-        zero = batch.zero_loss.view_as(loss) if loss.dim() > 1 else sum_of_zero_loss(batch).expand_as(loss)
+        of_pixels = loss.dim() > 1 or (loss.dim() and 'sum' in self.spec_class.reductions)
+        zero = batch.zero_loss.view_as(loss) if of_pixels else sum_of_zero_loss(batch).expand_as(loss)
         return zero + torch.where(loss.isfinite(), 0 * loss, 0) if self.spec_class.needs else zero
 
     def compute(self, batch: Batch) -> Tensor:

@@ -303,6 +303,30 @@ def line(rng: np.random.Generator) -> Case:
 
 
 @case
+def samples(rng: np.random.Generator) -> Case:
+    """No spatial axes: the logits of a classifier."""
+    y = np.array([0, 1, 2, 3, 1, IGNORE])
+    return Case(logits(rng, n=6, space=()), y, weight=np.array([1, 0.5, 2, 1, 0, 1], np.float32), ignore_index=IGNORE)
+
+
+@case
+def samples_soft(rng: np.random.Generator) -> Case:
+    return Case(*soft_pair(rng, n=6, space=()))
+
+
+@case
+def samples_not_a_number(rng: np.random.Generator) -> Case:
+    z = logits(rng, n=6, space=())
+    z[2, 1], z[5] = np.nan, np.inf
+    return Case(z, np.array([[0], [1], [2], [3], [1], [IGNORE]]), ignore_index=IGNORE)
+
+
+@case
+def samples_one_channel(rng: np.random.Generator) -> Case:
+    return Case(logits(rng, n=6, c=1, space=()), np.array([0, 1, 1, 0, 1, IGNORE])[:, None], ignore_index=IGNORE)
+
+
+@case
 def one_channel(rng: np.random.Generator) -> Case:
     return Case(logits(rng, c=1), ids(rng, c=2))
 
