@@ -45,10 +45,11 @@ class Batch:
     their range leave the weight alone and are NaN themselves, in target too.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
     dtype, channels, space, line: the length of its last axis, and sizes: those of all axes, tensors where they are not known;
-    distance_map (N, P, K) of losses that take one.
+    distance_map (N, P, K) of losses that take one; features (N, P, C) of a target that holds those in place of labels.
     """
 
     distance_map: Tensor
+    features: Tensor
 
     def __init__(
         self,

@@ -130,7 +130,12 @@ class LossSpec(Spec):
     @classmethod
     def is_plain(cls) -> bool:
         """Whether logits of the classes and labels are all that a call has to have."""
-        return not cls.needs and not cls.of_branch
+        return not cls.needs and not cls.of_branch and not cls.of_features()
+
+    @classmethod
+    def of_features(cls) -> bool:
+        """Whether a call has features twice, in place of logits and of labels."""
+        return cls.labels == ('features',)
 
     def adapt_case(
         self, pred: np.ndarray, target: np.ndarray, rng: np.random.Generator
