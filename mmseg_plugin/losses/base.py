@@ -90,6 +90,8 @@ class Loss(nn.Module, metaclass=NamedParameters):
         """
         names = 'avg_factor', 'reduction_override', 'align_corners'
         avg_factor, reduction_override, align_corners = (call.pop(name, None) for name in names)
+        if pred_is_of_samples(pred) and 'sum' not in self.spec_class.reductions and avg_factor == len(pred):
+            avg_factor = None  # which heads of classifiers always give: it says what is meant
         extras = {name: call.pop(name) for name in self.spec_class.extras if name in call}
         if call:
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
@@ -150,6 +152,11 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def extra_repr(self) -> str:
         return ', '.join(f'{k}={v!r}' for k, v in self.spec.to_mmseg().items() if k != 'type')
+
+
+def pred_is_of_samples(pred: object) -> bool:
+    """Whether a prediction is (N, C), without spatial axes."""
+    return torch.is_tensor(pred) and pred.dim() == 2
 
 
 def sum_of_zero_loss(batch: Batch) -> Tensor:

@@ -178,7 +178,7 @@ def test_value_and_gradient_on_a_gpu(name, example, case):
 # but for the one that takes one channel.
 TABLE = [
     'hard_label', 'trailing_axis_uint8', 'float_ids', 'one_hot', 'soft_label', 'one_channel', 'one_channel_bool',
-    'one_channel_soft', 'pixel_weight', 'image_weight', 'all_ignored', 'volume', 'probabilities',
+    'one_channel_soft', 'pixel_weight', 'image_weight', 'all_ignored', 'volume', 'probabilities', 'samples', 'samples_soft',
 ]  # fmt: skip
 SLOW_ROWS = ['ignored_border', 'one_channel_ignored', 'pixel_weight_soft', 'one_image_ignored']
 # What TensorFlow would compile once more, though `prepare` makes of it what another row holds.
