@@ -7,6 +7,7 @@ other scans. Needs ``segparity[torch]`` and scikit-learn; ``--seeds 1`` is quick
 
 import argparse
 import functools
+import itertools
 import time
 from collections.abc import Callable
 
@@ -26,6 +27,7 @@ jaccard = losses.JaccardMetricLoss(smooth=1.0)
 soft_jaccard = losses.SoftJaccardLoss(smooth=1.0)
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, class ids, the teacher's logits
+Step = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # logits, features, class ids, places in the data
 smoothed = functools.partial(soft_labels.label_smoothing, epsilon=EPSILON, num_classes=CLASSES)
 
 
@@ -51,8 +53,9 @@ class Network(nn.Module):
     def __init__(self, *hidden: int) -> None:
         super().__init__()
         sizes = 64, *hidden, 64
-        pairs = zip(sizes, sizes[1:])
-        self.features = nn.Sequential(*(layer for a, b in pairs for layer in (nn.Linear(a, b), nn.ReLU())))
+        self.features = nn.Sequential(
+            *(layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU()))
+        )
         self.classify = nn.Linear(64, CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,10 +72,8 @@ def split(seed: int) -> tuple[tuple[Tensor, Tensor], ...]:
     return tuple((scans[part], labels[part]) for part in parts)
 
 
-def train(
-    seed: int, network: Network, data: tuple[Tensor, Tensor], loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-) -> Network:
-    """Adam, the same batches for every loss; loss(logits, features, class ids, places in the data)."""
+def train(seed: int, network: Network, data: tuple[Tensor, Tensor], loss: Step) -> Network:
+    """Adam, the same batches for every loss."""
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(EPOCHS):
@@ -81,6 +82,14 @@ def train(
             loss(*network(data[0][chosen]), data[1][chosen], chosen).backward()
             optimizer.step()
     return network.eval().requires_grad_(False)
+
+
+def of_logits(loss: Loss, told: Tensor) -> Step:
+    return lambda z, f, y, at: loss(z, y, told[at])
+
+
+def with_hint(hint: nn.Module, felt: Tensor) -> Step:
+    return lambda z, f, y, at: cross_entropy(z, y) + hint(f, felt[at])
 
 
 def scores(network: Network, data: tuple[Tensor, Tensor]) -> tuple[float, float]:
@@ -104,14 +113,10 @@ def run(seed: int) -> dict[str, tuple[float, float]]:
     told, felt = teacher(training[0])
     found = {'the teacher': scores(teacher, test)}
     for name, loss in LOSSES.items():
-        trained = train(seed, student(seed), training, lambda z, f, y, at: loss(z, y, told[at]))
-        found[name] = scores(trained, test)
+        found[name] = scores(train(seed, student(seed), training, of_logits(loss, told)), test)
     for distance in HINTS:
-        hint = losses.FeatureDistanceLoss(distance=distance)
-        tried = [
-            train(seed, student(seed), training, lambda z, f, y, at: cross_entropy(z, y) + w * hint(f, felt[at]))
-            for w in WEIGHTS
-        ]
+        steps = (with_hint(losses.FeatureDistanceLoss(distance=distance, loss_weight=w), felt) for w in WEIGHTS)
+        tried = [train(seed, student(seed), training, step) for step in steps]
         best = max(tried, key=lambda network: scores(network, choice)[0])
         found[f'cross-entropy and a hint by {distance}'] = scores(best, test)
     return found

@@ -216,9 +216,9 @@ class TestTorch:
             assert_same(torch_loss(a, b, distance, np.array([1.0, 0.0])), BY_HAND[distance], 'float64')
 
     def test_reductions(self):
-        from mmseg_plugin import losses
-
         import torch
+
+        from mmseg_plugin import losses
 
         a, b = torch.tensor(np.concatenate([A, B])), torch.tensor(np.concatenate([B, B]))
         for reduction, want in (('sum', 3.0), ('none', [3.0, 0.0]), ('mean', 1.5)):
