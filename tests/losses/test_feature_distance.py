@@ -169,6 +169,14 @@ def test_wrong_inputs_are_one_sentence(a, b, more, error, words, call):
         call(a, b, **more)
 
 
+def test_a_sum_has_features_in_all_of_its_parts_or_in_none():
+    ours, other = dict(type=NAME, distance='l1'), dict(type='JaccardMetricLoss')
+    with pytest.raises(ValueError, match='must all take features or none'):
+        LOSSES['WeightedSumLoss'](losses=[ours, other])
+    both = LOSSES['WeightedSumLoss'](losses=[ours, dict(type=NAME, distance='l2')], weights=[0.5, 2.0])
+    assert_same(both.reference(A, B), 0.5 * BY_HAND['l1'] + 2 * BY_HAND['l2'], 'float64')
+
+
 class TestTorch:
     @pytest.fixture(autouse=True)
     def torch(self):
@@ -224,6 +232,16 @@ class TestTorch:
         for reduction, want in (('sum', 3.0), ('none', [3.0, 0.0]), ('mean', 1.5)):
             assert_same(losses.FeatureDistanceLoss(distance='l1', reduction=reduction)(a, b), want, 'float64')
         assert losses.FeatureDistanceLoss(distance='l1')(a, b, avg_factor=6) == 0.5
+
+    def test_a_sum(self):
+        import torch
+
+        from mmseg_plugin import losses
+
+        parts = [dict(type=NAME, distance=distance) for distance in ('l1', 'l2')]
+        total = losses.WeightedSumLoss(losses=parts, weights=[0.5, 2.0])
+        found = total(torch.tensor(A), torch.tensor(B))
+        assert_same(found, 0.5 * BY_HAND['l1'] + 2 * BY_HAND['l2'], 'float64')
 
     def test_a_head_of_segmentation_is_told_what_is_missing(self):
         with pytest.raises(ValueError, match="target must hold features of pred's shape"):
