@@ -1,6 +1,9 @@
 """Predictions without spatial axes, (N, C): every sample is an image of one pixel, and under D one of the data set's."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +126,15 @@ class TestTorch:
         assert_same(self.call('JaccardMetricLoss', z, y, params=dict(from_logits=True)), want, 'float64')
         assert_same(self.call('JaccardMetricLoss', z, np.eye(3, dtype=int)[y], params=dict(from_logits=True)),
                     LOSSES['JaccardMetricLoss'](classes='all').reference(z, y), 'float64')  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_example_prints_its_table():
+    pytest.importorskip('torch', reason='needs PyTorch')
+    pytest.importorskip('sklearn', reason='needs scikit-learn')
+    script = Path(__file__).parents[2] / 'examples/beyond_pixels.py'
+    run = subprocess.run([sys.executable, str(script), '--seeds', '1'], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    rows = [line.split('|') for line in run.stdout.splitlines() if line.startswith('| ')][1:]
+    accuracies = {row[1].strip(): float(row[2].split()[0]) for row in rows}
+    assert len(accuracies) == 11 and min(accuracies.values()) > 80  # of ten digits
