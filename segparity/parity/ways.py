@@ -60,7 +60,7 @@ def replays(framework: str, way: str, name: str, example: str, case: str) -> boo
     if way == WAYS[framework][0] or way == 'fused':
         return True
     first = LOSSES[name].examples[first_example(name)]
-    few = FEW if 'many' in LOSSES[name].channels and 'many' in first.channels else FEW_ONE
+    few: tuple[str, ...] = FEW if 'many' in LOSSES[name].channels and 'many' in first.channels else FEW_ONE
     few = FEW_FEATURES if LOSSES[name].of_features() else few
     return example == first_example(name) and case in (*few, *FEW_WEIGHTED, *OF_AREAS[:2], YOURS)
 
