@@ -11,6 +11,7 @@ import numpy as np
 
 from segparity.parity import cases
 from segparity.parity.cases import Case
+from segparity.parity.sample_cases import feature_pair
 from shared_spec import LOSSES, LossSpec, from_dict
 from shared_spec.files import one_sentence
 from shared_spec.registry import unknown_name
@@ -230,14 +231,14 @@ def large_logits(rng: np.random.Generator, c: int, space: tuple[int, ...], ignor
 
 @builder
 def features(rng: np.random.Generator, c: int, space: tuple[int, ...], ignored: int | None) -> Case:
-    return Case(*cases.feature_pair(rng, 2, c, space), of_features=True)
+    return Case(*feature_pair(rng, 2, c, space), of_features=True)
 
 
 @builder
 def features_weighted(rng: np.random.Generator, c: int, space: tuple[int, ...], ignored: int | None) -> Case:
     w = rng.uniform(0.1, 3, (2, *space)).astype(np.float32)
     w[:, 0, :2] = 0
-    return Case(*cases.feature_pair(rng, 2, c, space), w, of_features=True)
+    return Case(*feature_pair(rng, 2, c, space), w, of_features=True)
 
 
 @builder

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from segparity.parity import sample_cases  # noqa: F401  whose cases are among CASES then
 from segparity.parity.cases import CASES, Case, build
 from segparity.parity.derivative import SECOND, STEP, gradient
 from segparity.parity.extras import joined
