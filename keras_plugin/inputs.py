@@ -45,10 +45,11 @@ class Batch:
     their range leave the weight alone and are NaN themselves, in target too.
     Besides: image_weight (N,), hard: whether the target came as class ids, softmax or sigmoid, logits: what pred holds,
     dtype, channels, space, line: the length of its last axis, and sizes: those of all axes, tensors where they are not known;
-    distance_map (N, P, K) of losses that take one.
+    distance_map (N, P, K) of losses that take one; features (N, P, C) of a target that holds those in place of labels.
     """
 
     distance_map: Tensor
+    features: Tensor
 
     def __init__(
         self,
@@ -288,7 +289,8 @@ def prepare(
     for factor in given_weights:
         factor = ops.cast(values.to_tensor(factor), dtype)
         if shapes.weight_kind(owner, tuple(y_pred.shape), tuple(factor.shape), 'last') == 'image':
-            image_weight, factor = factor, factor[:, None]
+            image_weight = ops.reshape(factor, (-1,))
+            factor = image_weight[:, None]
         else:
             factor = flat(factor)
         absent = ops.logical_or(weight == 0, factor == 0)  # whatever the other is
@@ -308,7 +310,7 @@ def prepare(
         hard, labels = 'soft' not in spec.labels, ops.cast(labels, dtype)  # one-hot integers
         if unseen:
             labels = values.nan_where(labels, values.is_outside(labels))
-    line = ops.shape(pred)[-2]
+    line = ops.shape(pred)[-2] if space else 1
     doubted = wrong is not None or unpredicted is not None
     weighted, logits = bool(given_weights), spec.from_logits
     batch = Batch(

@@ -419,7 +419,7 @@ def prepare(
     visible = can_look(pred, target, weight)
     softmax = c > 1 and spec.activation == 'softmax'
     activation = ('softmax' if softmax else 'sigmoid') if spec.from_logits else 'none'
-    labels = target.flatten(1) if kind != 'channels' else target.flatten(2)  # of one channel it never is
+    labels = flat(target, 1 if kind != 'channels' else 2)  # of one channel it never is
     is_float = labels.is_floating_point()
     if not is_float and labels.dtype not in LABEL_DTYPES:
         labels = labels.long()
@@ -446,7 +446,12 @@ def prepare(
         if visible:
             values.check_labels(owner, labels, pixel_weight, c)
         labels = values.check_one_label(owner, labels, pixel_weight, visible)
-    return Batch(owner, pred.flatten(2), labels, pixel_weight, image_weight, hard, softmax, activation, space, visible)
+    return Batch(owner, flat(pred, 2), labels, pixel_weight, image_weight, hard, softmax, activation, space, visible)
+
+
+def flat(x: Tensor, axis: int) -> Tensor:
+    """x with its spatial axes, those from ``axis`` on, as one; of length 1 where there are none."""
+    return x.flatten(axis) if x.dim() > axis else x.unsqueeze(axis)
 
 
 def weigh(
@@ -455,7 +460,7 @@ def weigh(
     """(N,) the weight of each image and (N, P) of each pixel, 0 where it is not ``valid``; NaN or refused if it is none."""
     look = values.check_weights if visible else values.nan_wrong_weights
     if kind == 'image':
-        image_weight = weight = look(owner, weight)
+        image_weight = weight = look(owner, weight.flatten())
         weight = weight[:, None].expand(len(weight), pixels)
     else:
         weight = weight.flatten(1)

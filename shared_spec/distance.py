@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class Mapped(LossSpec):
     """
 
     labels = ('hard',)
+    spatial_axes: ClassVar[tuple[int, ...]] = (1, 2, 3)
     extras = ('distance_map',)
     has_signed_map = True  # else a negative number in a map given is as one that is none: NaN
     has_whole_map = False  # else a fraction is as one that is none

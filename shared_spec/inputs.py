@@ -99,7 +99,10 @@ def prepare(
     pixel_weight: ArrayLike | None = None,
     ignore_index: int | None = None,
 ) -> Batch:
-    """The ``Batch`` of one call. Shapes as in the catalogue's table 'What a loss receives'; refuses with ValueError."""
+    """The ``Batch`` of one call. Shapes as in the catalogue's table 'What a loss receives'; refuses with ValueError.
+
+    Without spatial axes, (N, C), every sample is an image of one pixel.
+    """
     owner = type(spec).__name__
     pred, target = np.asarray(pred), np.asarray(target)
     shapes.check_pred(owner, pred.shape, 'first', spec.spatial_axes)
@@ -122,7 +125,7 @@ def prepare(
     if pixel_weight is not None:
         pixel_weight = np.asarray(pixel_weight, np.float64)
         if shapes.weight_kind(owner, (n, c, *space), pixel_weight.shape, 'first') == 'image':
-            image_weight = pixel_weight
+            image_weight = pixel_weight.reshape(n)
             weight = np.where(valid, image_weight[:, None], 0)
         else:
             weight = np.where(valid, pixel_weight.reshape(n, p), 0)

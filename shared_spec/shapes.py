@@ -39,8 +39,9 @@ def check_pred(owner: str, pred_shape: Shape, layout: str, spatial_axes: Collect
     pred_shape = tuple(pred_shape)
     if len(pred_shape) - 2 not in spatial_axes:
         axes = ' or '.join(str(a) for a in spatial_axes)
+        why = ', without which it has no meaning' if len(pred_shape) == 2 and 0 not in spatial_axes else ''
         raise ValueError(
-            f'{owner}: pred must be {LAYOUTS[layout]} with {axes} spatial axes, got shape {as_text(pred_shape)}'
+            f'{owner}: pred must be {LAYOUTS[layout]} with {axes} spatial axes{why}, got shape {as_text(pred_shape)}'
         )
     if pred_shape[1 if layout == 'first' else -1] is None:
         raise ValueError(f'{owner}: pred must have a known number of classes, got shape {as_text(pred_shape)}')
@@ -74,9 +75,14 @@ def label_kind(owner: str, pred_shape: Shape, target_shape: Shape, layout: str) 
 
 
 def weight_kind(owner: str, pred_shape: Shape, weight_shape: Shape, layout: str) -> str:
-    """'pixel' for (N, *space), 'pixel1' for the same with a class axis of length 1, 'image' for (N,)."""
+    """'pixel' for (N, *space), 'pixel1' for the same with a class axis of length 1, 'image' for (N,).
+
+    Without spatial axes all are weights of images: (N,) or (N, 1).
+    """
     n, _, space = split(tuple(pred_shape), layout)
     weight_shape = tuple(weight_shape)
+    if not space and any(may_be_equal(weight_shape, shape) for shape in ((n,), (n, 1))):
+        return 'image'
     if may_be_equal(weight_shape, (n, *space)):
         return 'pixel'
     if may_be_equal(weight_shape, (n,)):

@@ -19,6 +19,7 @@ KINDS = {
     'ignore_class': Optional(Integer()),
 }
 WEIGHTINGS = ('uniform', 'dice')
+OF_SAMPLES = ('label_smoothing',)  # which have a meaning without spatial axes
 
 
 def check_parameters(owner: str, **given: object) -> list[Any]:
@@ -52,9 +53,11 @@ def check_labels(owner: str, shape: Shape, are_integers: bool, dtype: object) ->
     """Refuses labels that are no class ids, or whose rank has no meaning."""
     if not are_integers:
         raise TypeError(f'{owner}: target must hold integer class ids, got {dtype}')
-    if len(shape) not in (2, 3, 4):
+    least = 0 if owner in OF_SAMPLES else 1
+    if not least < len(shape) <= 4:
+        axes = ', '.join(map(str, range(least, 3)))
         raise ValueError(
-            f'{owner}: target must be (N, *space) with 1, 2 or 3 spatial axes, got shape {shapes.as_text(shape)}'
+            f'{owner}: target must be (N, *space) with {axes} or 3 spatial axes, got shape {shapes.as_text(shape)}'
         )
 
 

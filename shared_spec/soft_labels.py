@@ -1,7 +1,7 @@
 """Soft labels from hard ones, in NumPy float64: smoothing everywhere, smoothing at boundaries, several annotators.
 
-Hard labels are integer class ids (N, *space) with one to three spatial axes; the soft labels are (N, C, *space) and sum
-to 1 over the classes. A pixel that is ignored is 0 in every class: give it the weight 0 in the loss
+Hard labels are integer class ids (N, *space) with one to three spatial axes, of ``label_smoothing`` (N,) too; the soft
+labels are (N, C, *space) and sum to 1 over the classes. A pixel that is ignored is 0 in every class: give it the weight 0 in the loss
 (``soft.sum(1) > 0``), for a soft label cannot say that it is ignored.
 """
 

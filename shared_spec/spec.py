@@ -31,7 +31,7 @@ class Example:
     labels: tuple[str, ...] = ('hard', 'soft')
     channels: tuple[str, ...] = ('one', 'many')
     class_weight: bool | str = False  # add one weight for each class of the case: as class_weight, or as that parameter
-    spatial_axes: tuple[int, ...] = (1, 2, 3)
+    spatial_axes: tuple[int, ...] = (0, 1, 2, 3)
 
     @property
     def weights(self) -> str:
@@ -90,7 +90,7 @@ class LossSpec(Spec):
     family: ClassVar[str] = ''
     labels: ClassVar[tuple[str, ...]] = ('hard', 'soft')
     channels: ClassVar[tuple[str, ...]] = ('one', 'many')
-    spatial_axes: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    spatial_axes: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)  # of none every sample is an image of one pixel
     examples: ClassVar[Mapping[str, Example]] = {'default': Example()}
 
     # What is so of few losses; the checks ask for it, and tests hold it against what the losses do.
@@ -130,7 +130,12 @@ class LossSpec(Spec):
     @classmethod
     def is_plain(cls) -> bool:
         """Whether logits of the classes and labels are all that a call has to have."""
-        return not cls.needs and not cls.of_branch
+        return not cls.needs and not cls.of_branch and not cls.of_features()
+
+    @classmethod
+    def of_features(cls) -> bool:
+        """Whether a call has features twice, in place of logits and of labels."""
+        return cls.labels == ('features',)
 
     def adapt_case(
         self, pred: np.ndarray, target: np.ndarray, rng: np.random.Generator

@@ -18,6 +18,7 @@ from keras_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from keras_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from keras_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
 from keras_plugin.losses.pixel.distillation_kl import DistillationKLLoss
+from keras_plugin.losses.pixel.feature_distance import FeatureDistanceLoss
 from keras_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from keras_plugin.losses.pixel.ohem_cross_entropy import OhemCrossEntropyLoss
 from keras_plugin.losses.pixel.pixel_contrast import PixelContrastLoss
@@ -47,6 +48,7 @@ __all__ = [
     'DistanceMapCrossEntropyLoss',
     'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
+    'FeatureDistanceLoss',
     'FocalCrossEntropyLoss',
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',

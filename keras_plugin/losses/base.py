@@ -78,7 +78,7 @@ class Loss(keras.losses.Loss, metaclass=NamedParameters):
 
     def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
         """Zeros of the loss's shape, NaN where a prediction that counts is no number; with a gradient for what it needs."""
-        if len(loss.shape) > 1:
+        if len(loss.shape) > 1 or (len(loss.shape) and 'sum' in self.spec_class.reductions):  # of pixels
             return ops.reshape(batch.zero_loss, ops.shape(loss))
         zero = ops.broadcast_to(ops.sum(batch.zero_loss), ops.shape(loss))
         return zero + ops.where(ops.isfinite(loss), 0 * loss, ops.zeros_like(loss)) if self.spec_class.needs else zero

@@ -17,6 +17,7 @@ from mmseg_plugin.losses.compound.unified_focal import UnifiedFocalLoss
 from mmseg_plugin.losses.compound.weighted_sum import WeightedSumLoss
 from mmseg_plugin.losses.pixel.distance_map_cross_entropy import DistanceMapCrossEntropyLoss
 from mmseg_plugin.losses.pixel.distillation_kl import DistillationKLLoss
+from mmseg_plugin.losses.pixel.feature_distance import FeatureDistanceLoss
 from mmseg_plugin.losses.pixel.focal_cross_entropy import FocalCrossEntropyLoss
 from mmseg_plugin.losses.pixel.ohem_cross_entropy import OhemCrossEntropyLoss
 from mmseg_plugin.losses.pixel.pixel_contrast import PixelContrastLoss
@@ -46,6 +47,7 @@ __all__ = [
     'DistanceMapCrossEntropyLoss',
     'DistillationKLLoss',
     'ExponentialLogarithmicLoss',
+    'FeatureDistanceLoss',
     'FocalCrossEntropyLoss',
     'FocalTverskyLoss',
     'GeneralizedDiceLoss',

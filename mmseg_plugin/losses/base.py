@@ -90,6 +90,8 @@ class Loss(nn.Module, metaclass=NamedParameters):
         """
         names = 'avg_factor', 'reduction_override', 'align_corners'
         avg_factor, reduction_override, align_corners = (call.pop(name, None) for name in names)
+        if pred_is_of_samples(pred) and 'sum' not in self.spec_class.reductions and avg_factor == len(pred):
+            avg_factor = None  # which heads of classifiers always give: it says what is meant
         extras = {name: call.pop(name) for name in self.spec_class.extras if name in call}
         if call:
             raise TypeError(f'{self.spec_class.__name__}: unexpected argument {next(iter(call))!r}')
@@ -137,7 +139,8 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def absent_loss(self, batch: Batch, loss: Tensor) -> Tensor:
         """Zeros of the loss's shape, NaN where a prediction that counts is no number; with a gradient for what it needs."""
-        zero = batch.zero_loss.view_as(loss) if loss.dim() > 1 else sum_of_zero_loss(batch).expand_as(loss)
+        of_pixels = loss.dim() > 1 or (loss.dim() and 'sum' in self.spec_class.reductions)
+        zero = batch.zero_loss.view_as(loss) if of_pixels else sum_of_zero_loss(batch).expand_as(loss)
         return zero + torch.where(loss.isfinite(), 0 * loss, 0) if self.spec_class.needs else zero
 
     def compute(self, batch: Batch) -> Tensor:
@@ -149,6 +152,11 @@ class Loss(nn.Module, metaclass=NamedParameters):
 
     def extra_repr(self) -> str:
         return ', '.join(f'{k}={v!r}' for k, v in self.spec.to_mmseg().items() if k != 'type')
+
+
+def pred_is_of_samples(pred: object) -> bool:
+    """Whether a prediction is (N, C), without spatial axes."""
+    return torch.is_tensor(pred) and pred.dim() == 2
 
 
 def sum_of_zero_loss(batch: Batch) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mmseg_plugin import values
+from mmseg_plugin.inputs import flat
 from mmseg_plugin.values import can_look
 from shared_spec.soft_label_arguments import check_labels
 
@@ -22,7 +23,7 @@ def class_ids(owner: str, target: Tensor, num_classes: int, ignore_index: int | 
     ids = target.long()
     valid = torch.ones_like(ids, dtype=torch.bool) if ignore_index is None else ids != ignore_index
     if can_look(ids):
-        values.check_labels(owner, ids.flatten(1), valid.flatten(1), num_classes)
+        values.check_labels(owner, flat(ids, 1), flat(valid, 1), num_classes)
     wrong = valid & ((ids < 0) | (ids >= num_classes))
     return ids, valid & ~wrong, wrong
 

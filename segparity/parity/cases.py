@@ -24,6 +24,7 @@ class Case:
     """Inputs of one call: pred (N, C, *space), target, weight, the ignore label of the constructor and of the call.
 
     extras: what the call is given besides, by name; is_adapted: whether these are what a loss of its own kind takes.
+    of_features: pred and target are features both.
     """
 
     pred: np.ndarray
@@ -36,6 +37,7 @@ class Case:
     step: float | None = None  # of the central differences, where the usual one drowns in the rounding of a large value
     extras: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     is_adapted: bool = False
+    of_features: bool = False
 
     @functools.cached_property
     def channels(self) -> str:
@@ -44,7 +46,9 @@ class Case:
 
     @functools.cached_property
     def labels(self) -> str:
-        """'hard' or 'soft', as in ``LossSpec.labels``: one-hot maps are soft, and so are floats of one channel."""
+        """As in ``LossSpec.labels``, 'hard' or 'soft': one-hot maps are soft, and so are floats of one channel."""
+        if self.of_features:
+            return 'features'
         if self.channels == 'one':
             return 'soft' if self.target.dtype.kind == 'f' else 'hard'
         same_rank = self.target.ndim == self.pred.ndim
@@ -344,6 +348,11 @@ def one_channel_not_a_number(rng: np.random.Generator) -> Case:
 def one_channel_huge_logits(rng: np.random.Generator) -> Case:
     z, y = rng.choice(HUGE, (N, 1, *SPACE)), ids(rng, c=2)
     return Case(ignore_wild(z, y), y, ignore_index=IGNORE, step=8.0)
+
+
+def simplest(spec: LossSpec, from_logits: bool = True) -> str:
+    """The name of a case that a loss takes, of whatever kind it is."""
+    return 'features' if spec.of_features() else 'hard_label' if from_logits else 'probabilities'
 
 
 def areas(c: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from segparity.parity import cases
 from segparity.parity.cases import Case
+from segparity.parity.sample_cases import feature_pair
 from shared_spec import LOSSES, LossSpec, from_dict
 from shared_spec.files import one_sentence
 from shared_spec.registry import unknown_name
@@ -142,24 +143,26 @@ def cases_for(spec: LossSpec) -> Iterator[tuple[str, Case]]:
     ValueError where no inputs are found that it takes.
     """
     refused: ValueError | None = None
+    names = [name for name in BUILDERS if meant_for(spec, name)]
     for channels in dict.fromkeys((classes_of(spec) or 4, 1) if 'many' in spec.channels else (1,)):
         for space in SPACES:
             if np.prod(space) < channels:
                 continue
             try:
-                case = made(spec, 'hard_label', channels, space).adapted(spec)
+                case = made(spec, names[0], channels, space).adapted(spec)
                 spec.reference(case.pred, case.target, case.weight, **case.call)
             except ValueError as error:
                 refused = refused or error
                 continue
-            for name in BUILDERS:
-                if meant_for(spec, name):
-                    yield name, made(spec, name, channels, space)
+            for name in names:
+                yield name, made(spec, name, channels, space)
             return
     raise ValueError(f'{refused}; give inputs of your own with --data')
 
 
 def meant_for(spec: LossSpec, name: str) -> bool:
+    if name.startswith('features') or spec.of_features():
+        return name.startswith('features') and spec.of_features()
     if name == 'soft_label':
         return all('soft' in part.labels for part in getattr(spec, 'parts', (spec,)))
     return name != 'ignored_border' or shared(spec, 'ignore_index') is not None
@@ -224,6 +227,18 @@ def large_logits(rng: np.random.Generator, c: int, space: tuple[int, ...], ignor
     z = cases.logits(rng, 2, c, space)
     z[:, :, 0] = rng.choice([-60.0, 60.0], z[:, :, 0].shape)
     return Case(z, cases.ids(rng, 2, max(c, 2), space))
+
+
+@builder
+def features(rng: np.random.Generator, c: int, space: tuple[int, ...], ignored: int | None) -> Case:
+    return Case(*feature_pair(rng, 2, c, space), of_features=True)
+
+
+@builder
+def features_weighted(rng: np.random.Generator, c: int, space: tuple[int, ...], ignored: int | None) -> Case:
+    w = rng.uniform(0.1, 3, (2, *space)).astype(np.float32)
+    w[:, 0, :2] = 0
+    return Case(*feature_pair(rng, 2, c, space), w, of_features=True)
 
 
 @builder

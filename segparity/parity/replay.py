@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from segparity.parity import sample_cases  # noqa: F401  whose cases are among CASES then
 from segparity.parity.cases import CASES, Case, build
 from segparity.parity.derivative import SECOND, STEP, gradient
 from segparity.parity.extras import joined
@@ -41,7 +42,10 @@ def on_case(spec: LossSpec, case: Case) -> LossSpec:
     if 'losses' in config:
         parts = [on_case(part, case).to_dict() for part in cast(Any, spec).parts]
         return cast(LossSpec, from_dict({**config, 'losses': parts, 'weights': list(cast(Any, spec).shares)}))
-    return cast(LossSpec, from_dict({**config, 'from_logits': case.from_logits, 'ignore_index': case.ignore_index}))
+    of_case = {'from_logits': case.from_logits, 'ignore_index': case.ignore_index}
+    if spec.of_features():  # which are neither
+        of_case = {}
+    return cast(LossSpec, from_dict({**config, **of_case}))
 
 
 _built = functools.cache(build)  # for what a case is; its arrays belong to nobody

@@ -28,6 +28,7 @@ OF_AREAS = ('two_areas', 'two_areas_ignored', 'two_areas_one_channel')
 # one compilation of a loss, or of a loss of one channel; beside them where soft labels are taken a second
 FEW = ('ignored_border', 'ignored_not_a_number', 'not_a_number', 'infinite', 'huge_logits', 'huge_where_right')
 FEW_ONE = ('one_channel_absent', 'one_channel_not_a_number', 'one_channel_huge_logits')
+FEW_FEATURES = ('features', 'features_weighted', 'features_equal', 'features_infinite')
 FEW_WEIGHTED = ('pixel_weight_soft',)
 YOURS = 'your data'
 
@@ -59,7 +60,8 @@ def replays(framework: str, way: str, name: str, example: str, case: str) -> boo
     if way == WAYS[framework][0] or way == 'fused':
         return True
     first = LOSSES[name].examples[first_example(name)]
-    few = FEW if 'many' in LOSSES[name].channels and 'many' in first.channels else FEW_ONE
+    few: tuple[str, ...] = FEW if 'many' in LOSSES[name].channels and 'many' in first.channels else FEW_ONE
+    few = FEW_FEATURES if LOSSES[name].of_features() else few
     return example == first_example(name) and case in (*few, *FEW_WEIGHTED, *OF_AREAS[:2], YOURS)
 
 

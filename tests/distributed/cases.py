@@ -75,6 +75,9 @@ def cases():
             found[key] = case('JaccardMetricLoss', batch=batch, granularity=levels)
     for mode in ('sum', 'avg_factor', 'none'):
         found[f'WeightedCrossEntropy-{mode}'] = case('WeightedCrossEntropyLoss', 'inverse_frequency', mode=mode)
+    for distance in ('l1', 'l2'):
+        config = dict(distance=distance, loss_weight=0.5)
+        found[f'FeatureDistance-{distance}'] = case('FeatureDistanceLoss', batch='weighted', labels='soft', **config)
     found['JaccardMetric-classes'] = case('JaccardMetricLoss', mode='classes')
     weights = dict(class_weight=[1.0, 2.0, 3.0], normalize_class_weight=True)
     found['JaccardMetric-normalized'] = case('JaccardMetricLoss', granularity={'D': 0.5, 'I': 0.3, 'C': 0.2}, **weights)

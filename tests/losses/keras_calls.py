@@ -125,7 +125,7 @@ def value_of(model, name):
     if LOSSES[name].is_plain():
         return float(model.evaluate(*data_for(name), verbose=0))
     spec = model.loss.spec
-    case = cases.build('hard_label' if getattr(spec, 'from_logits', True) else 'probabilities').adapted(spec)
+    case = cases.build(cases.simplest(spec, getattr(spec, 'from_logits', True))).adapted(spec)
     pred, target = to_keras_layout(case.arrays)
     return float(model.loss(target, pred.astype('float32'), **mapped(case.extras, channels_last)))
 

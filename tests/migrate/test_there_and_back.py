@@ -72,10 +72,12 @@ def test_losses(name, data, tmp_path):
     spec = data.draw(specs(name, **given))
     if name == 'WeightedSumLoss':
         parts = [
-            dataclasses.replace(part, ignore_index=7) if hasattr(part, 'ignore_index') else part for part in spec.parts
+            dataclasses.replace(part, ignore_index=7) if 'ignore_index' in part.parameters() else part
+            for part in spec.parts
         ]
         parts = [
-            dataclasses.replace(part, from_logits=True) if hasattr(part, 'from_logits') else part for part in parts
+            dataclasses.replace(part, from_logits=True) if 'from_logits' in part.parameters() else part
+            for part in parts
         ]
         spec = dataclasses.replace(spec, losses=tuple(parts), weights=spec.shares)
     goes_there_and_back(spec, tmp_path)

@@ -65,7 +65,8 @@ def test_the_configuration_of_every_loss_is_its_own(spec):
     found = Config.fromstring(text, '.py').model.decode_head.loss_decode
     read = [LOSSES[c['type']].from_dict(c.to_dict() if hasattr(c, 'to_dict') else dict(c)) for c in found]
     want = [
-        dataclasses.replace(part, from_logits=True) if hasattr(part, 'from_logits') else part for part in flat(spec)
+        dataclasses.replace(part, from_logits=True) if 'from_logits' in part.parameters() else part
+        for part in flat(spec)
     ]
     assert read == want
 
@@ -78,7 +79,8 @@ def test_the_module_of_every_loss_is_its_own(framework, worker):
         found, _ = worker.call('tests.migrate.keras_module_calls:run', code=code)
         read = [LOSSES[c.pop('type')].from_keras(c) for c in found['losses']['']]
         want = [
-            dataclasses.replace(part, from_logits=True) if hasattr(part, 'from_logits') else part for part in flat(spec)
+            dataclasses.replace(part, from_logits=True) if 'from_logits' in part.parameters() else part
+            for part in flat(spec)
         ]
         assert read == want, code
 

@@ -67,7 +67,7 @@ def test_a_fragment_is_its_loss_with_255_ignored(name):
     assert loss.type == name
     assert Config.fromfile(BARE / f'{stem(name)}.py').to_dict() == dict(loss_decode=[loss.to_dict()])
     spec = from_dict(loss)
-    assert all(part.ignore_index == 255 for part in getattr(spec, 'parts', [spec]))
+    assert all(part.ignore_index == 255 or part.of_features() for part in getattr(spec, 'parts', [spec]))
 
 
 @pytest.mark.parametrize('name', PLAIN)

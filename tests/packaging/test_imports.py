@@ -76,6 +76,7 @@ def test_the_reference_computes_without_a_framework():
         '        channels = 2 if "many" in spec.channels else 1\n'
         '        y, rng = np.ones((1, 9, 9), int), np.random.default_rng(0)\n'
         '        pred, extras = spec().adapt_case(np.zeros((1, channels, 9, 9)), y, rng)\n'
+        '        y = pred if spec.of_features() else y\n'
         '        spec().reference(pred, y, **extras)'
     )
     assert not loaded(statement) & FRAMEWORKS

@@ -80,7 +80,16 @@ def test_files_that_are_none(tmp_path):
         read_configurations(str(tmp_path / 'large.json'))
 
 
-@pytest.mark.parametrize(('name', 'example'), EXAMPLES)
+@pytest.mark.parametrize('distance', ['jaccard', 'cosine'])
+def test_features_are_made_for_feature_distance(distance):
+    spec = LOSSES['FeatureDistanceLoss'](distance=distance)
+    found = dict(cases_for(spec))
+    assert set(found) == {'features', 'features_weighted'}
+    for case in found.values():
+        assert 0 < spec.reference(case.pred, case.target, case.weight) < 1
+
+
+@pytest.mark.parametrize(('name', 'example'), [pair for pair in EXAMPLES if not LOSSES[pair[0]].of_features()])
 def test_inputs_are_made_that_the_reference_takes(name, example):
     """As the configuration says: its number of classes, its ignored label, logits or probabilities."""
     spec = spec_of(name, example)

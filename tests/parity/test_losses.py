@@ -28,7 +28,8 @@ def works_in_blocks(name, example):
     whole = (
         LOSSES[name].examples[example].params.get('method') in ('erosion', 'convolution') or LOSSES[name].needs_areas
     )
-    sums = 'Lovasz' not in name and not LOSSES[name].of_overlap and not whole and LOSSES[name].is_plain()
+    takes_maps = LOSSES[name].is_plain() or LOSSES[name].of_features()
+    sums = 'Lovasz' not in name and not LOSSES[name].of_overlap and not whole and takes_maps
     return sums or is_taken(name, example)
 
 
@@ -42,9 +43,11 @@ ROUNDING = {
     'keras_torch': {
         'soft_label_at_target', 'absent_class', 'large_logits_soft', 'ignored_border', 'not_a_number', 'huge_logits',
         'huge_where_right', 'all_ignored', 'one_channel', 'one_channel_not_a_number', 'one_channel_huge_logits',
-        *OF_AREAS[:2],
+        *OF_AREAS[:2], 'features', 'features_equal', 'features_huge', 'features_infinite', 'features_of_pixels',
     },
-    'keras_tensorflow': {'large_logits_soft', 'ignored_border', 'not_a_number', OF_AREAS[1]},
+    'keras_tensorflow': {
+        'large_logits_soft', 'ignored_border', 'not_a_number', OF_AREAS[1], 'features_infinite',
+    },
 }  # fmt: skip
 FUSED = {*ROUNDING['keras_torch'], 'hard_label', 'soft_label', 'pixel_weight', 'infinite'}
 EVERY_FORM = ('JaccardMetricLoss', 'WeightedCrossEntropyLoss')
@@ -52,8 +55,8 @@ HALF = (*EVERY_FORM, 'ExponentialLogarithmicLoss', 'LovaszSoftmaxLoss')
 FORMS = {
     'trailing_axis_uint8', 'float_ids', 'one_channel_bool', 'ignored_by_the_call', 'one_image', 'image_weight_zero', 'line',
 }  # fmt: skip
-IN_BOTH = ('ignored_border', 'one_channel')
-ONCE = ('pixel_weight_soft', 'one_image_ignored', 'one_channel')
+IN_BOTH = ('ignored_border', 'one_channel', 'features_weighted')
+ONCE = ('pixel_weight_soft', 'one_image_ignored', 'one_channel', 'features_weighted')
 OF_IMAGES = ('pixel_weight_soft', 'one_image_ignored', 'image_weight')
 
 
@@ -187,7 +190,7 @@ def test_value_and_gradient_on_a_gpu(name, example, case):
 # but for the one that takes one channel.
 TABLE = [
     'hard_label', 'trailing_axis_uint8', 'float_ids', 'one_hot', 'soft_label', 'one_channel', 'one_channel_bool',
-    'one_channel_soft', 'pixel_weight', 'image_weight', 'all_ignored', 'volume', 'probabilities',
+    'one_channel_soft', 'pixel_weight', 'image_weight', 'all_ignored', 'volume', 'probabilities', 'samples', 'samples_soft',
 ]  # fmt: skip
 SLOW_ROWS = ['ignored_border', 'one_channel_ignored', 'pixel_weight_soft', 'one_image_ignored']
 THROUGH_FIT = [
@@ -266,7 +269,7 @@ def of_some(name):
 
 def largest_logits(case):
     """The case with predictions as large as float16 holds, right and wrong."""
-    return dataclasses.replace(case, pred=np.where(case.pred > 0, 65504.0, -65504.0))
+    return dataclasses.replace(case, pred=np.where(case.pred > 0, 65504.0, 0.0 if case.of_features else -65504.0))
 
 
 @pytest.mark.parametrize('precision', [pytest.param('bfloat16', marks=pytest.mark.slow), 'float16'])
@@ -275,7 +278,7 @@ def largest_logits(case):
 def test_half_precision_in_float32_inside(name, framework, precision, worker):
     """The value is that of the rounded predictions as if they were float32; the gradient comes in half precision."""
     example = first_example(name)
-    case = 'ignored_border' if (example, 'ignored_border') in plan(name) else 'one_channel'
+    case = next(case for case in IN_BOTH if (example, case) in plan(name))
     spec, inputs, value, gradient = expected_result(name, example, case, precision)
     dtype, got = ask(worker, spec, inputs, dtype=precision)
     assert dtype == 'float32'

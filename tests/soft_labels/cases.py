@@ -54,6 +54,13 @@ BY_DICE = np.array([DICE[0] + DICE[1] + DICE[2], DICE[0], DICE[1], 0]) / sum(DIC
 
 BY_HAND = [
     Case(
+        'smoothing_of_samples',
+        'label_smoothing',
+        np.array([0, 1, X, 3]),
+        dict(epsilon=0.2, num_classes=4, ignore_index=X),
+        [[HIGH, LOW, LOW, LOW], [LOW, HIGH, LOW, LOW], [0, 0, 0, 0], [LOW, LOW, LOW, HIGH]],
+    ),
+    Case(
         'smoothing',
         'label_smoothing',
         np.array([[0, 1, X, 3]]),

@@ -59,6 +59,7 @@ RANGES = {
     'InverseFormLoss weights': ([None], [1, '', [], {}, {'fc_0_weight': [[1.0]]}]),
     'DistillationKLLoss temperature': POSITIVE,
     'DistillationKLLoss teacher_from_logits': SWITCH,
+    'FeatureDistanceLoss distance': words('jaccard', 'dice', 'l1', 'l2', 'cosine'),
     'FocalCrossEntropyLoss alpha': (
         [None, 0, 1.5, [0, 2], [0.25], [0, 0]],
         [-1e-9, math.inf, [-1e-9, 1], [], ['a'], 'balanced'],

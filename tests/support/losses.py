@@ -3,4 +3,4 @@
 from shared_spec import LOSSES
 
 PLAIN = {name: spec for name, spec in LOSSES.items() if spec.is_plain()}
-OTHERS = {name: spec for name, spec in LOSSES.items() if not spec.is_plain()}
+OTHERS = {name: spec for name, spec in LOSSES.items() if not spec.is_plain() and not spec.of_features()}

@@ -59,7 +59,8 @@ def matrix(draw, check):
 def losses(draw, check):
     """Losses that may be added: of one kind of prediction, none of them a sum."""
     from_logits = draw(st.booleans())
-    names = [n for n, c in LOSSES.items() if n != 'WeightedSumLoss' and (from_logits or not c.needs_logits)]
+    names = [n for n, c in LOSSES.items() if n != 'WeightedSumLoss' and not c.of_features()]
+    names = [n for n in names if from_logits or not LOSSES[n].needs_logits]
     chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3))
     return [draw(specs(name, from_logits=from_logits)).to_dict() for name in chosen]
 

@@ -29,6 +29,7 @@ class BoundaryAwareLoss(Weighted):
     """Boundary-aware loss."""
 
     family = 'boundary'
+    spatial_axes = (1, 2, 3)
     labels = ('hard',)
     channels = ('many',)
     reductions = ('mean', 'sum', 'none')

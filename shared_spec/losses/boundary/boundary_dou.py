@@ -15,6 +15,7 @@ class BoundaryDoULoss(Counted, CellWeighted, Shared):
     """Boundary difference over union."""
 
     family = 'boundary'
+    spatial_axes = (1, 2, 3)
     of_overlap = True
     granularity = 'D'
     title = 'Boundary difference over union'

@@ -22,6 +22,7 @@ class PixelTripletLoss(Weighted):
     """Pixel triplet loss."""
 
     family = 'boundary'
+    spatial_axes = (1, 2, 3)
     labels = ('hard',)
     extras = ('embedding', 'anchors')
     needs = ('embedding',)

@@ -39,6 +39,7 @@ class TopologyAwareFocalLoss(Shared):
     """Topology-aware focal loss."""
 
     family = 'boundary'
+    spatial_axes = (1, 2, 3)
     on_host = True
     title = 'Topology-aware focal loss'
     formula = (

@@ -118,6 +118,10 @@ class WeightedSumLoss(Weighted):
                     parameter='weights',
                     given=self.weights,
                 )
+        if len({p.of_features() for p in self.parts}) > 1:
+            raise SpecError(
+                'the losses must all take features or none, for they see the same target', owner='WeightedSumLoss'
+            )
         if len({p.from_logits for p in self.parts if hasattr(p, 'from_logits')}) > 1:
             raise SpecError(
                 'the losses must agree on from_logits, for they see the same prediction', owner='WeightedSumLoss'

@@ -20,6 +20,7 @@ class PixelContrastLoss(Weighted):
     """Pixel contrast: supervised InfoNCE over sampled pixel embeddings."""
 
     family = 'pixel'
+    spatial_axes = (1, 2, 3)
     labels = ('hard',)
     activation = 'softmax'
     extras = ('embedding', 'samples')

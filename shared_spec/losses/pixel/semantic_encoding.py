@@ -19,6 +19,7 @@ class SemanticEncodingLoss(Weighted):
     """Semantic encoding loss: cross-entropy of the presence of each class in an image."""
 
     family = 'pixel'
+    spatial_axes = (1, 2, 3)
     labels = ('hard',)
     activation = 'sigmoid'
     of_branch = of_image = True

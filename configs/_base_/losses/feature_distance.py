@@ -1,0 +1,2 @@
+_base_ = '../loss_decode/feature_distance.py'
+custom_imports = dict(imports=['mmseg_plugin'])
