@@ -11,7 +11,7 @@ from mmseg.models.utils import resize
 from mmseg.structures.sampler import OHEMPixelSampler
 from torch import Tensor
 
-from mmseg_plugin.heads.labels import losses_of, takes_ids_alone, targets
+from mmseg_plugin.heads.labels import Target, losses_of, takes_ids_alone, targets
 from mmseg_plugin.heads.maps import correct_pixels, prob_of_labels
 from mmseg_plugin.kernels.resize import Resized
 from mmseg_plugin.losses.base import Loss
@@ -36,18 +36,25 @@ def loss_by_feat(head: Any, seg_logits: Tensor, batch_data_samples: list[Any]) -
     found: dict[str, Tensor] = {}
     for loss in losses_of(head):
         target = hard if soft is None or (hard is not None and takes_ids_alone(loss)) else soft
-        given = target.label, target.weight, head.ignore_index
-        if not isinstance(loss, Loss):
-            value = loss(resized(), target.label, weight=target.weight, ignore_index=head.ignore_index)
-        elif is_called_as_it_stands(loss):
-            call = dict(align_corners=bool(head.align_corners))
-            absent = loss.spec.loss_weight == 0
-            value = loss.loss_of_call(seg_logits, *given, call, absent=absent, batches=target.batches)
+        if isinstance(loss, Loss):
+            value = value_of(loss, head, seg_logits, target)
         else:
-            value = loss(seg_logits, *given, align_corners=bool(head.align_corners))
+            value = loss(resized(), target.label, weight=target.weight, ignore_index=head.ignore_index)
         found[loss.loss_name] = found[loss.loss_name] + value if loss.loss_name in found else value
     found['acc_seg'] = pixel_accuracy(head, seg_logits, *(hard.ids if soft is None else soft.ids))
+    if getattr(head, 'teacher_terms', None) is not None:
+        found.update(head.teacher_terms.losses(head, seg_logits, hard if soft is None else soft))
     return found
+
+
+def value_of(loss: Loss, head: Any, seg_logits: Tensor, target: Target) -> Tensor:
+    """One of our losses of a head's logits, which it resizes by itself."""
+    given = seg_logits, target.label, target.weight, head.ignore_index
+    if not is_called_as_it_stands(loss):
+        found: Tensor = loss(*given, align_corners=bool(head.align_corners))
+        return found
+    call = dict(align_corners=bool(head.align_corners))
+    return loss.loss_of_call(*given, call, absent=loss.spec.loss_weight == 0, batches=target.batches)
 
 
 def samples_by_map(head: Any) -> bool:

@@ -109,7 +109,7 @@ def reach_heads() -> None:
 
     @functools.wraps(host)
     def ours_or_hosts(self: Any, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
-        told = getattr(self, 'soft_labels', None) is not None
+        told = any(getattr(self, name, None) is not None for name in ('soft_labels', 'teacher_terms'))
         return (loss_by_feat if told else host)(self, seg_logits, batch_data_samples)
 
     ours_or_hosts.of_host = host  # type: ignore[attr-defined]
