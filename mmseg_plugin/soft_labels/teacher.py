@@ -121,7 +121,7 @@ def faults_of(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterato
     for what, names in (('it lacks', missing), ('it has', unexpected)):
         if names:
             yield f'{what} {", ".join(names[:3])}' + (f' and {len(names) - 3} more' if len(names) > 3 else '')
-    for name in own.keys() & state.keys():
-        if own[name].shape != state[name].shape:
-            yield f'{name} is {tuple(state[name].shape)} in place of {tuple(own[name].shape)}'
+    for name, x in own.items():
+        if name in state and x.shape != state[name].shape:
+            yield f'{name} is {tuple(state[name].shape)} in place of {tuple(x.shape)}'
             return

@@ -10,6 +10,7 @@ import torch
 import mmseg_plugin  # noqa: F401  first: it makes mmseg importable beside mmcv-lite
 
 # isort: split
+from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -332,6 +333,7 @@ class TestTraining:
         teacher = model([CE])
         teacher['backbone'] = dict(teacher['backbone'], base_channels=8)
         teacher['decode_head'] = dict(teacher['decode_head'], in_channels=8)
+        init_default_scope('mmseg')
         torch.manual_seed(5)
         torch.save(MODELS.build(dict(teacher, data_preprocessor=None)).state_dict(), tmp_path / 'teacher.pth')
         distilled_model = dict(
