@@ -110,6 +110,7 @@ def test_data_and_configurations_are_handed_over(answers, capsys, path):
     assert main(['check', *words[:4], '--config', probabilities]) == 0 and asked[-1][1].from_logits is False
 
 
+@pytest.mark.slow
 def test_a_file_is_checked(capsys, monkeypatch, path):
     if 'torch' not in installed_frameworks():
         pytest.skip('needs PyTorch')

@@ -95,6 +95,15 @@ def of_more_than_logits(name):
     return found
 
 
+def rare_names():
+    """The names of the cases of PyTorch that are slow: compiled and sharded models, and what most losses say alike."""
+    found = cases()
+    shorts = {name.removesuffix('Loss'): list(about.examples)[1:] for name, about in PLAIN.items()}
+    alike = {f'{short}-{example}' for short, examples in shorts.items() for example in examples}
+    alike |= {f'{short}-autocast' for short in list(shorts)[::2]}
+    return [name for name in found if found[name].mode in SLOW or name in alike]
+
+
 def handed_over(config, z, mean, tensor=lambda array: array):
     """(pred, extras) of a loss on logits z: these are the embedding too, and their ``mean`` over pixels is what
     a branch says of images.

@@ -69,6 +69,7 @@ def test_batch_norm_is_of_each_replica_unless_synchronized(replicas):
     assert_same(together['two'], together['one'], 'float32')
 
 
+@pytest.mark.slow
 def test_sums_and_maps_are_those_of_one_device(replicas):
     _, found = replicas('reductions')
     for key in ('sum True', 'sum False', 'none True', 'none False'):

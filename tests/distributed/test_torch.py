@@ -10,16 +10,16 @@ pytest.importorskip('torch', reason='needs PyTorch')
 pytest.importorskip('mmseg', reason='needs MMSegmentation')
 
 from mmseg_plugin.kernels.overlap import choice
-from tests.distributed.cases import LOCAL, SLOW, cases, names_for_three
+from tests.distributed.cases import LOCAL, cases, names_for_three, rare_names
 from tests.distributed.launch import torchrun
 from tests.distributed.torch_model import large, train
 from tests.support.assertions import assert_same
 
 pytestmark = pytest.mark.xdist_group('torchrun')
 CASES = cases()
-SYNCED = [name for name, case in CASES.items() if case.mode not in ('unsynced', *SLOW)]
+RARE = rare_names()
+SYNCED = [name for name, case in CASES.items() if case.mode != 'unsynced' and name not in RARE]
 UNSYNCED = [name for name, case in CASES.items() if case.mode == 'unsynced']
-RARE = [name for name, case in CASES.items() if case.mode in SLOW]
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_ranks_train_as_one_process(ranks, name, world):
 
 
 @pytest.fixture(scope='module')
-def compiled_and_sharded(tmp_path_factory):
+def more_ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp('rare')
     torchrun('torch_ranks.py', 2, folder, *RARE)
     return {(r, 2): dict(np.load(folder / f'{r}_of_2.npz')) for r in range(2)}
@@ -54,8 +54,9 @@ def compiled_and_sharded(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', RARE)
-def test_compiled_and_sharded_models_train_as_one_process(compiled_and_sharded, name):
-    check(compiled_and_sharded, name, 2)
+def test_more_ranks_train_as_one_process(more_ranks, name):
+    """Compiled and sharded models among them."""
+    check(more_ranks, name, 2)
 
 
 def check(ranks, name, world):

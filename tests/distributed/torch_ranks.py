@@ -8,7 +8,7 @@ from torch import distributed
 
 from mmseg_plugin.kernels.lovasz import extension
 from mmseg_plugin.kernels.overlap import choice
-from tests.distributed.cases import SLOW, cases, names_for_three
+from tests.distributed.cases import SLOW, cases, names_for_three, rare_names
 from tests.distributed.torch_model import drift, large, second_derivative, train
 
 calls = []
@@ -31,7 +31,7 @@ def run(folder, chosen, overlap):
     found = {}
     for name, case in chosen.items():
         calls.clear()
-        choice.MODE = 'plain' if case.mode == 'twice' else overlap
+        choice.MODE = 'plain' if case.mode in ('twice', *SLOW) else overlap
         extension.SORTED = 0 if case.mode == 'counted' else 2**16
         found[f'{name}/value'], found[f'{name}/gradients'] = train(case, world, rank)
         found[f'{name}/calls'] = np.array(calls, dtype=str)
@@ -47,12 +47,13 @@ def run(folder, chosen, overlap):
 
 def main(folder, *names):
     """names: of the slow cases that all processes run, or none for the usual run."""
-    folder, every = Path(folder), {name: case for name, case in cases().items() if case.mode not in SLOW}
+    rare = rare_names()
+    folder, every = Path(folder), {name: case for name, case in cases().items() if name not in rare}
     for name in ('all_reduce', 'all_gather'):
         listen(name)
     distributed.init_process_group('gloo')
     if names:
-        run(folder, {name: cases()[name] for name in names}, 'plain')
+        run(folder, {name: cases()[name] for name in names}, 'fused')
         return
     rank = distributed.get_rank()
     run(folder, {name: every[name] for name in names_for_three()}, 'plain')

@@ -98,7 +98,9 @@ def test_every_mean_over_cells(granularity, framework, worker):
 
 @pytest.mark.slow_on('keras_tensorflow')
 @BACKENDS
-@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize(
+    'form', [form if form in ('ids', 'soft', 'one') else pytest.param(form, marks=pytest.mark.slow) for form in FORMS]
+)
 def test_the_reference_s_sentence_where_values_can_be_seen(form, framework, worker):
     few = SOME if form in ('ids', 'one_hard') or framework != 'keras_jax' else SOME[:1]  # op by op JAX takes its time
     found = ask(worker, 'eager_outcomes', form=form, names=None if framework == 'keras_torch' else few)
@@ -196,7 +198,6 @@ def no_difference(found):
 
 
 @pytest.mark.slow_on('keras_tensorflow')
-@pytest.mark.quick_on('keras_jax')
 @BACKENDS
 def test_callbacks_of_a_compiled_fit_see_the_nan(framework, worker, tmp_path):
     jit = framework != 'keras_torch'

@@ -80,7 +80,7 @@ DEAR_ON_TENSORFLOW = [
 # and saved where it is compiled fastest
 QUICK = {
     'keras_tensorflow': {'case_by_hand', 'case_past_2_31_pixels', 'case_model_fit_evaluate_save', *TENSORFLOW},
-    'keras_jax': {'case_by_hand', 'case_past_2_31_pixels'},
+    'keras_jax': set(),
     'keras_jax_x64': set(),
     'keras_torch': {*EVERYWHERE, *TORCH} - {'case_torch_metrics_of_tensors_without_values'},
 }

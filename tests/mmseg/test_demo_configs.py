@@ -11,7 +11,6 @@ pytest.importorskip('sklearn', reason='the scenes are of the digits of scikit-le
 
 DEMO = Path(__file__).parents[2] / 'configs/demo'
 NAMES = sorted(path.stem for path in DEMO.glob('digits_unet_*.py'))
-QUICK = 'digits_unet_conditional_boundary'  # a branch that looks at the head's own classifier; the others with -m slow
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +40,8 @@ def shortened(name, data, work_dir, **changes):
     return config
 
 
-@pytest.mark.parametrize('name', [pytest.param(n, marks=() if n == QUICK else pytest.mark.slow) for n in NAMES])
+@pytest.mark.slow
+@pytest.mark.parametrize('name', NAMES)
 def test_trains_resumes_and_is_evaluated(name, data, train, tmp_path):
     if 'topology' in name:
         pytest.importorskip('gudhi', reason="pip install 'segparity[topology]'")

@@ -96,6 +96,7 @@ def test_train_py_as_it_is(scripts):
     assert len(list((scripts / 'work').glob('best_FWIoU_iter_*.pth'))) == 1
 
 
+@pytest.mark.slow
 def test_resume_goes_on(scripts):
     rows = [json.loads(row) for f in (scripts / 'work').glob('*/vis_data/scalars.json') for row in f.open()]
     assert sorted(row['iter'] for row in rows if 'loss' in row) == [1, 2, 3, 4, 5, 6]

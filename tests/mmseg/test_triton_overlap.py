@@ -365,6 +365,7 @@ def test_every_pixel_and_class_is_in_one_tile(classes, softmax):
         assert {how.chunk, how.pixels, how.fold, how.warps} <= {2**k for k in range(9)} and how.warps <= 16
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize(
     'part, kernels',

@@ -65,6 +65,9 @@ def same(spec, wanted):
 
 
 SLOW = (
+    'DiceLoss',
+    'FocalTversky',
+    'log_cosh_dice',
     'half_bce_less_dice',
     'monai_like',
     'SquaredDice',

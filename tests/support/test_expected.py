@@ -10,7 +10,10 @@ from tests.support.expected import Slopes, assert_expected_gradient, directions_
 LABEL = 'JaccardMetricLoss', 'default', 'soft_label'
 
 
-@pytest.mark.parametrize(('loss', 'example', 'case'), [LABEL, ('ConditionalBoundaryLoss', 'default', 'two_areas')])
+@pytest.mark.parametrize(
+    ('loss', 'example', 'case'),
+    [LABEL, pytest.param('ConditionalBoundaryLoss', 'default', 'two_areas', marks=pytest.mark.slow)],
+)
 def test_slopes_are_those_of_every_entry(loss, example, case):
     spec, inputs, value, found = expected_result(loss, example, case)
     *_, same, entries = expected_result(loss, example, case, every_entry=True)
