@@ -4,7 +4,7 @@
 its configuration, or the path of one, with as many classes and the same normalization of images.
 """
 
-_base_ = 'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'
+_base_ = __import__('mmseg_plugin').bases('mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py')
 
 custom_imports = dict(imports=['mmseg_plugin'], allow_failed_imports=False)
 teacher_checkpoint = 'checkpoints/pspnet_r101-d8_512x1024_80k_cityscapes.pth'
@@ -26,3 +26,4 @@ model = dict(
     label_weight=0.5,
     teacher_weight=0.5,
 )
+del student

@@ -22,3 +22,4 @@ model = dict(
     label_weight=0.5,
     teacher_weight=0.5,
 )
+del student

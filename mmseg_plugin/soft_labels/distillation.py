@@ -65,15 +65,14 @@ def distilled_segmentor(
 
 def loss_with_teacher(student: Any, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
     """``loss`` of a segmentor: ``label_weight`` times its own losses, and the terms that its heads have of the teacher."""
-    from mmseg_plugin.soft_labels.teacher_terms import TeacherLogits
+    from mmseg_plugin.soft_labels.teacher import heads_in
 
-    decode, auxiliary = student.teacher.logits(inputs)
-    of_decode = TeacherLogits(decode, bool(student.teacher.decode[-1].align_corners))
-    of_auxiliary = [TeacherLogits(z, bool(head.align_corners)) for z, head in zip(auxiliary, student.teacher.auxiliary)]
+    decode, auxiliary = student.teacher.logits(inputs, len(heads_in(getattr(student, 'auxiliary_head', None))))
     learning = [(head, part) for part, head in learning_heads(student)]
     try:
         for head, part in learning:
-            head.teacher_terms.seen = of_auxiliary[part] if part is not None and part < len(of_auxiliary) else of_decode
+            own = auxiliary[part] if part is not None and part < len(auxiliary) else None
+            head.teacher_terms.seen = own or decode
         found = student.loss_without_teacher(inputs, data_samples)
     finally:
         for head, _ in learning:
@@ -132,7 +131,7 @@ def check_channels(student: Any, teacher: Any) -> None:
     from mmseg_plugin.soft_labels.teacher import heads_in
 
     own = heads_in(student.decode_head)[-1].out_channels
-    for head in (teacher.decode[-1], *teacher.auxiliary):
+    for head in (teacher.decode[-1], *filter(None, teacher.auxiliary)):
         if head.out_channels != own:
             raise ValueError(
                 f'{OWNER}: the teacher must have the {own} classes of the student, its {type(head).__name__} has '

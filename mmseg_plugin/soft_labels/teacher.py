@@ -12,8 +12,11 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.point_head import PointHead
+from mmseg.models.decode_heads.stdc_head import STDCHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+from mmseg_plugin.soft_labels.teacher_terms import TeacherLogits
 
 OWNER = 'DistilledSegmentor'
 WRAPPED = 'module.'  # what distributed training writes in front of names
@@ -27,8 +30,9 @@ class Teacher:
             raise TypeError(f'{OWNER}: teacher must be a segmentor with a decode_head, got {type(network).__name__}')
         self.network = revert_sync_batchnorm(network).eval().requires_grad_(False)
         self.decode = heads_in(network.decode_head)
-        self.auxiliary = heads_in(getattr(network, 'auxiliary_head', None))
-        for head in (*self.decode, *self.auxiliary):
+        others = heads_in(getattr(network, 'auxiliary_head', None))
+        self.auxiliary = [None if isinstance(head, STDCHead) else head for head in others]  # None: of other classes
+        for head in (*self.decode, *others):
             if not isinstance(head, BaseDecodeHead) or isinstance(head, PointHead):
                 raise TypeError(f'{OWNER}: the {type(head).__name__} of the teacher gives no logits of each pixel')
 
@@ -36,15 +40,16 @@ class Teacher:
         return self
 
     @torch.no_grad()
-    def logits(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(N, C, h, w) of the decode head (the last of a cascade), and of each auxiliary head."""
+    def logits(self, inputs: Tensor, auxiliary: int) -> tuple[TeacherLogits, list[TeacherLogits | None]]:
+        """Those of the decode head (the last of a cascade), and of as many auxiliary heads, or all that there are."""
         if next(self.network.parameters()).device != inputs.device:
             self.network.to(inputs.device)
         features = self.network.extract_feat(inputs)
         found = first(self.decode[0](features))
         for head in self.decode[1:]:
             found = first(head(features, found))
-        return found, [first(head(features)) for head in self.auxiliary]
+        of_auxiliary = [head and TeacherLogits(first(head(features)), head) for head in self.auxiliary[:auxiliary]]
+        return TeacherLogits(found, self.decode[-1]), of_auxiliary
 
 
 def first(found: Any) -> Tensor:

@@ -22,9 +22,9 @@ from mmseg_plugin.losses.pixel.weighted_cross_entropy import WeightedCrossEntrop
 class TeacherLogits:
     """Logits (N, C, h, w) of a teacher's head, whose labels are those of a batch; without a gradient."""
 
-    def __init__(self, logits: Tensor, align_corners: bool) -> None:
+    def __init__(self, logits: Tensor, head: Any) -> None:
         self.small = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
-        self.align_corners = align_corners
+        self.align_corners = bool(head.align_corners)
         self.made: dict[Any, Tensor] = {}  # what several heads and losses ask for
 
     def at(self, size: tuple[int, int]) -> Tensor:
