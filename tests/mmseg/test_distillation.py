@@ -170,6 +170,21 @@ def test_other_terms(pair):
     assert [name for name in found if '.teacher.' in name] == ['decode.teacher.loss_jaccard_metric', *want]
 
 
+def test_branches_learn_from_labels_alone(pair, tmp_path):
+    x, target, plain = inputs(), label(), pair(label_weight=1.0)
+    branch = dict(type='EdgeBranch', channels=4, loss=dict(type='WeightedCrossEntropyLoss'))
+    student = segmentor([0, 1], LOSSES)
+    student['decode_head'].update(type='BranchedHead', head_type='mmseg.FCNHead', branches=[branch])
+    torch.manual_seed(0)
+    built = distilled(student, segmentor([2, 3], THEIRS, THEIRS), str(tmp_path / 'teacher.pth'), label_weight=0.25)
+    own = {name: value for name, value in built.loss_without_teacher(x, samples(target)).items() if 'loss' in name}
+    found = built.loss(x, samples(target))
+    want = plain.loss(x, samples(target))
+    assert len(own) == 3 and 'decode.edge.loss_weighted_cross_entropy' in own
+    assert_losses(found, {name: 0.25 * value for name, value in own.items()})
+    assert_losses(found, {name: value for name, value in want.items() if name.startswith('decode.teacher.')})
+
+
 def test_a_sum_of_losses_is_taken_apart(pair):
     x, target = inputs(), label()
     whole = dict(type='WeightedSumLoss', losses=[CE, JACCARD], weights=[0.125, 0.375], loss_weight=2.0)

@@ -11,12 +11,14 @@ import mmseg_plugin  # noqa: F401  first: it makes mmseg importable beside mmcv-
 # isort: split
 from mmengine.registry import HOOKS
 from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch.nn import functional
 
 from mmseg_plugin.heads.distance_map_hook import hand_over_maps
 from mmseg_plugin.heads.swap import fuse_resize
 from mmseg_plugin.soft_labels import boundary_label_smoothing, label_smoothing
-from mmseg_plugin.soft_labels.heads import give_soft_labels
+from mmseg_plugin.soft_labels.heads import give_soft_labels, hands_on, reaches_base
 from mmseg_plugin.soft_labels.sources import BoundaryLabelSmoothing, LabelSmoothing, SampleLabels
 from tests.mmseg.heads import CLASSES, IGNORED, ONE_CHANNEL, build, features, head_config, label, samples
 from tests.mmseg.tiny_training import config, logged
@@ -210,6 +212,15 @@ class TestGivenBySamples:
         got = head.loss(features(), small, {})
         assert all(torch.equal(got[name], want[name]) for name in want)
 
+    def test_what_the_host_pads_is_ignored(self):
+        head, soft = self.told(), self.soft((16, 16))
+        pad = MODELS.build(dict(type='mmseg.SegDataPreProcessor', size=(20, 24), seg_pad_val=IGNORED))
+        batch = dict(inputs=[torch.zeros(3, 16, 16)] * 2, data_samples=self.samples(soft))
+        padded = pad(batch, training=True)['data_samples']
+        assert padded[0].gt_sem_seg.data.shape[1:] == (20, 24)
+        found = head.soft_labels(head, padded, torch.zeros(2, 1, 20, 24), torch.float64)
+        assert torch.equal(found, functional.pad(soft, (0, 8, 0, 4)))
+
     def test_one_channel_takes_two_classes(self):
         head, soft = self.told(**ONE_CHANNEL), self.soft(classes=2)
         want = head.loss_decode[0](head(features()), soft[:, 1:], weight=(soft.sum(1) > 0).double())
@@ -271,6 +282,13 @@ class TestRefused:
         head = DDRHead(4, 4, num_classes=3, align_corners=False, loss_decode=[THEIRS, THEIRS], norm_cfg=dict(type='BN'))
         with pytest.raises(TypeError, match=r'hook: the model \(DDRHead\) makes labels and losses of its own'):
             give_soft_labels(head, LabelSmoothing(0.1, 'hook'))
+
+    def test_which_heads_of_the_host(self):
+        from mmseg.models import decode_heads
+
+        methods = {name: getattr(cls, 'loss_by_feat', None) for name, cls in vars(decode_heads).items()}
+        refused = {n for n, m in methods.items() if m is not None and not (hands_on(m) or reaches_base(m))}
+        assert refused == {'DDRHead', 'PIDHead', 'PointHead', 'SideAdapterCLIPHead', 'VPDDepthHead'}
 
     def test_a_model_without_a_head(self):
         with pytest.raises(TypeError, match='hook: Linear has no decode head'):
@@ -352,9 +370,20 @@ def test_two_hooks_are_refused(train, pictures, tmp_path):
         train(config(pictures, tmp_path, LOSSES, iterations=1, custom_hooks=hooks))
 
 
-def test_a_batch_that_is_soft_itself_needs_no_hook():
-    from mmseg.structures import SegDataSample
+def test_fused_heads_ignore_what_is_zero_in_every_class():
+    """Of gt_sem_seg that is soft itself."""
+    head = build(head_config(loss_decode=LOSSES))
+    soft = torch.rand(2, CLASSES, 16, 16, dtype=torch.float64).softmax(1)
+    soft[:, :, :5] = 0
+    logits = head(features())
+    want = [loss(logits[:, :, 5:], soft[:, :, 5:]) for loss in head.loss_decode]
+    fuse_resize(head)
+    found = head.loss(features(), [SegDataSample(gt_sem_seg=PixelData(data=x)) for x in soft], {})
+    for value, by_hand in zip(found.values(), want):
+        torch.testing.assert_close(value, by_hand, rtol=1e-12, atol=1e-12)
 
+
+def test_a_batch_that_is_soft_itself_needs_no_hook():
     head = build(head_config(loss_decode=LOSSES))
     give(head)
     soft = [SegDataSample(gt_sem_seg=PixelData(data=x)) for x in torch.rand(2, CLASSES, 16, 16).softmax(1)]
