@@ -28,6 +28,8 @@ def register_in_mmseg() -> None:
         importlib.import_module('mmseg_plugin.heads.branched')
         importlib.import_module('mmseg_plugin.heads.hook')
         importlib.import_module('mmseg_plugin.heads.distance_map_hook')
+        importlib.import_module('mmseg_plugin.soft_labels.hooks')
+        importlib.import_module('mmseg_plugin.soft_labels.distillation')
         importlib.import_module('mmseg_plugin.transforms')
     except Exception as error:  # whatever an installation of theirs raises
         reason = error

@@ -9,16 +9,20 @@ import torch
 from mmseg.models.losses import accuracy
 from mmseg.models.utils import resize
 from mmseg.structures.sampler import OHEMPixelSampler
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmseg_plugin.heads.labels import Target, losses_of, takes_ids_alone, targets
 from mmseg_plugin.heads.maps import correct_pixels, prob_of_labels
 from mmseg_plugin.kernels.resize import Resized
 from mmseg_plugin.losses.base import Loss
-from mmseg_plugin.losses.compound.weighted_sum import SharedBatches, is_called_as_it_stands, shares_statistics
+from mmseg_plugin.losses.compound.weighted_sum import is_called_as_it_stands
 
 
 def loss_by_feat(head: Any, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
-    """name -> loss, and acc_seg; seg_logits (N, C, h, w), labels (N, 1, H, W) class ids or (N, C, H, W) soft."""
+    """name -> loss, and acc_seg; seg_logits (N, C, h, w), labels (N, 1, H, W) class ids or (N, C, H, W) soft.
+
+    A head that was told where its soft labels come from has both: losses of class ids alone take these.
+    """
     label = head._stack_batch_gt(batch_data_samples)
     size = tuple(label.shape[2:])
 
@@ -26,28 +30,31 @@ def loss_by_feat(head: Any, seg_logits: Tensor, batch_data_samples: list[Any]) -
     def resized() -> Tensor:
         return resize(seg_logits, size, mode='bilinear', align_corners=head.align_corners)
 
-    weight = weights_of_sampler(head, seg_logits, label, resized)
-    soft = label.shape[1] > 1
-    label = label if soft else label.squeeze(1)
+    kept = weights_of_sampler(head, seg_logits, label, resized)
+    dtype = torch.promote_types(seg_logits.dtype, torch.float32)
+    hard, soft = targets(head, batch_data_samples, label, kept, dtype)
     found: dict[str, Tensor] = {}
-    losses = losses_of(head)
-    batches = SharedBatches(sum(isinstance(loss, Loss) and shares_statistics(loss) for loss in losses) > 1)
-    given = seg_logits, label, weight, head.ignore_index
-    for loss in losses:
-        if not isinstance(loss, Loss):
-            value = loss(resized(), label, weight=weight, ignore_index=head.ignore_index)
-        elif is_called_as_it_stands(loss):
-            call = dict(align_corners=bool(head.align_corners))
-            value = loss.loss_of_call(*given, call, absent=loss.spec.loss_weight == 0, batches=batches)
+    for loss in losses_of(head):
+        target = hard if soft is None or (hard is not None and takes_ids_alone(loss)) else soft
+        if isinstance(loss, Loss):
+            value = value_of(loss, head, seg_logits, target)
         else:
-            value = loss(*given, align_corners=bool(head.align_corners))
+            value = loss(resized(), target.label, weight=target.weight, ignore_index=head.ignore_index)
         found[loss.loss_name] = found[loss.loss_name] + value if loss.loss_name in found else value
-    found['acc_seg'] = pixel_accuracy(head, seg_logits, label.argmax(1) if soft else label)
+    found['acc_seg'] = pixel_accuracy(head, seg_logits, *(hard.ids if soft is None else soft.ids))
+    if getattr(head, 'teacher_terms', None) is not None:
+        found.update(head.teacher_terms.losses(head, seg_logits, hard if soft is None else soft))
     return found
 
 
-def losses_of(head: Any) -> list[Any]:
-    return list(head.loss_decode) if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
+def value_of(loss: Loss, head: Any, seg_logits: Tensor, target: Target) -> Tensor:
+    """One of our losses of a head's logits, which it resizes by itself."""
+    given = seg_logits, target.label, target.weight, head.ignore_index
+    if not is_called_as_it_stands(loss):
+        found: Tensor = loss(*given, align_corners=bool(head.align_corners))
+        return found
+    call = dict(align_corners=bool(head.align_corners))
+    return loss.loss_of_call(*given, call, absent=loss.spec.loss_weight == 0, batches=target.batches)
 
 
 def samples_by_map(head: Any) -> bool:
@@ -81,11 +88,11 @@ def hard_pixels(sampler: OHEMPixelSampler, seg_logits: Tensor, label: Tensor, al
 
 
 @torch.no_grad()
-def pixel_accuracy(head: Any, seg_logits: Tensor, label: Tensor) -> Tensor:
+def pixel_accuracy(head: Any, seg_logits: Tensor, label: Tensor, ignore_index: int | None) -> Tensor:
     """(1,) per cent of the pixels whose largest logit is that of their label, as ``mmseg.models.losses.accuracy`` counts."""
     if len(seg_logits) == 0:
-        return accuracy(seg_logits, label, ignore_index=head.ignore_index)
-    correct, counted = correct_pixels(source_of(seg_logits, label, bool(head.align_corners)), label, head.ignore_index)
+        return accuracy(seg_logits, label, ignore_index=ignore_index)
+    correct, counted = correct_pixels(source_of(seg_logits, label, bool(head.align_corners)), label, ignore_index)
     eps = torch.finfo(torch.float32).eps  # as there, against 0 / 0
     return (correct.float().reshape(1) + eps).mul_(100.0 / (counted + eps))
 

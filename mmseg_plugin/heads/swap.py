@@ -9,7 +9,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures.sampler import OHEMPixelSampler
 from torch import nn
 
-from mmseg_plugin.heads.loss_by_feat import loss_by_feat, losses_of, samples_by_map
+from mmseg_plugin.heads.labels import losses_of
+from mmseg_plugin.heads.loss_by_feat import loss_by_feat, samples_by_map
 from mmseg_plugin.losses.base import Loss
 
 
