@@ -46,11 +46,10 @@ class StrongView:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """(N, C, H, W) the view; the same for the same state of the generator, which is of the images' device."""
-        given = dict(generator=generator, device=images.device, dtype=images.dtype)
-        add, scale, spread = torch.rand(3, len(images), 1, 1, 1, **given)
+        add, scale, spread = images.new_empty(3, len(images), 1, 1, 1).uniform_(generator=generator)
         mean = images.mean((2, 3), keepdim=True)
         found = mean + (images - mean) * (1 + self.contrast * (2 * scale - 1)) + self.brightness * (2 * add - 1)
-        return found + self.noise * spread * torch.randn(images.shape, **given)
+        return found + self.noise * spread * torch.empty_like(images).normal_(generator=generator)
 
 
 class Consistency:
