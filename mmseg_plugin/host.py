@@ -30,6 +30,8 @@ def register_in_mmseg() -> None:
         importlib.import_module('mmseg_plugin.heads.distance_map_hook')
         importlib.import_module('mmseg_plugin.soft_labels.hooks')
         importlib.import_module('mmseg_plugin.soft_labels.distillation')
+        importlib.import_module('mmseg_plugin.soft_labels.mean_teacher')
+        importlib.import_module('mmseg_plugin.soft_labels.unlabelled')
         importlib.import_module('mmseg_plugin.transforms')
     except Exception as error:  # whatever an installation of theirs raises
         reason = error

@@ -6,8 +6,10 @@ a teacher, and its checkpoints load into its own configuration.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mmengine.logging import print_log
@@ -41,44 +43,62 @@ def distilled_segmentor(
     configuration has none. ValueError, TypeError or FileNotFoundError in one sentence for what cannot be.
     """
     from mmseg_plugin.soft_labels.teacher import build_teacher, model_config
+    from mmseg_plugin.soft_labels.teacher_terms import TeacherTerms
 
     above, at_least = Real(low=0, above=True), Real(low=0)
     temperature = check_parameter(OWNER, 'temperature', above, temperature)
     label_weight = check_parameter(OWNER, 'label_weight', at_least, label_weight)
     teacher_weight = check_parameter(OWNER, 'teacher_weight', above, teacher_weight)
-    of_student, of_teacher = model_config('student', student), model_config('teacher', teacher)
-    if data_preprocessor is not None and of_student.get('data_preprocessor') is None:
-        of_student['data_preprocessor'] = data_preprocessor
-    built: Any = MODELS.build(of_student)
-    if not hasattr(built, 'decode_head') or hasattr(built, 'loss_without_teacher'):
-        raise TypeError(f'{OWNER}: student must be a segmentor with a decode_head, got {type(built).__name__}')
+    built = build_student(OWNER, student, data_preprocessor)
+    of_teacher = model_config(OWNER, 'teacher', teacher)
     built.teacher = build_teacher(of_teacher, teacher_checkpoint)
     check_channels(built, built.teacher)
     if of_teacher.get('data_preprocessor') is not None:
         check_normalization(built.data_preprocessor, built.teacher.network.data_preprocessor)
-    give_terms(built, temperature, teacher_weight, losses, auxiliary_losses)
+    make = functools.partial(TeacherTerms, temperature=temperature, weight=teacher_weight)
+    give_terms(OWNER, built, make, temperature, losses, auxiliary_losses)
     built.label_weight = label_weight
     built.loss_without_teacher = built.loss
     built.loss = types.MethodType(loss_with_teacher, built)
     return built
 
 
+def build_student(owner: str, student: Mapping[str, Any] | str, data_preprocessor: Mapping[str, Any] | None) -> Any:
+    """The segmentor of a configuration, with that preprocessor where it has none. TypeError where it has no decode head."""
+    from mmseg_plugin.soft_labels.teacher import model_config
+
+    config = model_config(owner, 'student', student)
+    if data_preprocessor is not None and config.get('data_preprocessor') is None:
+        config['data_preprocessor'] = data_preprocessor
+    built: Any = MODELS.build(config)
+    if not hasattr(built, 'decode_head') or hasattr(built, 'loss_without_teacher'):
+        raise TypeError(f'{owner}: student must be a segmentor with a decode_head, got {type(built).__name__}')
+    return built
+
+
 def loss_with_teacher(student: Any, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
     """``loss`` of a segmentor: ``label_weight`` times its own losses, and the terms that its heads have of the teacher."""
+    with seeing(student, student.teacher, inputs):
+        found = student.loss_without_teacher(inputs, data_samples)
+    mine = {name for name in found if 'loss' in name and '.teacher.' not in name}
+    return {name: times(student.label_weight, x) if name in mine else x for name, x in found.items()}
+
+
+@contextlib.contextmanager
+def seeing(student: Any, teacher: Any, inputs: Tensor) -> Iterator[None]:
+    """In which the student's heads see what the teacher's say of the inputs: auxiliary ones their own, or its decode head's."""
     from mmseg_plugin.soft_labels.teacher import heads_in
 
-    decode, auxiliary = student.teacher.logits(inputs, len(heads_in(getattr(student, 'auxiliary_head', None))))
+    decode, auxiliary = teacher.logits(inputs, len(heads_in(getattr(student, 'auxiliary_head', None))))
     learning = [(head, part) for part, head in learning_heads(student)]
     try:
         for head, part in learning:
             own = auxiliary[part] if part is not None and part < len(auxiliary) else None
             head.teacher_terms.seen = own or decode
-        found = student.loss_without_teacher(inputs, data_samples)
+        yield
     finally:
         for head, _ in learning:
             head.teacher_terms.seen = None
-    mine = {name for name in found if 'loss' in name and '.teacher.' not in name}
-    return {name: times(student.label_weight, x) if name in mine else x for name, x in found.items()}
 
 
 def times(factor: float, value: Any) -> Any:
@@ -94,34 +114,36 @@ def learning_heads(student: Any) -> list[tuple[int | None, Any]]:
     return [(part, head) for part, room in rooms for head in room.modules() if getattr(head, 'teacher_terms', None)]
 
 
-def give_terms(student: Any, temperature: float, weight: float, losses: Any, auxiliary_losses: Any) -> None:
+def give_terms(
+    owner: str, student: Any, make: Callable[[list[Any]], Any], temperature: float, losses: Any, auxiliary_losses: Any
+) -> None:
     """Every head of the student gets its terms; the log has what has none, once."""
     from mmseg.models.decode_heads.stdc_head import STDCHead
 
     from mmseg_plugin.heads.labels import losses_of
     from mmseg_plugin.soft_labels.heads import heads_of, reach_heads
-    from mmseg_plugin.soft_labels.teacher_terms import TeacherTerms, terms_like, terms_of
+    from mmseg_plugin.soft_labels.teacher_terms import terms_like, terms_of
 
     own = set(student.decode_head.modules())
     given = {True: ('losses', losses), False: ('auxiliary_losses', auxiliary_losses)}
     some = False
-    for told, head in heads_of(student, OWNER):
+    for told, head in heads_of(student, owner):
         if isinstance(head, STDCHead):
-            print_log(f'{OWNER}: {told} keeps to its own labels and learns nothing from the teacher', logger='current')
+            print_log(f'{owner}: {told} keeps to its own labels and learns nothing from the teacher', logger='current')
             continue
         name, configs = given[head in own]
         if configs is None:
             found = list(terms_like(losses_of(head), temperature))
             for kind in (one for one in found if isinstance(one, str)):
-                print_log(f'{OWNER}: {told} has {kind}, which learns nothing from the teacher', logger='current')
+                print_log(f'{owner}: {told} has {kind}, which learns nothing from the teacher', logger='current')
             terms = [one for one in found if not isinstance(one, str)]
         else:
-            terms = terms_of(name, configs, temperature, OWNER)
-        head.teacher_terms = TeacherTerms(terms, temperature, weight)
+            terms = terms_of(name, configs, temperature, owner)
+        head.teacher_terms = make(terms)
         some = some or bool(terms)
     if not some:
         raise ValueError(
-            f"{OWNER}: no loss of the student learns from the teacher, give losses=[dict(type='DistillationKLLoss')]"
+            f"{owner}: no loss of the student learns from the teacher, give losses=[dict(type='DistillationKLLoss')]"
         )
     reach_heads()
 

@@ -25,16 +25,16 @@ WRAPPED = 'module.'  # what distributed training writes in front of names
 class Teacher:
     """A network in evaluation mode without gradients; no submodule of its student, and shared by the student's copies."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, owner: str = OWNER) -> None:
         if getattr(network, 'decode_head', None) is None:
-            raise TypeError(f'{OWNER}: teacher must be a segmentor with a decode_head, got {type(network).__name__}')
+            raise TypeError(f'{owner}: teacher must be a segmentor with a decode_head, got {type(network).__name__}')
         self.network = revert_sync_batchnorm(network).eval().requires_grad_(False)
         self.decode = heads_in(network.decode_head)
         others = heads_in(getattr(network, 'auxiliary_head', None))
         self.auxiliary = [None if isinstance(head, STDCHead) else head for head in others]  # None: of other classes
         for head in (*self.decode, *others):
             if not isinstance(head, BaseDecodeHead) or isinstance(head, PointHead):
-                raise TypeError(f'{OWNER}: the {type(head).__name__} of the teacher gives no logits of each pixel')
+                raise TypeError(f'{owner}: the {type(head).__name__} of the teacher gives no logits of each pixel')
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
         return self
@@ -69,29 +69,29 @@ def build_teacher(config: Mapping[str, Any], checkpoint: object) -> Teacher:
     return teacher
 
 
-def model_config(name: str, given: object) -> dict[str, Any]:
+def model_config(owner: str, name: str, given: object) -> dict[str, Any]:
     """The configuration of a model: itself, or what a file calls ``model``; of a distilled one, its student."""
     if isinstance(given, (str, os.PathLike)):
-        path = path_of(name, os.fspath(given))
+        path = path_of(owner, name, os.fspath(given))
         content = Config.fromfile(path)
         if not isinstance(content.get('model'), Mapping):
-            raise ValueError(f'{OWNER}: {name} must be a file with model = dict(...), got {path}')
+            raise ValueError(f'{owner}: {name} must be a file with model = dict(...), got {path}')
         given = dict(content.model)
         if content.get('data_preprocessor'):
             given.setdefault('data_preprocessor', content.data_preprocessor)
     if not isinstance(given, Mapping) or 'type' not in given:
-        raise TypeError(f'{OWNER}: {name} must be the configuration of a model, or the path of one, got {given!r}')
-    if given['type'] == OWNER:
-        outer, given = given, model_config(name, given['student'])
+        raise TypeError(f'{owner}: {name} must be the configuration of a model, or the path of one, got {given!r}')
+    if given['type'] in (OWNER, 'MeanTeacherSegmentor'):
+        outer, given = given, model_config(owner, name, given['student'])
         given.setdefault('data_preprocessor', outer.get('data_preprocessor'))
     return dict(given)
 
 
-def path_of(name: str, path: str) -> str:
+def path_of(owner: str, name: str, path: str) -> str:
     """A configuration's path, also of ``mmseg::`` and ``segparity::``."""
     found = Config._get_cfg_path(path, path)[0] if '::' in path else os.path.expanduser(path)
     if not os.path.isfile(found):
-        raise FileNotFoundError(f'{OWNER}: {name} must be an existing file, got {path!r}')
+        raise FileNotFoundError(f'{owner}: {name} must be an existing file, got {path!r}')
     return found
 
 

@@ -64,11 +64,10 @@ class TeacherTerms:
         self.seen: TeacherLogits | None = None
 
     def losses(self, head: Any, seg_logits: Tensor, labels: Target) -> dict[str, Tensor]:
-        """'teacher.<loss name>' -> weight times the terms of that name; a pixel that the labels ignore counts nowhere."""
+        """'teacher.<loss name>' -> weight times the terms of that name."""
         if self.seen is None:
             return {}
-        ids, ignored = labels.ids
-        counts = torch.ones_like(ids, dtype=torch.bool) if ignored is None else ids.ne(ignored)
+        counts = self.counted(head, labels, self.seen)
         size = int(counts.shape[1]), int(counts.shape[2])
         shared = batches_of([term.loss for term in self.terms if not term.wants_logits])
         found: dict[str, Tensor] = {}
@@ -82,6 +81,11 @@ class TeacherTerms:
             value = self.weight * term.factor * value_of(term.loss, head, seg_logits, target)
             found[term.name] = found[term.name] + value if term.name in found else value
         return found
+
+    def counted(self, head: Any, labels: Target, seen: TeacherLogits) -> Tensor:
+        """(N, H, W) which pixels count: those that the labels do not ignore."""
+        ids, ignored = labels.ids
+        return torch.ones_like(ids, dtype=torch.bool) if ignored is None else ids.ne(ignored)
 
 
 def terms_like(losses: list[Any], temperature: float) -> Iterator[Term | str]:
