@@ -16,7 +16,5 @@ model = dict(
             dict(type='JaccardMetricLoss', ignore_index=255, loss_weight=0.75, smooth=1.0),
         ]
     ),
-    auxiliary_head=dict(
-        loss_decode=[dict(type='WeightedCrossEntropyLoss', ignore_index=255, loss_weight=0.125)]
-    ),
+    auxiliary_head=dict(loss_decode=[dict(type='WeightedCrossEntropyLoss', ignore_index=255, loss_weight=0.125)]),
 )
