@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from shared_spec.annotators import SCORES, annotator_scores, majority_of_annotators
+from shared_spec.soft_labels import average_annotators
+from tests.support.frameworks import axis
 
 # four pixels and four annotators, of whom three mark the first, two the second
 RATERS = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 1]])
@@ -77,3 +79,34 @@ def test_what_is_refused(prob, targets, words):
     with pytest.raises((ValueError, TypeError)) as caught:
         annotator_scores(prob, targets)
     assert words in str(caught.value) and '\n' not in str(caught.value)
+
+
+@pytest.mark.slow_on('keras_tensorflow')
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
+def test_batches_for_fit(framework, worker):
+    (order, history), found = worker.call('tests.soft_labels.keras_annotators:batches')
+    assert sorted(order[:5]) == sorted(order[5:]) == [0, 1, 2, 3, 4] and order[:5] != order[5:]
+    assert history[-1] < history[0]
+    rng = np.random.default_rng(0)
+    rng.normal(size=(5, 6, 7, 3))
+    for k in range(5):
+        maps = np.stack([rng.integers(0, 2, (6, 7)) for _ in range(1 + k % 3)])
+        if k == 0:
+            maps[0][:2] = 255
+        want = average_annotators(maps[:, None], ignore_index=255)[0]
+        np.testing.assert_array_equal(found[f'soft.{k}'], np.moveaxis(want, 0, -1).astype(np.float32))
+        np.testing.assert_array_equal(found[f'weight.{k}'], want.sum(0) > 0)
+
+
+@pytest.mark.parametrize('framework', axis('keras_torch'))
+def test_what_is_no_data_set_is_refused(framework, worker):
+    found, _ = worker.call('tests.soft_labels.keras_annotators:refusals')
+    for name, words in {
+        'nobody': 'image 1 must have the map of one annotator, got none',
+        'size': 'the maps of image 1 must be (6, 7) as it is, got (2, 2)',
+        'number': 'annotators must have a list for each of 2 images, got 1',
+        'class': 'must be below 2, got 255',
+        'batch_size': 'batch_size must be an integer >= 1, got 0',
+        'weighting': 'weighting',
+    }.items():
+        assert words in found[name] and 'AnnotatorDataset' in found[name] and '\n' not in found[name], found[name]
