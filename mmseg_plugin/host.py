@@ -31,6 +31,7 @@ def register_in_mmseg() -> None:
         importlib.import_module('mmseg_plugin.soft_labels.hooks')
         importlib.import_module('mmseg_plugin.soft_labels.distillation')
         importlib.import_module('mmseg_plugin.soft_labels.mean_teacher')
+        importlib.import_module('mmseg_plugin.soft_labels.annotator_maps')
         importlib.import_module('mmseg_plugin.soft_labels.unlabelled')
         importlib.import_module('mmseg_plugin.transforms')
     except Exception as error:  # whatever an installation of theirs raises

@@ -25,9 +25,7 @@ model = dict(
 )
 custom_hooks = [dict(type='MeanTeacherHook', momentum=0.001)]
 
-images = dict(
-    type='CityscapesDataset', data_root='data/cityscapes', data_prefix=dict(img_path='leftImg8bit/train')
-)
+images = dict(type='CityscapesDataset', data_root='data/cityscapes', data_prefix=dict(img_path='leftImg8bit/train'))
 views = [
     dict(type='RandomResize', scale=(2048, 1024), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(512, 1024)),

@@ -7,7 +7,8 @@ TypeError for labels that are no ids. A label outside [0, C) that is not ignored
 can be seen (eager, on the CPU), and elsewhere NaN in every class of its pixel.
 """
 
+from keras_plugin.soft_labels.annotator_dataset import AnnotatorDataset
 from keras_plugin.soft_labels.annotators import average_annotators
 from keras_plugin.soft_labels.smoothing import boundary_label_smoothing, label_smoothing
 
-__all__ = ['average_annotators', 'boundary_label_smoothing', 'label_smoothing']
+__all__ = ['AnnotatorDataset', 'average_annotators', 'boundary_label_smoothing', 'label_smoothing']

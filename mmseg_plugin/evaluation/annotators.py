@@ -1,0 +1,62 @@
+"""AnnotatorMetric: agreement with several annotators as an evaluator of MMSegmentation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmseg.registry import METRICS
+
+from mmseg_plugin.evaluation.base import NamedABCMeta, identity
+from shared_spec.annotators import SCORES, annotator_scores
+from shared_spec.checks import Integer, Optional
+from shared_spec.parameters import check_parameter
+from shared_spec.soft_label_arguments import check_weighting
+
+
+@METRICS.register_module()
+class AnnotatorMetric(BaseMetric, metaclass=NamedABCMeta):
+    """Logs the means over images of ``shared_spec.annotators.annotator_scores``, in per cent; higher is better.
+
+    'DiceMajority', 'DiceThresholds', 'SoftDice', 'DiceAnnotators', 'DiceAnnotatorsMin' and 'DiceAnnotatorsMax'. Data
+    samples have ``gt_annotators`` of ``PackSegInputsWithAnnotators`` and ``seg_logits``; of a head with one channel these
+    are probabilities. weighting: of the annotators' average. NaN where a logit is no number.
+    """
+
+    def __init__(
+        self,
+        *,
+        ignore_index: int | None = 255,
+        weighting: str = 'uniform',
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.ignore_index = check_parameter('AnnotatorMetric', 'ignore_index', Optional(Integer()), ignore_index)
+        check_weighting('AnnotatorMetric', weighting, 2)
+        self.weighting = weighting
+
+    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
+        """Measures a batch of data samples. ValueError for one without annotators or logits."""
+        for sample in data_samples:
+            for name in ('seg_logits', 'gt_annotators'):
+                if name not in sample:
+                    raise ValueError(
+                        f'AnnotatorMetric: every data sample must have {name!r}, got {sorted(sample)}; the pipeline has '
+                        'LoadAnnotatorMaps and PackSegInputsWithAnnotators'
+                    )
+            logits = sample['seg_logits']['data'].double()
+            prob = logits.softmax(0) if len(logits) > 1 else np.concatenate([1 - logits.numpy(), logits.numpy()])
+            given = dict(ignore_index=self.ignore_index, weighting=self.weighting)
+            try:
+                found = annotator_scores(np.asarray(prob), sample['gt_annotators']['data'].cpu().numpy(), **given)
+            except (TypeError, ValueError) as error:
+                about = f' (image {sample["img_path"]})' if sample.get('img_path') else ''
+                raise type(error)(f'AnnotatorMetric: {str(error).partition(": ")[2]}{about}') from None
+            self.results.append((identity(sample), [found[name] for name in SCORES]))
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        """Name -> per cent, of all images; one that several processes measured counts once."""
+        rows = {number if name is None else name: row for number, (name, row) in enumerate(results)}
+        means = 100 * np.mean(list(rows.values()), axis=0) if rows else np.full(len(SCORES), np.nan)
+        return {name: float(mean) for name, mean in zip(SCORES, means)}

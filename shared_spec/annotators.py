@@ -1,0 +1,93 @@
+"""How a prediction agrees with several annotators, image by image, in NumPy: with most of them, with their average, with each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from shared_spec.soft_label_arguments import check_parameters
+from shared_spec.soft_labels import average_annotators
+from shared_spec.values import is_no_distribution
+
+OWNER = 'annotator_scores'
+THRESHOLDS = tuple(k / 10 for k in range(1, 10))  # of QUBIQ
+ROUNDING = 1e-6  # an average of 3 in 10 is 0.3
+SCORES = ('DiceMajority', 'DiceThresholds', 'SoftDice', 'DiceAnnotators', 'DiceAnnotatorsMin', 'DiceAnnotatorsMax')
+
+
+def majority_of_annotators(
+    targets: Sequence[ArrayLike] | np.ndarray, *, num_classes: int = 2, ignore_index: int | None = None
+) -> np.ndarray:
+    """What most annotators mark: (R, *space) class ids -> (*space) int64; the lowest of classes that equally many mark.
+
+    A pixel that any annotator ignores is ignored. ValueError or TypeError for what are no maps of classes of one size.
+    """
+    soft = average_annotators(with_batch(targets), num_classes=num_classes, ignore_index=ignore_index)[0]
+    most = soft.argmax(0)
+    return most if ignore_index is None else np.where(soft.sum(0) > 0, most, ignore_index)
+
+
+def annotator_scores(
+    prob: ArrayLike,
+    targets: Sequence[ArrayLike] | np.ndarray,
+    *,
+    ignore_index: int | None = None,
+    weighting: str = 'uniform',
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> dict[str, float]:
+    """Agreement of probabilities (C, *space) of an image with R annotators' class ids (R, *space), fractions by name.
+
+    Each is a mean over the classes from 1 on; two empty masks have Dice 1, and ignored pixels count nowhere.
+    'DiceMajority': Dice of the class of the largest probability with what most annotators mark. 'DiceThresholds': of
+    probabilities and annotators' average, both cut at each of the thresholds, and averaged over these (QUBIQ).
+    'SoftDice': of probabilities with the average, sums of minima over means of sums, uncut. 'DiceAnnotators': the mean of
+    the Dice with each annotator, with 'DiceAnnotatorsMin' and 'DiceAnnotatorsMax'. NaN where a probability is no number.
+    ValueError or TypeError in one sentence for what are no probabilities or no maps of their size.
+    """
+    prob = np.asarray(prob, np.float64)
+    if prob.ndim < 2 or len(prob) < 2:
+        raise ValueError(f'{OWNER}: prob must be (C, *space) of two classes or more, got {prob.shape}')
+    (ignore_index,) = check_parameters(OWNER, ignore_index=ignore_index)
+    average = average_annotators(with_batch(targets), weighting, num_classes=len(prob), ignore_index=ignore_index)[0]
+    if average.shape != prob.shape:
+        raise ValueError(f'{OWNER}: targets must be {prob.shape[1:]} as prob is, got {average.shape[1:]}')
+    counts = average.sum(0) > 0
+    p, q, ids = prob[:, counts], average[:, counts], np.asarray(targets)[:, counts]
+    if not np.isfinite(p).all():
+        return dict.fromkeys(SCORES, np.nan)
+    wrong = is_no_distribution(p.sum(0)) | (p < 0).any(0)
+    if wrong.any():
+        raise ValueError(f'{OWNER}: prob must be probabilities that sum to 1 in a pixel, got {p.sum(0)[wrong][0]:g}')
+    chosen, levels = p.argmax(0), np.asarray(thresholds)[:, None, None] - ROUNDING
+    each = [dice_of_classes(chosen, one, len(prob)) for one in ids]
+    most = majority_of_annotators(ids, num_classes=len(prob), ignore_index=ignore_index)
+    return dict(
+        zip(
+            SCORES,
+            (
+                dice_of_classes(chosen, most, len(prob)),
+                dice(p[1:] >= levels, q[1:] >= levels),
+                dice(p[1:], q[1:]),
+                float(np.mean(each)),
+                float(np.min(each)),
+                float(np.max(each)),
+            ),
+        )
+    )
+
+
+def with_batch(targets: Sequence[ArrayLike] | np.ndarray) -> list[np.ndarray]:
+    """(1, *space) of each annotator."""
+    return [np.asarray(target)[None] for target in targets]
+
+
+def dice_of_classes(ids: np.ndarray, others: np.ndarray, num_classes: int) -> float:
+    """The mean over classes from 1 on of the Dice of two maps of class ids."""
+    classes = np.arange(1, num_classes)[:, None]
+    return dice(ids == classes, others == classes)
+
+
+def dice(x: np.ndarray, y: np.ndarray) -> float:
+    """Mean over leading axes of 2 sum min / (sum + sum), over the last axis; 1 where both are empty."""
+    common, sizes = np.minimum(x, y).sum(-1), x.sum(-1, dtype=float) + y.sum(-1, dtype=float)
+    return float(np.where(sizes > 0, 2 * common / np.where(sizes > 0, sizes, 1), 1.0).mean())
