@@ -4,6 +4,8 @@ JAX needs nothing of this: under ``keras.distribution`` one computation sees the
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from keras import backend, ops
 
@@ -50,3 +52,23 @@ def scale_for_replicas(loss: Tensor, reduction: str, sync: bool) -> Tensor:
 
     others = tensorflow_replicas.replicas(sync)
     return loss if others is None else loss / others.number
+
+
+def as_one_device_has_it(loss: Tensor) -> Tensor:
+    """A replica's loss for a metric, whose replicas are averaged: without what ``scale_for_replicas`` divides by."""
+    if backend.backend() != 'tensorflow':
+        return loss
+    import tensorflow as tf
+
+    return loss * tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def change_once(pairs: Sequence[tuple[Any, Any]], change: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Gives each variable of (variable, other) ``change(variable, other)``; of replicas each its copy, once a step."""
+    if partners(True) is None or backend.backend() != 'tensorflow':
+        for variable, other in pairs:
+            variable.assign(change(variable, other))
+        return
+    from keras_plugin import tensorflow_replicas
+
+    tensorflow_replicas.change_once([(variable.value, other.value) for variable, other in pairs], change)

@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -10,9 +10,8 @@ from keras import ops, tree
 
 from keras_plugin.layers.embedding_bank import EmbeddingBank
 from keras_plugin.losses.base import handing_over
+from keras_plugin.named_outputs import MAIN, check_names, for_metrics, measured_names, same_for
 from keras_plugin.typing import Tensor
-
-MAIN = 'logits'
 
 
 @keras.saving.register_keras_serializable(package='segparity')
@@ -48,13 +47,8 @@ class BranchedModel(keras.Model):
                 'WeightedSumLoss adds losses up'
             )
         for what in ('loss', 'metrics', 'weighted_metrics'):
-            for name in given[what] if isinstance(given.get(what), Mapping) else ():
-                if isinstance(self.output, Mapping) and name not in self.output:
-                    raise ValueError(
-                        f'{owner}: {what}: no output is named {name!r}, there are {", ".join(self.output)}'
-                    )
-        metrics = [given.get(what) for what in ('metrics', 'weighted_metrics')]
-        self.measured = tuple(dict.fromkeys(name for x in metrics if isinstance(x, Mapping) for name in x))
+            check_names(owner, what, given.get(what), self.output)
+        self.measured = measured_names(given.get('metrics'), given.get('weighted_metrics'))
         super().compile(*args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -79,20 +73,13 @@ class BranchedModel(keras.Model):
             y, sample_weight = (same_for(names, given) for given in (y, sample_weight))
         else:
             y_pred = outputs[MAIN]
-        extras = {name: output for name, output in outputs.items() if name != MAIN and name not in names}
-        banks = banks_of(self)
-        besides = {'classifier': classifier_of(self), 'bank': banks[0] if banks else None}
-        extras |= {name: found for name, found in besides.items() if found is not None}
-        with handing_over(extras), filling(banks, training):
+        with serving(self, outputs, names, training):
             return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The metrics of the segmentation, or of the outputs that a dictionary of metrics names."""
-        outputs = outputs_of(self, y_pred)
-        if not self.measured:
-            return super().compute_metrics(x, y, outputs[MAIN], sample_weight)
-        y, sample_weight = (same_for(list(self.measured), given) for given in (y, sample_weight))
-        return super().compute_metrics(x, y, {name: outputs[name] for name in self.measured}, sample_weight)
+        y, y_pred, sample_weight = for_metrics(self.measured, outputs_of(self, y_pred), y, sample_weight)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
 
 def banks_of(model: keras.Model) -> list[EmbeddingBank]:
@@ -108,11 +95,17 @@ def outputs_of(model: keras.Model, y_pred: Any) -> Mapping[str, Tensor]:
     return y_pred
 
 
-def same_for(names: list[str], given: Any) -> Any:
-    """name -> labels or weights: what was given for each, or the same for all."""
-    if given is None or isinstance(given, Mapping):
-        return given
-    return dict.fromkeys(names, given)
+@contextlib.contextmanager
+def serving(
+    model: keras.Model, outputs: Mapping[str, Tensor], names: Collection[str], training: bool
+) -> Iterator[None]:
+    """In which losses get what a branched model has besides the outputs ``names``, and its bank is filled in training."""
+    extras = {name: output for name, output in outputs.items() if name != MAIN and name not in names}
+    banks = banks_of(model)
+    besides = {'classifier': classifier_of(model), 'bank': banks[0] if banks else None}
+    extras |= {name: found for name, found in besides.items() if found is not None}
+    with handing_over(extras), filling(banks, training):
+        yield
 
 
 def classifier_of(model: Any) -> tuple[Tensor, Tensor] | None:

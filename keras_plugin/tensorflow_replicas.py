@@ -6,6 +6,7 @@ exactly the gradient of one device on the whole batch.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -59,3 +60,15 @@ class Replicas:
         start = tf.reduce_sum(sizes[: self.context.replica_id_in_sync_group])
         rows = [tf.transpose(self.context.all_gather(tf.transpose(x), axis=0)) for x in rows]
         return rows, lambda x: x[:, start : start + pixels]
+
+
+def change_once(pairs: Sequence[tuple[Any, Any]], change: Callable[[Any, Any], tf.Tensor]) -> None:
+    """Assigns ``change(variable, other)`` to each variable of the pairs, on every replica its own copy."""
+
+    def of_all(strategy: tf.distribute.Strategy) -> None:
+        for variable, other in pairs:
+            strategy.extended.update(
+                variable, lambda own, theirs: own.assign(change(own, theirs)), args=(other,), group=False
+            )
+
+    tf.distribute.get_replica_context().merge_call(of_all)

@@ -167,3 +167,38 @@ def fit_with_bank(arrays, replicas):
     history = model.fit(x, y, batch_size=4, epochs=3, shuffle=False, verbose=0).history
     found = {weight.path.split('/')[-1] + str(k): weight.numpy() for k, weight in enumerate(model.weights)}
     return history['loss'], found
+
+
+def from_teachers(arrays):
+    """Weights that a Distiller and a MeanTeacher have after two epochs, on one device and on two replicas."""
+    rng = np.random.default_rng(0)
+    x, others = (rng.normal(size=(8, 6, 6, 2)).astype('float32') for _ in range(2))
+    y = rng.integers(3, size=(8, 6, 6))
+    y[:3, :4] = IGNORED
+    loss = keras_plugin.losses.JaccardMetricLoss(from_logits=True, ignore_class=IGNORED)
+    labelled, unlabelled = (tf.data.Dataset.from_tensor_slices(part).batch(4) for part in ((x, y), others))
+
+    def network(seed):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((6, 6, 2))
+        return keras.Model(inputs, keras.layers.Conv2D(3, 3, padding='same')(inputs))
+
+    def distiller():
+        return keras_plugin.soft_labels.Distiller(network(0), network(1), temperature=2.0), labelled
+
+    def mean_teacher():
+        model = keras_plugin.soft_labels.MeanTeacher(network(0), momentum=0.9, ramp_up_steps=2)
+        return model, keras_plugin.soft_labels.semi_supervised(labelled, unlabelled)
+
+    def trained(make):
+        model, data = make()
+        model.compile(keras.optimizers.SGD(0.5), student_loss=loss)
+        logs = model.fit(data, epochs=2, shuffle=False, verbose=0).history
+        return np.concatenate([*(np.ravel(w) for w in model.get_weights()), *logs.values()])
+
+    found = {}
+    for make in (distiller, mean_teacher):
+        found[f'{make.__name__}/one'] = trained(make)
+        with mirrored().scope():
+            found[f'{make.__name__}/two'] = trained(make)
+    return True, found

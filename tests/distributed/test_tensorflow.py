@@ -99,3 +99,10 @@ def test_a_bank_of_a_branched_model_fills_as_on_one_device(replicas):
 def test_a_compiled_step_is_refused_in_a_sentence(replicas):
     said, _ = replicas('fit', replicas=2, jit_compile=True)
     assert said.startswith('TensorFlow cannot compile a step that several replicas share') and '\n' not in said
+
+
+@pytest.mark.slow
+def test_students_of_teachers_on_two_replicas(replicas):
+    found = replicas('from_teachers')[1]
+    for name in ('distiller', 'mean_teacher'):
+        assert_same(found[f'{name}/two'], found[f'{name}/one'], 'float32', name)
