@@ -1,6 +1,8 @@
 """The code of docs/soft_labels.md. The blocks of one world continue one another."""
 
+import contextlib
 import re
+import tempfile
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'soft_labels.md'
@@ -19,7 +21,8 @@ def blocks(world):
 def run(world, without=()):
     """The names that the blocks of a world define, but for blocks with a word of ``without``."""
     names = {}
-    for block in blocks(world):
-        if not any(word in block for word in without):
-            exec(compile(block, PAGE.name, 'exec'), names)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # where the page saves models
+        for block in blocks(world):
+            if not any(word in block for word in without):
+                exec(compile(block, PAGE.name, 'exec'), names)
     return names

@@ -29,7 +29,7 @@ def region(case):
 
 def test_every_block_belongs_to_a_world():
     found = [len(blocks(world)) for world in ('PyTorch', 'Keras', 'config')]
-    assert found == [3, 5, 1] and sum(found) == PAGE.read_text(encoding='utf-8').count('```python')
+    assert found == [3, 8, 5] and sum(found) == PAGE.read_text(encoding='utf-8').count('```python')
 
 
 def test_links_lead_somewhere():
@@ -75,7 +75,7 @@ def test_the_config_is_the_recipe_for_hard_labels(torch, tmp_path):
 
     import mmseg_plugin  # noqa: F401  registers the losses
 
-    (tmp_path / 'config.py').write_text(blocks('config')[0])
+    (tmp_path / 'config.py').write_text(next(block for block in blocks('config') if 'custom_hooks' not in block))
     config = Config.fromfile(tmp_path / 'config.py')
     assert config.custom_imports.imports == ['mmseg_plugin']
     case = recipe('hard')
@@ -85,6 +85,22 @@ def test_the_config_is_the_recipe_for_hard_labels(torch, tmp_path):
     case.assert_close(sum(MODELS.build(part)(logits, label) for part in parts).item(), 'loss')
     (aux,) = config.model.auxiliary_head.loss_decode
     assert aux == parts[0] and aux.loss_weight == 0.25 * 0.5
+
+
+def test_the_configs_are_read_and_their_parts_are_known(torch, tmp_path):
+    from mmengine.config import Config
+    from mmseg.registry import HOOKS, METRICS, MODELS, TRANSFORMS
+
+    import mmseg_plugin  # noqa: F401
+
+    for number, block in enumerate(blocks('config')):
+        (tmp_path / f'{number}.py').write_text(block)
+        config = Config.fromfile(tmp_path / f'{number}.py')
+        assert all(hook.type in HOOKS for hook in config.get('custom_hooks', []))
+        assert MODELS.get(config.model.type) is not None
+        if 'AnnotatorMetric' in block:
+            assert all(one.type in METRICS for one in config.val_evaluator)
+            assert all(one.type in TRANSFORMS for one in config.train_dataloader.dataset.pipeline)
 
 
 @pytest.mark.slow
