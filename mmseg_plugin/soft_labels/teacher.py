@@ -83,7 +83,7 @@ def model_config(owner: str, name: str, given: object) -> dict[str, Any]:
         raise TypeError(f'{owner}: {name} must be the configuration of a model, or the path of one, got {given!r}')
     if given['type'] in (OWNER, 'MeanTeacherSegmentor'):
         outer, given = given, model_config(owner, name, given['student'])
-        given.setdefault('data_preprocessor', outer.get('data_preprocessor'))
+        given = {**{key: outer[key] for key in ('data_preprocessor',) if key in outer}, **given}
     return dict(given)
 
 

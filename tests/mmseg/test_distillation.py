@@ -21,6 +21,7 @@ from torch.nn import functional
 from mmseg_plugin.losses import DistillationKLLoss
 from mmseg_plugin.soft_labels.heads import give_soft_labels
 from mmseg_plugin.soft_labels.sources import BoundaryLabelSmoothing
+from mmseg_plugin.soft_labels.teacher import model_config
 from tests.mmseg.distilled import distilled, pass_on, segmentor, total, write_checkpoint
 from tests.mmseg.heads import CLASSES, IGNORED, label
 from tests.mmseg.tiny_training import config, logged, model
@@ -312,6 +313,10 @@ class TestRefused:
         for sentence, (kind, config_, checkpoint) in wrong.items():
             with pytest.raises(kind, match='DistilledSegmentor: .*' + re.escape(sentence)):
                 distilled(student, config_, checkpoint)
+
+    def test_a_distilled_model_counts_as_its_student(self):
+        inner, outer = segmentor([0], THEIRS), dict(type='DistilledSegmentor', teacher=3, data_preprocessor=4)
+        assert model_config('teacher', dict(outer, student=inner)) == dict(inner, data_preprocessor=4)
 
     def test_a_teacher_that_has_no_decode_head(self, tmp_path):
         with pytest.raises(TypeError, match='teacher must be a segmentor with a decode_head, got TestChannels'):

@@ -135,7 +135,7 @@ REFUSED = {
     'no_classes': ('label_smoothing', dict(epsilon=0.1, num_classes=0), None),
     'ignore': ('label_smoothing', dict(epsilon=0.1, num_classes=2, ignore_index='x'), None),
     'floats': ('label_smoothing', dict(epsilon=0.1, num_classes=2), lambda y: y * 1.0),
-    'no_batch': ('label_smoothing', dict(epsilon=0.1, num_classes=2), lambda y: y[0]),
+    'no_batch': ('boundary_label_smoothing', dict(num_classes=2), lambda y: y[0]),
     'four_axes': ('boundary_label_smoothing', dict(num_classes=2), lambda y: np.stack([y[None, None, None]] * 2, 1)),
     'even': ('boundary_label_smoothing', dict(num_classes=2, window=4), None),
     'no_window': ('boundary_label_smoothing', dict(num_classes=2, window=0), None),

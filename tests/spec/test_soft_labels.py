@@ -164,7 +164,7 @@ def test_annotators_of_many_classes_and_ignored_pixels():
         ),
         (lambda y: label_smoothing(y * 1.0, 0.1, num_classes=2), TypeError, 'integer class ids, got float64'),
         (
-            lambda y: label_smoothing(y[0], 0.1, num_classes=2),
+            lambda y: boundary_label_smoothing(y[0], num_classes=2),
             ValueError,
             r'must be \(N, \*space\) .* got shape \(3,\)',
         ),
