@@ -22,7 +22,7 @@ def landscape(loss: str, p: np.ndarray, label: float = LABEL) -> np.ndarray:
     return np.array(values)
 
 
-def landscapes(points: int = 201) -> dict[str, np.ndarray]:
+def landscapes(points: int = 101) -> dict[str, np.ndarray]:
     """'p' and every loss of ``SHOWN`` -> (points,)."""
     p = np.linspace(0, 1, points)
     return {'p': p, **{loss: landscape(loss, p) for loss in SHOWN}}
