@@ -38,20 +38,24 @@ def scene_arrays(settings: Settings) -> dict[str, tuple[np.ndarray, np.ndarray]]
 
 def smoothed_digits(settings: Settings) -> StudyData:
     """Soft: boundary label smoothing, epsilon 0.5 in windows of 3. Hard: the class ids that were smoothed."""
-    splits = []
-    for images, labels in scene_arrays(settings).values():
+
+    def split(images: np.ndarray, labels: np.ndarray) -> Split:
         soft = boundary_label_smoothing(torch.from_numpy(labels), num_classes=NUM_CLASSES)
-        splits.append(Split(images, soft.numpy(), labels))
-    return StudyData('Digits, smoothed boundaries', CLASSES, *splits, unchanged)
+        return Split(images, soft.numpy(), labels)
+
+    train, test = (split(*arrays) for arrays in scene_arrays(settings).values())
+    return StudyData('Digits, smoothed boundaries', CLASSES, train, test, unchanged)
 
 
 def drawn_digits(settings: Settings) -> StudyData:
     """Soft: the mean of the annotators. Hard: the class that most of them say, of several the first."""
     rng = np.random.default_rng([settings.data_seed, 11])
     habits = annotator_habits(rng, settings.annotators)
-    splits = []
-    for images, labels in scene_arrays(settings).values():
+
+    def split(images: np.ndarray, labels: np.ndarray) -> Split:
         maps = torch.from_numpy(drawn_maps(rng, labels, habits))
         soft = average_annotators(maps, num_classes=NUM_CLASSES).numpy()
-        splits.append(Split(images, soft, soft.argmax(1)))
-    return StudyData(f'Digits, {settings.annotators} simulated annotators', CLASSES, *splits, unchanged)
+        return Split(images, soft, soft.argmax(1))
+
+    train, test = (split(*arrays) for arrays in scene_arrays(settings).values())
+    return StudyData(f'Digits, {settings.annotators} simulated annotators', CLASSES, train, test, unchanged)

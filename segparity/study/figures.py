@@ -33,7 +33,7 @@ def landscape_figure(found: Mapping[str, Sequence[float]]) -> str:
 
 def confidence_figure(data: str, title: str, histograms: Mapping[str, Sequence[float]], label: Sequence[float]) -> str:
     """The confidence of trained models at unclear pixels, and the largest share of their soft labels, grey."""
-    figure, axes = axes_of(title, 'largest probability', 'unclear pixels, %', wide=5.4, high=3.3)
+    figure, axes = axes_of(title, 'largest probability', 'unclear pixels, %', wide=5.4, high=3.8)
     edges = np.linspace(0, 1, BINS + 1)
     axes.stairs(100 * np.array(label), edges, color=INK, fill=True, alpha=0.15, label='soft label')
     for number, condition in enumerate(name for name in CONFIDENCES if name in histograms):
@@ -48,7 +48,8 @@ def confidence_figure(data: str, title: str, histograms: Mapping[str, Sequence[f
         )
     axes.set_xlim(0.2, 1)
     axes.set_ylim(0)
-    legend(axes, loc='upper left')
+    labels = axes.get_legend_handles_labels()
+    figure.legend(*labels, loc='outside lower left', ncols=2, frameon=False, labelcolor=INK, fontsize=9)
     return svg_of(figure, f'confidence-{data}', f'{title}: confidence at pixels whose soft label is unclear')
 
 

@@ -24,7 +24,7 @@ class StudyError(ValueError):
 class Settings:
     """What determines a run beside its data, condition and seed. Tuned for two cores and ninety minutes."""
 
-    iterations: int = 400
+    iterations: int = 350
     batch: int = 8
     side: int = 64  # of a scene and of the crops of the slices
     base_channels: int = 16
