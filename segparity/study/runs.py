@@ -42,10 +42,6 @@ class Run:
     seed: int
 
     @property
-    def file(self) -> str:
-        return f'runs/{self.data}/{self.condition}-{self.seed}.json'
-
-    @property
     def title(self) -> str:
         return f'{self.data}, {CONDITIONS[self.condition].title}, seed {self.seed}'
 
@@ -55,9 +51,14 @@ def planned(data: Sequence[str], seeds: int) -> list[Run]:
     return [Run(name, condition, seed) for seed in range(seeds) for name in data for condition in CONDITIONS]
 
 
+def record_path(out: Path, run: Run, fingerprint: str) -> Path:
+    """Where the record of a run lies; other settings lie beside it, so that a quick study costs a full one nothing."""
+    return out / 'runs' / run.data / f'{run.condition}-{run.seed}-{fingerprint}.json'
+
+
 def finished(out: Path, run: Run, fingerprint: str) -> dict[str, Any] | None:
     """The record of an earlier start, None where there is none of these settings and this code."""
-    record = read_json(out / run.file)
+    record = read_json(record_path(out, run, fingerprint))
     same = isinstance(record, dict) and record.get('fingerprint') == fingerprint
     return record if same else None
 
@@ -71,7 +72,7 @@ def do_runs(out: Path, runs: Sequence[Run], settings: Settings, code: str, progr
         progress.begin(run)
         record = record_of(run, loaded[run.data], settings, progress.step)
         record['fingerprint'] = run_fingerprint(settings, code, run.data, run.condition, run.seed)
-        write_json(out / run.file, json_value(record))
+        write_json(record_path(out, run, record['fingerprint']), json_value(record))
         progress.end(run, record)
 
 

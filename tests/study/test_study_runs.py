@@ -1,12 +1,16 @@
 """The command from start to end, tiny: what it writes, what goes on after an interruption, what it refuses."""
 
+import io
 import json
 import re
 
 import pytest
+from rich.console import Console
 
+from segparity.demo.settings import write_json
 from segparity.study import command, terminal
 from segparity.study.conditions import CONDITIONS
+from segparity.study.runs import Run, record_path
 from segparity.study.settings import MARKER, PAGE, RESULTS
 from segparity.study.terminal import shown
 from tests.support.html_links import Links
@@ -75,18 +79,17 @@ def test_other_settings_train_anew_and_more_seeds_add(study, monkeypatch, tmp_pa
     settings = command.Settings(**command.QUICK)
     code = command.code_fingerprint()
     for condition in CONDITIONS:
-        whole = {**record, 'condition': condition, 'seed': 0}
-        whole['fingerprint'] = command.run_fingerprint(settings, code, 'digits-smoothed', condition, 0)
-        path = tmp_path / 'study' / 'runs' / 'digits-smoothed' / f'{condition}-0.json'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(whole))
+        fingerprint = command.run_fingerprint(settings, code, 'digits-smoothed', condition, 0)
+        path = record_path(tmp_path / 'study', Run('digits-smoothed', condition, 0), fingerprint)
+        write_json(path, {**record, 'condition': condition, 'seed': 0, 'fingerprint': fingerprint})
     study(*ONE)
     study('--data', 'digits-smoothed', '--seeds', '2')
     study(*ONE, '--iterations', '3')
+    study(*ONE)
     path.write_text('{"fing')
     study(*ONE)
     study(*ONE, '--fresh')
-    assert trained == [conditions, 0, conditions, conditions, 1, conditions]
+    assert trained == [conditions, 0, conditions, conditions, 0, 1, conditions]
 
 
 @pytest.mark.parametrize(
@@ -124,3 +127,14 @@ def test_without_the_packages_a_sentence_names_them(study, monkeypatch):
 
     monkeypatch.setattr(package, 'NEEDED', {'no_such_module_here': 'scipy'})
     assert study(*ONE) == (2, "segparity: the study needs scipy: pip install 'segparity[study]'\n")
+
+
+def test_a_terminal_shows_which_training_runs_and_how_long_it_takes(tiny):
+    console = Console(force_terminal=True, width=140, file=io.StringIO())
+    run = Run('brain', 'cross-entropy-soft', 1)
+    with terminal.Bar(console, [run], tiny) as bar:
+        bar.begin(run)
+        for _ in range(tiny.iterations):
+            bar.step()
+        bar.end(run, {})
+    assert re.search(r'1/1.+0:00:0\d.+left.+0:00:00.+brain, CE, soft, seed 1', console.file.getvalue())
