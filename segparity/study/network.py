@@ -1,4 +1,4 @@
-"""The study's U-Net in PyTorch: four stages, a few 100 000 parameters."""
+"""The study's U-Net in PyTorch: four stages, 254 000 parameters at base 12."""
 
 import torch
 from torch import Tensor, nn

@@ -27,7 +27,7 @@ class Settings:
     iterations: int = 350
     batch: int = 8
     side: int = 64  # of a scene and of the crops of the slices
-    base_channels: int = 16
+    base_channels: int = 12
     peak_lr: float = 3e-3
     weight_decay: float = 0.01
     train_scenes: int = 800
