@@ -29,7 +29,7 @@ from segparity.study.summary import summary
 from segparity.study.terminal import Bar, print_summary
 from segparity.terminal import say
 
-QUICK = {'iterations': 50, 'train_scenes': 300}
+QUICK = {'iterations': 80, 'train_scenes': 300}
 SEEDS, QUICK_SEEDS = 4, 2
 
 
