@@ -13,7 +13,7 @@ GPU_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
-EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,evaluate,topology,dask,audit,test,loops,peers
+EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,evaluate,topology,dask,audit,study,test,loops,peers
 STAMP := $(VENV)/.installed-$(TENSORFLOW)
 PEERS := $(VENV)/.peers-$(TENSORFLOW)
 # one thread per worker and framework, or they fight over the cores
@@ -78,5 +78,5 @@ oldest-check:  ## the lower bounds of pyproject.toml in environments of their ow
 	PYTHON=$(PYTHON) .ci/oldest-check
 
 clean:  ## remove everything that the targets above made
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out bench_out gpu_report.md release-check oldest-check
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis work_dirs demo_out study_out bench_out gpu_report.md release-check oldest-check
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The command line: ``segparity list | show | spec | check | recognise | migrate | report | evaluate | merge | audit | demo``."""
+"""The command line: ``segparity list | show | spec | check | recognise | migrate | report | evaluate | merge | audit | demo | study``."""
 
 import argparse
 import os
@@ -120,6 +120,14 @@ def build_parser() -> Parser:
 
     audit.add_arguments(command)
     command.set_defaults(run=audit.run)
+
+    command = commands.add_parser(
+        'study', help='whether soft labels are worth it: networks trained, compared, one page'
+    )
+    from segparity import study
+
+    study.add_arguments(command)
+    command.set_defaults(run=study.run)
 
     from segparity.migrate import command as migrate
 

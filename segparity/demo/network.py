@@ -116,10 +116,15 @@ def learning_rates(settings: Settings) -> np.ndarray:
 def batches(settings: Settings) -> np.ndarray:
     """(iterations, batch) indices into the training scenes: shuffled anew in every round, each scene once a round."""
     rng = np.random.default_rng([settings.seed, 3])
-    needed = settings.iterations * settings.batch
-    rounds = -(-needed // settings.train_scenes)
-    order = np.concatenate([rng.permutation(settings.train_scenes) for _ in range(rounds)])
-    return order[:needed].reshape(settings.iterations, settings.batch)
+    return shuffled_batches(rng, settings.train_scenes, settings.iterations, settings.batch)
+
+
+def shuffled_batches(rng: np.random.Generator, count: int, iterations: int, batch: int) -> np.ndarray:
+    """(iterations, batch) indices below ``count``, each once in every round."""
+    needed = iterations * batch
+    rounds = -(-needed // count)
+    order = np.concatenate([rng.permutation(count) for _ in range(rounds)])
+    return order[:needed].reshape(iterations, batch)
 
 
 def plan_fingerprint(settings: Settings) -> str:

@@ -1,11 +1,9 @@
 """The demo from start to end: data, plan, trainings, comparison, page. What an earlier run finished is used again."""
 
 import argparse
-import contextlib
 import functools
-import shutil
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import cast
 
@@ -24,9 +22,9 @@ from segparity.demo.settings import (
     write_json,
 )
 from segparity.demo.worlds import World, find_worlds
+from segparity.folders import clear, marked_folder
 from segparity.terminal import say
 
-LOCK = '.lock'
 OWN = ('data', 'data.part', 'mmseg', 'keras', 'compare', network.PLAN, 'index.html', 'results.json')
 
 
@@ -61,41 +59,9 @@ def run_demo(args: argparse.Namespace, console: Console) -> int:
         return 0 if results['agree'] and learned else 1
 
 
-@contextlib.contextmanager
-def own_folder(out: Path, shown: Path) -> Iterator[None]:
+def own_folder(out: Path, shown: Path | str) -> AbstractContextManager[None]:
     """The folder, new or an earlier demo's, locked against a second demo while this one runs."""
-    if out.exists() and not out.is_dir():
-        raise DemoError(f'{shown} is a file: name a folder with --out')
-    if out.is_dir() and not (out / MARKER).exists():
-        if any(not path.name.startswith((MARKER, LOCK)) for path in out.iterdir()):
-            raise DemoError(f'{shown} holds other files: name an empty or a new folder with --out')
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / LOCK, 'w') as lock:
-        try:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows has no fcntl: there the folder is not locked
-            pass
-        except OSError:
-            raise DemoError(
-                f'{shown} is in use by another demo: wait for it, or name another folder with --out'
-            ) from None
-        if not (out / MARKER).exists():
-            write_json(out / MARKER, {})
-        for part in out.rglob('*.part'):  # what a killed run was about to write
-            clear(out, part.relative_to(out))
-        yield
-
-
-def clear(out: Path, *names: str | Path) -> None:
-    """Remove what the demo itself has made."""
-    for name in names:
-        path = out / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    return marked_folder(out, shown, MARKER, 'demo', DemoError)
 
 
 def prepare(out: Path, settings: Settings, console: Console) -> None:

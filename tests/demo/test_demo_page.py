@@ -1,7 +1,6 @@
 """The page: one file, nothing fetched, and a sentence instead of a blank."""
 
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from segparity.demo import demo_page, results, terminal
 from segparity.demo.judge import METRICS
 from segparity.demo.settings import NUM_CLASSES, write_json
 from segparity.demo.worlds import World
+from tests.support.html_links import Links
 
 MMSEG = World('mmseg', 'MMSegmentation', 'mmseg_plugin', ('torch',), (), 'pip install mmseg')
 KERAS = World('keras', 'Keras', 'keras_plugin', ('keras',), (), 'pip install keras', 'jax')
@@ -49,31 +49,6 @@ def written_page(folder, small, *worlds):
     found['run'] = {'seconds': 1.0, 'out': 'a folder; rm -rf <b>'}
     demo_page.write_page(folder, small, worlds, found)
     return (folder / 'index.html').read_text(), found
-
-
-class Links(HTMLParser):
-    """Collects what a browser would fetch, and tags left open."""
-
-    def __init__(self):
-        super().__init__()
-        self.fetched, self.open = [], []
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in ('meta', 'img', 'path', 'use', 'br', 'link', 'rect'):
-            self.open.append(tag)
-        for name, value in attrs:
-            if name in ('src', 'href', 'xlink:href', 'srcset', 'data') and not value.startswith(('data:', '#')):
-                self.fetched.append(value)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if self.open and self.open[-1] == tag:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        if tag in self.open:
-            while self.open.pop() != tag:
-                pass
 
 
 def test_the_page_fetches_nothing(folder, small):

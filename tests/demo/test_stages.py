@@ -9,7 +9,7 @@ pytest.importorskip('PIL')
 
 from rich.console import Console
 
-from segparity import demo
+from segparity import demo, folders
 from segparity.demo import stages
 from segparity.demo.settings import MARKER, DemoError, Settings, read_json, write_json
 
@@ -78,7 +78,7 @@ def test_half_written_files_of_a_killed_run_are_removed(tmp_path):
 
 
 def test_a_kill_between_folder_and_marker_does_not_lock_the_folder(tmp_path):
-    (tmp_path / stages.LOCK).write_text('')
+    (tmp_path / folders.LOCK).write_text('')
     (tmp_path / f'{MARKER}.7.part').write_text('{')
     with stages.own_folder(tmp_path, tmp_path):
         assert read_json(tmp_path / MARKER) == {}

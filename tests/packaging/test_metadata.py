@@ -24,6 +24,7 @@ FULL = (
     'evaluate',
     'dask',
     'audit',
+    'study',
     'test',
 )  # what `make install` takes
 
@@ -116,6 +117,7 @@ NEVER = {
     ('mmseg', 'mmcv-lite'): {'tensorflow', 'tensorflow-cpu', 'keras', 'jax'},
     ('demo',): {'torch', 'tensorflow', 'tensorflow-cpu', 'keras', 'jax'},
     ('evaluate', 'dask'): {'torch', 'tensorflow', 'tensorflow-cpu', 'keras', 'jax'},
+    ('study',): {'tensorflow', 'tensorflow-cpu', 'keras', 'jax', 'mmsegmentation'},
     ('audit',): {'torch', 'tensorflow', 'tensorflow-cpu', 'keras', 'jax', 'mmsegmentation'},
 }
 
