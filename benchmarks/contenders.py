@@ -164,6 +164,16 @@ def of_images(name, labels):
     return lambda logits, target: loss(logits.flatten(2).mean(2), target)
 
 
+def between_features(labels):
+    """The distance between features of pixels, of the logits above 0, and soft labels in place of a teacher's."""
+    from mmseg_plugin.losses import FeatureDistanceLoss
+
+    if labels != 'soft':
+        raise LeftOut('takes features in place of labels')
+    loss = FeatureDistanceLoss()
+    return lambda logits, target: loss(logits.relu(), target)
+
+
 def ignoring(labels):
     """What tells a loss of ours, or of PyTorch, which label to ignore."""
     return dict(ignore_index=IGNORED) if labels == 'hard' else {}
@@ -353,6 +363,7 @@ CONTENDERS = {
     'TopologyAwareFocalLoss, one class': partial(build_ours, 'TopologyAwareFocalLoss', classes=[1]),
     **{f'{name}, embedding at an eighth': partial(EmbeddingGiven, name) for name in EMBEDDED},
     'SemanticEncodingLoss, mean of the logits': partial(of_images, 'SemanticEncodingLoss'),
+    'FeatureDistanceLoss, of pixels': between_features,
     'FocalCrossEntropyLoss, gamma=5': partial(build_ours, 'FocalCrossEntropyLoss', gamma=5.0),
     'DistillationKLLoss, temperature=4': partial(build_ours, 'DistillationKLLoss', temperature=4.0),
     'WeightedCrossEntropyLoss, class weights': weighed,

@@ -30,6 +30,7 @@ PIXEL = {  # ours -> PyTorch's own
     'TopologyAwareFocalLoss, one class': REFERENCE,
     'PixelTripletLoss, embedding at an eighth': REFERENCE,
     'ConditionalBoundaryLoss, embedding at an eighth': REFERENCE,
+    'FeatureDistanceLoss, of pixels': REFERENCE,
     'RobustTLoss': REFERENCE,
 }
 HARD = (  # labels alone

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from shared_spec.checks import Each, Real
+from shared_spec.parameters import check_parameter
 from shared_spec.soft_label_arguments import check_parameters
 from shared_spec.soft_labels import average_annotators
 from shared_spec.values import is_no_distribution
@@ -41,13 +43,17 @@ def annotator_scores(
     'DiceMajority': Dice of the class of the largest probability with what most annotators mark. 'DiceThresholds': of
     probabilities and annotators' average, both cut at each of the thresholds, and averaged over these (QUBIQ).
     'SoftDice': of probabilities with the average, sums of minima over means of sums, uncut. 'DiceAnnotators': the mean of
-    the Dice with each annotator, with 'DiceAnnotatorsMin' and 'DiceAnnotatorsMax'. NaN where a probability is no number.
+    the Dice with each annotator, with 'DiceAnnotatorsMin' and 'DiceAnnotatorsMax'. NaN where a probability is no
+    number, and where every pixel is ignored.
     ValueError or TypeError in one sentence for what are no probabilities or no maps of their size.
     """
     prob = np.asarray(prob, np.float64)
     if prob.ndim < 2 or len(prob) < 2:
         raise ValueError(f'{OWNER}: prob must be (C, *space) of two classes or more, got {prob.shape}')
     (ignore_index,) = check_parameters(OWNER, ignore_index=ignore_index)
+    levels = check_parameter(OWNER, 'thresholds', Each(Real(low=0, high=1, above=True)), thresholds)
+    if not levels:
+        raise ValueError(f'{OWNER}: thresholds must be one number or more above 0, got {thresholds!r}')
     average = average_annotators(with_batch(targets), weighting, num_classes=len(prob), ignore_index=ignore_index)[0]
     if average.shape != prob.shape:
         raise ValueError(f'{OWNER}: targets must be {prob.shape[1:]} as prob is, got {average.shape[1:]}')
@@ -58,7 +64,9 @@ def annotator_scores(
     wrong = is_no_distribution(p.sum(0)) | (p < 0).any(0)
     if wrong.any():
         raise ValueError(f'{OWNER}: prob must be probabilities that sum to 1 in a pixel, got {p.sum(0)[wrong][0]:g}')
-    chosen, levels = p.argmax(0), np.asarray(thresholds)[:, None, None] - ROUNDING
+    if p.shape[1] == 0:  # nobody says anything of it
+        return dict.fromkeys(SCORES, np.nan)
+    chosen, cuts = p.argmax(0), np.asarray(levels)[:, None, None] - ROUNDING
     each = [dice_of_classes(chosen, one, len(prob)) for one in ids]
     most = majority_of_annotators(ids, num_classes=len(prob), ignore_index=ignore_index)
     return dict(
@@ -66,7 +74,7 @@ def annotator_scores(
             SCORES,
             (
                 dice_of_classes(chosen, most, len(prob)),
-                dice(p[1:] >= levels, q[1:] >= levels),
+                dice(p[1:] >= cuts, q[1:] >= cuts),
                 dice(p[1:], q[1:]),
                 float(np.mean(each)),
                 float(np.min(each)),

@@ -22,7 +22,8 @@ class AnnotatorDataset(keras.utils.PyDataset):
     number, None for an annotator who has none of it; one has to be there. ``augment(image, maps)`` gives both back changed
     alike, in each epoch anew. The soft labels (batch, *space, C) are the average of an image's maps ('uniform', or 'dice' by
     the agreement with most), float32; the weights (batch, *space) are 0 where an annotator ignores a pixel. shuffle: a new
-    order in each epoch, by the seed. ValueError or TypeError in one sentence for what are no maps of an image's size.
+    order in each epoch, by the seed, from ``initial_epoch`` on where training is resumed; ``fit(shuffle=False)`` leaves
+    it at that. ValueError or TypeError in one sentence for what are no maps of an image's size.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class AnnotatorDataset(keras.utils.PyDataset):
         augment: Callable[[Any, list[np.ndarray]], tuple[Any, list[np.ndarray]]] | None = None,
         shuffle: bool = True,
         seed: int = 0,
+        initial_epoch: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,7 +53,7 @@ class AnnotatorDataset(keras.utils.PyDataset):
             )
         self.images, self.weighting, self.augment, self.seed = images, weighting, augment, seed
         self.maps = [self.known(number, maps) for number, maps in enumerate(annotators)]
-        self.shuffle, self.epoch = shuffle, 0
+        self.shuffle, self.epoch = shuffle, check_parameter(OWNER, 'initial_epoch', Integer(low=0), initial_epoch)
         self.order = self.drawn()
 
     def known(self, number: int, maps: Sequence[Any]) -> list[np.ndarray]:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
 from mmseg_plugin.evaluation.base import NamedABCMeta, identity
-from shared_spec.annotators import SCORES, annotator_scores
+from shared_spec.annotators import OWNER, SCORES, annotator_scores
 from shared_spec.checks import Integer, Optional
 from shared_spec.parameters import check_parameter
 from shared_spec.soft_label_arguments import check_weighting
@@ -45,18 +46,22 @@ class AnnotatorMetric(BaseMetric, metaclass=NamedABCMeta):
                         f'AnnotatorMetric: every data sample must have {name!r}, got {sorted(sample)}; the pipeline has '
                         'LoadAnnotatorMaps and PackSegInputsWithAnnotators'
                     )
-            logits = sample['seg_logits']['data'].double()
-            prob = logits.softmax(0) if len(logits) > 1 else np.concatenate([1 - logits.numpy(), logits.numpy()])
+            logits = sample['seg_logits']['data'].detach().cpu().double()
+            prob = logits.softmax(0) if len(logits) > 1 else torch.cat([1 - logits, logits])
             given = dict(ignore_index=self.ignore_index, weighting=self.weighting)
             try:
-                found = annotator_scores(np.asarray(prob), sample['gt_annotators']['data'].cpu().numpy(), **given)
+                maps = sample['gt_annotators']['data'].cpu().numpy()
+                found = annotator_scores(prob.numpy(), maps, **given)
+                counts = self.ignore_index is None or bool((maps != self.ignore_index).all(0).any())
             except (TypeError, ValueError) as error:
                 about = f' (image {sample["img_path"]})' if sample.get('img_path') else ''
-                raise type(error)(f'AnnotatorMetric: {str(error).partition(": ")[2]}{about}') from None
-            self.results.append((identity(sample), [found[name] for name in SCORES]))
+                sentence = str(error).removeprefix(f'{OWNER}: ').removeprefix('average_annotators: ')
+                raise type(error)(f'AnnotatorMetric: {sentence}{about}') from None
+            self.results.append((identity(sample), [found[name] for name in SCORES], counts))
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """Name -> per cent, of all images; one that several processes measured counts once."""
-        rows = {number if name is None else name: row for number, (name, row) in enumerate(results)}
-        means = 100 * np.mean(list(rows.values()), axis=0) if rows else np.full(len(SCORES), np.nan)
+        """Name -> per cent, of all images; one that several processes measured counts once, one all ignored nowhere."""
+        rows = {number if name is None else name: row for number, (name, *row) in enumerate(results)}
+        known = [scores for scores, counts in rows.values() if counts]
+        means = 100 * np.mean(known, axis=0) if known else np.full(len(SCORES), np.nan)
         return {name: float(mean) for name, mean in zip(SCORES, means)}

@@ -17,6 +17,7 @@ from shared_spec.soft_labels import average_annotators
 
 FIELD = 'gt_annotator_'  # and a number, in the results: maps that flips, crops and resizes treat as labels
 MARKED = 255  # of a mask that is stored as a picture
+ABOUT = 'annotators'  # in the results: the classes, and what is ignored
 SOFT, EACH = 'gt_soft_seg', 'gt_annotators'  # of the data samples
 
 
@@ -75,9 +76,14 @@ class LoadAnnotatorMaps:
             raise FileNotFoundError(f'{owner}: no annotator of {image!r} has a file, looked for {paths}')
         maps = [self.read(path) for path in there]
         size = results['img'].shape[:2] if 'img' in results else maps[0].shape
+        sizes = {
+            tuple(size),
+            tuple(results.get('ori_shape', size)),
+        }  # the latter where an image is resized before, to test
         for path, one in zip(there, maps):
-            if one.shape != size:
+            if one.shape not in sizes or one.shape != maps[0].shape:
                 raise ValueError(f'{owner}: {path!r} must be {size} as the image, got {one.shape}')
+        maps = [of_data_set(one, results) for one in maps]
         fields = results.setdefault('seg_fields', [])
         for number, one in enumerate(maps):
             results[f'{FIELD}{number}'] = one
@@ -86,9 +92,9 @@ class LoadAnnotatorMaps:
         try:
             most = majority_of_annotators(maps, **given)
         except (TypeError, ValueError) as error:
-            raise type(error)(f'{owner}: {str(error).partition(": ")[2]} (image {image!r})') from None
+            raise type(error)(f'{owner}: {str(error).removeprefix("average_annotators: ")} (image {image!r})') from None
         results['gt_seg_map'] = most.astype(maps[0].dtype if maps[0].dtype.kind == 'u' else np.uint8)
-        results['seg_map_path'] = there[0]
+        results['seg_map_path'], results[ABOUT] = there[0], given
         fields.append('gt_seg_map')
         return results
 
@@ -139,7 +145,7 @@ class AverageAnnotators:
         self.weighting = weighting
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        maps = annotators_in(results)
+        maps = annotators_in('AverageAnnotators', results)
         if not maps:
             raise ValueError('AverageAnnotators: needs the maps of LoadAnnotatorMaps, which stands before it')
         given = dict(num_classes=self.num_classes, ignore_index=self.ignore_index)
@@ -167,7 +173,8 @@ class PackSegInputsWithAnnotators:
         self.pack = PackSegInputs() if meta_keys is None else PackSegInputs(meta_keys=meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        packed, maps = self.pack.transform(results), annotators_in(results)
+        maps = annotators_in('PackSegInputsWithAnnotators', results)
+        packed = self.pack.transform(results)
         name = SOFT if SOFT in results else EACH
         if SOFT not in results and not maps:
             raise ValueError('PackSegInputsWithAnnotators: needs the maps of LoadAnnotatorMaps')
@@ -187,15 +194,42 @@ class PackSegInputsWithAnnotators:
         return f'PackSegInputsWithAnnotators(meta_keys={self.pack.meta_keys})'
 
 
-def annotators_in(results: Mapping[str, Any]) -> list[np.ndarray]:
-    """The maps of all annotators as they are now, padded as ``gt_seg_map`` is: ``Pad`` knows no other labels."""
+def of_data_set(labels: np.ndarray, results: Mapping[str, Any]) -> np.ndarray:
+    """Class ids as MMSegmentation's ``LoadAnnotations`` has them: by the data set's ``label_map`` and ``reduce_zero_label``."""
+    found = labels.copy()
+    if results.get('reduce_zero_label'):
+        found = np.where(np.isin(labels, (0, 255)), 255, labels - 1).astype(labels.dtype)
+    for old, new in (results.get('label_map') or {}).items():
+        found[labels == old] = new
+    return found
+
+
+def annotators_in(owner: str, results: Mapping[str, Any]) -> list[np.ndarray]:
+    """The maps of all annotators as they are now, padded as ``gt_seg_map`` is: ``Pad`` knows no other labels.
+
+    ValueError where most of them no longer mark what ``gt_seg_map`` says, as after a transform that moves labels alone.
+    """
     labels, found = results.get('gt_seg_map'), []
     for field in results.get('seg_fields', ()):
-        one = results[field]
         if field.startswith(FIELD):
-            if labels is not None and one.shape != labels.shape and all(np.less_equal(one.shape, labels.shape)):
+            one = results.get(field)
+            if labels is None or one is None:
+                raise ValueError(
+                    f'{owner}: images with other numbers of annotators were put together, which has no meaning'
+                )
+            if one.shape != labels.shape and all(np.less_equal(one.shape, labels.shape)):
                 padded = labels.copy()
                 padded[: one.shape[0], : one.shape[1]] = one
                 one = padded
             found.append(one)
+    if found and any(one.shape != found[0].shape for one in found):
+        raise ValueError(f'{owner}: the maps of the annotators have different sizes, {[one.shape for one in found]}')
+    if (
+        found
+        and found[0].shape == labels.shape
+        and not np.array_equal(majority_of_annotators(found, **results[ABOUT]), labels)
+    ):
+        raise ValueError(
+            f'{owner}: gt_seg_map is no longer what most annotators mark; a transform has moved it alone, or has stood behind Pad'
+        )
     return found

@@ -118,9 +118,34 @@ def test_maps_of_another_size_and_transforms_in_another_order(folder):
         loaded(folder, annotators=['{folder}/../small.npy'])
     with pytest.raises(ValueError, match='AverageAnnotators: needs the maps of LoadAnnotatorMaps'):
         TRANSFORMS.build(dict(type='AverageAnnotators'))({})
-    late = run(loaded(folder), dict(type='AverageAnnotators'), dict(type='RandomCrop', crop_size=(12, 16)))
+    late = run(loaded(folder), dict(type='AverageAnnotators'), dict(type='RandomCrop', crop_size=(12, 30)))
     with pytest.raises(ValueError, match='AverageAnnotators stands after what resizes or cuts'):
         TRANSFORMS.build(dict(type='PackSegInputsWithAnnotators'))(late)
+
+
+@pytest.mark.parametrize(
+    'late', [dict(type='RandomFlip', prob=1.0), dict(type='RandomRotate', prob=1.0, degree=(90, 90))]
+)
+def test_what_moves_pixels_behind_padding_is_refused(folder, late):
+    pad = dict(type='Pad', size=(40, 36), pad_val=dict(img=0, seg=255))
+    moved = run(loaded(folder), pad, late)
+    for last in ('AverageAnnotators', 'PackSegInputsWithAnnotators'):
+        with pytest.raises(ValueError, match=f'{last}: .*no longer what most annotators mark|{last}: .*sizes'):
+            TRANSFORMS.build(dict(type=last))(moved)
+
+
+def test_labels_of_the_data_set_and_images_resized_before(folder):
+    swapped = TRANSFORMS.build(loading())(dict(img_path=str(folder / 'img' / 'a.png'), label_map={0: 1, 1: 0}))
+    assert np.array_equal(swapped['gt_annotator_0'], 1 - masks(folder)[0])
+    reduced = TRANSFORMS.build(loading())(dict(img_path=str(folder / 'img' / 'a.png'), reduce_zero_label=True))
+    assert np.array_equal(reduced['gt_annotator_0'], np.where(masks(folder)[0] == 1, 0, 255))
+    small = run(
+        dict(img_path=str(folder / 'img' / 'a.png')),
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(15, 10)),
+    )
+    found = run(small, loading(), dict(type='PackSegInputsWithAnnotators'))['data_samples']
+    assert found.gt_annotators.data.shape == (2, 20, 30)
 
 
 def sample(logits, maps, number):
@@ -135,7 +160,8 @@ def test_the_evaluator_has_the_means_of_the_reference():
     rng = np.random.default_rng(0)
     images = [(torch.tensor(rng.normal(size=(2, 6, 7))), rng.integers(0, 2, (r, 6, 7))) for r in (3, 1, 4)]
     evaluator = METRICS.build(dict(type='AnnotatorMetric'))
-    evaluator.process(None, [sample(z, maps, k) for k, (z, maps) in enumerate(images)])
+    ignored = sample(torch.zeros(2, 4, 4), np.full((2, 4, 4), 255), 9)
+    evaluator.process(None, [*(sample(z, maps, k) for k, (z, maps) in enumerate(images)), ignored])
     found = evaluator.compute_metrics([*evaluator.results, evaluator.results[0]])  # as a padded sampler repeats it
     scores = [annotator_scores(z.softmax(0).numpy(), maps) for z, maps in images]
     assert found == pytest.approx({name: 100 * np.mean([one[name] for one in scores]) for name in SCORES})

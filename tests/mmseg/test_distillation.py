@@ -316,7 +316,7 @@ class TestRefused:
 
     def test_a_distilled_model_counts_as_its_student(self):
         inner, outer = segmentor([0], THEIRS), dict(type='DistilledSegmentor', teacher=3, data_preprocessor=4)
-        assert model_config('teacher', dict(outer, student=inner)) == dict(inner, data_preprocessor=4)
+        assert model_config('Anyone', 'teacher', dict(outer, student=inner)) == dict(inner, data_preprocessor=4)
 
     def test_a_teacher_that_has_no_decode_head(self, tmp_path):
         with pytest.raises(TypeError, match='teacher must be a segmentor with a decode_head, got TestChannels'):

@@ -266,7 +266,7 @@ def refused(arrays):
     inputs = keras.Input((SIZE, SIZE, 2))
     flat = keras.Model(inputs, keras.layers.Flatten()(inputs))
     several = network(0, several=True)
-    unlabelled = Distiller(student, network(1))
+    unlabelled = Distiller(network(0), network(1))  # JAX leaves no weights where fit fails
     unlabelled.compile('sgd', student_loss=jaccard, run_eagerly=keras.backend.backend() != 'jax')
     return {
         'no_labels': message(unlabelled.fit, x, verbose=0),

@@ -58,6 +58,16 @@ def test_ignored_pixels_and_empty_masks():
     assert all(np.isnan(v) for v in annotator_scores(two([0.5, np.nan, 0, 0]), RATERS).values())
 
 
+def test_an_image_that_all_ignore_says_nothing():
+    assert all(np.isnan(v) for v in annotator_scores(two(np.ones(4)), np.full((2, 4), 255), ignore_index=255).values())
+
+
+@pytest.mark.parametrize('thresholds', [[], [30], [-1], [np.nan], [0], 0.5])
+def test_thresholds_are_probabilities(thresholds):
+    with pytest.raises(ValueError, match='annotator_scores: thresholds must be'):
+        annotator_scores(two(AVERAGE), RATERS, thresholds=thresholds)
+
+
 def test_annotators_who_agree_with_most_count_more():
     uniform, weighted = (annotator_scores(two(AVERAGE), RATERS, weighting=w)['SoftDice'] for w in ('uniform', 'dice'))
     assert weighted < uniform
@@ -88,7 +98,8 @@ def test_batches_for_fit(framework, worker):
     assert sorted(order[:5]) == sorted(order[5:]) == [0, 1, 2, 3, 4] and order[:5] != order[5:]
     assert history[-1] < history[0]
     rng = np.random.default_rng(0)
-    rng.normal(size=(5, 6, 7, 3))
+    images = rng.normal(size=(5, 6, 7, 3)).astype(np.float32)
+    np.testing.assert_array_equal(found['second'], images[order[5:]])
     for k in range(5):
         maps = np.stack([rng.integers(0, 2, (6, 7)) for _ in range(1 + k % 3)])
         if k == 0:
