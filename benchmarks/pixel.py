@@ -38,6 +38,7 @@ HARD = (  # labels alone
     'InverseFormLoss, of one channel', 'PixelTripletLoss, embedding at an eighth',
     'ConditionalBoundaryLoss, embedding at an eighth',
 )  # fmt: skip
+FEATURES = 'FeatureDistanceLoss, of pixels'  # soft labels alone
 ON_THE_HOST = 'TopologyAwareFocalLoss, one class'
 FEW_PIXELS = 2**14  # of an image, for a loss of seconds on a large one
 RECIPE, TWO = 'WeightedSumLoss, the recipe', 'the recipe as two losses'
