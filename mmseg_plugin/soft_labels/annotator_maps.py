@@ -209,7 +209,8 @@ def annotators_in(owner: str, results: Mapping[str, Any]) -> list[np.ndarray]:
 
     ValueError where most of them no longer mark what ``gt_seg_map`` says, as after a transform that moves labels alone.
     """
-    labels, found = results.get('gt_seg_map'), []
+    labels: Any = results.get('gt_seg_map')
+    found: list[np.ndarray] = []
     for field in results.get('seg_fields', ()):
         if field.startswith(FIELD):
             one = results.get(field)

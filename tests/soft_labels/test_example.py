@@ -33,6 +33,7 @@ def test_a_recipe_runs(recipe, backend):
         assert all(0 < float(number) < 100 for number in row[-3:])
 
 
+@pytest.mark.slow
 def test_what_it_refuses():
     done = run('--steps', '0')
     assert done.returncode == 2 and done.stderr.endswith('error: --steps must be 1 or more, --scenes 8 or more\n')
