@@ -2,7 +2,8 @@
 
 ``KERAS_BACKEND=tensorflow python examples/keras_soft_labels.py --recipe boundary`` draws scenes of handwritten digits,
 trains on the same schedule with hard labels and with the recipe's, and prints the metrics of both. Recipes: smoothing,
-boundary (label smoothing at boundaries), distillation (from a U-Net of twice the width, trained first), mean_teacher (of
+boundary (label smoothing at boundaries; what is ignored along them is background there, for a pixel that sees an ignored
+one is not smoothed), annotators (the average of three simulated ones), distillation (from a U-Net of twice the width, trained first), mean_teacher (of
 the scenes one in eight has labels). Needs ``segparity[demo]`` and a backend of Keras.
 """
 
@@ -12,6 +13,7 @@ import dataclasses
 import keras
 import numpy as np
 from keras import layers
+from simulated_annotators import drawn as seen_by
 
 from keras_plugin import losses, metrics, soft_labels
 from segparity.demo.keras_unet import build_unet
@@ -79,11 +81,23 @@ def with_labels(settings, images, labels, weights=None):
 def smoothed(settings, images, labels, at_boundaries):
     """A U-Net trained on smoothed labels; pixels that are ignored weigh 0."""
     if at_boundaries:
+        labels = np.where(labels == IGNORE, 0, labels)
         soft = soft_labels.boundary_label_smoothing(labels, epsilon=0.5, window=3, **CLASSES)
     else:
         soft = soft_labels.label_smoothing(labels, epsilon=0.1, **CLASSES)
     weights = np.asarray(labels != IGNORE, np.float32)
     return with_labels(settings, images, keras.ops.convert_to_numpy(soft), weights)
+
+
+def annotated(settings, images, labels):
+    """A U-Net trained on the average of three annotators."""
+    maps = [[seen_by(one, annotator) for annotator in range(3)] for one in labels]
+    data = soft_labels.AnnotatorDataset(images, maps, settings.batch, seed=settings.seed, **CLASSES)
+    keras.utils.set_random_seed(settings.seed)
+    model = build_unet(settings)
+    model.compile(loss=both_losses(), **options(settings))
+    model.fit(data, epochs=max(1, settings.iterations // len(data)), shuffle=False, verbose=0)
+    return model
 
 
 def distilled(settings, images, labels):
@@ -122,6 +136,8 @@ def trained(recipe, settings, images, labels):
     """The model that a recipe trains; 'hard' and 'few labels' are what the others are compared with."""
     if recipe in ('smoothing', 'boundary'):
         return smoothed(settings, images, labels, recipe == 'boundary')
+    if recipe == 'annotators':
+        return annotated(settings, images, labels)
     if recipe == 'distillation':
         return distilled(settings, images, labels)
     if recipe == 'mean_teacher':
@@ -130,7 +146,7 @@ def trained(recipe, settings, images, labels):
     return with_labels(settings, images[::step], labels[::step])
 
 
-RECIPES = ('smoothing', 'boundary', 'distillation', 'mean_teacher')
+RECIPES = ('smoothing', 'boundary', 'annotators', 'distillation', 'mean_teacher')
 
 
 def main():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-EVERY = ('smoothing', 'boundary', 'distillation', 'mean_teacher')
+EVERY = ('smoothing', 'boundary', 'annotators', 'distillation', 'mean_teacher')
 
 
 def run(*arguments, backend='torch'):
