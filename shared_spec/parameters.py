@@ -1,13 +1,15 @@
 """A parameter of a spec: its default, what it allows, what it means; and the sentences that refuse one."""
 
 import dataclasses
+import functools
 import inspect
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from shared_spec.checks import Check, nearest
 from shared_spec.other_words import explain_parameter, explain_value
 
+F = TypeVar('F', bound=Callable[..., Any])
 REQUIRED = dataclasses.MISSING
 _SAME = object()
 
@@ -122,6 +124,27 @@ def accepted(cls: type) -> tuple[list[str], bool, bool]:
             by_position |= any(p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL) for p in parameters)
             hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
     return list(dict.fromkeys(known)), by_position, hands_on
+
+
+def name_parameters(owner: str) -> Callable[[F], F]:
+    """For a function that is registered as ``owner``: a name that it does not take, or lacks, is one sentence."""
+
+    def of(function: F) -> F:
+        parameters = inspect.signature(function).parameters
+
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            for name in kwargs:
+                if name not in parameters:
+                    raise unknown_parameter(owner, name, list(parameters))
+            for name in list(parameters)[len(args) :]:
+                if parameters[name].default is inspect.Parameter.empty and name not in kwargs:
+                    raise SpecError('must be given', owner=owner, parameter=name)
+            return function(*args, **kwargs)
+
+        return checked  # type: ignore[return-value]
+
+    return of
 
 
 def unknown_parameter(owner: str, name: str, known: Sequence[str]) -> SpecError:

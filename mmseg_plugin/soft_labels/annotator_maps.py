@@ -11,8 +11,8 @@ from mmseg.registry import TRANSFORMS
 
 from shared_spec.annotators import majority_of_annotators
 from shared_spec.checks import Choice, Integer, Optional
-from shared_spec.parameters import SpecError, check_parameter
-from shared_spec.soft_label_arguments import check_parameters, check_weighting
+from shared_spec.parameters import NamedParameters, SpecError, check_parameter
+from shared_spec.soft_label_arguments import check_weighting
 from shared_spec.soft_labels import average_annotators
 
 FIELD = 'gt_annotator_'  # and a number, in the results: maps that flips, crops and resizes treat as labels
@@ -22,7 +22,7 @@ SOFT, EACH = 'gt_soft_seg', 'gt_annotators'  # of the data samples
 
 
 @TRANSFORMS.register_module()
-class LoadAnnotatorMaps:
+class LoadAnnotatorMaps(metaclass=NamedParameters):
     """In place of ``LoadAnnotations``: the label maps of several annotators of an image, and what most of them mark.
 
     annotators: a path for each, in which {folder} is the folder of the image, {parent} the name of that folder and {name}
@@ -43,13 +43,28 @@ class LoadAnnotatorMaps:
         label_map: Mapping[int, int] | None = None,
     ) -> None:
         owner = type(self).__name__
-        if isinstance(annotators, str) or not all(isinstance(one, str) for one in annotators or ()):
-            raise SpecError('must be a list of paths', owner=owner, parameter='annotators', given=annotators)
+        if annotators is not None and (
+            not isinstance(annotators, (list, tuple))
+            or not annotators
+            or not all(isinstance(x, str) for x in annotators)
+        ):
+            raise SpecError(
+                f'must be a list of paths, got {annotators!r}', owner=owner, parameter='annotators', given=annotators
+            )
         self.annotators = None if annotators is None else list(annotators)
-        self.num_classes, self.ignore_index = check_parameters(
-            owner, num_classes=num_classes, ignore_index=ignore_index
-        )
+        self.num_classes = check_parameter(owner, 'num_classes', Integer(low=2), num_classes)
+        self.ignore_index = check_parameter(owner, 'ignore_index', Optional(Integer()), ignore_index)
         self.missing = check_parameter(owner, 'missing', Choice('error', 'skip'), missing)
+        numbers = (
+            () if label_map is None else (*label_map, *label_map.values()) if isinstance(label_map, Mapping) else ('',)
+        )
+        if not all(type(x) is int for x in numbers):
+            raise SpecError(
+                f'must be a dictionary of integers, got {label_map!r}',
+                owner=owner,
+                parameter='label_map',
+                given=label_map,
+            )
         self.label_map = None if label_map is None else dict(label_map)
         try:
             self.paths_of('folder/name.png', {'annotator_paths': []})
@@ -103,12 +118,18 @@ class LoadAnnotatorMaps:
     def read(self, path: str) -> np.ndarray:
         """(H, W) the class ids of a file. ValueError for one of another kind."""
         if path.endswith('.npy'):
-            found = np.load(path, allow_pickle=False)
+            try:
+                found = np.load(path, allow_pickle=False)
+            except ValueError:  # no array
+                found = None
         else:
             import mmcv
 
-            with open(path, 'rb') as file:
-                found = mmcv.imfrombytes(file.read(), flag='unchanged', backend='pillow')
+            try:
+                with open(path, 'rb') as file:
+                    found = mmcv.imfrombytes(file.read(), flag='unchanged', backend='pillow')
+            except (OSError, ValueError):  # no picture
+                found = None
         if found is None or found.ndim != 2 or found.dtype.kind not in 'iub':
             got = 'no image' if found is None else f'{found.dtype} {found.shape}'
             raise ValueError(f'{type(self).__name__}: {path!r} must be class ids (H, W), got {got}')
@@ -131,7 +152,7 @@ class LoadAnnotatorMaps:
 
 
 @TRANSFORMS.register_module()
-class AverageAnnotators:
+class AverageAnnotators(metaclass=NamedParameters):
     """The soft labels of an image, the average of its annotators: after all that flips, resizes or cuts.
 
     weighting: 'uniform', or 'dice', by the agreement with most (two classes). ``PackSegInputsWithAnnotators`` hands
@@ -160,7 +181,7 @@ class AverageAnnotators:
 
 
 @TRANSFORMS.register_module()
-class PackSegInputsWithAnnotators:
+class PackSegInputsWithAnnotators(metaclass=NamedParameters):
     """``PackSegInputs`` of MMSegmentation, whose data sample also has what annotators say.
 
     ``gt_soft_seg`` (C, H, W), of which ``AverageAnnotators`` makes; without it ``gt_annotators`` (R, H, W), the class ids

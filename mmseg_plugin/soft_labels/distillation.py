@@ -17,11 +17,12 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from shared_spec.checks import Real
-from shared_spec.parameters import check_parameter
+from shared_spec.parameters import check_parameter, name_parameters
 
 OWNER = 'DistilledSegmentor'
 
 
+@name_parameters(OWNER)
 def distilled_segmentor(
     student: Mapping[str, Any] | str,
     teacher: Mapping[str, Any] | str,

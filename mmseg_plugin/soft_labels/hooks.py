@@ -6,9 +6,10 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from mmseg_plugin.soft_labels.sources import BoundaryLabelSmoothing, LabelSmoothing, SampleLabels
+from shared_spec.parameters import NamedParameters
 
 
-class SoftTargetHook(Hook):
+class SoftTargetHook(Hook, metaclass=NamedParameters):
     """Before training, tells every decode and auxiliary head where its soft labels come from.
 
     Class ids stay what samplers, branches and losses of class ids alone see, which the log names; ``acc_seg`` counts

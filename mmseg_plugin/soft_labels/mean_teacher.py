@@ -22,7 +22,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from shared_spec.checks import Boolean, Integer, Optional, Real
-from shared_spec.parameters import check_parameter, unknown_parameter
+from shared_spec.parameters import check_parameter, name_parameters, unknown_parameter
 
 OWNER = 'MeanTeacherSegmentor'
 
@@ -72,6 +72,7 @@ class Consistency:
         return self.strong(images, generator).where(chosen[:, None, None, None], images)
 
 
+@name_parameters(OWNER)
 def mean_teacher_segmentor(
     student: Mapping[str, Any] | str,
     consistency_weight: float = 1.0,

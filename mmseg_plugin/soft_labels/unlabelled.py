@@ -10,11 +10,11 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS, TRANSFORMS
 
 from shared_spec.checks import Boolean, Integer
-from shared_spec.parameters import SpecError, check_parameter
+from shared_spec.parameters import NamedParameters, SpecError, check_parameter
 
 
 @TRANSFORMS.register_module()
-class LoadNoAnnotations:
+class LoadNoAnnotations(metaclass=NamedParameters):
     """In place of ``LoadAnnotations`` for an image without labels: a ``gt_seg_map`` of which every pixel is ignored.
 
     ignore_index: what the head ignores. What flips, cuts or resizes after it treats both kinds of images alike.

@@ -93,8 +93,15 @@ def cases():
                     yield name, 1 if channels == 'one' else 5, labels
 
 
+def quick_cases():
+    """The cases as parameters, of which those of soft labels are slow where hard ones are taken too."""
+    for name, classes, labels in cases():
+        again = labels == 'soft' and 'hard' in PLAIN[name].labels
+        yield pytest.param(name, classes, labels, marks=pytest.mark.slow if again else ())
+
+
 @pytest.mark.parametrize('align_corners', [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(('name', 'classes', 'labels'), list(cases()))
+@pytest.mark.parametrize(('name', 'classes', 'labels'), list(quick_cases()))
 def test_every_loss(name, classes, labels, align_corners, blocks):
     ignored = IGNORED if labels == 'hard' else None
     for dtype in (torch.float64, torch.float32):

@@ -31,6 +31,7 @@ def folder(tmp_path):
         mask = np.zeros((20, 30), np.uint8)
         mask[4 + k : 14, 5 : 20 - 3 * k] = 255
         mmcv.imwrite(mask, str(tmp_path / f'rater{k}' / 'a.png'))
+    (tmp_path / 'notes.png').write_text('no picture')
     return tmp_path
 
 
@@ -94,7 +95,12 @@ def test_dice_weights(folder):
         (dict(missing='error'), "missing='skip' goes on without it"),
         (dict(annotators=['{folder}/nowhere.png']), 'no annotator of'),
         (dict(annotators=None), 'no annotator of'),
-        (dict(annotators='{folder}/a.png'), 'must be a list of paths'),
+        (dict(annotators='{folder}/a.png'), "must be a list of paths, got '{folder}/a.png'"),
+        (dict(annotators=[]), 'must be a list of paths, got []'),
+        (dict(num_classes=1), 'num_classes must be an integer >= 2, got 1'),
+        (dict(label_map={255: 'b'}), 'label_map must be a dictionary of integers'),
+        (dict(anotators=[]), "did you mean 'annotators'?"),
+        (dict(annotators=['{folder}/../notes.png']), "notes.png' must be class ids (H, W), got no image"),
         (dict(annotators=['{folder}/{nam}.png']), 'must be paths with {folder}, {parent} and {name}'),
         (dict(missing='never'), "missing must be one of 'error', 'skip'"),
         (dict(label_map=None), 'label_map={255: 1} takes it for a mask'),
@@ -211,6 +217,7 @@ def test_trains_resumes_and_is_compared_with_each(train, tmp_path):
     assert 0 < found['SoftDice'] < 100
 
 
+@pytest.mark.slow
 def test_the_configuration_for_lesions_builds():
     init_default_scope('mmseg')
     made = Config.fromfile(CONFIGS / 'lesions_unet_annotators.py')

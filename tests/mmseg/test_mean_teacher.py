@@ -163,6 +163,7 @@ def test_what_the_batch_was_padded_with_counts_nowhere():
         (dict(confidence_threshold=1.5), 'confidence_threshold must be a number >= 0 and <= 1'),
         (dict(strong=dict(brightnes=1)), "did you mean 'brightness'"),
         (dict(strong=dict(contrast=2)), 'contrast'),
+        (dict(rampup=3), "unknown parameter 'rampup', did you mean 'ramp_up'?"),
         (dict(student=dict(type='SegDataPreProcessor')), 'student'),
         (dict(loss_decode=dict(type='CrossEntropyLoss')), "give losses=[dict(type='DistillationKLLoss')]"),
     ],

@@ -94,6 +94,7 @@ def step(model):
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NAMES)
 def test_smoothing_changes_the_losses_of_every_head(name):
     torch.manual_seed(0)

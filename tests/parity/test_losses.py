@@ -46,10 +46,12 @@ ROUNDING = {
         *OF_AREAS[:2], 'features', 'features_equal', 'features_huge', 'features_infinite', 'features_of_pixels',
     },
     'keras_tensorflow': {
-        'large_logits_soft', 'ignored_border', 'not_a_number', OF_AREAS[1], 'features_infinite',
+        'ignored_border', 'not_a_number', OF_AREAS[1], 'features_infinite',
     },
 }  # fmt: skip
-FUSED = {*ROUNDING['keras_torch'], 'hard_label', 'soft_label', 'pixel_weight', 'infinite'}
+FUSED = {'hard_label', 'soft_label', 'pixel_weight', 'infinite', *ROUNDING['keras_torch']} - {
+    'all_ignored', 'one_channel', 'absent_class', *OF_AREAS[:2]
+}  # fmt: skip
 EVERY_FORM = ('JaccardMetricLoss', 'WeightedCrossEntropyLoss')
 HALF = (*EVERY_FORM, 'ExponentialLogarithmicLoss', 'LovaszSoftmaxLoss')
 FORMS = {
