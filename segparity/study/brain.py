@@ -54,7 +54,7 @@ def read_volumes(folder: Path) -> dict[str, np.ndarray]:
     found = {}
     for part, name in FILES.items():
         with one_sentence(f'{folder / name} is no volume', StudyError):
-            found[part] = np.asanyarray(nibabel.load(folder / name).dataobj)
+            found[part] = np.asanyarray(nibabel.Nifti1Image.from_filename(folder / name).dataobj)
         if found[part].shape != SHAPE or found[part].dtype != np.uint8:
             raise StudyError(
                 f'{folder / name} must be uint8 {SHAPE}, got {found[part].dtype} {tuple(found[part].shape)}'
