@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_plugin.named_outputs import same_for
+from keras_plugin.soft_labels import recalibrated
 from keras_plugin.soft_labels import teacher_terms as terms
 from keras_plugin.soft_labels.around_student import (
     AroundStudent,
@@ -20,6 +21,7 @@ from keras_plugin.soft_labels.around_student import (
 from keras_plugin.typing import Tensor
 from shared_spec.checks import Boolean, Integer, Optional, Real
 from shared_spec.parameters import check_parameter
+from shared_spec.recalibration import DirichletRecalibration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Distiller(AroundStudent):
     teacher's outputs (N, *space, C) are logits, or probabilities with ``teacher_from_logits=False``; the student gets
     softmax(z / temperature) of them as soft labels, resized to its own size. Pixels labelled ``ignore_class``, by default
     what the losses ignore, and those that soft labels leave without a class weigh 0 for the teacher too. The teacher is
-    frozen: it never trains and is in no file. ``predict``, metrics, ``save`` and ``export`` are the student's.
+    frozen: it never trains and is in no file. recalibration: a ``shared_spec.recalibration.DirichletRecalibration``, or a
+    dictionary of them by outputs, gives the teacher's probabilities before the temperature. ``predict``, metrics, ``save`` and ``export`` are the student's.
 
     The logs have 'label_loss' and 'teacher_loss', before their weights, beside 'loss'. SpecError (a ValueError) for
     parameters, TypeError for what is no model, ValueError for teachers of other classes or outputs, and for layers that
@@ -53,6 +56,7 @@ class Distiller(AroundStudent):
         ignore_class: int | None = None,
         *,
         teacher_from_logits: bool = True,
+        recalibration: DirichletRecalibration | Mapping[str, DirichletRecalibration] | None = None,
         name: str | None = None,
     ) -> None:
         owner = type(self).__name__
@@ -65,6 +69,8 @@ class Distiller(AroundStudent):
         self.teacher_weight = check_parameter(owner, 'teacher_weight', Real(low=0), teacher_weight)
         self.ignore_class = check_parameter(owner, 'ignore_class', Optional(Integer()), ignore_class)
         self.teacher_from_logits = check_parameter(owner, 'teacher_from_logits', Boolean(), teacher_from_logits)
+        output = getattr(student, 'output', None)
+        self.recalibrations = recalibrated.by_recalibrated_output(owner, recalibration, output)
         teacher.trainable = False
         self.frozen = Frozen(teacher)
         self.teacher_tracker = keras.metrics.Mean(name='teacher_loss')
@@ -144,8 +150,13 @@ class Distiller(AroundStudent):
         soft, weights = {}, {}
         for name, loss in losses.items():
             activation = terms.activation_of(loss)
-            z = terms.of_same_size(taught[name], outputs[name])
-            soft[name] = terms.softened(z, self.temperature, self.teacher_from_logits, activation)
+            z, from_logits = terms.of_same_size(taught[name], outputs[name]), self.teacher_from_logits
+            if name in self.recalibrations:
+                recalibration = self.recalibrations[name]
+                recalibrated.check_recalibration(owner, recalibration, name, z, activation)
+                label = (y.get(name), self.ignored)
+                z, from_logits = recalibrated.taught(owner, name, recalibration, z, from_logits, *label), True
+            soft[name] = terms.softened(z, self.temperature, from_logits, activation)
             weights[name] = terms.pixel_weights(
                 owner, y.get(name), outputs[name], (given or {}).get(name), self.ignored, activation
             )

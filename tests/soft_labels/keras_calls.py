@@ -89,3 +89,18 @@ def unknown_axes(arrays):
         'rank': message(tf.function(rank).get_concrete_function, tf.TensorSpec(None, tf.int64)),
         'annotators': message(tf.function(annotators).get_concrete_function, tf.TensorSpec((None, 2, 4), tf.int64)),
     }, {}
+
+
+def recalibrated(arrays, parts=False, wild=False):
+    """The dtype and values of recalibrated logits (N, C, *space); wild: one pixel is sure, one NaN, one infinite."""
+    from keras_plugin.soft_labels import recalibrated as module
+    from shared_spec.recalibration import DirichletRecalibration
+
+    made = DirichletRecalibration(arrays['prob'], arrays['labels'], arrays['weights'])
+    logits = np.moveaxis(arrays['logits'], 1, -1).copy()
+    if wild:
+        logits[0, 0, 0, 0], logits[0, 0, 1, 1], logits[0, 0, 2, 2] = 1e4, np.nan, -np.inf
+    with unittest.mock.patch.object(module, 'rows_at_once', lambda keys: 7 if parts else 10**6):
+        found = compiled(functools.partial(module.recalibrate_logits, made))(ops.convert_to_tensor(logits))
+    values = np.asarray(ops.convert_to_numpy(found), np.float64)
+    return backend.standardize_dtype(found.dtype), {'log': np.moveaxis(values, -1, 1)}
