@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmseg_plugin.soft_labels.teacher import Teacher, build_teacher, heads_in, model_config
+from shared_spec.files import without_owner
 from shared_spec.recalibration import DirichletRecalibration, KeySampler
 
 PROGRAM = 'python -m mmseg_plugin recalibration_keys'
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         path = Path(given.keys).with_suffix('.npz')
         DirichletRecalibration(*found.keys()).save(path)
     except (OSError, TypeError, ValueError) as error:
-        print(f'{PROGRAM}: {error}', file=sys.stderr)
+        print(f'{PROGRAM}: {without_owner(str(error))}', file=sys.stderr)
         return 2
     for c, (ranks, _rows) in enumerate(found.kept):
         print(f'class {c}: {len(ranks)} keys of {found.seen[c]} pixels')
