@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,7 @@ class DirichletRecalibration:
         """(C, K) and (K,): log(w_k K(p; p_k)) = log p @ slopes + offsets, but for a constant; and (K, C) the one-hot labels."""
         slopes = self.key_prob / self.bandwidth
         offsets = _log_gamma(slopes.sum(1) + self.num_classes) - _log_gamma(slopes + 1).sum(1)
-        offsets = offsets + np.log(self.key_weights)
+        offsets = offsets + np.log(np.asarray(self.key_weights))
         return slopes.T, offsets - offsets.max(), np.eye(self.num_classes)[self.key_labels]
 
     def recalibrate(self, prob: ArrayLike) -> np.ndarray:
@@ -122,7 +121,7 @@ class DirichletRecalibration:
         drawn = KeySampler(prob.shape[1], keys_per_class, ignore_index, seed)
         for one, ids in zip(prob, labels):
             drawn.add(one, ids)
-        return cls(*drawn.keys(), bandwidth=bandwidth, pixels=pixels)
+        return cls(**drawn.keys(), bandwidth=bandwidth, pixels=pixels)
 
     def save(self, path: AnyPath) -> None:
         """Write the keys into an .npz file."""
@@ -137,8 +136,8 @@ class DirichletRecalibration:
             missing = [name for name in PARTS if name not in content]
             if missing:
                 raise ValueError(f'it has no {missing[0]}')
-            found = [content[name] for name in PARTS]
-        return cls(*found, bandwidth=bandwidth, pixels=pixels)
+            found = {name: content[name] for name in PARTS}
+        return cls(**found, bandwidth=bandwidth, pixels=pixels)
 
 
 class KeySampler:
@@ -176,13 +175,14 @@ class KeySampler:
             old, new = chosen[chosen < len(kept)], where[chosen[chosen >= len(kept)] - len(kept)]
             self.kept[c] = ranks[np.sort(chosen)], np.concatenate([kept[np.sort(old)], rows[:, np.sort(new)].T])
 
-    def keys(self) -> Sequence[Any]:
-        """key_prob, key_labels and key_weights of a recalibration."""
+    def keys(self) -> dict[str, Any]:
+        """key_prob, key_labels and key_weights of a recalibration, by name."""
         number = np.array([len(ranks) for ranks, _ in self.kept])
         if not number.any():
             raise ValueError(f'{OWNER}: no pixel has a label to be a key')
         labels = np.repeat(np.arange(self.num_classes), number)
-        return np.concatenate([rows for _, rows in self.kept]), labels, (self.seen / np.maximum(number, 1))[labels]
+        weights = (self.seen / np.maximum(number, 1))[labels]
+        return dict(key_prob=np.concatenate([rows for _, rows in self.kept]), key_labels=labels, key_weights=weights)
 
 
 def rows_at_once(keys: int) -> int:

@@ -73,7 +73,12 @@ class DoubtfulLogits(TeacherLogits):
             (ids, ignored), plain = self.labels.ids, self.seen.plain(size)
             counts = torch.ones_like(ids, dtype=torch.bool) if ignored is None else ids.ne(ignored)
             doubtful = boundary(ids, counts, plain.shape[1], WINDOW) | plain.argmax(1).ne(ids)
-            self.made[size] = self.seen.at(size).where(doubtful[:, None], plain)
+            if torch.compiler.is_compiling():
+                self.made[size] = self.seen.at(size).where(doubtful[:, None], plain)
+            else:  # few pixels of a trained teacher
+                last = plain.movedim(1, -1).clone()
+                last[doubtful] = recalibrate_logits(self.seen.recalibration, last[doubtful]).to(last.dtype)
+                self.made[size] = last.movedim(-1, 1)
         return self.made[size]
 
 

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         found = draw(given)
         path = Path(given.keys).with_suffix('.npz')
-        DirichletRecalibration(*found.keys()).save(path)
+        DirichletRecalibration(**found.keys()).save(path)
     except (OSError, TypeError, ValueError) as error:
         print(f'{PROGRAM}: {without_owner(str(error))}', file=sys.stderr)
         return 2

@@ -184,3 +184,13 @@ def test_the_command_says_what_is_wrong(trained, tmp_path, capsys):
         said = capsys.readouterr().err
         assert sentence in said and said.count('\n') == 1, said
     assert not list(tmp_path.glob('k.npz'))
+
+
+@pytest.mark.slow
+def test_compiled(tmp_path, keys):
+    """Doubtful pixels are counted out there, and not picked."""
+    x, target = inputs(), label()
+    student = built(tmp_path, keys, pixels='doubtful')
+    expected = student.loss(x, samples(target))
+    torch._dynamo.reset()
+    assert_losses(torch.compile(student.loss, backend='aot_eager')(x, samples(target)), expected)

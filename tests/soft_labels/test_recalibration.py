@@ -100,7 +100,7 @@ class TestKeys:
             for image in (range(2), range(2, 5), range(5, 6)):
                 p = np.array(image) / 10
                 drawn.add(np.stack([p, 1 - p]), np.zeros(len(p), int))
-            taken[np.rint(10 * drawn.keys()[0][:, 0]).astype(int)] += 1
+            taken[np.rint(10 * drawn.keys()['key_prob'][:, 0]).astype(int)] += 1
         assert abs(taken / 600 - 1 / 3).max() < 0.08  # four standard deviations
 
     def test_a_teacher_that_is_too_sure_becomes_calibrated(self):
