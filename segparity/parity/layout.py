@@ -24,11 +24,15 @@ def layout_of(
     words: how messages call the file. first_target: the labels of the first image, looked at where the labels have as
     many axes as the prediction. SavedError where it cannot be told, ValueError where the shapes do not fit.
     """
-    if len(pred) not in (3, 4, 5):
+    if len(pred) not in (2, 3, 4, 5):
         raise SavedError(
-            f'{words}: a prediction must be (N, C, *space) or (N, *space, C) with 1 to 3 spatial axes, got shape '
+            f'{words}: a prediction must be (N, C, *space) or (N, *space, C) with up to 3 spatial axes, got shape '
             f'{shapes.as_text(pred)}; one image needs an axis of length 1 in front, one channel an axis of its own'
         )
+    if len(pred) == 2:  # of samples, which are (N, C) in both
+        if target is not None:
+            shapes.label_kind(words, pred, target, 'first')
+        return 'first'
     if said is not None:
         layout = LAYOUTS[said]
         if target is not None:
