@@ -5,17 +5,19 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from segparity.evaluate import output, pairs
+from segparity.evaluate import naming, output, pairs
 from segparity.evaluate import run as local
 from segparity.evaluate.journal import Journal, cache_path, stamp_of
 from segparity.evaluate.options import settings_of
 from segparity.evaluate.settings import Settings
+from segparity.evaluate.splits import read_split
 from segparity.evaluate.state_file import refuse_other_files, write_state
 from segparity.evaluate.tables import print_remarks, print_results
 from segparity.evaluate.totals import Totals
@@ -34,8 +36,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if importlib.util.find_spec('PIL') is None:
         raise ImportError("segparity evaluate needs Pillow: pip install 'segparity[evaluate]'")
     check_outputs(options)
-    names = pairs.Names(options.pred_suffix, options.gt_suffix, options.by_name)
-    found, missing = pairs.find_pairs(options.pred, options.gt, names, options.root)
+    notes = standard_error(options.quiet)
+    chosen = choose(options, notes)
+    found, missing = find_pairs(options, chosen, notes)
     settings = settings_of(options, has_probabilities(found, options))
     if missing and not options.skip_bad:
         raise ValueError(pairs.missing_sentence(missing))
@@ -44,7 +47,6 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if not found:
         raise ValueError(f'the shard {options.shard[0]}/{options.shard[1]} has no pair')
 
-    notes = standard_error(options.quiet)
     totals, skipped = Totals(settings), list(missing)
     journal = open_journal(options, settings, notes)
     try:
@@ -60,11 +62,39 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if not len(totals):
         image, reason = min(skipped)
         raise ValueError(f'no pair can be used: {image}: {reason}')
-    write_files(options, totals, sorted(skipped))
+    write_files(options, totals, sorted(skipped), chosen)
     if journal:
         journal.remove()
-    print_outputs(options, totals, sorted(skipped), console)
+    print_outputs(options, totals, sorted(skipped), console, chosen)
     return 0
+
+
+def choose(options: argparse.Namespace, notes: Terminal) -> dict[str, Any]:
+    """What a preset decides, told and as JSON has it; what nobody decided is what it always was."""
+    chosen: dict[str, Any] = {}
+    if options.preset:
+        from segparity.evaluate.presets import apply_preset, sentence
+
+        decided = apply_preset(options)
+        say(notes, sentence(options.preset, decided))
+        chosen['preset'] = {'name': options.preset.name, **decided}
+    options.pred_suffix, options.gt_suffix = options.pred_suffix or '', options.gt_suffix or ''
+    options.by_name = bool(options.by_name)
+    return chosen
+
+
+def find_pairs(
+    options: argparse.Namespace, chosen: dict[str, Any], notes: Terminal
+) -> tuple[list[pairs.Pair], list[tuple[str, str]]]:
+    """The pairs, and those without a partner; suffixes that are inferred are told, and added to what was chosen."""
+
+    def tell(names: pairs.Names) -> None:
+        say(notes, naming.sentence(names.pred_suffix, names.gt_suffix))
+        chosen['inferred'] = dict(pred_suffix=names.pred_suffix, gt_suffix=names.gt_suffix)
+
+    names = pairs.Names(options.pred_suffix, options.gt_suffix, options.by_name)
+    split = read_split(options.split) if options.split else None
+    return pairs.find_pairs(options.pred, options.gt, names, options.root, split, tell)
 
 
 def check_outputs(options: argparse.Namespace) -> None:
@@ -83,7 +113,8 @@ def output_files(options: argparse.Namespace) -> dict[str, Path | None]:
 
 def inputs(options: argparse.Namespace, found: list[pairs.Pair]) -> Iterator[str | Path | None]:
     """Every file that is read."""
-    yield from (options.pred, options.gt, options.palette, options.pred_palette, options.gt_palette, options.classes)
+    yield from (options.pred, options.gt, options.palette, options.pred_palette, options.gt_palette)
+    yield from (options.classes, options.split)
     for pair in found:
         yield from (pair.pred, pair.target)
 
@@ -166,18 +197,27 @@ def progress(notes: Terminal) -> Progress:
     return Progress(*columns, console=notes, transient=True, disable=notes.quiet or not notes.is_terminal)
 
 
-def write_files(options: argparse.Namespace, totals: Totals, skipped: list[tuple[str, str]]) -> None:
+def write_files(
+    options: argparse.Namespace,
+    totals: Totals,
+    skipped: list[tuple[str, str]],
+    chosen: Mapping[str, Any] = output.NOTHING,
+) -> None:
     """Every file before a word is printed, the state before all others: what took the time is safe whatever follows."""
     if options.state:
         write_state(options.state, totals, skipped)
     if options.per_image:
         output.write_per_image(options.per_image, totals)
     if options.json and str(options.json) != '-':
-        output.write_json(options.json, totals, skipped)
+        output.write_json(options.json, totals, skipped, chosen)
 
 
 def print_outputs(
-    options: argparse.Namespace, totals: Totals, skipped: list[tuple[str, str]], console: Console
+    options: argparse.Namespace,
+    totals: Totals,
+    skipped: list[tuple[str, str]],
+    console: Console,
+    chosen: Mapping[str, Any] = output.NOTHING,
 ) -> None:
     """Tables, or with --quiet or --json - the remarks alone, on the standard error; then the JSON of --json -."""
     if not options.quiet and str(options.json) != '-':
@@ -185,4 +225,4 @@ def print_outputs(
     else:
         print_remarks(totals, skipped, standard_error())
     if str(options.json) == '-':
-        console.out(output.as_json(totals, skipped), highlight=False)
+        console.out(output.as_json(totals, skipped, chosen), highlight=False)

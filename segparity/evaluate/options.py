@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segparity.arguments import integer_or_none, positive_integer, real_number
+from segparity.evaluate.preset_option import PresetOption
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,7 +22,7 @@ MOST_CLASSES = 1 << 16  # what 16 bits tell apart; a table of all pairs of more 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.usage = 'segparity evaluate PRED GT --num-classes N [options]'
+    parser.usage = 'segparity evaluate PRED GT --num-classes N | --preset NAME [options]'
     parser.description = (
         'Compares predictions with the ground truth. PRED and GT are two folders (searched recursively, matched by\n'
         'relative path), two text files that list one path per line, or two single maps: PNG, TIFF (several pages: a\n'
@@ -33,8 +34,18 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('gt', metavar='GT', type=Path)
 
     group = parser.add_argument_group('classes and labels')
+    group.add_argument(
+        '--preset',
+        action=PresetOption,
+        metavar='NAME',
+        help='classes, ignored label, ids, colours and file names of a data set, for whatever is not given: cityscapes, '
+        'ade20k, voc, ...; list names all',
+    )
+    parser.set_defaults(classes_of_preset=None, palette_of_preset=None)
     group.add_argument('--num-classes', type=class_count, metavar='N', help='number of classes; --binary has 2')
-    group.add_argument('--classes', metavar='A,B,..|FILE', help='names of the classes, or a file with one on each line')
+    group.add_argument(
+        '--classes', metavar='A,B,..|FILE', help='names of the classes, or a file: one on each line, JSON, YAML'
+    )
     group.add_argument(
         '--ignore-index',
         type=integer_or_none,
@@ -44,11 +55,19 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         '--reduce-zero-label',
-        action='store_true',
+        action=argparse.BooleanOptionalAction,
         help="as in MMSegmentation: the ground truth's label 0 is ignored, every other one less",
     )
     group.add_argument('--reduce-zero-label-pred', action='store_true', help='the same for the predictions')
-    group.add_argument('--palette', type=Path, metavar='FILE', help='the colours are the classes, in both folders')
+    group.add_argument(
+        '--gt-ids',
+        choices=('classes', 'label-ids'),
+        help="whether the ground truth holds classes, or the label ids of the preset's data set [by the name of its files]",
+    )
+    group.add_argument('--pred-ids', choices=('classes', 'label-ids'), help='the same for the predictions [classes]')
+    group.add_argument(
+        '--palette', type=Path, metavar='FILE', help="the colours are the classes, in both folders; or a preset's name"
+    )
     group.add_argument('--pred-palette', type=Path, metavar='FILE', help='only in the predictions')
     group.add_argument('--gt-palette', type=Path, metavar='FILE', help='only in the ground truth')
     group.add_argument(
@@ -59,12 +78,21 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         'that what is predicted there is a false positive [error]',
     )
 
-    group = parser.add_argument_group('which files belong together')
-    group.add_argument('--pred-suffix', default='', metavar='TEXT', help='what follows an image name in PRED')
     group.add_argument(
-        '--gt-suffix', default='', metavar='TEXT', help='what follows an image name in GT: _gtFine_labelTrainIds'
+        '--unknown-pred',
+        choices=('error', 'wrong'),
+        default='error',
+        help='a prediction that is no class is an error, or is wrong: the class of the label is missed, and no class is a '
+        'false positive [error]',
     )
-    group.add_argument('--by-name', action='store_true', help='match by file name alone, whatever the folders')
+
+    group = parser.add_argument_group('which files belong together')
+    group.add_argument('--pred-suffix', metavar='TEXT', help='what follows an image name in PRED')
+    group.add_argument('--gt-suffix', metavar='TEXT', help='what follows an image name in GT: _gtFine_labelTrainIds')
+    group.add_argument(
+        '--by-name', action=argparse.BooleanOptionalAction, help='match by file name alone, whatever the folders'
+    )
+    group.add_argument('--split', type=Path, metavar='FILE', help='only the images named in it, one on each line')
     group.add_argument(
         '--root', type=Path, metavar='DIR', help='identities of images are relative to this folder [GT, or its folder]'
     )
@@ -140,19 +168,22 @@ def report_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def settings_of(options: argparse.Namespace, calibration: bool) -> Settings:
     """The settings that the options of ``evaluate`` describe."""
-    from segparity.evaluate.palette import read_palette
     from segparity.evaluate.settings import Settings
     from segparity.evaluate.wording import name_options
 
     if options.palette and (options.pred_palette or options.gt_palette):
         raise ValueError('--palette is for both folders: give it alone, or --pred-palette and --gt-palette')
     palettes: dict[str, Any] = {
-        key: read_palette(path) if path else None
+        key: palette_of(path) if path else None
         for key, path in (
             ('pred_palette', options.pred_palette or options.palette),
             ('gt_palette', options.gt_palette or options.palette),
         )
     }
+    palettes['gt_palette'] = palettes['gt_palette'] or options.palette_of_preset
+    for side in ('gt', 'pred'):
+        if getattr(options, f'{side}_ids') == 'label-ids' and not options.preset:
+            raise ValueError(f'--{side}-ids label-ids are those of a --preset, which is not given')
     given: dict[str, Any] = {
         name: getattr(options, name) for name in ('ratio', 'spacing', 'bins') if getattr(options, name) is not None
     }
@@ -172,9 +203,12 @@ def settings_of(options: argparse.Namespace, calibration: bool) -> Settings:
             classes=class_names(options, palettes['gt_palette'] or palettes['pred_palette']),
             ignore_index=255 if options.ignore_index is BY_DEFAULT else options.ignore_index,
             ignored_by_default=options.ignore_index is BY_DEFAULT,
-            reduce_zero_label=options.reduce_zero_label,
+            reduce_zero_label=bool(options.reduce_zero_label),
             reduce_zero_label_pred=options.reduce_zero_label_pred,
             unknown=options.unknown,
+            unknown_pred=options.unknown_pred,
+            gt_ids=options.preset.ids() if options.gt_ids == 'label-ids' else None,
+            pred_ids=options.preset.ids() if options.pred_ids == 'label-ids' else None,
             boundary=boundary,
             distances=distances,
             calibration=calibration,
@@ -184,22 +218,34 @@ def settings_of(options: argparse.Namespace, calibration: bool) -> Settings:
         )
 
 
+def palette_of(path: Path) -> Palette:
+    """The palette of a file, or of the preset of that name where there is no such file."""
+    from segparity.evaluate.palette import read_palette
+    from segparity.evaluate.presets import presets
+
+    return presets()[str(path)].palette() if str(path) in presets() and not path.exists() else read_palette(path)
+
+
 def class_names(options: argparse.Namespace, palette: Palette | None) -> tuple[str, ...]:
-    """As many names as there are classes, from the first of --classes, the palette, --num-classes and --binary."""
+    """As many names as there are classes: of --classes, the preset, the palette, --num-classes or --binary."""
+    from segparity.evaluate.class_lists import read_classes
+
     number, names = options.num_classes, None
     if options.classes:
         path = Path(options.classes)
-        lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else options.classes.split(',')
-        names = [name.strip() for name in lines if name.strip()]
+        names = read_classes(path) if path.is_file() else [name.strip() for name in options.classes.split(',')]
+        names = [name for name in names if name]
         if number not in (None, len(names)):
             raise ValueError(f'--num-classes is {number}, but --classes names {len(names)}')
+    elif options.classes_of_preset:
+        names = options.classes_of_preset
     elif palette and number in (None, len(palette.names)):
         names = [name or f'class {k}' for k, name in enumerate(palette.names)]
     elif number or options.binary:
         two = options.binary and number in (None, 2)
         names = ['background', 'foreground'] if two else [f'class {k}' for k in range(number)]
     if not names:
-        raise ValueError('how many classes are there? --num-classes N or --classes a,b,c')
+        raise ValueError('how many classes are there? --num-classes N, --classes a,b,c or --preset NAME')
     return tuple(names)
 
 

@@ -2,17 +2,24 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from segparity import __version__
 from segparity.evaluate.totals import Totals
 from shared_spec.files import replacing
 from shared_spec.metrics.per_image import check_format, per_image_columns, write_table
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-def as_json(totals: Totals, skipped: Iterable[tuple[str, str]]) -> str:
-    """Everything as JSON: results under the names of the spec, fractions; undefined is null, infinite is "inf"."""
+
+def as_json(totals: Totals, skipped: Iterable[tuple[str, str]], chosen: Mapping[str, Any] = NOTHING) -> str:
+    """Everything as JSON: results under the names of the spec, fractions; undefined is null, infinite is "inf".
+
+    ``chosen``: what was not given and follows from a preset or from the names of the files.
+    """
     found = dict(
         segparity=__version__,
         images=len(totals),
@@ -23,6 +30,7 @@ def as_json(totals: Totals, skipped: Iterable[tuple[str, str]]) -> str:
         per_class={name: [number(v) for v in values] for name, values in totals.per_class().items()},
         **missed_counts(totals),
         settings=totals.settings.to_dict(),
+        **chosen,
         skipped=[dict(image=image, reason=reason) for image, reason in skipped],
     )
     return json.dumps(found, indent=1, allow_nan=False)
@@ -41,10 +49,12 @@ def number(value: float) -> float | str | None:
     return value if math.isfinite(value) else None if math.isnan(value) else 'inf'
 
 
-def write_json(path: Path, totals: Totals, skipped: Iterable[tuple[str, str]]) -> None:
+def write_json(
+    path: Path, totals: Totals, skipped: Iterable[tuple[str, str]], chosen: Mapping[str, Any] = NOTHING
+) -> None:
     """``as_json`` in a file that is written whole or not at all; skipped: (image, reason)."""
     with replacing(path) as part:
-        part.write_text(as_json(totals, skipped) + '\n', encoding='utf-8')
+        part.write_text(as_json(totals, skipped, chosen) + '\n', encoding='utf-8')
 
 
 def check_per_image(path: Path) -> None:

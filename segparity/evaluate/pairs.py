@@ -1,9 +1,12 @@
 """Which prediction belongs to which ground truth: folders, lists of files, or two single maps."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from segparity.evaluate.naming import infer_suffixes
+from segparity.evaluate.splits import Split, chosen_names
 
 MAPS = ('.png', '.tif', '.tiff', '.npy')  # label maps
 PROBABILITIES = '.npz'
@@ -31,13 +34,19 @@ SAME_NAMES = Names()
 
 
 def find_pairs(
-    pred: str | Path, gt: str | Path, names: Names = SAME_NAMES, root: str | Path | None = None
+    pred: str | Path,
+    gt: str | Path,
+    names: Names = SAME_NAMES,
+    root: str | Path | None = None,
+    split: Split | None = None,
+    inferred: Callable[[Names], None] = lambda names: None,
 ) -> tuple[list[Pair], list[tuple[str, str]]]:
     """(pairs, missing): the pairs in order of their identity, and (image, reason) where a partner is missing.
 
     ``pred`` and ``gt`` are two folders, two lists (one path per line, relative to the list's folder) or two maps. The
     identity is the ground truth's path without suffix, relative to ``root``, or else to the folder or list that it was
-    found through.
+    found through. Of folders a ``split`` chooses the images, and where no names match and no suffix is given, suffixes
+    are inferred and ``inferred`` is called with them.
     """
     pred, gt = Path(pred), Path(gt)
     kinds = [kind(path, option) for path, option in ((pred, 'PRED'), (gt, 'GT'))]
@@ -45,7 +54,9 @@ def find_pairs(
         raise ValueError(f'PRED and GT must be of one kind, got a {kinds[0]} ({pred}) and a {kinds[1]} ({gt})')
     root = Path(root or (gt if kinds[1] == 'folder' else gt.parent)).absolute()
     if kinds[1] == 'folder':
-        pairs, missing = in_folders(pred, gt, names, root)
+        pairs, missing = in_folders(pred, gt, names, root, split, inferred)
+    elif split:
+        raise ValueError(f'--split chooses images of two folders, got a {kinds[1]}')
     elif kinds[1] == 'list':
         pairs, missing = in_lists(pred, gt, names, root)
     else:
@@ -85,11 +96,18 @@ def stem(name: str, suffix: str) -> str | None:
     return bare[: len(bare) - len(suffix)]
 
 
-def in_folders(pred: Path, gt: Path, names: Names, root: Path) -> tuple[list[Pair], list[tuple[str, str]]]:
+def in_folders(
+    pred: Path, gt: Path, names: Names, root: Path, split: Split | None, inferred: Callable[[Names], None]
+) -> tuple[list[Pair], list[tuple[str, str]]]:
     """Pairs by the path below the folder, or by the file's name alone."""
     preds = files(pred, 'PRED', names.pred_suffix, (*MAPS, PROBABILITIES), names.by_name)
     targets = files(gt, 'GT', names.gt_suffix, MAPS, names.by_name)
     both = preds.keys() & targets.keys()
+    suffixes = infer_suffixes(preds, targets) if not both and not names.pred_suffix and not names.gt_suffix else None
+    if suffixes:
+        found = Names(*suffixes, names.by_name)
+        inferred(found)
+        return in_folders(pred, gt, found, root, split, inferred)
     if not both:
         hint = ''
         if not names.by_name and {k.split('/')[-1] for k in preds} & {k.split('/')[-1] for k in targets}:
@@ -100,8 +118,20 @@ def in_folders(pred: Path, gt: Path, names: Names, root: Path) -> tuple[list[Pai
             f'no prediction has the name of a ground truth: PRED has {len(preds)} such as {min(preds)!r}, '
             f'GT has {len(targets)} such as {min(targets)!r}{hint}'
         )
+    absent: list[tuple[str, str]] = []
+    if split:
+        chosen, unknown = chosen_names(split, preds.keys() | targets.keys(), (names.pred_suffix, names.gt_suffix))
+        preds, targets = ({k: path for k, path in found.items() if k in chosen} for found in (preds, targets))
+        both = both & chosen
+        absent = [(line, f'is in the split {split.path}, but in neither folder') for line in unknown]
+        if not both:
+            raise ValueError(
+                f'no image of the split {split.path}, such as {split.lines[0]!r}, has a prediction and a ground truth'
+            )
     pairs = [pair_of(preds[key], targets[key], names, root) for key in both]
-    missing = [(identity(targets[k], names.gt_suffix, root), 'has no prediction') for k in targets.keys() - both]
+    missing = absent + [
+        (identity(targets[k], names.gt_suffix, root), 'has no prediction') for k in targets.keys() - both
+    ]
     missing += [(k, f'has no ground truth, only the prediction {preds[k]}') for k in preds.keys() - both]
     return pairs, sorted(missing)
 

@@ -1,15 +1,19 @@
 """Palettes: which colour stands for which class."""
 
 import functools
-import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from segparity.evaluate.structured import YAML, parse, read_text
+
 UNKNOWN = np.iinfo(np.int16).min  # the id of a colour that is not in the palette
 HEADS = {'r': 'r', 'red': 'r', 'g': 'g', 'green': 'g', 'b': 'b', 'blue': 'b'}
+HEX = re.compile('#[0-9a-fA-F]{6}')
+HEX_LINE = re.compile(r'(?P<colour>#[0-9a-fA-F]{6})(?:[\s,]+(?P<name>.*))?$')
 Colour = tuple[int, int, int, int | None]  # r, g, b, id
 
 
@@ -21,17 +25,16 @@ class Palette(NamedTuple):
 
 
 def read_palette(path: str | Path) -> Palette:
-    """The palette of a file: JSON, {name: [r, g, b]} or [[r, g, b], ...], or text, ``r g b [name]`` on each line.
+    """The palette of a file: JSON or YAML, {name: colour}, [colour, ...] or [{name: .., color: ..}, ...] where a colour
+    is [r, g, b] or '#804080', or text, ``r g b [name]`` or ``#804080 [name]`` on each line.
 
     Classes are numbered in order. An entry named 'ignore' is no class: its colour is ignored. Text may have commas, and
-    a first line that names its columns (name,r,g,b).
+    a first line that names its columns (name,r,g,b). In a text of r g b, what follows a # is a comment.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError:
-        raise ValueError(f'{path} is no palette: not a text in UTF-8') from None
-    entries = from_json(path, text) if text.lstrip()[:1] in ('[', '{') else from_lines(path, text)
+    text = read_text(path, kind='palette')
+    structured = path.suffix.lower() in YAML or text.lstrip()[:1] in ('[', '{')
+    entries = from_structure(path, text) if structured else from_lines(path, text)
     colours: list[Colour] = []
     names: list[str] = []
     seen: dict[tuple[int, ...], str] = {}
@@ -50,19 +53,41 @@ def read_palette(path: str | Path) -> Palette:
     return Palette(tuple(colours), tuple(names))
 
 
-def from_json(path: Path, text: str) -> Iterator[tuple[str, str, list[Any]]]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f'{path} is no palette: {error}') from None
-    except RecursionError:
-        raise ValueError(f'{path} is no palette: it is nested too deeply') from None
-    items = found.items() if isinstance(found, dict) else [('', colour) for colour in found]
+def from_structure(path: Path, text: str) -> Iterator[tuple[str, str, list[Any]]]:
+    """(place, name, colour) of each entry of JSON or YAML."""
+    found = parse(path, text, 'palette')
+    if not isinstance(found, (dict, list)):
+        raise ValueError(f'{path} is no palette: expected {{name: colour}} or a list of colours')
+    items = found.items() if isinstance(found, dict) else [name_and_colour(entry) for entry in found]
     for number, (name, colour) in enumerate(items):
+        if not isinstance(name, str):
+            raise ValueError(f'{path}, entry {number}: a name must be a text, got {name!r}')
+        if isinstance(colour, str) and HEX.fullmatch(colour):
+            colour = rgb_of(colour)
         yield f'entry {number}', name.strip(), colour if isinstance(colour, list) else [colour]
 
 
+def name_and_colour(entry: Any) -> tuple[Any, Any]:
+    """Of an entry of a list: a colour, or {name: .., color: ..}."""
+    if isinstance(entry, dict):
+        return entry.get('name', ''), next((entry[key] for key in ('color', 'colour') if key in entry), None)
+    return '', entry
+
+
+def rgb_of(text: str) -> list[int]:
+    """'#804080' -> [128, 64, 128]."""
+    return list(bytes.fromhex(text.lstrip('#')))
+
+
 def from_lines(path: Path, text: str) -> Iterator[tuple[str, str, list[int]]]:
+    hexes = [HEX_LINE.match(line.strip()) for line in text.splitlines()]
+    if any(hexes) and all(found or not line.split('#')[0].strip() for found, line in zip(hexes, text.splitlines())):
+        yield from (
+            (f'line {number}', (found['name'] or '').split('#')[0].strip(), rgb_of(found['colour']))
+            for number, found in enumerate(hexes, 1)
+            if found
+        )
+        return
     columns = None
     for number, line in enumerate(text.splitlines(), 1):
         line = line.split('#')[0].strip()

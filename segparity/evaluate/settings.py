@@ -5,6 +5,7 @@ import hashlib
 import json
 from typing import Any, Self
 
+from segparity.evaluate.label_ids import LabelIds
 from segparity.evaluate.palette import Palette
 from shared_spec import METRICS, SpecError
 
@@ -37,6 +38,10 @@ class Settings:
     binary: bool = False
     empty: str = 'inf'
     hit: str = 'label'
+    # label ids and their classes, where the files hold those and not class ids
+    gt_ids: LabelIds | None = None
+    pred_ids: LabelIds | None = None
+    unknown_pred: str = 'error'
     # whether 255 is ignored because nobody said otherwise; of a run alone, its state file is that of any other
     ignored_by_default: bool = dataclasses.field(default=False, compare=False)
 
@@ -50,11 +55,17 @@ class Settings:
         ignoring = {
             '--reduce-zero-label': self.reduce_zero_label,
             '--unknown ignore': self.unknown == 'ignore',
+            '--gt-ids label-ids': any(class_id is None for _, class_id in self.gt_ids or ()),
             "a palette with an entry 'ignore'": any(c[3] is None for p in palettes for c in p.colours),
         }
         if self.ignore_index is None and any(ignoring.values()):
             named = next(name for name, used in ignoring.items() if used)
             raise ValueError(f'{named} needs an --ignore-index, got none')
+        for side, ids, palette in (('gt', self.gt_ids, self.gt_palette), ('pred', self.pred_ids, self.pred_palette)):
+            if ids and palette:
+                raise ValueError(
+                    f'--{side}-ids label-ids is for maps of ids, but their palette makes classes of colours'
+                )
         if palettes and self.ignore_index is not None and abs(self.ignore_index) >= 1 << 15:
             raise ValueError(f'with a palette --ignore-index must be below {1 << 15}, got {self.ignore_index}')
         if len(set(self.classes)) != len(self.classes):
@@ -107,14 +118,16 @@ class Settings:
         return levels
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; without ``ignored_by_default``, which changes no number."""
+        """JSON-able; without ``ignored_by_default``, which changes no number, and without what is ``ADDED`` and not used."""
         found = {k: v for k, v in dataclasses.asdict(self).items() if k != 'ignored_by_default'}
+        found = {k: v for k, v in found.items() if k not in ADDED or v != ADDED[k]}
         return json.loads(json.dumps(found, default=list))
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> Self:
         """Raises ValueError where the dict is not one that ``to_dict`` wrote."""
         names = {field.name for field in dataclasses.fields(cls)} - {'ignored_by_default'}
+        found = ADDED | found
         for name in sorted(names ^ found.keys()):
             raise ValueError(f'its settings {"lack" if name in names else "have an unknown"} {name!r}')
         found = {key: lists_to_tuples(value) for key, value in found.items()}
@@ -136,6 +149,8 @@ class Settings:
         return dataclasses.replace(self, **changes)
 
 
+# since 0.1.0, with what they were before: a state or journal that does not use them is as it was
+ADDED: dict[str, Any] = {'gt_ids': None, 'pred_ids': None, 'unknown_pred': 'error'}
 REPORTED = ('levels', 'q', 'metrics', 'beta', 'present_in', 'binary', 'empty', 'hit')
 
 
@@ -145,13 +160,15 @@ def lists_to_tuples(value: Any) -> Any:
 
 def difference(one: Settings, other: Settings) -> str | None:
     """The first setting in which two differ, in words; None where they agree."""
-    mine, theirs = one.to_dict(), other.to_dict()
+    mine, theirs = ADDED | one.to_dict(), ADDED | other.to_dict()
     for key in mine:
         if mine[key] != theirs[key]:
             if key == 'classes' and len(mine[key]) != len(theirs[key]):
                 return f'{len(mine[key])} and {len(theirs[key])} classes'
             if key.endswith('palette'):
                 return f'--{key.replace("_", "-")}: two different palettes'
+            if key.endswith('_ids'):
+                return f'--{key.replace("_", "-")}: the ids of the files stand for different classes'
             if key == 'classes':
                 index = next(i for i, (a, b) in enumerate(zip(mine[key], theirs[key])) if a != b)
                 return f'class {index}: {mine[key][index]!r} and {theirs[key][index]!r}'

@@ -91,7 +91,7 @@ class Totals:
 
     def without_pixel(self) -> int:
         """How many images have no valid pixel, and so count nowhere."""
-        return sum(not row['counts'][:, :2].any() for row in self.rows.values())
+        return sum(not row['counts'].any() for row in self.rows.values())
 
     def labelled(self) -> np.ndarray:
         """(classes,) in how many images the ground truth has each class."""

@@ -6,6 +6,7 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from segparity.evaluate import maps
+from segparity.evaluate.label_ids import to_classes
 from segparity.evaluate.maps import MapError
 from segparity.evaluate.pairs import PROBABILITIES, Pair
 from segparity.evaluate.palette import UNKNOWN
@@ -13,8 +14,10 @@ from segparity.evaluate.settings import Settings
 from segparity.evaluate.wording import masks_of_255, name_option
 from shared_spec.metrics.boundary import BoundaryState
 from shared_spec.metrics.calibration.state import image_cells
-from shared_spec.metrics.fine_grained.state import FN, FP, image_counts
+from shared_spec.metrics.fine_grained.state import FN, FP, TP, image_counts
 
+NO_CLASS = -1  # the class of a prediction of none
+COUNT_AS_WRONG = '--unknown-pred wrong counts such pixels as wrong'
 Row = dict[str, np.ndarray]  # see ``measure``
 
 
@@ -41,23 +44,32 @@ def measure(settings: Settings, specs: Mapping[str, Any], pair: Pair) -> Row:
         refuse_unknown_colour(settings, pair.target, target, '--gt-palette', ' (--unknown ignore ignores such pixels)')
     if settings.refuses_hidden_foreground and not by_colour:
         refuse_hidden_foreground(settings, pair.target, target)
+    if settings.gt_ids:
+        target = labels_of_ids(settings, pair.target, target)
     if settings.reduce_zero_label:
         ignored = cast(int, settings.ignore_index)  # without one Settings refuses reduce_zero_label
         target = maps.reduce_zero_label(target, ignored, zero=ignored)
     pred, prob = read_prediction(settings, pair.pred, target)
+    if settings.unknown_pred == 'wrong':  # a class more, which no label has
+        stray = (pred < 0) | (pred >= settings.num_classes)
+        if stray.any():
+            pred = pred.astype(np.int64)
+            pred[stray] = settings.num_classes
     try:
-        counts = image_counts(pred, target, settings.num_classes, settings.ignore_index)
+        counts = image_counts(pred, target, counted_classes(settings), settings.ignore_index)
     except ValueError:
         refuse_prediction(settings, pair.pred, pred, target)
         raise
-    # a label that is no class is in fp alone
-    if counts[:, FP].sum() != counts[:, FN].sum() and settings.unknown != 'count':
+    # a label that is no class is in fp alone, or has the number of the class more
+    if settings.unknown != 'count' and (
+        counts[:, FP].sum() != counts[:, FN].sum() or counts[settings.num_classes :, [TP, FN]].any()
+    ):
         stray = strangers(settings, target)
         if settings.unknown == 'error':
             refuse_label(settings, pair.target, target, stray)
         target = np.where(stray, np.asarray(settings.ignore_index, np.int64), target)
-        counts = image_counts(pred, target, settings.num_classes, settings.ignore_index)
-    row = {'counts': counts}
+        counts = image_counts(pred, target, counted_classes(settings), settings.ignore_index)
+    row = {'counts': counts[: settings.num_classes]}
     try:
         row.update(measure_more(settings, specs, pred, target, prob))
     except ValueError as error:
@@ -75,11 +87,31 @@ def read_prediction(settings: Settings, path: str, target: np.ndarray) -> tuple[
     if settings.calibration:
         raise MapError(f'{path} has no probabilities for the calibration (--no-calibration goes without it)')
     pred = maps.read_labels(path, settings.pred_palette, settings.ignore_index, shape)
-    if pred.dtype == np.int16 and settings.pred_palette:
+    if settings.pred_ids:
+        pred = to_classes(pred, settings.pred_ids, void=NO_CLASS)
+    if pred.dtype == np.int16 and settings.pred_palette and settings.unknown_pred == 'error':
         refuse_unknown_colour(settings, path, pred, '--pred-palette', '')
     if settings.reduce_zero_label_pred:
         pred = maps.reduce_zero_label(pred, settings.ignore_index, zero=-1)
     return pred, None
+
+
+def counted_classes(settings: Settings) -> int:
+    """The classes, and one more for predictions of none where those are wrong: nobody's label, and not reported."""
+    return settings.num_classes + (settings.unknown_pred == 'wrong')
+
+
+def labels_of_ids(settings: Settings, path: str, ids: np.ndarray) -> np.ndarray:
+    """The classes of label ids; one that is none of them is dealt with as any unknown label."""
+    ignored = settings.ignore_index
+    target = to_classes(ids, settings.gt_ids or (), NO_CLASS if ignored is None else ignored, ignored)
+    if settings.unknown == 'error' and (target == UNKNOWN).any():
+        place = first_index(target == UNKNOWN)
+        raise MapError(
+            f'{path}: the label {ids[place]} at {place} is none of the {len(settings.gt_ids or ())} label ids of the '
+            'preset; --gt-ids classes takes labels for classes, --unknown ignore ignores such pixels'
+        )
+    return target
 
 
 def refuse_unknown_colour(settings: Settings, path: str, ids: np.ndarray, option: str, advice: str) -> None:
@@ -126,12 +158,14 @@ def refuse_prediction(settings: Settings, path: str, pred: np.ndarray, target: n
         wrong &= target != settings.ignore_index
     if wrong.any():
         place = first_index(wrong)
+        if settings.pred_ids:
+            raise MapError(f'{path}: the label id predicted at {place} stands for no class; {COUNT_AS_WRONG}')
         reduced = ' (after --reduce-zero-label-pred)' if settings.reduce_zero_label_pred else ''
         mask = settings.num_classes == 2 and pred[place] == 255
         advice = f'; foreground is 1, so {masks_of_255("pred")}' if mask else ''
         raise MapError(
             f'{path}: the prediction {pred[place]} at {place}{reduced} is not one of the {settings.num_classes} '
-            f'classes 0 to {settings.num_classes - 1}{advice}'
+            f'classes 0 to {settings.num_classes - 1}{advice}; {COUNT_AS_WRONG}'
         )
 
 
@@ -147,9 +181,19 @@ def measure_more(
     found: dict[str, Any] = {}
     masks = [specs[part] for part in ('boundary', 'distances') if part in specs]
     if masks:
-        found['boundary'], found['distances'], found['diagonal'] = BoundaryState.for_specs(*masks).row(pred, target)
+        found['boundary'], found['distances'], found['diagonal'] = masks_row(settings, masks, pred, target)
     if 'calibration' in specs:
         found['cells'] = image_cells(
             cast(np.ndarray, prob), target, settings.num_classes, settings.bins, settings.ignore_index
         )
     return found
+
+
+def masks_row(
+    settings: Settings, specs: list[Any], pred: np.ndarray, target: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """(boundary counts, distances, diagonal) of one image, of the classes alone."""
+    state = BoundaryState.for_specs(*specs)
+    state.num_classes = counted_classes(settings)
+    counts, distances, diagonal = state.row(pred, target)
+    return counts[: settings.num_classes], distances[: settings.num_classes], diagonal

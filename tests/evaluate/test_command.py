@@ -345,7 +345,7 @@ def test_processes_give_the_same_numbers_and_find_the_same_faults(tmp_path, caps
 @pytest.mark.parametrize(
     'arguments, sentence',
     [
-        ([], 'how many classes are there? --num-classes N or --classes a,b,c'),
+        ([], 'how many classes are there? --num-classes N, --classes a,b,c or --preset NAME'),
         (['--classes', 'a,b', '--num-classes', '3'], '--num-classes is 3, but --classes names 2'),
         (['--classes', 'a,b,a,c'], "different names, got 'a' twice"),
         ([*ONE, '--levels', 'D,X'], "--levels must be a list of different levels out of 'D', 'I', 'C', got D,X\n"),

@@ -240,7 +240,7 @@ class BoundaryState(ImageState):
         if spec.binary:
             values[:, 0] = np.nan
             if metric == 'BoundaryIoU':
-                values[~present[:, 1] & in_pred.any(1), 1] = 1
+                values[~present[:, 1] & (in_pred | in_target).any(1), 1] = 1
         return values
 
     def _check(self, spec: BoundarySpec) -> None:
