@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from segparity.evaluate.structured import YAML, parse, read_text
+from segparity.evaluate.structured import YAML, parse, read_text, shown
 
 WRAPPERS = ('classes', 'names', 'labels', 'categories')  # where a file about more than classes has them
 ID = ('id', 'index')
@@ -87,9 +87,3 @@ def name_of(path: Path, number: int, name: Any) -> str:
         advice = '; in YAML such a word needs quotes' if isinstance(name, (bool, int, float)) else ''
         raise ValueError(f'{path}: the name of class {number} must be a text, got {shown(name)}{advice}')
     return ' '.join(name.split())
-
-
-def shown(value: object) -> str:
-    """A value as it may stand in a sentence: cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + '...'

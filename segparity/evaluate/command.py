@@ -76,7 +76,7 @@ def choose(options: argparse.Namespace, notes: Terminal) -> dict[str, Any]:
         from segparity.evaluate.presets import apply_preset, sentence
 
         decided = apply_preset(options)
-        say(notes, sentence(options.preset, decided))
+        say(notes, sentence(options.preset, decided, options.pred_ids is None))
         chosen['preset'] = {'name': options.preset.name, **decided}
     options.pred_suffix, options.gt_suffix = options.pred_suffix or '', options.gt_suffix or ''
     options.by_name = bool(options.by_name)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from segparity.evaluate.structured import YAML, parse, read_text
+from segparity.evaluate.structured import YAML, parse, read_text, shown
 
 UNKNOWN = np.iinfo(np.int16).min  # the id of a colour that is not in the palette
 HEADS = {'r': 'r', 'red': 'r', 'g': 'g', 'green': 'g', 'b': 'b', 'blue': 'b'}
@@ -40,7 +40,7 @@ def read_palette(path: str | Path) -> Palette:
     seen: dict[tuple[int, ...], str] = {}
     for place, name, colour in entries:
         if len(colour) != 3 or not all(type(v) is int and 0 <= v <= 255 for v in colour):
-            raise ValueError(f'{path}, {place}: a colour is three integers from 0 to 255, got {list(colour)}')
+            raise ValueError(f'{path}, {place}: a colour is three integers from 0 to 255, got {shown(list(colour))}')
         if tuple(colour) in seen:
             raise ValueError(f'{path}, {place}: the colour {list(colour)} is also that of {seen[tuple(colour)]}')
         seen[tuple(colour)] = place
@@ -61,7 +61,7 @@ def from_structure(path: Path, text: str) -> Iterator[tuple[str, str, list[Any]]
     items = found.items() if isinstance(found, dict) else [name_and_colour(entry) for entry in found]
     for number, (name, colour) in enumerate(items):
         if not isinstance(name, str):
-            raise ValueError(f'{path}, entry {number}: a name must be a text, got {name!r}')
+            raise ValueError(f'{path}, entry {number}: a name must be a text, got {shown(name)}')
         if isinstance(colour, str) and HEX.fullmatch(colour):
             colour = rgb_of(colour)
         yield f'entry {number}', name.strip(), colour if isinstance(colour, list) else [colour]

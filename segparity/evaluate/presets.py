@@ -158,8 +158,8 @@ def pred_suffix(preset: Preset, preds: list[Path], targets: list[Path], gt_suffi
     return found[0] if found and not found[1] else ''
 
 
-def sentence(preset: Preset, chosen: dict[str, Any]) -> str:
-    """What a preset decided, in one line."""
+def sentence(preset: Preset, chosen: dict[str, Any], by_default: bool) -> str:
+    """What a preset decided, in one line; ``by_default``: nobody said whether predictions are classes or label ids."""
     said = [f'{chosen["num_classes"]} classes'] if 'num_classes' in chosen else []
     if 'ignore_index' in chosen:
         said.append(f'{chosen["ignore_index"]} ignored')
@@ -172,6 +172,8 @@ def sentence(preset: Preset, chosen: dict[str, Any]) -> str:
         said.append('label ids of GT mapped to classes')
     if 'gt_palette' in chosen:
         said.append('colours of GT are classes')
+    if preset.label_ids and by_default:
+        said.append('PRED read as classes, not as label ids (--pred-ids label-ids)')
     if chosen.get('reduce_zero_label'):
         said.append("GT's label 0 ignored, every other one less; predictions are classes from 0 on")
     return f'Preset {preset.name}: {", ".join(said) or "everything was given by hand"}'

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 YAML = ('.yaml', '.yml')
 TEXT_LIMIT = 4 << 20  # bytes: 65536 classes with names of 60 letters
-YAML_LIMIT = 256 << 10  # which takes PyYAML two seconds
+YAML_LIMIT = 64 << 10  # letters, which take PyYAML a second or two
+DIGITS = 40  # of a number in YAML, whose sexagesimal ones are slow to read
 
 
 def read_text(path: Path, limit: int = TEXT_LIMIT, kind: str = 'list of classes') -> str:
@@ -50,7 +51,7 @@ def once(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in items:
         if key in found:
-            raise ValueError(f'{key!r} is in it twice')
+            raise ValueError(f'{shown(key)} is in it twice')
         found[key] = value
     return found
 
@@ -70,6 +71,19 @@ def yaml_loader() -> Any:
                 (self.construct_object(key, True), self.construct_object(value, True)) for key, value in node.value
             )
 
+        def construct_number(self, node: Any) -> Any:
+            if len(node.value) > DIGITS:
+                raise ValueError(f'it has a number of more than {DIGITS} digits')
+            return self.construct_yaml_float(node) if node.tag.endswith(':float') else self.construct_yaml_int(node)
+
+    for kind in ('int', 'float'):
+        Loader.add_constructor(f'tag:yaml.org,2002:{kind}', Loader.construct_number)
     # the loader of a mapping that is being built fills it later; here it is built at once
     Loader.add_constructor('tag:yaml.org,2002:map', lambda loader, node: loader.construct_mapping(node))
     return Loader
+
+
+def shown(value: object) -> str:
+    """A value as it may stand in a sentence: cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + '...'
