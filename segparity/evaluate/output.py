@@ -29,6 +29,7 @@ def as_json(totals: Totals, skipped: Iterable[tuple[str, str]], chosen: Mapping[
         images_with_class=totals.labelled().tolist(),
         per_class={name: [number(v) for v in values] for name, values in totals.per_class().items()},
         **missed_counts(totals),
+        **({} if totals.predicted_as_none() is None else dict(pixels_predicted_as_no_class=totals.predicted_as_none())),
         settings=totals.settings.to_dict(),
         **chosen,
         skipped=[dict(image=image, reason=reason) for image, reason in skipped],

@@ -14,6 +14,7 @@ from segparity.evaluate.wording import masks_of_255
 from segparity.terminal import say
 from shared_spec.control_characters import escape_controls
 from shared_spec.metrics.boundary.missed_cells import missed_sentence
+from shared_spec.metrics.fine_grained.state import FN, TP
 from shared_spec.metrics.levels import level_of
 
 BORDERLESS: dict[str, Any] = dict(title_justify='left', box=None, padding=(0, 2, 0, 0))
@@ -121,6 +122,10 @@ def sentences(results: Mapping[str, float], totals: Totals) -> Iterator[str]:
     empty = totals.without_pixel()
     also = f', of which {empty} without a valid pixel count nowhere' if empty else ''
     yield f'{len(totals)} {"image" if len(totals) == 1 else "images"}{also}'
+    none = totals.predicted_as_none()
+    if none:
+        labelled = totals.states['overlap'].counts[..., [TP, FN]].sum()
+        yield f'{per_cent(none / labelled)} % of the pixels are predicted as no class, and wrong (--unknown-pred wrong)'
 
 
 def warnings(totals: Totals) -> Iterator[str]:

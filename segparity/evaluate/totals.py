@@ -93,6 +93,14 @@ class Totals:
         """How many images have no valid pixel, and so count nowhere."""
         return sum(not row['counts'].any() for row in self.rows.values())
 
+    def predicted_as_none(self) -> int | None:
+        """How many pixels with a class are predicted as none, where those are wrong; None where they are an error, and
+        where labels of no class hide the number."""
+        if self.settings.unknown_pred == 'error' or self.settings.unknown == 'count':
+            return None
+        _, fp, fn = self.states['overlap'].counts.sum((0, 1)).tolist()
+        return fn - fp
+
     def labelled(self) -> np.ndarray:
         """(classes,) in how many images the ground truth has each class."""
         counts = self.states['overlap'].counts

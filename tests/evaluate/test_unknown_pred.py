@@ -65,7 +65,11 @@ def test_counts_by_hand(tmp_path, capsys):
     rows = list(csv.DictReader((tmp_path / 't.csv').open()))
     assert [[int(row[key]) for key in ('tp', 'fp', 'fn')] for row in rows] == [[1, 0, 2], [1, 1, 1]]
     assert found['results']['aAcc'] == 2 / 5 and found['per_class']['IoUD'] == [1 / 3, 1 / 3]
-    assert found['per_class']['PrecisionD'] == [1, 1 / 2]
+    assert found['per_class']['PrecisionD'] == [1, 1 / 2] and found['pixels_predicted_as_no_class'] == 2
+    out = run(capsys, 'evaluate', *paths, *options)[1]
+    assert '40.00 % of the pixels are predicted as no class, and wrong (--unknown-pred wrong)' in out
+    counted = evaluated(capsys, *paths, *options, '--unknown', 'count')
+    assert 'pixels_predicted_as_no_class' not in counted and counted['results'] == found['results']
 
 
 def test_an_image_of_no_class_at_all_counts(tmp_path, capsys):
