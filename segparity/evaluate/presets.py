@@ -75,7 +75,8 @@ def presets() -> dict[str, Preset]:
         like = table.get(entry.pop('like', None), {})
         entry |= {key: like[key] for key in ('classes', 'colours') if key in like}
         entry['ground_truth'] = [GroundTruth(**form) for form in entry['ground_truth']]
-        found[name] = Preset(name=name, **{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        found[name] = Preset(name=name, **fields)
     return found
 
 

@@ -61,8 +61,8 @@ class Settings:
         if self.ignore_index is None and any(ignoring.values()):
             named = next(name for name, used in ignoring.items() if used)
             raise ValueError(f'{named} needs an --ignore-index, got none')
-        for side, ids, palette in (('gt', self.gt_ids, self.gt_palette), ('pred', self.pred_ids, self.pred_palette)):
-            if ids and palette:
+        for side, ids, coded in (('gt', self.gt_ids, self.gt_palette), ('pred', self.pred_ids, self.pred_palette)):
+            if ids and coded:
                 raise ValueError(
                     f'--{side}-ids label-ids is for maps of ids, but their palette makes classes of colours'
                 )

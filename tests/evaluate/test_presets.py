@@ -356,3 +356,8 @@ def test_a_preset_of_what_is_not_there_is_refused(tmp_path, capsys):
     (tmp_path / 'p').mkdir()
     assert 'GT nowhere does not exist' in refusal(capsys, 'evaluate', tmp_path / 'p', 'nowhere', '--preset', 'voc')
     assert 'PRED ' in refusal_after_preset(capsys, tmp_path / 'p', tmp_path / 'p', '--preset', 'voc')
+
+
+def test_the_page_names_every_preset():
+    page = Path(__file__).parents[2] / 'docs' / 'evaluate.md'
+    assert [name for name in presets() if f'`{name}`' not in page.read_text(encoding='utf-8')] == []

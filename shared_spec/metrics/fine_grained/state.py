@@ -147,7 +147,7 @@ class FineGrainedState(ImageState):
         under I and C), ``tp``, ``fp``, ``fn``, and each score without its 'm', NaN where it does not count."""
         self._check_depends(spec, self.measured)
         counts = self.counts
-        has_pixel = counts.any((1, 2))
+        has_pixel = counts.sum((1, 2)) > 0
         found: dict[str, Any] = dict(present=None, tp=counts[..., TP], fp=counts[..., FP], fn=counts[..., FN])
         for metric in spec.metrics:
             scores = _over_images(spec, metric, counts)
@@ -175,7 +175,7 @@ class FineGrainedState(ImageState):
 
     def _valid_images(self) -> np.ndarray:
         counts = self.counts
-        return counts[counts.any((1, 2))]
+        return counts[counts.sum((1, 2)) > 0]
 
 
 def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
