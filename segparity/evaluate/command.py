@@ -93,7 +93,8 @@ def find_pairs(
         chosen['inferred'] = dict(pred_suffix=names.pred_suffix, gt_suffix=names.gt_suffix)
 
     names = pairs.Names(options.pred_suffix, options.gt_suffix, options.by_name)
-    split = read_split(options.split) if options.split else None
+    known = options.preset.pred_suffixes if options.preset else ()  # those of the data set's pictures, too
+    split = read_split(options.split, known) if options.split else None
     return pairs.find_pairs(options.pred, options.gt, names, options.root, split, tell)
 
 

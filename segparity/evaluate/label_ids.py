@@ -10,6 +10,8 @@ LabelIds = tuple[tuple[int, int | None], ...]  # (id in the file, class, or None
 def to_classes(ids: np.ndarray, label_ids: LabelIds, void: int, kept: int | None = None) -> np.ndarray:
     """The classes of label ids, int64 of the same shape: ``void`` where an id stands for none, ``UNKNOWN`` where it is
     none of the label ids; ``kept`` stays what it is, unless it is one."""
+    if ids.dtype == np.uint8:  # a table of all that there can be
+        return to_classes(np.arange(256), label_ids, void, kept)[ids]
     known = {given: void if class_id is None else class_id for given, class_id in label_ids}
     low, high = min(known), max(known)
     table = np.full(high - low + 1, UNKNOWN, np.int64)

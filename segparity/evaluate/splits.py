@@ -25,20 +25,21 @@ LIMIT = 64 << 20  # bytes
 
 
 class Split(NamedTuple):
-    """The lines of a split file at ``path``."""
+    """The lines of a split file at ``path``, and ``suffixes`` that may follow the names in it."""
 
     path: Path
     lines: tuple[str, ...]
+    suffixes: tuple[str, ...] = ()
 
 
-def read_split(path: str | Path) -> Split:
+def read_split(path: str | Path, suffixes: tuple[str, ...] = ()) -> Split:
     """The split in a text file; a line that comes twice counts once. Raises ValueError for a file without a name."""
     path = Path(path)
     lines = [line.strip() for line in read_text(path, LIMIT, 'split').splitlines()]
     found = tuple(dict.fromkeys(line for line in lines if line))
     if not found:
         raise ValueError(f'the split {path} names no image')
-    return Split(path, found)
+    return Split(path, found, suffixes)
 
 
 def chosen_names(split: Split, known: Collection[str], suffixes: Iterable[str]) -> tuple[set[str], list[str]]:
@@ -50,7 +51,9 @@ def chosen_names(split: Split, known: Collection[str], suffixes: Iterable[str]) 
     by_last = defaultdict(list)
     for name in known:
         by_last[name.rpartition('/')[2]].append(name)
-    suffixes = sorted({'', *(os.path.splitext(s)[0] if has_extension(s) else s for s in suffixes)}, key=len)
+    suffixes = sorted(
+        {'', *(os.path.splitext(s)[0] if has_extension(s) else s for s in (*split.suffixes, *suffixes))}, key=len
+    )
     chosen, absent = set(), []
     for line in split.lines:
         fitting = fits(line, by_last, suffixes)

@@ -286,6 +286,16 @@ def test_lists_and_single_maps_take_a_preset(tmp_path, capsys):
     assert evaluated(capsys, *single, '--preset', 'cityscapes')[0]['preset']['gt_ids'] == 'label-ids'
 
 
+def test_a_split_of_the_pictures_chooses_from_predictions_of_any_ending(tmp_path, capsys):
+    cityscapes(tmp_path, '_gtFine_labelIds')
+    for k in range(2):
+        (tmp_path / 'p' / f'x{k}_leftImg8bit.png').rename(tmp_path / 'p' / f'x{k}.png')
+    split = tmp_path / 'val.txt'
+    split.write_text('val/ulm/x1_leftImg8bit.png\n')
+    found, _ = evaluated(capsys, tmp_path / 'p', tmp_path / 'g', '--preset', 'cityscapes', '--split', split)
+    assert found['images'] == 1 and found['preset']['pred_suffix'] == ''
+
+
 def test_predictions_of_another_ending_are_inferred(tmp_path, capsys):
     cityscapes(tmp_path, '_gtFine_labelIds')
     for k in range(2):

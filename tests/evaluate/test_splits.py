@@ -165,7 +165,7 @@ NAMES = st.lists(st.lists(PARTS, min_size=1, max_size=5).map(''.join), min_size=
 
 
 @given(preds=NAMES, targets=NAMES)
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=100, deadline=None, database=None)
 def test_what_is_inferred_is_one_to_one_of_any_names(preds, targets):
     preds, targets = ({name for name in names if not name.endswith('/')} or {'x'} for names in (preds, targets))
     found = infer_suffixes(preds, targets)
@@ -178,7 +178,7 @@ def test_what_is_inferred_is_one_to_one_of_any_names(preds, targets):
 
 
 @given(lines=NAMES, known=NAMES, suffix=st.sampled_from(['', '_gt', '_gt.png']))
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=100, deadline=None, database=None)
 def test_any_split_chooses_known_names_or_is_a_sentence(lines, known, suffix):
     try:
         chosen, absent = chosen_names(split_of(*lines), known, (suffix,))
