@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -207,9 +208,12 @@ def no_pixel_limit(Image: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def sentences(path: str | Path) -> Iterator[None]:
-    """What goes wrong with a file, as one sentence that names it."""
+    """What goes wrong with a file, as one sentence that names it, and nothing of what a library thinks of its bytes."""
     try:
-        with one_sentence(f'{path} cannot be read', MapError, passing=(MapError, NiftiError, FileNotFoundError)):
+        with (
+            warnings.catch_warnings(action='ignore'),
+            one_sentence(f'{path} cannot be read', MapError, passing=(MapError, NiftiError, FileNotFoundError)),
+        ):
             yield
     except NiftiError as error:
         raise MapError(f'{path} {error}') from None
