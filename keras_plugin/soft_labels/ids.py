@@ -10,17 +10,23 @@ from shared_spec.soft_label_arguments import check_labels
 
 
 def class_ids(owner: str, target: Tensor, num_classes: int, ignore_class: int | None) -> tuple[Tensor, Tensor, Tensor]:
-    """int32 ids (N, *space), which pixels count, and which are neither a class nor ignored, refused where they are seen.
+    """int32 ids (N, *space), which pixels count, and which are neither a class nor ignored, refused where they are seen."""
+    return known_ids(owner, as_labels(owner, target), num_classes, ignore_class)
 
-    A class axis of length 1 is dropped.
-    """
+
+def as_labels(owner: str, target: Tensor) -> Tensor:
+    """Labels (N, *space) ``as_numbers``. A class axis of length 1 is dropped."""
     target = values.to_tensor(target)
     shape = known_shape(owner, target)
     if len(shape) >= 4 and shape[-1] == 1:
         target, shape = ops.squeeze(target, axis=-1), shape[:-1]
     dtype = backend.standardize_dtype(target.dtype)
     check_labels(owner, shape, dtype == 'bool' or dtype.startswith(('int', 'uint')), dtype)
-    labels = values.as_numbers(target)
+    return values.as_numbers(target)
+
+
+def known_ids(owner: str, labels: Tensor, num_classes: int, ignore_class: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """``class_ids`` of what ``as_labels`` gives."""
     valid = ops.ones_like(labels, dtype='bool')
     if ignore_class is not None:
         valid = ops.logical_not(values.equals(labels, ignore_class))

@@ -10,17 +10,23 @@ from shared_spec.soft_label_arguments import check_labels
 
 
 def class_ids(owner: str, target: Tensor, num_classes: int, ignore_index: int | None) -> tuple[Tensor, Tensor, Tensor]:
-    """int64 ids (N, *space), which pixels count, and which are neither a class nor ignored, refused where they are seen.
+    """int64 ids (N, *space), which pixels count, and which are neither a class nor ignored, refused where they are seen."""
+    return known_ids(owner, as_ids(owner, target), num_classes, ignore_index)
 
-    A class axis of length 1 is dropped.
-    """
+
+def as_ids(owner: str, target: Tensor) -> Tensor:
+    """Labels as int64 (N, *space). A class axis of length 1 is dropped."""
     if not isinstance(target, torch.Tensor):
         raise TypeError(f'{owner}: target must be a tensor, got {type(target).__name__}')
     if target.dim() >= 4 and target.shape[1] == 1:
         target = target[:, 0]
     are_integers = not (target.is_floating_point() or target.is_complex())
     check_labels(owner, tuple(target.shape), are_integers, target.dtype)
-    ids = target.long()
+    return target.long()
+
+
+def known_ids(owner: str, ids: Tensor, num_classes: int, ignore_index: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """``class_ids`` of what ``as_ids`` gives."""
     valid = torch.ones_like(ids, dtype=torch.bool) if ignore_index is None else ids != ignore_index
     if can_look(ids):
         values.check_labels(owner, flat(ids, 1), flat(valid, 1), num_classes)
