@@ -1,15 +1,21 @@
 """One soft label from the labels of several annotators."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
 
 from keras_plugin.arithmetic import ratio
-from keras_plugin.soft_labels.ids import as_labels, float_dtype, is_class, known_ids, known_shape
+from keras_plugin.soft_labels.ids import (
+    as_labels,
+    background_where_absent,
+    float_dtype,
+    is_class,
+    known_ids,
+    known_shape,
+)
 from keras_plugin.typing import Tensor
-from keras_plugin.values import equals, look, nan_where
+from keras_plugin.values import nan_where
 from shared_spec import shapes
 from shared_spec.soft_label_arguments import (
     check_annotators,
@@ -18,7 +24,6 @@ from shared_spec.soft_label_arguments import (
     check_parameters,
     check_weighting,
 )
-from shared_spec.values import check_whole_maps
 
 
 def average_annotators(
@@ -70,19 +75,6 @@ def one_by_one(owner: str, targets: Any) -> list[Tensor]:
     if not shape or shape[0] is None:
         raise ValueError(f'{owner}: targets must have a known number of annotators, got {shapes.as_text(shape)}')
     return [targets[r] for r in range(shape[0])]
-
-
-def background_where_absent(owner: str, maps: Sequence[Tensor], missing: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The maps with class 0 in the images where an annotator is absent, and for each (N, 1, ...) whether one is present."""
-    found, present = [], []
-    for labels in maps:
-        gone, space = equals(labels, missing), tuple(range(1, len(labels.shape)))
-        absent = ops.all(gone, axis=space, keepdims=True)
-        partly = ops.logical_and(gone, ops.logical_not(absent))
-        look(functools.partial(check_whole_maps, owner, missing), partly, gone)
-        found.append(ops.where(absent, ops.zeros_like(labels), labels))
-        present.append(ops.logical_not(absent))
-    return found, present
 
 
 def even_shares(present: Sequence[Tensor], dtype: str) -> list[Tensor]:

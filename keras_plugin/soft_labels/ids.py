@@ -1,12 +1,14 @@
 """The class ids that the soft-label functions take, in Keras."""
 
 import functools
+from collections.abc import Sequence
 
 from keras import backend, ops
 
 from keras_plugin import values
 from keras_plugin.typing import Tensor
 from shared_spec.soft_label_arguments import check_labels
+from shared_spec.values import check_whole_maps
 
 
 def class_ids(owner: str, target: Tensor, num_classes: int, ignore_class: int | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,6 +42,19 @@ def known_shape(owner: str, target: Tensor) -> tuple[int | None, ...]:
     if getattr(target.shape, 'rank', 0) is None:
         raise ValueError(f'{owner}: target must have a known number of axes, give it with set_shape')
     return tuple(target.shape)
+
+
+def background_where_absent(owner: str, maps: Sequence[Tensor], missing: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The maps with class 0 in the images where an annotator is absent, and for each (N, 1, ...) whether one is present."""
+    found, present = [], []
+    for labels in maps:
+        gone, space = values.equals(labels, missing), tuple(range(1, len(labels.shape)))
+        absent = ops.all(gone, axis=space, keepdims=True)
+        partly = ops.logical_and(gone, ops.logical_not(absent))
+        values.look(functools.partial(check_whole_maps, owner, missing), partly, gone)
+        found.append(ops.where(absent, ops.zeros_like(labels), labels))
+        present.append(ops.logical_not(absent))
+    return found, present
 
 
 def is_class(ids: Tensor, num_classes: int) -> Tensor:

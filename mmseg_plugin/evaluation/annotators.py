@@ -1,5 +1,6 @@
 """AnnotatorMetric: agreement with several annotators as an evaluator of MMSegmentation."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ class AnnotatorMetric(BaseMetric, metaclass=NamedABCMeta):
         self.ignore_index = check_parameter('AnnotatorMetric', 'ignore_index', Optional(Integer()), ignore_index)
         check_weighting('AnnotatorMetric', weighting, 2)
         self.weighting = weighting
+        self._size = sys.maxsize
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Measures a batch of data samples. ValueError for one without annotators or logits."""
@@ -60,8 +62,18 @@ class AnnotatorMetric(BaseMetric, metaclass=NamedABCMeta):
                 raise type(error)(f'AnnotatorMetric: {sentence}{about}') from None
             self.results.append((identity(sample), list(found.values()), counts, sample.get('annotator_numbers')))
 
+    def evaluate(self, size: int) -> dict[str, float]:
+        """As BaseMetric; but rows are cut to ``size`` only where identities cannot tell the repeated ones."""
+        self._size = size
+        try:
+            return super().evaluate(sys.maxsize)
+        finally:
+            self._size = sys.maxsize
+
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Name -> per cent, of all images; one that several processes measured counts once, one all ignored nowhere."""
+        if any(name is None for name, *_ in results):
+            results = results[: self._size]
         rows = {number if name is None else name: row for number, (name, *row) in enumerate(results)}
         known = [(scores, who) for scores, counts, who in rows.values() if counts]
         names, first = list(SCORES), known[0][1] if known else None

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_plugin.inputs import flat
-from mmseg_plugin.soft_labels.ids import as_ids, check_dtype, is_class, known_ids, nan_where
-from mmseg_plugin.values import can_look
+from mmseg_plugin.soft_labels.ids import as_ids, background_where_absent, check_dtype, is_class, known_ids, nan_where
 from shared_spec.soft_label_arguments import (
     check_annotators,
     check_is_given,
@@ -15,7 +13,6 @@ from shared_spec.soft_label_arguments import (
     check_parameters,
     check_weighting,
 )
-from shared_spec.values import check_whole_maps
 
 
 def average_annotators(
@@ -55,17 +52,6 @@ def average_annotators(
     weight = weight.view(*weight.shape, *[1] * valid.dim())  # (R, N, 1, ...)
     soft = sum(w * is_class(i, num_classes) for w, i in zip(weight, ids))
     return nan_where(torch.where(valid[:, None], soft, 0), wrong[:, None]).to(dtype)
-
-
-def background_where_absent(owner: str, maps: Sequence[Tensor], missing: int) -> tuple[list[Tensor], Tensor]:
-    """The maps with class 0 in the images where an annotator is absent, and (R, N) who is present."""
-    gone = [flat(one, 1) == missing for one in maps]
-    for one in gone:
-        if can_look(one):
-            check_whole_maps(owner, missing, one.cpu().numpy())
-    present = torch.stack([~one.all(1) for one in gone])
-    there = present.view(*present.shape, *[1] * (maps[0].dim() - 1))
-    return [torch.where(p, one, 0) for p, one in zip(there, maps)], present
 
 
 def dice_weights(ids: tuple[Tensor, ...], valid: Tensor, present: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,5 +1,7 @@
 """The class ids that the soft-label functions take, in PyTorch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from mmseg_plugin import values
 from mmseg_plugin.inputs import flat
 from mmseg_plugin.values import can_look
 from shared_spec.soft_label_arguments import check_labels
+from shared_spec.values import check_whole_maps
 
 
 def class_ids(owner: str, target: Tensor, num_classes: int, ignore_index: int | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -37,6 +40,17 @@ def known_ids(owner: str, ids: Tensor, num_classes: int, ignore_index: int | Non
 def nan_where(soft: Tensor, wrong: Tensor) -> Tensor:
     """``soft`` with NaN at ``wrong`` pixels."""
     return torch.where(wrong, torch.nan, soft)
+
+
+def background_where_absent(owner: str, maps: Sequence[Tensor], missing: int) -> tuple[list[Tensor], Tensor]:
+    """The maps with class 0 in the images where an annotator is absent, and (R, N) who is present."""
+    gone = [flat(one, 1) == missing for one in maps]
+    for one in gone:
+        if can_look(one):
+            check_whole_maps(owner, missing, one.cpu().numpy())
+    present = torch.stack([~one.all(1) for one in gone])
+    there = present.view(*present.shape, *[1] * (maps[0].dim() - 1))
+    return [torch.where(p, one, 0) for p, one in zip(there, maps)], present
 
 
 def is_class(ids: Tensor, num_classes: int) -> Tensor:
