@@ -1,5 +1,6 @@
 """AnnotatorMetric: agreement with several annotators as an evaluator of MMSegmentation."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -79,5 +80,7 @@ class AnnotatorMetric(BaseMetric, metaclass=NamedABCMeta):
         names, first = list(SCORES), known[0][1] if known else None
         if first is not None and all(who is not None and list(who) == list(first) for _, who in known):
             names += names_of_each(first)
-        means = 100 * np.mean([s[: len(names)] for s, _ in known], axis=0) if known else [np.nan] * len(names)
-        return {name: float(mean) for name, mean in zip(names, means)}
+        if not known:
+            return dict.fromkeys(names, np.nan)
+        columns = zip(*(scores for scores, _ in known))  # summed exactly, in whatever order the processes came
+        return {name: 100 * math.fsum(column) / len(known) for name, column in zip(names, columns)}
