@@ -38,7 +38,7 @@ def test_they_are_found():
     } <= found
 
 
-@pytest.mark.parametrize(('registry', 'name', 'parameter'), required())
+@pytest.mark.parametrize(('registry', 'name', 'parameter'), list(required()))
 def test_a_parameter_that_is_not_given(registry, name, parameter):
     with pytest.raises(SpecError) as caught:
         registry.build(dict(type=name))
