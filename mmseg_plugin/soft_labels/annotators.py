@@ -47,7 +47,7 @@ def average_annotators(
     valid, wrong = torch.stack(valids).all(0), torch.stack(wrongs).any(0)
     wide = torch.float32 if valid.device.type == 'mps' else torch.float64
     weight = dice_weights(ids, valid, present, wide) if weighting == 'dice' else present.to(wide)
-    total = sum(weight)  # one by one: who is absent leaves no trace in the rounding
+    total = sum(weight[1:], weight[0])  # one by one: who is absent leaves no trace in the rounding
     weight = (weight / torch.where(total > 0, total, 1)).to(torch.promote_types(dtype, torch.float32))
     weight = weight.view(*weight.shape, *[1] * valid.dim())  # (R, N, 1, ...)
     soft = sum(w * is_class(i, num_classes) for w, i in zip(weight, ids))
