@@ -10,7 +10,6 @@ from pathlib import Path
 
 from shared_spec.typing import AnyPath
 
-
 LONGEST = 300  # characters of what another program says: a damaged file may have its bytes in there
 
 
