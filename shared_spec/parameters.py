@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from shared_spec.checks import Check, nearest
@@ -92,7 +92,7 @@ def param(
 
 
 class NamedParameters(type):
-    """Metaclass of specs and of the plugins' classes: an unknown parameter name is a SpecError, not a TypeError."""
+    """Metaclass of specs and of the plugins' classes: an unknown or missing parameter is a SpecError, not a TypeError."""
 
     @property
     def __signature__(cls: type[Any]) -> inspect.Signature:
@@ -107,6 +107,7 @@ class NamedParameters(type):
         for name in () if anything else kwargs:
             if name not in known:
                 raise unknown_parameter(cls.__name__, name, known)
+        require(cls.__name__, inspect.signature(cls).parameters, len(args), kwargs)
         return super().__call__(*args, **kwargs)
 
 
@@ -137,14 +138,22 @@ def name_parameters(owner: str) -> Callable[[F], F]:
             for name in kwargs:
                 if name not in parameters:
                     raise unknown_parameter(owner, name, list(parameters))
-            for name in list(parameters)[len(args) :]:
-                if parameters[name].default is inspect.Parameter.empty and name not in kwargs:
-                    raise SpecError('must be given', owner=owner, parameter=name)
+            require(owner, parameters, len(args), kwargs)
             return function(*args, **kwargs)
 
         return checked  # type: ignore[return-value]
 
     return of
+
+
+def require(
+    owner: str, parameters: Mapping[str, inspect.Parameter], by_position: int, given: Mapping[str, object]
+) -> None:
+    """SpecError for a parameter without a default that is given neither by name nor among the first ones by position."""
+    for name, one in list(parameters.items())[by_position:]:
+        named = one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        if named and one.default is one.empty and name not in given:
+            raise SpecError('must be given', owner=owner, parameter=name)
 
 
 def unknown_parameter(owner: str, name: str, known: Sequence[str]) -> SpecError:

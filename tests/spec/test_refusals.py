@@ -93,6 +93,11 @@ class Adds(HandsOn):
         self.got += (extra,)
 
 
+class Needs(metaclass=NamedParameters):
+    def __init__(self, first, *, second, third=3):
+        self.got = first, second, third
+
+
 class Foreign(Exception, metaclass=NamedParameters):
     def __init__(self, *args, **anything):
         self.got = anything
@@ -105,3 +110,9 @@ def test_a_subclass_takes_what_it_hands_on():
     assert str(refusal(Base, third=3)).startswith("Base: unknown parameter 'third', ")
     with pytest.raises(TypeError, match='multiple values'):
         HandsOn(second=3)
+
+
+def test_a_missing_parameter():
+    assert Needs(1, second=2).got == Needs(second=2, first=1).got == (1, 2, 3)
+    assert str(refusal(Needs, second=2)) == 'Needs: first must be given'
+    assert str(refusal(Needs, 1)) == 'Needs: second must be given'
