@@ -163,12 +163,14 @@ def test_what_the_batch_was_padded_with_counts_nowhere():
         (dict(strong=dict(contrast=2)), 'contrast'),
         (dict(rampup=3), "unknown parameter 'rampup', did you mean 'ramp_up'?"),
         (dict(student=dict(type='SegDataPreProcessor')), 'student'),
+        (dict(student='mmseg::nope.py'), "student must be an existing file, got 'mmseg::nope.py'"),
+        (dict(student='nope::nope.py'), "student must be an existing file, got 'nope::nope.py'"),
         (dict(loss_decode=dict(type='CrossEntropyLoss')), "give losses=[dict(type='DistillationKLLoss')]"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(changes, words):
     student = changes.pop('student', None) or model(changes.pop('loss_decode', OURS))
-    with pytest.raises((ValueError, TypeError), match='MeanTeacherSegmentor') as caught:
+    with pytest.raises((ValueError, TypeError, FileNotFoundError), match='MeanTeacherSegmentor') as caught:
         MODELS.build(dict(type='MeanTeacherSegmentor', student=student, **changes))
     assert words in str(caught.value) and '\n' not in str(caught.value)
 
