@@ -92,7 +92,7 @@ def param(
 
 
 class NamedParameters(type):
-    """Metaclass of specs and of the plugins' classes: an unknown parameter name is a SpecError, not a TypeError."""
+    """Metaclass of specs and of the plugins' classes: an unknown or missing parameter is a SpecError, not a TypeError."""
 
     @property
     def __signature__(cls: type[Any]) -> inspect.Signature:
