@@ -99,7 +99,7 @@ class MeanTeacher(AroundStudent):
             self.consistency_losses = by_output(owner, 'consistency_loss', consistency_loss, self.student)
         for what, losses in (('student_loss', self.student_losses), ('consistency_loss', self.consistency_losses)):
             for name in self.consistency_losses:
-                check_logits(owner, what, losses.get(name), self.teacher_from_logits)
+                check_from_logits(owner, what, losses.get(name), self.teacher_from_logits)
         terms.check_terms(owner, 'consistency_loss', self.consistency_losses, self.temperature)
         super().compile(optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options)
 
@@ -107,8 +107,7 @@ class MeanTeacher(AroundStudent):
         """0.25 * cross-entropy + 0.75 * JaccardMetricLoss of what the student's outputs are."""
         found: Losses = {}
         for name in [MAIN] if MAIN in self.student_losses else self.student_losses:
-            # of one channel both are sigmoid anyhow
-            activation = terms.activation_of(type(self).__name__, self.student_losses[name], 1)
+            activation = 'sigmoid' if terms.activations_of(self.student_losses[name]) == {'sigmoid'} else 'softmax'
             of_outputs = dict(from_logits=self.teacher_from_logits, activation=activation)
             parts = [WeightedCrossEntropyLoss(**of_outputs), JaccardMetricLoss(smooth=1.0, **of_outputs)]
             found[name] = WeightedSumLoss(parts, weights=[0.25, 0.75])
@@ -238,7 +237,7 @@ def layer_or_copy(layer: keras.Layer) -> keras.Layer:
     return layer if isinstance(layer, keras.layers.Lambda) else type(layer).from_config(layer.get_config())
 
 
-def check_logits(owner: str, what: str, loss: keras.losses.Loss | None, from_logits: bool) -> None:
+def check_from_logits(owner: str, what: str, loss: keras.losses.Loss | None, from_logits: bool) -> None:
     """ValueError for a loss of logits where the student, and so its teacher, gives probabilities, and the other way round."""
     for part in terms.parts_of(loss) if loss is not None else ():
         given = part.get_config().get('from_logits', from_logits)

@@ -99,12 +99,18 @@ def check_terms(owner: str, what: str, losses: Mapping[str, keras.losses.Loss], 
             )
 
 
-def activation_of(owner: str, loss: keras.losses.Loss, channels: int) -> str:
-    """What the parts of a loss make probabilities with; ValueError where they differ, but for one channel."""
+def activations_of(loss: keras.losses.Loss) -> set[str]:
+    """What the parts of a loss make probabilities with; none of a part that does not say."""
     found = {
-        'sigmoid' if isinstance(part, SIGMOID) else getattr(getattr(part, 'spec', None), 'activation', 'softmax')
+        'sigmoid' if isinstance(part, SIGMOID) else getattr(getattr(part, 'spec', None), 'activation', None)
         for part in parts_of(loss)
     }
+    return {activation.removeprefix('log_') for activation in found if activation is not None}
+
+
+def activation_of(owner: str, loss: keras.losses.Loss, channels: int) -> str:
+    """'sigmoid' where the parts of a loss say so, else 'softmax'; ValueError where they differ, but for one channel."""
+    found = activations_of(loss)
     if channels > 1 and len(found) > 1:
         raise ValueError(
             f'{owner}: losses of one output must agree on activation, for they get the same probabilities of the teacher, '
