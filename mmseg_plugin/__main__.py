@@ -1,5 +1,6 @@
-"""``python -m mmseg_plugin NAME ARGS``: a script of MMSegmentation's, started after the repairs."""
+"""``python -m mmseg_plugin NAME ARGS``: a script of MMSegmentation's, started after the repairs, or one of ours."""
 
+import importlib
 import runpy
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,9 @@ from mmseg_plugin import host
 from shared_spec.checks import nearest
 
 PROGRAM = 'python -m mmseg_plugin'
+
+
+OWN = {'recalibration_keys': 'mmseg_plugin.soft_labels.recalibration_keys'}  # each a module with main(arguments)
 
 
 def tools() -> dict[str, Path]:
@@ -33,8 +37,10 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the script, whose exit code is that of the process; returns 2, after a sentence, where there is none."""
     host.require()
     scripts = tools()
-    names = ', '.join(sorted({path.stem for path in scripts.values()}))
+    names = ', '.join(sorted({path.stem for path in scripts.values()} | set(OWN)))
     name = arguments[0] if arguments else None
+    if name in OWN:
+        return int(importlib.import_module(OWN[name]).main(arguments[1:]))
     if name in ('-h', '--help'):
         print(f'{PROGRAM} NAME ARGS runs a script of MMSegmentation with these arguments after the repairs.\n{names}')
         return 0
@@ -44,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         script = scripts.get(name.removesuffix('.py')) if name else None
     if script is None:
-        hint = nearest(name, scripts) if name else None
+        hint = nearest(name, [*scripts, *OWN]) if name else None
         wrong = f'unknown script {name!r}' if name else 'the name of a script is missing'
         wrong += f', did you mean {hint!r}?' if hint else ','
         print(f'{PROGRAM}: {wrong} MMSegmentation has {names or "no tools folder"}', file=sys.stderr)

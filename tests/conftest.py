@@ -8,6 +8,7 @@ import tempfile
 
 import pytest
 
+from tests.support import selection
 from tests.support.expected import FOLDER
 from tests.support.frameworks import need, worker_of
 
@@ -28,6 +29,7 @@ def pytest_configure(config):
     It also imports YAPF, which MMEngine imports: in a fresh environment YAPF writes its grammar into the user's cache on
     import, and of two workers that do so at once one reads what the other has half written (EOFError).
     """
+    selection.choose(config.option.markexpr)
     if not hasattr(config, 'workerinput'):
         os.environ[FOLDER] = tempfile.mkdtemp(prefix='segparity-')
         with contextlib.suppress(ImportError):

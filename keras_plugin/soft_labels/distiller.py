@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_plugin.named_outputs import same_for
+from keras_plugin.soft_labels import recalibrated
 from keras_plugin.soft_labels import teacher_terms as terms
 from keras_plugin.soft_labels.around_student import (
     AroundStudent,
@@ -21,6 +22,7 @@ from keras_plugin.soft_labels.around_student import (
 from keras_plugin.typing import Tensor
 from shared_spec.checks import Boolean, Integer, Optional, Real
 from shared_spec.parameters import check_parameter
+from shared_spec.recalibration import DirichletRecalibration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Distiller(AroundStudent):
     teacher's outputs (N, *space, C) are logits, or probabilities with ``teacher_from_logits=False``; the student gets
     softmax(z / temperature) of them as soft labels, resized to its own size. Pixels labelled ``ignore_class``, by default
     what the losses ignore, and those that soft labels leave without a class weigh 0 for the teacher too. The teacher is
-    frozen: it never trains and is in no file. ``predict``, metrics, ``save`` and ``export`` are the student's.
+    frozen: it never trains and is in no file. recalibration: a ``shared_spec.recalibration.DirichletRecalibration``, or a
+    dictionary of them by outputs, gives the teacher's probabilities before the temperature. ``predict``, metrics, ``save`` and ``export`` are the student's.
 
     The logs have 'label_loss' and 'teacher_loss', before their weights, beside 'loss'. SpecError (a ValueError) for
     parameters, TypeError for what is no model, ValueError for teachers of other classes or outputs, and for layers that
@@ -54,6 +57,7 @@ class Distiller(AroundStudent):
         ignore_class: int | None = None,
         *,
         teacher_from_logits: bool = True,
+        recalibration: DirichletRecalibration | Mapping[str, DirichletRecalibration] | None = None,
         name: str | None = None,
     ) -> None:
         owner = type(self).__name__
@@ -66,6 +70,8 @@ class Distiller(AroundStudent):
         self.teacher_weight = check_parameter(owner, 'teacher_weight', Real(low=0), teacher_weight)
         self.ignore_class = check_parameter(owner, 'ignore_class', Optional(Integer()), ignore_class)
         self.teacher_from_logits = check_parameter(owner, 'teacher_from_logits', Boolean(), teacher_from_logits)
+        output = getattr(student, 'output', None)
+        self.recalibrations = recalibrated.by_recalibrated_output(owner, recalibration, output)
         teacher.trainable = False
         self.supports_jit = all(layer.supports_jit for layer in teacher._flatten_layers())
         self.frozen = Frozen(teacher)

@@ -32,6 +32,7 @@ def distilled_segmentor(
     teacher_weight: float = 0.5,
     losses: Any = None,
     auxiliary_losses: Any = None,
+    recalibration: Mapping[str, Any] | None = None,
     data_preprocessor: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """The student, which learns from labels and from a frozen teacher (Hinton et al., arXiv 1503.02531; JDTLosses).
@@ -40,10 +41,13 @@ def distilled_segmentor(
     ``label_weight`` times its losses and ``teacher_weight`` times terms named 'teacher.<loss name>': a
     ``WeightedCrossEntropyLoss`` becomes a ``DistillationKLLoss`` at the temperature, every other loss takes the teacher's
     probabilities at the temperature as soft labels, one of class ids alone has no term. losses, auxiliary_losses: other
-    terms of the decode and the auxiliary heads. Ignored pixels count nowhere. data_preprocessor: the student's, where its
+    terms of the decode and the auxiliary heads. Ignored pixels count nowhere. recalibration: dict(keys='keys.npz',
+    bandwidth=0.05, pixels='all') gives the teacher's probabilities by ``DirichletRecalibration``, of keys that
+    ``python -m mmseg_plugin recalibration_keys`` wrote, before the temperature. data_preprocessor: the student's, where its
     configuration has none. ValueError, TypeError or FileNotFoundError in one sentence for what cannot be.
     """
-    from mmseg_plugin.soft_labels.teacher import build_teacher, model_config
+    from mmseg_plugin.soft_labels.recalibrated import build_recalibration, check_softmax
+    from mmseg_plugin.soft_labels.teacher import build_teacher, heads_in, model_config
     from mmseg_plugin.soft_labels.teacher_terms import TeacherTerms
 
     above, at_least = Real(low=0, above=True), Real(low=0)
@@ -54,10 +58,15 @@ def distilled_segmentor(
     of_teacher = model_config(OWNER, 'teacher', teacher)
     built.teacher = build_teacher(of_teacher, teacher_checkpoint)
     check_channels(built, built.teacher)
+    if recalibration is not None:
+        classes = heads_in(built.decode_head)[-1].out_channels
+        built.teacher.recalibration = build_recalibration(OWNER, recalibration, classes)
     if of_teacher.get('data_preprocessor') is not None:
         check_normalization(built.data_preprocessor, built.teacher.network.data_preprocessor)
     make = functools.partial(TeacherTerms, temperature=temperature, weight=teacher_weight)
     give_terms(OWNER, built, make, temperature, losses, auxiliary_losses)
+    if recalibration is not None:
+        check_softmax(OWNER, built)
     built.label_weight = label_weight
     built.loss_without_teacher = built.loss
     built.loss = types.MethodType(loss_with_teacher, built)

@@ -16,7 +16,9 @@ from mmseg.models.decode_heads.stdc_head import STDCHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_plugin.soft_labels.recalibrated import RecalibratedLogits
 from mmseg_plugin.soft_labels.teacher_terms import TeacherLogits
+from shared_spec.recalibration import DirichletRecalibration
 
 OWNER = 'DistilledSegmentor'
 WRAPPED = 'module.'  # what distributed training writes in front of names
@@ -28,6 +30,7 @@ class Teacher:
     def __init__(self, network: Any, owner: str = OWNER) -> None:
         if getattr(network, 'decode_head', None) is None:
             raise TypeError(f'{owner}: teacher must be a segmentor with a decode_head, got {type(network).__name__}')
+        self.recalibration: DirichletRecalibration | None = None
         self.network = revert_sync_batchnorm(network).eval().requires_grad_(False)
         self.decode = heads_in(network.decode_head)
         others = heads_in(getattr(network, 'auxiliary_head', None))
@@ -49,6 +52,8 @@ class Teacher:
         for head in self.decode[1:]:
             found = first(head(features, found))
         of_auxiliary = [head and TeacherLogits(first(head(features)), head) for head in self.auxiliary[:auxiliary]]
+        if self.recalibration is not None:
+            return RecalibratedLogits(found, self.decode[-1], self.recalibration), of_auxiliary
         return TeacherLogits(found, self.decode[-1]), of_auxiliary
 
 

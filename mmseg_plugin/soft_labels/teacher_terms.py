@@ -42,6 +42,10 @@ class TeacherLogits:
             self.made[key] = z.softmax(1) if softmax else z.sigmoid()
         return self.made[key]
 
+    def beside(self, labels: Target) -> TeacherLogits:
+        """Those that a head with these labels learns from."""
+        return self
+
 
 @dataclasses.dataclass(frozen=True)
 class Term:
@@ -67,16 +71,17 @@ class TeacherTerms:
         """'teacher.<loss name>' -> weight times the terms of that name."""
         if self.seen is None:
             return {}
-        counts = self.counted(head, labels, self.seen)
+        seen = self.seen.beside(labels)
+        counts = self.counted(head, labels, seen)
         size = int(counts.shape[1]), int(counts.shape[2])
         shared = batches_of([term.loss for term in self.terms if not term.wants_logits])
         found: dict[str, Tensor] = {}
         for term in self.terms:
             if term.wants_logits:
-                label, batches = self.seen.at(size), batches_of([term.loss])
+                label, batches = seen.at(size), batches_of([term.loss])
             else:
                 softmax = head.out_channels > 1 and term.loss.spec.activation == 'softmax'
-                label, batches = self.seen.prob(size, self.temperature, softmax), shared
+                label, batches = seen.prob(size, self.temperature, softmax), shared
             target = Target(label, counts.to(label.dtype), labels.ids, batches)
             value = self.weight * term.factor * value_of(term.loss, head, seg_logits, target)
             found[term.name] = found[term.name] + value if term.name in found else value

@@ -38,7 +38,7 @@ class LoadNoAnnotations(metaclass=NamedParameters):
 
 
 @DATA_SAMPLERS.register_module()
-class SemiSupervisedSampler(torch.utils.data.Sampler[int]):
+class SemiSupervisedSampler(torch.utils.data.Sampler[int], metaclass=NamedParameters):
     """Endless batches with so many images of the first data set, and the rest of the others.
 
     For ``train_dataloader.sampler``; dataset: ``ConcatDataset`` of labelled images first. batch_size: that of the loader;

@@ -39,6 +39,7 @@ class Settings:
     hit: str = 'label'
     # whether 255 is ignored because nobody said otherwise; of a run alone, its state file is that of any other
     ignored_by_default: bool = dataclasses.field(default=False, compare=False)
+    affine: str = 'check'  # of NIfTI volumes, or 'ignore'
 
     def __post_init__(self) -> None:
         """Raises SpecError for what a spec refuses, ValueError for what contradicts itself."""
@@ -109,12 +110,16 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; without ``ignored_by_default``, which changes no number."""
         found = {k: v for k, v in dataclasses.asdict(self).items() if k != 'ignored_by_default'}
+        for name, value in LATER.items():
+            if found[name] == value:
+                del found[name]  # so that files are those of versions that did not know it
         return json.loads(json.dumps(found, default=list))
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> Self:
         """Raises ValueError where the dict is not one that ``to_dict`` wrote."""
         names = {field.name for field in dataclasses.fields(cls)} - {'ignored_by_default'}
+        found = {**LATER, **found}
         for name in sorted(names ^ found.keys()):
             raise ValueError(f'its settings {"lack" if name in names else "have an unknown"} {name!r}')
         found = {key: lists_to_tuples(value) for key, value in found.items()}
@@ -136,6 +141,7 @@ class Settings:
         return dataclasses.replace(self, **changes)
 
 
+LATER = {'affine': 'check'}  # settings that came later, and what they are in files of before
 REPORTED = ('levels', 'q', 'metrics', 'beta', 'present_in', 'binary', 'empty', 'hit')
 
 
@@ -145,7 +151,7 @@ def lists_to_tuples(value: Any) -> Any:
 
 def difference(one: Settings, other: Settings) -> str | None:
     """The first setting in which two differ, in words; None where they agree."""
-    mine, theirs = one.to_dict(), other.to_dict()
+    mine, theirs = ({**LATER, **settings.to_dict()} for settings in (one, other))
     for key in mine:
         if mine[key] != theirs[key]:
             if key == 'classes' and len(mine[key]) != len(theirs[key]):

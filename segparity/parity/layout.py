@@ -24,11 +24,16 @@ def layout_of(
     words: how messages call the file. first_target: the labels of the first image, looked at where the labels have as
     many axes as the prediction. SavedError where it cannot be told, ValueError where the shapes do not fit.
     """
-    if len(pred) not in (3, 4, 5):
+    samples = len(pred) == 2 and (target is None or len(target) == 1 or of_samples(first_target))
+    if not samples and len(pred) not in (3, 4, 5):
         raise SavedError(
-            f'{words}: a prediction must be (N, C, *space) or (N, *space, C) with 1 to 3 spatial axes, got shape '
+            f'{words}: a prediction must be (N, C, *space) or (N, *space, C) with up to 3 spatial axes, got shape '
             f'{shapes.as_text(pred)}; one image needs an axis of length 1 in front, one channel an axis of its own'
         )
+    if samples:  # which are (N, C) in both
+        if target is not None:
+            shapes.label_kind(words, pred, target, 'first')
+        return 'first'
     if said is not None:
         layout = LAYOUTS[said]
         if target is not None:
@@ -52,6 +57,12 @@ def layout_of(
             f'{shapes.as_text(target)}, --layout NCHW or --layout NHWC says it'
         )
     return fitting[0]
+
+
+def of_samples(first_target: Callable[[], np.ndarray] | None) -> bool:
+    """Whether the first row of labels with two axes is what a sample has: a class, or shares that add up to 1."""
+    row = None if first_target is None else first_target()
+    return row is None or row.size == 1 or bool(abs(row.sum(dtype=np.float64) - 1) < SUM)
 
 
 def fits(pred: Shape, target: Shape, layout: str) -> bool:

@@ -195,6 +195,7 @@ def test_active_boundary_finds_the_threshold_of_the_loop_in_keras(framework, wor
     assert_same(got['found'], want_exceeding(found, allowed), 'exact')
 
 
+@pytest.mark.slow_on('keras_tensorflow')
 @pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
 def test_active_boundary_budgets_of_keras_are_whole_as_those_of_float64(framework, worker):
     _, got = worker.call('tests.losses.boundary_calls:whole_products', pixels=3000)

@@ -63,7 +63,25 @@ def in_mode(mode, monkeypatch, loss, z, y):
     return value_and_gradient(loss, z, y)
 
 
-@pytest.mark.parametrize(('name', 'soft'), [(name, kind == 'soft') for name in SUMS for kind in LOSSES[name].labels])
+def hard_and_soft(quick):
+    """(loss, whether labels are soft) of each loss and kind of labels, slow but for the kinds that are quick for it."""
+    return [
+        pytest.param(name, kind == 'soft', marks=() if kind in quick.get(name, ()) else pytest.mark.slow)
+        for name in SUMS
+        for kind in LOSSES[name].labels
+    ]
+
+
+QUICK = dict(
+    WeightedCrossEntropyLoss=('hard', 'soft'),
+    TopKCrossEntropyLoss=('hard',),
+    OhemCrossEntropyLoss=('hard',),
+    UnifiedFocalLoss=('soft',),
+    RegionMutualInformationLoss=('hard',),
+)
+
+
+@pytest.mark.parametrize(('name', 'soft'), hard_and_soft(QUICK))
 def test_large_logits_are_added_in_blocks_by_themselves(name, soft, two_threads, monkeypatch):
     loss, (z, y) = getattr(losses, name)(**SUMS[name]), inputs(soft)
     monkeypatch.setattr(pixel_sums, 'BLOCK', 2**14)

@@ -28,7 +28,8 @@ WORLDS = ('reference', 'torch', 'torch_fused', 'eyes_shut', 'eyes_shut_fused')
 CHANNELS = {'one': 1, 'two': 2, 'many': 4}
 OF_FOUR = {'distance_matrix', 'classes'}  # parameters that name classes, of which there are four
 EXAMPLES = [(name, example) for name, loss in PLAIN.items() for example in loss.examples]
-QUICK = ('reference', 'eyes_shut_fused')  # the worlds that differ most: those of examples after a loss's first
+QUICK = ('eyes_shut_fused',)  # the world of examples after a loss's first
+REPEATED = ('torch_fused', 'eyes_shut')  # two worlds that the others are made of
 
 
 def reads_ignored(name, example):
@@ -37,7 +38,7 @@ def reads_ignored(name, example):
 
 
 def uses(worlds, examples=EXAMPLES):
-    """Examples of losses in worlds; by default those after a loss's first in two of them."""
+    """Examples of losses in worlds; by default those after a loss's first in one of them."""
     return pytest.mark.parametrize(
         ('name', 'example', 'where'),
         [
@@ -50,7 +51,8 @@ def uses(worlds, examples=EXAMPLES):
     )
 
 
-IN_WORLDS, IN_TORCH = (pytest.mark.parametrize('where', worlds) for worlds in (WORLDS, WORLDS[1:]))
+SOME = [pytest.param(where, marks=pytest.mark.slow if where in REPEATED else ()) for where in WORLDS]
+IN_WORLDS, IN_TORCH = (pytest.mark.parametrize('where', worlds) for worlds in (SOME, SOME[1:]))
 
 
 def channels_of(name, example):

@@ -51,6 +51,17 @@ def test_the_layout_is_told_by_shapes(pred, target, want, saved):
         assert case.weight is None and case.ignore_index is None and case.from_logits
 
 
+def test_samples_of_a_classifier(saved):
+    """Without spatial axes a file says the same in both layouts."""
+    z, y, weight = Z[:, :, 0, 0], Y[:, 0, 0], np.array([1.0, 2.0])
+    for target in (y, np.eye(3)[y]):
+        case = read_case(saved(pred=z, target=target, weight=weight))
+        assert np.array_equal(case.pred, z) and np.array_equal(case.target, target)
+        assert np.array_equal(case.weight, weight)
+    with pytest.raises(ValueError, match=re.escape('(2, 2)')):
+        read_case(saved(pred=z, target=np.eye(2)))
+
+
 def test_one_channel_has_an_axis_of_its_own(saved):
     z, y = Z[:, :1], Y > 0
     for pred, target in ((z, y), (last(z), y), (z, y[:, None]), (last(z), last(y[:, None]))):

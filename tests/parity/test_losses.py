@@ -14,6 +14,7 @@ from shared_spec import LOSSES
 from tests.support.assertions import assert_gradient, assert_same
 from tests.support.expected import assert_expected_gradient, expected_result, first_example
 from tests.support.frameworks import KERAS, axis, axis_of_ways
+from tests.support.selection import wants
 
 
 def is_taken(name, example):
@@ -35,7 +36,7 @@ def works_in_blocks(name, example):
 
 # The reference and PyTorch meet the cases with a loss's first example, and the labels and channels that parameters act on
 # with the others. What a loss receives in all its forms one piece of code prepares for all losses of a world: two meet
-# every form. In Keras the first example of a loss meets on PyTorch what tries its rounding and what has no number, on
+# every form, on TensorFlow one. In Keras the first example of a loss meets on PyTorch what tries its rounding and what has no number, on
 # TensorFlow less of it, each other example one case on PyTorch, of soft labels where it takes them. JAX compiles for every
 # loss, form of labels and shape, so the first example of a loss compiles once there, in float32. The rest with -m slow, but
 # for what compiles longest (`is_tried`); `segparity check` replays all.
@@ -58,6 +59,8 @@ FORMS = {
     'trailing_axis_uint8', 'float_ids', 'one_channel_bool', 'ignored_by_the_call', 'one_image', 'image_weight_zero', 'line',
 }  # fmt: skip
 IN_BOTH = ('ignored_border', 'one_channel', 'features_weighted')
+LONG_ON_JAX = ('ActiveBoundaryLoss', 'CenterlineDiceLoss', 'ConditionalBoundaryLoss', 'PixelTripletLoss')  # to compile
+LARGE = ('large_weighted', 'large_many_classes', 'large_soft', 'large_not_a_number')
 ONCE = ('pixel_weight_soft', 'one_image_ignored', 'one_channel', 'features_weighted')
 OF_IMAGES = ('pixel_weight_soft', 'one_image_ignored', 'image_weight')
 
@@ -83,9 +86,10 @@ def marks(framework, way, name, example, case):
     elif not first:
         quick = framework == 'keras_torch' and case == next(c for c in ONCE if (example, c) in plan(name))
     elif framework in ('keras_tensorflow', 'keras_torch'):
-        quick = case in ROUNDING[framework] or name in EVERY_FORM
+        quick = case in ROUNDING[framework] or name in EVERY_FORM[framework == 'keras_tensorflow' :]
     elif framework == 'keras_jax':
-        quick = case in ('ignored_border', 'not_a_number') or (LOSSES[name].channels == ('one',) and case == FEW_ONE[0])
+        one = LOSSES[name].channels == ('one',) and case == FEW_ONE[0]
+        quick = one or (case in ('ignored_border', 'not_a_number') and name not in LONG_ON_JAX)
     else:
         quick = name in EVERY_FORM and case in IN_BOTH
     return (pytest.mark.quick_on(*KERAS),) if quick else (pytest.mark.slow,)
@@ -105,8 +109,7 @@ def is_tried(framework, way, name, example, case):
 
 
 COMBINATIONS = [
-    pytest.param(name, example, case, *f.values, id=f'{name}-{example}-{case}-{f.id}',
-                 marks=(*f.marks, *marks(*f.values, name, example, case)))
+    pytest.param(name, example, case, *f.values, id=f'{name}-{example}-{case}-{f.id}', marks=(*f.marks, *of_case))
     for f in axis_of_ways()
     for name in LOSSES
     for example, case in plan(name)
@@ -114,6 +117,7 @@ COMBINATIONS = [
     and is_tried(*f.values, name, example, case)
     and (f.values[1] != 'kernels' or is_taken(name, example))
     and (f.values[1] != 'fused' or works_in_blocks(name, example))
+    and wants(of_case := marks(*f.values, name, example, case))
 ]  # fmt: skip
 
 
@@ -158,7 +162,7 @@ def ask_ways(framework, worker):
 @pytest.mark.parametrize(
     ('name', 'example', 'case'),
     [
-        pytest.param(n, e, c, marks=() if e == first_example(n) else pytest.mark.slow)
+        pytest.param(n, e, c, marks=() if e == first_example(n) and c in LARGE else pytest.mark.slow)
         for n in LOSSES
         for e, c in large_plan(n)
         if works_in_blocks(n, e)

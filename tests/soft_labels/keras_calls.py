@@ -59,6 +59,8 @@ def own_refusals(arrays):
         'dtype_name': message(labels, y, 0.1, num_classes=2, dtype='float33'),
         'shapes': message(average, [y, y[:, :2]]),
         'none': message(average, []),
+        'nothing': message(average, None),
+        'one_is_none': message(average, [y, None]),
     }, {}
 
 
@@ -71,6 +73,19 @@ def in_a_pipeline(arrays, name, known, **params):
         lambda: iter(arrays['target']), output_signature=tf.TensorSpec(shape, tf.int64)
     )
     data = data.batch(2).map(lambda y: getattr(keras_plugin.soft_labels, name)(y, **in_keras(params)))
+    parts = [np.moveaxis(part, -1, 1) for part in data.as_numpy_iterator()]
+    return [list(data.element_spec.shape)], {'soft': np.concatenate(parts).astype(np.float64)}
+
+
+def ragged_pipeline(arrays, annotators, **params):
+    """Lists of maps of different lengths, as many as ``annotators`` at most, in batches of 2 that are padded and averaged."""
+    import tensorflow as tf
+
+    average = functools.partial(keras_plugin.soft_labels.average_annotators, missing=-1, **in_keras(params))
+    lists = [arrays[name] for name in sorted(arrays)]
+    data = tf.data.Dataset.from_generator(lambda: iter(lists), output_signature=tf.TensorSpec([None, 7, 6], tf.int64))
+    data = data.padded_batch(2, [annotators, 7, 6], padding_values=tf.constant(-1, tf.int64))
+    data = data.map(lambda maps: average(ops.swapaxes(maps, 0, 1)))
     parts = [np.moveaxis(part, -1, 1) for part in data.as_numpy_iterator()]
     return [list(data.element_spec.shape)], {'soft': np.concatenate(parts).astype(np.float64)}
 
@@ -89,3 +104,18 @@ def unknown_axes(arrays):
         'rank': message(tf.function(rank).get_concrete_function, tf.TensorSpec(None, tf.int64)),
         'annotators': message(tf.function(annotators).get_concrete_function, tf.TensorSpec((None, 2, 4), tf.int64)),
     }, {}
+
+
+def recalibrated(arrays, parts=False, wild=False):
+    """The dtype and values of recalibrated logits (N, C, *space); wild: one pixel is sure, one NaN, one infinite."""
+    from keras_plugin.soft_labels import recalibrated as module
+    from shared_spec.recalibration import DirichletRecalibration
+
+    made = DirichletRecalibration(arrays['prob'], arrays['labels'], arrays['weights'])
+    logits = np.moveaxis(arrays['logits'], 1, -1).copy()
+    if wild:
+        logits[0, 0, 0, 0], logits[0, 0, 1, 1], logits[0, 0, 2, 2] = 1e4, np.nan, -np.inf
+    with unittest.mock.patch.object(module, 'rows_at_once', lambda keys: 7 if parts else 10**6):
+        found = compiled(functools.partial(module.recalibrate_logits, made))(ops.convert_to_tensor(logits))
+    values = np.asarray(ops.convert_to_numpy(found), np.float64)
+    return backend.standardize_dtype(found.dtype), {'log': np.moveaxis(values, -1, 1)}

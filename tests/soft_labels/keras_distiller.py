@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_plugin import losses, soft_labels
 from keras_plugin.models import BranchedModel
+from shared_spec.recalibration import DirichletRecalibration
 from tests.soft_labels.messages import message
 
 SIZE, CLASSES = 12, 3
@@ -43,12 +44,17 @@ def loss_of(temperature=None):
     )
 
 
-def step(arrays, *, compiled=False):
-    """One step of SGD with weights: what it logs, the logits before it, and what it added to the student's bias."""
+def step(arrays, *, compiled=False, pixels=None):
+    """One step of SGD with weights: what it logs, the logits before it, and what it added to the student's bias.
+
+    pixels: those of the teacher that are recalibrated, with keys of ``arrays``.
+    """
+    made = pixels and DirichletRecalibration(arrays['prob'], arrays['labels'], bandwidth=0.2, pixels=pixels)
     x, y, weight = data()
     student, teacher = network(0), network(1, shrink=True)
     found = dict(logits=student.predict(x, verbose=0), teacher=teacher.predict(x, verbose=0), labels=y, weight=weight)
-    model = soft_labels.Distiller(student, teacher, temperature=2.0, label_weight=0.3, teacher_weight=0.7)
+    shares = dict(label_weight=0.3, teacher_weight=0.7)
+    model = soft_labels.Distiller(student, teacher, temperature=2.0, recalibration=made, **shares)
     model.compile(keras.optimizers.SGD(1.0), student_loss=loss_of(), jit_compile=compiled)
     bias = student.get_layer('classify').bias
     before = keras.ops.convert_to_numpy(bias)
@@ -316,3 +322,34 @@ def weights_file(arrays):
     return dict(
         number=len(names), of_student=len(model.student.weights), seeds=sum('seed_' in name for name in names)
     ), {}
+
+
+def recalibrations(arrays):
+    """What is said of recalibrations that do not fit."""
+    keys, (x, y, _) = DirichletRecalibration(np.eye(3), [0, 1, 2]), data()
+    two, doubtful = (
+        DirichletRecalibration(np.eye(2), [0, 1]),
+        DirichletRecalibration(np.eye(3), [0, 1, 2], pixels='doubtful'),
+    )
+
+    def distiller(given, loss=None, **options):
+        model = soft_labels.Distiller(network(0), network(1), recalibration=given)
+        model.compile('sgd', student_loss=loss or loss_of(), run_eagerly=True)
+        return model.evaluate(x, y, verbose=0)
+
+    sigmoid = losses.WeightedCrossEntropyLoss(activation='sigmoid', from_logits=True, ignore_class=255)
+    several = soft_labels.Distiller(
+        network(0, several=True), network(1, several=True), recalibration={'main': doubtful}
+    )
+    both = losses.WeightedCrossEntropyLoss(from_logits=True, ignore_class=255)
+    several.compile('sgd', student_loss={'main': both, 'aux': both})
+    return {
+        'kind': message(distiller, 3),
+        'classes': message(distiller, two),
+        'output': message(distiller, {'mian': keys}),
+        'sigmoid': message(distiller, keys, sigmoid),
+        'several': message(
+            soft_labels.Distiller, network(0, several=True), network(1, several=True), recalibration=keys
+        ),
+        'trains': float(several.fit(x, y, verbose=0).history['loss'][0]),
+    }, {}

@@ -9,6 +9,7 @@ import pytest
 
 from segparity.parity.frameworks import FRAMEWORKS
 from shared_spec import LOSSES
+from shared_spec.recalibration import DirichletRecalibration
 from tests.soft_labels.test_page_blocks import recipe, region
 from tests.support.frameworks import axis
 
@@ -40,10 +41,26 @@ def enlarged(z):
     return z
 
 
+def recalibrated(found, z):
+    """Logits (N, C, H, W) of the teacher, those of its recalibrated probabilities where ``found`` has a recalibration."""
+    if 'recalibration' not in found:
+        return z
+    y, prob = found['labels'], found['recalibration'].recalibrate(softmax(z))
+    doubtful = z.argmax(1) != y
+    for n, i, j in np.ndindex(y.shape):
+        window = y[n, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
+        doubtful[n, i, j] |= len(np.unique(window)) > 1 and 255 not in window
+    if found['recalibration'].pixels == 'doubtful':
+        assert not doubtful[y != 255].all()
+    else:
+        doubtful[:] = True
+    return np.where(doubtful[:, None], np.log(np.maximum(prob, np.finfo(np.float32).tiny)), z)
+
+
 def losses_by_hand(found, bias, t=2.0):
     """The loss on labels and that on the teacher, of logits to which ``bias`` (C,) is added."""
     logits, teacher = (np.moveaxis(found[name].astype(np.float64), -1, 1) for name in ('logits', 'teacher'))
-    logits, teacher = logits + np.reshape(bias, (1, -1, 1, 1)), softmax(enlarged(teacher) / t)
+    logits, teacher = logits + np.reshape(bias, (1, -1, 1, 1)), softmax(recalibrated(found, enlarged(teacher)) / t)
     y, w = found['labels'], np.where(found['labels'] == 255, 0, found['weight'].astype(np.float64))
     own = np.take_along_axis(np.log(softmax(logits)), np.where(y == 255, 0, y)[:, None], 1)[:, 0]
     jaccard = LOSSES['JaccardMetricLoss'](smooth=1.0, ignore_index=255)
@@ -64,7 +81,7 @@ def assert_a_step_by_hand(found, logged):
         assert logs['label_loss'] == pytest.approx(label, rel=1e-5)
         assert logs['teacher_loss'] == pytest.approx(taught, rel=1e-5)
         assert logs['loss'] == pytest.approx(0.3 * label + 0.7 * taught, rel=1e-5)
-    slopes = [(weighted(found, e) - weighted(found, -e)) / 2e-4 for e in 1e-4 * np.eye(3)]
+    slopes = [(weighted(found, e) - weighted(found, -e)) / 2e-6 for e in 1e-6 * np.eye(3)]
     np.testing.assert_allclose(found['change'], -np.array(slopes), rtol=1e-3, atol=1e-6)
 
 
@@ -79,6 +96,29 @@ def test_a_step_is_the_sum_written_out(framework, worker):
 def test_a_compiled_step(framework, worker):
     logged, found = ask(worker, 'step', compiled=True)
     assert_a_step_by_hand(found, logged)
+
+
+@THREE
+@pytest.mark.parametrize('pixels', ['all', 'doubtful'])
+def test_a_recalibrated_teacher(pixels, framework, worker):
+    rng = np.random.default_rng(0)
+    keys = dict(prob=rng.dirichlet(np.ones(3), size=20), labels=rng.integers(3, size=20))
+    logged, found = ask(worker, 'step', keys, pixels=pixels, compiled=framework != 'keras_torch')
+    made = DirichletRecalibration(keys['prob'], keys['labels'], bandwidth=0.2, pixels=pixels)
+    assert_a_step_by_hand({**found, 'recalibration': made}, logged)
+
+
+@pytest.mark.parametrize('framework', axis('keras_torch'))
+def test_recalibrations_that_do_not_fit(framework, worker):
+    found = ask(worker, 'recalibrations')[0]
+    assert np.isfinite(found.pop('trains'))
+    assert found == {
+        'kind': 'TypeError: Distiller: recalibration must be a DirichletRecalibration, got int',
+        'classes': "ValueError: Distiller: recalibration of output 'logits' must have its 3 classes, its keys have 2",
+        'output': "ValueError: Distiller: recalibration must be a dictionary by the outputs logits, got one of 'mian'",
+        'sigmoid': "ValueError: Distiller: recalibration is of a softmax over the classes, and output 'logits' has a sigmoid",
+        'several': "ValueError: Distiller: recalibration must be a dictionary by the outputs main, aux, got one of 'logits'",
+    }
 
 
 WIDE = [pytest.param(*param.values, marks=[*param.marks, pytest.mark.slow]) for param in axis('keras_tensorflow', 'keras_jax_x64')]  # fmt: skip

@@ -44,4 +44,22 @@ def own_refusals(arrays):
         'dtype_name': message(labels, y, 0.1, num_classes=2, dtype='float32'),
         'shapes': message(average, [y, y[:, :2]]),
         'none': message(average, []),
+        'nothing': message(average, None),
+        'one_is_none': message(average, [y, None]),
     }, {}
+
+
+def recalibrated(arrays, parts=False, wild=False):
+    """The dtype and values of recalibrated logits (N, C, *space); wild: one pixel is sure, one NaN, one infinite."""
+    from mmseg_plugin.soft_labels import recalibrated as module
+    from shared_spec.recalibration import DirichletRecalibration
+
+    made = DirichletRecalibration(arrays['prob'], arrays['labels'], arrays['weights'])
+    logits = torch.tensor(arrays['logits']).requires_grad_()
+    with torch.no_grad():
+        if wild:
+            logits[0, 0, 0, 0], logits[0, 1, 0, 1], logits[0, 2, 0, 2] = 1e4, torch.nan, -torch.inf
+    with unittest.mock.patch.object(module, 'rows_at_once', lambda keys: 7 if parts else 10**6):
+        found = module.recalibrate_logits(made, logits)
+    assert not found.requires_grad
+    return str(found.dtype).removeprefix('torch.'), {'log': found.numpy().astype('float64')}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared_spec import METRICS, from_dict
 from tests.support.parameters import EVERY, specs, values_of
+from tests.support.selection import wants
 
 PARAMETERS = [
     (name, parameter)
@@ -18,7 +19,11 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize(('name', 'parameter'), PARAMETERS)
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(
+    max_examples=2 if wants([pytest.mark.slow]) else 1,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 @given(data=st.data())
 def test_dictionary_mmsegmentation_and_keras(name, parameter, data):
     """Each parameter off its default in turn, and whatever else with it."""
