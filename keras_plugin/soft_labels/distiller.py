@@ -154,8 +154,13 @@ class Distiller(AroundStudent):
         soft, known, weights = {}, dict(outputs), {}
         for name, loss in losses.items():
             activation = terms.activation_of(owner, loss, outputs[name].shape[-1])
-            z = terms.of_same_size(taught[name], outputs[name])
-            z = terms.softened(owner, z, self.temperature, self.teacher_from_logits, activation)
+            z, from_logits = terms.of_same_size(taught[name], outputs[name]), self.teacher_from_logits
+            if name in self.recalibrations:
+                recalibration = self.recalibrations[name]
+                recalibrated.check_recalibration(owner, recalibration, name, z, activation)
+                label = (y.get(name), self.ignored)
+                z, from_logits = recalibrated.taught(owner, name, recalibration, z, from_logits, *label), True
+            z = terms.softened(owner, z, self.temperature, from_logits, activation)
             soft[name], known[name] = terms.nan_passed_on(z, outputs[name])
             weights[name] = terms.pixel_weights(
                 owner, y.get(name), outputs[name], (given or {}).get(name), self.ignored, activation
