@@ -103,6 +103,8 @@ def test_numbers_and_spacing_are_those_of_npy_files(tmp_path, capsys):
     spacing = ('--spacing', ','.join(map(str, SPACING)))
     want = evaluated(capsys, *plain, '--all', *spacing)
     assert evaluated(capsys, *same, '--all') == want
+    for option, unit in (((), "the headers' units"), (('--spacing', '1,1,1'), 'the unit of --spacing')):
+        assert f'Surface distances, in {unit}' in run(capsys, 'evaluate', *same, '--distances', *option, *ONE)[1]
     assert evaluated(capsys, *same, '--all', '--spacing', '1,1,1') == evaluated(capsys, *plain, '--all') != want
 
 
