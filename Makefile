@@ -13,7 +13,7 @@ GPU_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
-EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,evaluate,topology,dask,audit,study,test,loops,peers
+EXTRAS := mmseg,mmcv-lite,keras,$(TENSORFLOW),jax,demo,evaluate,topology,dask,audit,nifti,study,test,loops,peers
 STAMP := $(VENV)/.installed-$(TENSORFLOW)
 PEERS := $(VENV)/.peers-$(TENSORFLOW)
 # one thread per worker and framework, or they fight over the cores

@@ -1,6 +1,6 @@
 """Reads a great many damaged sources, and says where a reader does anything but read or refuse in a sentence.
 
-``python -m benchmarks.fuzz_readers [--seed 0] [--count 10000] [--target evaluator] [--target config] [--target keras] [--out bench_out/fuzz]``
+``python -m benchmarks.fuzz_readers [--seed 0] [--count 10000] [--target evaluator] [--target config] [--target keras] [--target files] [--out bench_out/fuzz]``
 
 Sources are mutations (``fuzz_mutations.py``) of the corpus of tests/migrate, drawn from the seed alone. A reader may raise
 ValueError with one line of text, or OSError. It may not take longer than 10 s of one processor, need more than 3 GB, start a process,
@@ -27,7 +27,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from benchmarks import fuzz_keras_mutations
+from benchmarks import fuzz_files, fuzz_keras_mutations
 from benchmarks.fuzz_mutations import mutated
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -204,10 +204,34 @@ class KerasTarget(Target):
             path.unlink()
 
 
+class FilesTarget(Target):
+    """The readers of maps, tables, states and palettes, each file with its own mutations."""
+
+    def texts(self) -> list[str]:
+        self.place = self.folder / 'files'
+        self.damaged = fuzz_files.Files(self.place)
+        for name, content in self.damaged.seeds.items():  # whatever is imported on demand
+            (self.place / name).write_bytes(content)
+            self.damaged.readers[name](self.place / name)
+            (self.place / name).unlink()
+        return ['']
+
+    def read(self, content: bytes, generator: random.Random) -> None:
+        name, data = self.damaged.mutant(generator)
+        path = self.place / name
+        path.write_bytes(data)
+        try:
+            with WATCH:
+                self.damaged.readers[name](path)
+        finally:
+            path.unlink()
+
+
 TARGETS: dict[str, tuple[type[Target], float]] = {
     'evaluator': (EvaluatorTarget, 0.8),
     'config': (ConfigTarget, 0.2),
     'keras': (KerasTarget, 1.0),
+    'files': (FilesTarget, 1.0),
 }
 
 
@@ -284,7 +308,7 @@ def work(options: argparse.Namespace) -> None:
     signal.signal(signal.SIGPROF, _ring)
     with tempfile.TemporaryDirectory() as folder:
         targets = {name: TARGETS[name][0](pathlib.Path(folder)) for name in options.target}
-        inside = [os.path.realpath(pathlib.Path(folder) / name) for name in ('project', 'keras')]
+        inside = [os.path.realpath(pathlib.Path(folder) / name) for name in ('project', 'keras', 'files')]
         WATCH.folders = [*inside, *installed_folders()]
         warm(targets)
         sys.addaudithook(WATCH.hook)

@@ -12,7 +12,7 @@ from mmseg.registry import TRANSFORMS
 from shared_spec import LOSSES, SpecError
 from shared_spec.checks import Integer, Optional
 from shared_spec.distance import Mapped, check_num_classes
-from shared_spec.parameters import check_parameter
+from shared_spec.parameters import NamedParameters, check_parameter
 
 PREFIX = 'gt_distance_map'
 MADE_OF = 'labels_of_distance_maps'  # in the results: field -> checksum
@@ -20,7 +20,7 @@ OF_HOST = ('loss_name', 'reduction')
 
 
 @TRANSFORMS.register_module()
-class GenerateDistanceMap:
+class GenerateDistanceMap(metaclass=NamedParameters):
     """Makes the map of distances that a loss multiplies with, from ``gt_seg_map``: after geometric augmentation.
 
     loss: the configuration of the loss, or its name; num_classes: the channels of the head's logits (1 with
@@ -65,7 +65,7 @@ class GenerateDistanceMap:
 
 
 @TRANSFORMS.register_module()
-class PackSegInputsWithDistanceMap:
+class PackSegInputsWithDistanceMap(metaclass=NamedParameters):
     """``PackSegInputs`` of MMSegmentation, whose data sample also has what ``GenerateDistanceMap`` has made.
 
     ValueError where ``gt_seg_map`` is no longer what a map was made of.

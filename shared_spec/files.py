@@ -10,6 +10,8 @@ from pathlib import Path
 
 from shared_spec.typing import AnyPath
 
+LONGEST = 300  # characters of what another program says: a damaged file may have its bytes in there
+
 
 @contextlib.contextmanager
 def replacing(path: AnyPath) -> Iterator[Path]:
@@ -72,7 +74,8 @@ def reason(error: BaseException) -> str:
         return 'there is not enough memory'
     if isinstance(error, (LookupError, TypeError, AttributeError)) or not str(error).strip():
         return 'it is damaged'  # these speak of the code that read it
-    return getattr(error, 'strerror', None) or without_owner(str(error).strip().splitlines()[0])
+    said = getattr(error, 'strerror', None) or without_owner(str(error).strip().splitlines()[0])
+    return said if len(said) <= LONGEST else f'{said[:LONGEST]} ...'
 
 
 def without_owner(sentence: str) -> str:

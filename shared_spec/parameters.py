@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from shared_spec.checks import Check, nearest
@@ -92,7 +92,7 @@ def param(
 
 
 class NamedParameters(type):
-    """Metaclass of specs and of the plugins' classes: an unknown parameter name is a SpecError, not a TypeError."""
+    """Metaclass of specs and of the plugins' classes: an unknown or missing parameter is a SpecError, not a TypeError."""
 
     @property
     def __signature__(cls: type[Any]) -> inspect.Signature:
@@ -107,6 +107,8 @@ class NamedParameters(type):
         for name in () if anything else kwargs:
             if name not in known:
                 raise unknown_parameter(cls.__name__, name, known)
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        check_all_given(cls.__name__, parameters, args, kwargs)
         return super().__call__(*args, **kwargs)
 
 
@@ -126,6 +128,17 @@ def accepted(cls: type) -> tuple[list[str], bool, bool]:
     return list(dict.fromkeys(known)), by_position, hands_on
 
 
+def check_all_given(
+    owner: str, parameters: Sequence[inspect.Parameter], args: Sequence[object], kwargs: Mapping[str, object]
+) -> None:
+    """SpecError for the first parameter without a default that has no value."""
+    places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    given = {*places[: len(args)], *kwargs}
+    for p in parameters:
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in given:
+            raise SpecError('must be given', owner=owner, parameter=p.name)
+
+
 def name_parameters(owner: str) -> Callable[[F], F]:
     """For a function that is registered as ``owner``: a name that it does not take, or lacks, is one sentence."""
 
@@ -137,9 +150,7 @@ def name_parameters(owner: str) -> Callable[[F], F]:
             for name in kwargs:
                 if name not in parameters:
                     raise unknown_parameter(owner, name, list(parameters))
-            for name in list(parameters)[len(args) :]:
-                if parameters[name].default is inspect.Parameter.empty and name not in kwargs:
-                    raise SpecError('must be given', owner=owner, parameter=name)
+            check_all_given(owner, list(parameters.values()), args, kwargs)
             return function(*args, **kwargs)
 
         return checked  # type: ignore[return-value]

@@ -17,6 +17,7 @@ KINDS = {
     'num_classes': Integer(low=1),
     'ignore_index': Optional(Integer()),
     'ignore_class': Optional(Integer()),
+    'missing': Optional(Integer(low=-(2**31), high=2**31 - 1)),  # what every backend's ids can hold
 }
 WEIGHTINGS = ('uniform', 'dice')
 OF_SAMPLES = ('label_smoothing',)  # which have a meaning without spatial axes
@@ -49,6 +50,16 @@ def check_weighting(owner: str, weighting: str, num_classes: int) -> None:
         raise ValueError(f"{owner}: weighting='dice' needs num_classes=2, got {num_classes}")
 
 
+def check_missing(
+    owner: str, missing: int | None, num_classes: int, ignored: int | None, ignore: str = 'ignore_index'
+) -> int | None:
+    """The label of absent annotators, or None; ``ignore`` is the name of the argument that leaves a label out."""
+    (missing,) = check_parameters(owner, missing=missing)
+    if missing is not None and (0 <= missing < num_classes or missing == ignored):
+        raise ValueError(f'{owner}: missing must be an integer that is no class and not {ignore}, got {missing}')
+    return missing
+
+
 def check_labels(owner: str, shape: Shape, are_integers: bool, dtype: object) -> None:
     """Refuses labels that are no class ids, or whose rank has no meaning."""
     if not are_integers:
@@ -59,6 +70,18 @@ def check_labels(owner: str, shape: Shape, are_integers: bool, dtype: object) ->
         raise ValueError(
             f'{owner}: target must be (N, *space) with {axes} or 3 spatial axes, got shape {shapes.as_text(shape)}'
         )
+
+
+def check_is_given(owner: str, targets: object) -> None:
+    """Refuses None, and all else that is no sequence, in place of the annotators' label maps, and None among them."""
+    if not hasattr(targets, '__getitem__') or getattr(targets, 'shape', None) == ():
+        raise TypeError(f'{owner}: targets must have a label map for each annotator, got {targets!r}')
+    if isinstance(targets, (list, tuple)):
+        for number, target in enumerate(targets):
+            if target is None:
+                raise TypeError(
+                    f'{owner}: targets must have a label map for each annotator, got None as number {number}'
+                )
 
 
 def check_annotators(owner: str, given: Iterable[Shape]) -> None:

@@ -13,12 +13,14 @@ from numpy.typing import ArrayLike
 
 from shared_spec.soft_label_arguments import (
     check_annotators,
+    check_is_given,
     check_labels,
+    check_missing,
     check_parameters,
     check_weighting,
     check_window,
 )
-from shared_spec.values import check_ids
+from shared_spec.values import check_ids, check_whole_maps
 
 
 def label_smoothing(
@@ -63,6 +65,7 @@ def average_annotators(
     *,
     num_classes: int = 2,
     ignore_index: int | None = None,
+    missing: int | None = None,
 ) -> np.ndarray:
     """The mean of several annotators' one-hot labels: (R, N, *space) class ids -> (N, C, *space).
 
@@ -70,22 +73,37 @@ def average_annotators(
     counts, image by image, by the Dice of their foreground with the majority's, which is what R // 2 + 1 of them mark
     (a tie is background); two empty masks have Dice 1, and where every Dice is 0 all count the same. A pixel that any
     annotator ignores is ignored, in the Dice too. JDTLosses gives weight 1 to whoever misses the majority: 0 here.
+
+    An annotator whose map of an image is ``missing`` at every pixel is absent there: the average, and R, are of the others,
+    and an image of which nobody is present is 0 in every class.
     """
     owner = 'average_annotators'
     check_weighting(owner, weighting, num_classes)
+    check_is_given(owner, targets)
     check_annotators(owner, [np.shape(target) for target in targets])
+    num_classes, ignore_index = check_parameters(owner, num_classes=num_classes, ignore_index=ignore_index)
+    missing = check_missing(owner, missing, num_classes, ignore_index)
     targets = np.asarray(targets)
+    present = np.ones(targets.shape[:2], bool)
+    if missing is not None:
+        gone = targets == missing
+        for one in gone:
+            check_whole_maps(owner, missing, one)
+        present = ~gone.all(tuple(range(2, gone.ndim)))
+        targets = np.where(present.reshape(*present.shape, *[1] * (gone.ndim - 2)), targets, 0)
     labels = [_one_hot(owner, target, num_classes, ignore_index) for target in targets]
     valid = np.logical_and.reduce([v for _, v in labels])
     hard = np.stack([h for h, _ in labels]) * valid[:, None]  # (R, N, C, *space)
-    weight = np.ones(hard.shape[:2])
+    weight = present.astype(np.float64)
     if weighting == 'dice':
         foreground = hard[:, :, 1].reshape(*weight.shape, -1)
-        majority = foreground.sum(0) >= len(targets) // 2 + 1
+        majority = foreground.sum(0) >= present.sum(0)[:, None] // 2 + 1
         common, sizes = (foreground * majority).sum(-1), foreground.sum(-1) + majority.sum(-1)
-        weight = np.where(sizes > 0, 2 * common / np.maximum(sizes, 1), 1)
-        weight[:, weight.sum(0) == 0] = 1
-    return np.einsum('rn,rn...->n...', weight / weight.sum(0), hard)
+        weight = np.where(sizes > 0, 2 * common / np.maximum(sizes, 1), 1) * present
+        weight = np.where(weight.sum(0) > 0, weight, present)
+    total = weight.cumsum(0)[-1]  # one by one: who is absent leaves no trace in the rounding
+    share = (weight / np.where(total > 0, total, 1)).reshape(*weight.shape, *[1] * (hard.ndim - 2))
+    return np.asarray(sum(s * h for s, h in zip(share, hard)))
 
 
 def _one_hot(

@@ -64,6 +64,15 @@ def check_ids(owner: str, ids: ArrayLike, counts: np.ndarray, num_classes: int, 
         raise ValueError(f'{owner}: target labels must be {limit}, got {value:g}{hint}')
 
 
+def check_whole_maps(owner: str, missing: int, gone: np.ndarray) -> None:
+    """Refuses label maps (N, *space) that have the label ``missing`` at some pixels only; gone: at which."""
+    for one in gone:
+        if 0 < one.sum() < one.size:
+            raise ValueError(
+                f'{owner}: missing={missing} must be at every pixel of a label map or at none, got {one.sum()} of {one.size}'
+            )
+
+
 def check_one_channel(owner: str, target: ArrayLike, counts: np.ndarray) -> None:
     """Refuses what is neither a label 0 or 1 nor the probability of the one foreground."""
     target = np.asarray(target)

@@ -1,15 +1,16 @@
 """A model around a student, which it trains: its losses by output, its logs, and its files."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import keras
-from keras import ops, tree
+from keras import backend, ops, tree
 
 from keras_plugin.distributed import as_one_device_has_it
 from keras_plugin.models import BranchedModel, serving
 from keras_plugin.named_outputs import MAIN, check_names, for_metrics, measured_names, same_for
+from keras_plugin.soft_labels.teacher_terms import parts_of
 from keras_plugin.typing import Tensor
 
 Losses = dict[str, keras.losses.Loss]
@@ -41,9 +42,13 @@ class AroundStudent(keras.Model):
         for option in options.keys() & {'loss', 'loss_weights'}:
             raise TypeError(f'{owner}: compile takes student_loss and {also}, got {option}')
         self.student_losses = by_output(owner, 'student_loss', student_loss, self.student)
-        output = getattr(self.student, 'output', None)
+        output = known_output(self.student)
         for what, given in (('metrics', metrics), ('weighted_metrics', weighted_metrics)):
             check_names(owner, what, given, output)
+            if given and isinstance(output, Mapping) and MAIN not in output and not isinstance(given, Mapping):
+                raise ValueError(
+                    f'{owner}: {what} must be a dictionary by the outputs {", ".join(output)}, got {given!r}'
+                )
         self.measured = measured_names(metrics, weighted_metrics)
 
     def label_loss(self, outputs: Mapping[str, Tensor], y: Any, sample_weight: Any, training: bool) -> Tensor:
@@ -84,6 +89,30 @@ class AroundStudent(keras.Model):
         if isinstance(y_pred, Mapping) and (self.measured or MAIN in y_pred):
             y, y_pred, sample_weight = for_metrics(self.measured, y_pred, y, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras'; where it fails, student and teacher keep their weights on JAX, too."""
+        with self.kept():
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras'; where it fails, student and teacher keep their weights on JAX, too."""
+        with self.kept():
+            return super().evaluate(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """In which variables get back the values that Keras takes out of them on JAX before the first step, if that fails."""
+        found: list[Any] = []
+        if backend.backend() == 'jax':
+            variables = *self.trainable_variables, *self.non_trainable_variables, *self.metrics_variables
+            found = [(variable, variable.value) for variable in variables]
+        try:
+            yield
+        finally:
+            for variable, value in found:
+                if variable._value is None:
+                    variable._value = value
 
     def plain(self) -> keras.Model:
         """The model that ``save`` and ``export`` write."""
@@ -145,7 +174,12 @@ def by_output(owner: str, what: str, given: Any, student: keras.Model) -> Losses
                 f'{owner}: {what} must be a loss object, or a dictionary of them by outputs (WeightedSumLoss adds losses '
                 f'up), got {loss!r}'
             )
-    output = getattr(student, 'output', None)
+        for part in parts_of(loss):
+            if part.reduction in (None, 'none'):
+                raise ValueError(
+                    f'{owner}: {what} must be one number, {type(part).__name__} has reduction={part.reduction!r}'
+                )
+    output = known_output(student)
     if isinstance(output, Mapping) and not isinstance(given, Mapping) and MAIN not in output:
         raise ValueError(f'{owner}: {what} must be a dictionary by the outputs {", ".join(output)}, got {given!r}')
     if not isinstance(output, (Mapping, type(None))) and isinstance(given, Mapping):
@@ -155,6 +189,12 @@ def by_output(owner: str, what: str, given: Any, student: keras.Model) -> Losses
         )
     check_names(owner, what, losses, output)
     return losses
+
+
+def known_output(model: keras.Model) -> Any:
+    """The symbolic outputs of a model, None where they are not known before it is called."""
+    output, outputs = getattr(model, 'output', None), getattr(model, 'outputs', None)
+    return outputs[0] if output is None and outputs and len(outputs) == 1 else output
 
 
 def by_name(owner: str, what: str, y_pred: Any) -> Mapping[str, Tensor]:

@@ -16,6 +16,7 @@ from keras_plugin.soft_labels.around_student import (
     by_name,
     by_output,
     check_model,
+    known_output,
     shared_layers,
 )
 from keras_plugin.typing import Tensor
@@ -72,6 +73,7 @@ class Distiller(AroundStudent):
         output = getattr(student, 'output', None)
         self.recalibrations = recalibrated.by_recalibrated_output(owner, recalibration, output)
         teacher.trainable = False
+        self.supports_jit = all(layer.supports_jit for layer in teacher._flatten_layers())
         self.frozen = Frozen(teacher)
         self.teacher_tracker = keras.metrics.Mean(name='teacher_loss')
         self.distillation_losses: Losses = {}
@@ -111,7 +113,7 @@ class Distiller(AroundStudent):
         self.ignored = self.ignore_class
         if self.ignored is None:
             self.ignored = terms.ignored_by(owner, self.student_losses)
-        self.compare(*(getattr(model, 'output', None) for model in (self.frozen.model, self.student)))
+        self.compare(*(known_output(model) for model in (self.frozen.model, self.student)))
         super().compile(optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options)
 
     def compare(self, taught: Any, outputs: Any) -> None:
@@ -124,6 +126,8 @@ class Distiller(AroundStudent):
             if name not in taught:
                 raise ValueError(f'{owner}: the teacher has no output {name!r}, there are {", ".join(taught)}')
             terms.check_alike(owner, name, taught[name].shape, outputs[name].shape)
+            if self.teacher_from_logits:
+                terms.check_logits(owner, name, taught[name])
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """The student's outputs."""
@@ -147,17 +151,18 @@ class Distiller(AroundStudent):
         self.compare(taught, outputs)
         taught = by_name(owner, 'teacher', taught)
         y, given = (same_for(losses, x) for x in (y, sample_weight))  # of an output that has no labels all pixels count
-        soft, weights = {}, {}
+        soft, known, weights = {}, dict(outputs), {}
         for name, loss in losses.items():
-            activation = terms.activation_of(loss)
+            activation = terms.activation_of(owner, loss, outputs[name].shape[-1])
             z, from_logits = terms.of_same_size(taught[name], outputs[name]), self.teacher_from_logits
             if name in self.recalibrations:
                 recalibration = self.recalibrations[name]
                 recalibrated.check_recalibration(owner, recalibration, name, z, activation)
                 label = (y.get(name), self.ignored)
                 z, from_logits = recalibrated.taught(owner, name, recalibration, z, from_logits, *label), True
-            soft[name] = terms.softened(z, self.temperature, from_logits, activation)
+            z = terms.softened(owner, z, self.temperature, from_logits, activation)
+            soft[name], known[name] = terms.nan_passed_on(z, outputs[name])
             weights[name] = terms.pixel_weights(
                 owner, y.get(name), outputs[name], (given or {}).get(name), self.ignored, activation
             )
-        return self.loss_by_output(losses, outputs, soft, weights, training)
+        return self.loss_by_output(losses, known, soft, weights, training)

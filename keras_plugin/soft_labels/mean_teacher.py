@@ -8,6 +8,7 @@ from keras import backend, ops, tree
 
 from keras_plugin.distributed import change_once
 from keras_plugin.losses import JaccardMetricLoss, WeightedCrossEntropyLoss, WeightedSumLoss
+from keras_plugin.named_outputs import MAIN
 from keras_plugin.soft_labels import teacher_terms as terms
 from keras_plugin.soft_labels.around_student import AroundStudent, Losses, by_name, by_output
 from keras_plugin.soft_labels.pairs import LABELLED, UNLABELLED, is_pair
@@ -87,24 +88,41 @@ class MeanTeacher(AroundStudent):
         """As Keras' ``compile``; each loss is one object, or a dictionary of them by the student's outputs.
 
         ``consistency_loss`` gets the teacher's probabilities for labels. By default it is 0.25 * cross-entropy + 0.75 *
-        JaccardMetricLoss of the logits. Metrics of a dictionary of outputs are of 'logits', or given by names.
+        JaccardMetricLoss of 'logits', or of every output that student_loss is of. Metrics of a dictionary of outputs are
+        of 'logits', or given by names.
         """
         owner = type(self).__name__
         self.prepare(options, student_loss, metrics, weighted_metrics, 'consistency_loss')
         if consistency_loss is None:
-            parts = [WeightedCrossEntropyLoss(from_logits=True), JaccardMetricLoss(from_logits=True, smooth=1.0)]
-            consistency_loss = WeightedSumLoss(parts, weights=[0.25, 0.75])
-        self.consistency_losses = by_output(owner, 'consistency_loss', consistency_loss, self.student)
+            self.consistency_losses = self.consistency_by_default()
+        else:
+            self.consistency_losses = by_output(owner, 'consistency_loss', consistency_loss, self.student)
+        for what, losses in (('student_loss', self.student_losses), ('consistency_loss', self.consistency_losses)):
+            for name in self.consistency_losses:
+                check_from_logits(owner, what, losses.get(name), self.teacher_from_logits)
         terms.check_terms(owner, 'consistency_loss', self.consistency_losses, self.temperature)
         super().compile(optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options)
+
+    def consistency_by_default(self) -> Losses:
+        """0.25 * cross-entropy + 0.75 * JaccardMetricLoss of what the student's outputs are."""
+        found: Losses = {}
+        for name in [MAIN] if MAIN in self.student_losses else self.student_losses:
+            activation = 'sigmoid' if terms.activations_of(self.student_losses[name]) == {'sigmoid'} else 'softmax'
+            of_outputs = dict(from_logits=self.teacher_from_logits, activation=activation)
+            parts = [WeightedCrossEntropyLoss(**of_outputs), JaccardMetricLoss(smooth=1.0, **of_outputs)]
+            found[name] = WeightedSumLoss(parts, weights=[0.25, 0.75])
+        return found
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Outputs for images; for pairs the student's of both, and the weak view that the teacher is to see."""
         if not is_pair(x):
             return self.answering()(x, training=False)
         weak = ops.stop_gradient(seen(self.weak, x[UNLABELLED], training))
-        strong = seen(self.strong, weak, training)
-        together = ops.concatenate([ops.cast(x[LABELLED], strong.dtype), strong])
+        views = [x[LABELLED], seen(self.strong, weak, training)]
+        for what, view in ((WEAK, weak), ('strong', views[1])):
+            check_size(type(self).__name__, what, view, x[LABELLED])
+        dtype = backend.result_type(*(view.dtype for view in views))
+        together = ops.concatenate([ops.cast(view, dtype) for view in views])
         outputs = self.student(together, training=training)
         number = ops.shape(x[LABELLED])[0]
         return {
@@ -133,13 +151,16 @@ class MeanTeacher(AroundStudent):
         """How far the student's outputs for unlabelled images are from what the teacher says of their weak view."""
         taught = by_name(type(self).__name__, 'teacher', self.teacher(weak, training=False))
         soft: dict[str, Tensor] = {}
+        known = dict(outputs)
         weights: dict[str, Tensor] | None = None if self.confidence_threshold is None else {}
         for name, loss in self.consistency_losses.items():
-            activation = terms.activation_of(loss)
-            soft[name] = terms.softened(taught[name], self.temperature, self.teacher_from_logits, activation)
+            owner, z = type(self).__name__, taught[name]
+            activation = terms.activation_of(owner, loss, z.shape[-1])
+            z = terms.softened(owner, z, self.temperature, self.teacher_from_logits, activation)
+            soft[name], known[name] = terms.nan_passed_on(z, outputs[name])
             if weights is not None:
                 weights[name] = ops.cast(confidence(soft[name], activation) >= self.confidence_threshold, 'float32')
-        return self.loss_by_output(self.consistency_losses, outputs, soft, weights, training)
+        return self.loss_by_output(self.consistency_losses, known, soft, weights, training)
 
     def ramp_up(self) -> Tensor:
         """The weight of the consistency at this step."""
@@ -193,15 +214,47 @@ class MeanTeacher(AroundStudent):
 
 
 def copy_of(owner: str, student: keras.Model) -> keras.Model:
-    """A model of the same layers and weights."""
+    """A model of the same layers and weights; Lambda layers, which have none, are those of the student.
+
+    Keras would make a Lambda from its code, without what this refers to, and refuses to.
+    """
+    layers = student._flatten_layers() if hasattr(student, 'inputs') else ()
+    shared = {}
+    if any(isinstance(layer, keras.layers.Lambda) for layer in layers):
+        shared = dict(clone_function=layer_or_copy, recursive=True)
     try:
-        found = keras.models.clone_model(student)
+        found = keras.models.clone_model(student, **shared)
     except NotImplementedError as error:
         raise TypeError(f'{owner}: student must be a model that keras.models.clone_model copies: {error}') from None
     if not found.built:
         found.build(student.input_shape)
     found.set_weights(student.get_weights())
     return found
+
+
+def layer_or_copy(layer: keras.Layer) -> keras.Layer:
+    """A Lambda itself, of others a copy."""
+    return layer if isinstance(layer, keras.layers.Lambda) else type(layer).from_config(layer.get_config())
+
+
+def check_from_logits(owner: str, what: str, loss: keras.losses.Loss | None, from_logits: bool) -> None:
+    """ValueError for a loss of logits where the student, and so its teacher, gives probabilities, and the other way round."""
+    for part in terms.parts_of(loss) if loss is not None else ():
+        given = part.get_config().get('from_logits', from_logits)
+        if given != from_logits:
+            kind = type(part).__name__
+            raise ValueError(
+                f'{owner}: teacher_from_logits must be {given}, as from_logits of {kind} in {what}, got {from_logits}'
+            )
+
+
+def check_size(owner: str, what: str, view: Tensor, images: Tensor) -> None:
+    """ValueError for a view of another size than the images."""
+    size, wanted = tuple(view.shape[1:]), tuple(images.shape[1:])
+    if not shapes.may_be_equal(size, wanted):
+        raise ValueError(
+            f'{owner}: {what} must keep the size of images {shapes.as_text(wanted)}, got {shapes.as_text(size)}'
+        )
 
 
 def check_view(owner: str, what: str, view: Any) -> View | None:
@@ -231,6 +284,9 @@ def check_batch(owner: str, data: Any) -> None:
             f'{owner}: fit takes batches of labelled and unlabelled images, which semi_supervised makes, '
             f'got {type(x).__name__}'
         )
+    for name in (LABELLED, UNLABELLED):
+        if not hasattr(x[name], 'shape'):
+            raise TypeError(f'{owner}: {name} images must be one array, got {type(x[name]).__name__}')
     labelled, unlabelled = (tuple(x[name].shape[1:]) for name in (LABELLED, UNLABELLED))
     if not shapes.may_be_equal(labelled, unlabelled):
         raise ValueError(

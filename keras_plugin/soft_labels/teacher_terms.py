@@ -1,15 +1,18 @@
 """What a student learns from a teacher: losses on its probabilities, these probabilities, and the weight of each pixel."""
 
+import functools
 import logging
 from collections.abc import Iterator, Mapping
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_plugin import values
 from keras_plugin.losses import DistillationKLLoss, WeightedCrossEntropyLoss, WeightedSumLoss
 from keras_plugin.losses.base import Loss
 from keras_plugin.losses.boundary.maps import takes_map
+from keras_plugin.models import made_by
 from keras_plugin.typing import Tensor
 from shared_spec import shapes
 from shared_spec.typing import Shape
@@ -19,6 +22,7 @@ CROSS_ENTROPIES = {  # Keras' own, and the activation of what each predicts
     keras.losses.SparseCategoricalCrossentropy: 'softmax',
     keras.losses.BinaryCrossentropy: 'sigmoid',
 }
+SIGMOID = keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy
 
 
 def parts_of(loss: keras.losses.Loss) -> Iterator[keras.losses.Loss]:
@@ -49,9 +53,11 @@ def teacher_term(owner: str, loss: keras.losses.Loss, temperature: float) -> ker
         shares, parts = zip(*kept)
         return WeightedSumLoss(list(parts), weights=list(shares), loss_weight=loss.loss_weight, dtype=loss.dtype)
     if type(loss) in CROSS_ENTROPIES:
-        from_logits = loss.get_config()['from_logits']
         return DistillationKLLoss(
-            activation=CROSS_ENTROPIES[type(loss)], from_logits=from_logits, temperature=temperature
+            activation=CROSS_ENTROPIES[type(loss)],
+            from_logits=loss.get_config()['from_logits'],
+            temperature=temperature,
+            reduction='sum' if loss.reduction == 'sum' else 'mean',
         )
     if isinstance(loss, WeightedCrossEntropyLoss):
         config, shared = loss.get_config(), ('activation', 'from_logits', 'sync', 'loss_weight', 'reduction', 'dtype')
@@ -93,9 +99,23 @@ def check_terms(owner: str, what: str, losses: Mapping[str, keras.losses.Loss], 
             )
 
 
-def activation_of(loss: keras.losses.Loss) -> str:
-    """'sigmoid' where a part of a loss says so, else 'softmax'."""
-    found = {getattr(getattr(part, 'spec', None), 'activation', 'softmax') for part in parts_of(loss)}
+def activations_of(loss: keras.losses.Loss) -> set[str]:
+    """What the parts of a loss make probabilities with; none of a part that does not say."""
+    found = {
+        'sigmoid' if isinstance(part, SIGMOID) else getattr(getattr(part, 'spec', None), 'activation', None)
+        for part in parts_of(loss)
+    }
+    return {activation.removeprefix('log_') for activation in found if activation is not None}
+
+
+def activation_of(owner: str, loss: keras.losses.Loss, channels: int) -> str:
+    """'sigmoid' where the parts of a loss say so, else 'softmax'; ValueError where they differ, but for one channel."""
+    found = activations_of(loss)
+    if channels > 1 and len(found) > 1:
+        raise ValueError(
+            f'{owner}: losses of one output must agree on activation, for they get the same probabilities of the teacher, '
+            f'got {" and ".join(sorted(found))}'
+        )
     return 'sigmoid' if 'sigmoid' in found else 'softmax'
 
 
@@ -113,15 +133,52 @@ def ignored_by(owner: str, losses: Mapping[str, keras.losses.Loss]) -> int | Non
     return ignored[0] if ignored else None
 
 
-def softened(z: Tensor, temperature: float, from_logits: bool, activation: str) -> Tensor:
-    """A teacher's probabilities at a temperature, float32 or wider and without gradient; NaN stays NaN."""
+def softened(owner: str, z: Tensor, temperature: float, from_logits: bool, activation: str) -> Tensor:
+    """A teacher's probabilities at a temperature, float32 or wider and without gradient; NaN stays NaN.
+
+    ValueError for what are no probabilities where ``from_logits`` says so and values are seen, elsewhere NaN.
+    """
     z = values.as_numbers(ops.stop_gradient(z))
     one = z.shape[-1] == 1 or activation == 'sigmoid'
     if not from_logits:
+        wrong = values.negate(ops.logical_or(ops.abs(z - 0.5) <= 0.5 + values.TOLERANCE, ops.isnan(z)))
+        z = values.nan_where(z, values.look(functools.partial(check_probabilities, owner), wrong, z))
         if temperature == 1:
             return z
         z = ops.log(z) - ops.log1p(-z) if one else ops.log(z)
     return ops.sigmoid(z / temperature) if one else ops.softmax(z / temperature, axis=-1)
+
+
+def check_logits(owner: str, name: str, z: Tensor) -> None:
+    """ValueError for a symbolic output that a softmax or a sigmoid has made."""
+    layer = made_by(z)
+    kind = getattr(getattr(layer, 'activation', None), '__name__', type(layer).__name__).lower()
+    if kind in ('softmax', 'sigmoid'):
+        raise ValueError(
+            f"{owner}: teacher_from_logits must be False, for the teacher's output {name!r} comes from a {kind}, got True"
+        )
+
+
+def check_probabilities(owner: str, z: np.ndarray) -> None:
+    """ValueError for a teacher's outputs that lie outside [0, 1]."""
+    outside = z[(z < 0) | (z > 1)]
+    far = outside[np.argmax(np.abs(outside - 0.5))]
+    raise ValueError(
+        f"{owner}: the teacher's outputs must be probabilities where teacher_from_logits=False, got {far:g}"
+    )
+
+
+def nan_passed_on(soft: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    """Soft labels without NaN, and predictions with it in its place.
+
+    The loss is NaN, as of a student that has no number; as labels they would be refused, where these are seen, in a
+    sentence about labels that nobody gave.
+    """
+    wrong = ops.isnan(ops.sum(soft, axis=-1, keepdims=True))
+    if values.can_look(wrong) and not bool(ops.any(wrong)):
+        return soft, y_pred
+    even = ops.ones_like(soft) / soft.shape[-1]
+    return ops.where(wrong, even, soft), y_pred * values.nan_where(ops.ones_like(y_pred), wrong)
 
 
 def check_alike(owner: str, name: str, taught: Shape, own: Shape) -> None:

@@ -70,6 +70,16 @@ def classes_of(head: Any) -> int:
     return max(head.num_classes, 2) if head.out_channels == 1 else int(head.num_classes)
 
 
+def check_labelled(owner: str, samples: list[Any]) -> None:
+    """ValueError for data samples without class ids."""
+    missing = sum('gt_sem_seg' not in sample for sample in samples)
+    if missing:
+        raise ValueError(
+            f'{owner}: {missing} of {len(samples)} data samples have no gt_sem_seg; LoadAnnotations loads it, and '
+            'LoadNoAnnotations that of an image without labels'
+        )
+
+
 def losses_of(head: Any) -> list[Any]:
     return list(head.loss_decode) if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
 

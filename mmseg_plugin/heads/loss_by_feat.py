@@ -11,7 +11,7 @@ from mmseg.models.utils import resize
 from mmseg.structures.sampler import OHEMPixelSampler
 from torch import Tensor
 
-from mmseg_plugin.heads.labels import Target, losses_of, takes_ids_alone, targets
+from mmseg_plugin.heads.labels import Target, check_labelled, losses_of, takes_ids_alone, targets
 from mmseg_plugin.heads.maps import correct_pixels, prob_of_labels
 from mmseg_plugin.kernels.resize import Resized
 from mmseg_plugin.losses.base import Loss
@@ -23,6 +23,7 @@ def loss_by_feat(head: Any, seg_logits: Tensor, batch_data_samples: list[Any]) -
 
     A head that was told where its soft labels come from has both: losses of class ids alone take these.
     """
+    check_labelled(type(head).__name__, batch_data_samples)
     label = head._stack_batch_gt(batch_data_samples)
     size = tuple(label.shape[2:])
 
@@ -71,9 +72,27 @@ def weights_of_sampler(head: Any, seg_logits: Tensor, label: Tensor, resized: An
             f'{type(head.sampler).__name__}: a sampler needs class ids (N, 1, H, W), got labels of shape '
             f'{tuple(label.shape)}; leave out sampler'
         )
+    check_sampler(head)
     if not samples_by_map(head):
         return head.sampler.sample(resized(), label)
     return hard_pixels(head.sampler, seg_logits, label.squeeze(1).long(), bool(head.align_corners))
+
+
+def check_sampler(head: Any) -> None:
+    """ValueError for an ``OHEMPixelSampler`` that cannot rank the pixels of a head."""
+    if not isinstance(head.sampler, OHEMPixelSampler):
+        return
+    if head.sampler.thresh is not None and head.out_channels == 1:
+        raise ValueError(
+            'OHEMPixelSampler: thresh needs a channel for each class, got out_channels=1; leave out thresh'
+        )
+    if head.sampler.thresh is None:
+        for loss in losses_of(head):
+            if isinstance(loss, Loss) and 'sum' not in loss.spec.reductions:
+                raise ValueError(
+                    f'OHEMPixelSampler: without thresh it ranks pixels by their losses, and {type(loss).__name__} has no '
+                    'loss of a pixel; give thresh'
+                )
 
 
 @torch.no_grad()

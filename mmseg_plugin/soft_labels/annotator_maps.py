@@ -14,10 +14,12 @@ from shared_spec.checks import Choice, Integer, Optional
 from shared_spec.parameters import NamedParameters, SpecError, check_parameter
 from shared_spec.soft_label_arguments import check_weighting
 from shared_spec.soft_labels import average_annotators
+from shared_spec.values import check_ids
 
 FIELD = 'gt_annotator_'  # and a number, in the results: maps that flips, crops and resizes treat as labels
 MARKED = 255  # of a mask that is stored as a picture
 ABOUT = 'annotators'  # in the results: the classes, and what is ignored
+NUMBERS = 'annotator_numbers'  # in the results and the samples: of the maps, in the list of paths
 SOFT, EACH = 'gt_soft_seg', 'gt_annotators'  # of the data samples
 
 
@@ -99,17 +101,22 @@ class LoadAnnotatorMaps(metaclass=NamedParameters):
             if one.shape not in sizes or one.shape != maps[0].shape:
                 raise ValueError(f'{owner}: {path!r} must be {size} as the image, got {one.shape}')
         maps = [of_data_set(one, results) for one in maps]
+        for path, one in zip(there, maps):
+            counts = np.ones_like(one, bool) if self.ignore_index is None else one != self.ignore_index
+            try:
+                check_ids(owner, one, counts, self.num_classes)
+            except ValueError as error:
+                raise ValueError(f'{error} ({path!r}, of image {image!r})') from None
         fields = results.setdefault('seg_fields', [])
         for number, one in enumerate(maps):
             results[f'{FIELD}{number}'] = one
             fields.append(f'{FIELD}{number}')
         given = dict(num_classes=self.num_classes, ignore_index=self.ignore_index)
-        try:
-            most = majority_of_annotators(maps, **given)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f'{owner}: {str(error).removeprefix("average_annotators: ")} (image {image!r})') from None
+        most = majority_of_annotators(maps, **given)
         results['gt_seg_map'] = most.astype(maps[0].dtype if maps[0].dtype.kind == 'u' else np.uint8)
         results['seg_map_path'], results[ABOUT] = there[0], given
+        if self.annotators is not None:  # a data set's lists do not say whose maps they are
+            results[NUMBERS] = [number for number, path in enumerate(paths) if path in there]
         fields.append('gt_seg_map')
         return results
 
@@ -185,7 +192,7 @@ class PackSegInputsWithAnnotators(metaclass=NamedParameters):
     """``PackSegInputs`` of MMSegmentation, whose data sample also has what annotators say.
 
     ``gt_soft_seg`` (C, H, W), of which ``AverageAnnotators`` makes; without it ``gt_annotators`` (R, H, W), the class ids
-    of each, which ``AnnotatorMetric`` compares predictions with.
+    of each, which ``AnnotatorMetric`` compares predictions with, and whose they are, ``annotator_numbers``.
     """
 
     def __init__(self, meta_keys: Sequence[str] | None = None) -> None:
@@ -207,6 +214,8 @@ class PackSegInputsWithAnnotators(metaclass=NamedParameters):
                 'stands after what resizes or cuts'
             )
         packed['data_samples'].set_field(PixelData(data=torch.from_numpy(np.ascontiguousarray(found))), name)
+        if NUMBERS in results:
+            packed['data_samples'].set_metainfo({NUMBERS: results[NUMBERS]})
         return packed
 
     __call__ = transform

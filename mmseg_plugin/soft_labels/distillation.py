@@ -136,8 +136,10 @@ def give_terms(
 
     own = set(student.decode_head.modules())
     given = {True: ('losses', losses), False: ('auxiliary_losses', auxiliary_losses)}
-    some = False
-    for told, head in heads_of(student, owner):
+    some, heads = False, list(heads_of(student, owner))
+    if auxiliary_losses is not None and all(head in own for _, head in heads):
+        raise ValueError(f'{owner}: auxiliary_losses are for auxiliary heads, and the student has none')
+    for told, head in heads:
         if isinstance(head, STDCHead):
             print_log(f'{owner}: {told} keeps to its own labels and learns nothing from the teacher', logger='current')
             continue

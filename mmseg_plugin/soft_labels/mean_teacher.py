@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import EMAHook
+from mmengine.model import BaseTTAModel
 from mmengine.registry import HOOKS
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from shared_spec.checks import Boolean, Integer, Optional, Real
-from shared_spec.parameters import check_parameter, name_parameters, unknown_parameter
+from shared_spec.parameters import SpecError, accepted, check_parameter, name_parameters, unknown_parameter
 
 OWNER = 'MeanTeacherSegmentor'
 
@@ -122,12 +123,14 @@ def mean_teacher_segmentor(
 
 def loss_with_consistency(student: Any, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
     """``loss`` of a segmentor: its own losses, the terms that its heads have of the teacher, and how much these weigh."""
+    from mmseg_plugin.heads.labels import check_labelled
     from mmseg_plugin.soft_labels.distillation import learning_heads, seeing
     from mmseg_plugin.soft_labels.teacher import heads_in
 
     about: Consistency = student.consistency
     if about.teacher is None:
         raise RuntimeError(f"{OWNER}: needs custom_hooks=[dict(type='MeanTeacherHook')], which keeps the teacher")
+    check_labelled(OWNER, data_samples)
     labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples]).to(inputs.device)
     chosen = (labels == heads_in(student.decode_head)[-1].ignore_index).flatten(1).all(1) | about.labelled_too
     counts, weight = inside(labels, data_samples) & chosen[:, None, None], about.weight_now()
@@ -154,22 +157,52 @@ class MeanTeacherHook(EMAHook):
     """Keeps the teacher of a ``MeanTeacherSegmentor``: the moving average of its weights, with its batch statistics.
 
     momentum: the share of the student's weights in a step, 1 / (steps + 1) in the first steps. The teacher is what is
-    validated and tested, and what checkpoints hold as ``state_dict``, beside the student's weights to resume from.
-    TypeError for another model.
+    validated and tested, and what checkpoints hold as ``state_dict``, beside the student's weights to resume from. Further
+    parameters are those of ``EMAHook`` and of its average. ValueError for a parameter of neither, for a second ``EMAHook``,
+    for batches other than the sampler's; TypeError for another model.
     """
 
     def __init__(self, momentum: float = 0.001, **kwargs: Any) -> None:
         momentum = check_parameter('MeanTeacherHook', 'momentum', Real(low=0, high=0.5, above=True), momentum)
-        super().__init__(**{'ema_type': 'MomentumAnnealingEMA', 'gamma': 1, 'momentum': momentum, **kwargs})
+        average = MODELS.get(kwargs.setdefault('ema_type', 'MomentumAnnealingEMA'))
+        of_average = accepted(average)[0] if average is not None else []
+        if 'momentum' not in of_average:
+            rule = f"must be an average with a momentum, such as 'ExponentialMovingAverage', got {kwargs['ema_type']!r}"
+            raise SpecError(rule, owner='MeanTeacherHook', parameter='ema_type', given=kwargs['ema_type'])
+        known = [name for name in [*accepted(MeanTeacherHook)[0], *of_average] if name != 'model']
+        for name in kwargs:
+            if name not in known:
+                raise unknown_parameter('MeanTeacherHook', name, known)
+        check_parameter('MeanTeacherHook', 'interval', Integer(low=1), kwargs.get('interval', 1))
+        if 'gamma' in of_average:
+            kwargs.setdefault('gamma', 1)
+        super().__init__(momentum=momentum, **kwargs)
 
     def before_run(self, runner: Any) -> None:
         from mmseg_plugin.soft_labels.teacher import Teacher
 
         super().before_run(runner)
-        about = getattr(self.src_model, 'consistency', None)
+        model, average = (
+            one.module if isinstance(one, BaseTTAModel) else one for one in (self.src_model, self.ema_model.module)
+        )
+        about = getattr(model, 'consistency', None)
         if not isinstance(about, Consistency):
-            raise TypeError(f'MeanTeacherHook: needs a {OWNER}, got {type(self.src_model).__name__}')
-        about.teacher = Teacher(self.ema_model.module, OWNER)
+            raise TypeError(f'MeanTeacherHook: needs a {OWNER}, got {type(model).__name__}')
+        about.teacher = Teacher(average, OWNER)
+
+    def before_train(self, runner: Any) -> None:
+        """The teacher starts as the student, whose weights were initialised or loaded after ``before_run``."""
+        from mmseg_plugin.soft_labels.unlabelled import check_loader
+
+        super().before_train(runner)
+        others = [type(hook).__name__ for hook in runner.hooks if isinstance(hook, EMAHook) and hook is not self]
+        if others:
+            raise ValueError(
+                f'custom_hooks: MeanTeacherHook is an EMAHook, and {others[0]} a second one, keep one of them'
+            )
+        check_loader(runner)
+        if self.ema_model.steps == 0:
+            self.ema_model.module.load_state_dict(self.src_model.state_dict())
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         self.src_model.consistency.step = runner.iter

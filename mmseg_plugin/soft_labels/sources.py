@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import torch
+from mmengine.structures import PixelData
 from torch import Tensor
 from torch.nn import functional
 
@@ -69,7 +70,11 @@ class SampleLabels:
         classes, told = classes_of(head), f'{type(head).__name__}, {classes_of(head)}'
         soft = []
         for sample in samples:
-            shares, size = sample.get(FIELD).data, tuple(sample.gt_sem_seg.data.shape[-2:])
+            given, size = sample.get(FIELD), tuple(sample.gt_sem_seg.data.shape[-2:])
+            shares = given.get('data') if isinstance(given, PixelData) else given
+            if not isinstance(shares, Tensor):
+                kind = 'PixelData of ' * isinstance(given, PixelData) + type(shares).__name__
+                raise TypeError(f'{self.owner}: {FIELD} must be PixelData of a float tensor (C, H, W), got {kind}')
             if not shares.is_floating_point():
                 raise TypeError(f'{self.owner}: {FIELD} must be floating point, got {shares.dtype}')
             if shares.dim() != 3 or len(shares) != classes:

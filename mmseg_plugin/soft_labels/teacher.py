@@ -94,7 +94,10 @@ def model_config(owner: str, name: str, given: object) -> dict[str, Any]:
 
 def path_of(owner: str, name: str, path: str) -> str:
     """A configuration's path, also of ``mmseg::`` and ``segparity::``."""
-    found = Config._get_cfg_path(path, path)[0] if '::' in path else os.path.expanduser(path)
+    try:
+        found = Config._get_cfg_path(path, path)[0] if '::' in path else os.path.expanduser(path)
+    except (ValueError, OSError, ImportError, AssertionError):  # no such package, or no such file of it
+        found = ''
     if not os.path.isfile(found):
         raise FileNotFoundError(f'{owner}: {name} must be an existing file, got {path!r}')
     return found

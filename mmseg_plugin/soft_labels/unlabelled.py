@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import DATA_SAMPLERS, TRANSFORMS
 
-from shared_spec.checks import Boolean, Integer
+from shared_spec.checks import Boolean, Integer, Optional
 from shared_spec.parameters import NamedParameters, SpecError, check_parameter
 
 
@@ -17,11 +18,11 @@ from shared_spec.parameters import NamedParameters, SpecError, check_parameter
 class LoadNoAnnotations(metaclass=NamedParameters):
     """In place of ``LoadAnnotations`` for an image without labels: a ``gt_seg_map`` of which every pixel is ignored.
 
-    ignore_index: what the head ignores. What flips, cuts or resizes after it treats both kinds of images alike.
+    ignore_index: what the head ignores, at most 255. What flips, cuts or resizes after it treats both kinds of images alike.
     """
 
     def __init__(self, ignore_index: int = 255) -> None:
-        self.ignore_index = check_parameter('LoadNoAnnotations', 'ignore_index', Integer(low=0), ignore_index)
+        self.ignore_index = check_parameter('LoadNoAnnotations', 'ignore_index', Integer(low=0, high=255), ignore_index)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """The results with labels (H, W). ValueError before an image is loaded."""
@@ -38,7 +39,7 @@ class LoadNoAnnotations(metaclass=NamedParameters):
 
 
 @DATA_SAMPLERS.register_module()
-class SemiSupervisedSampler(torch.utils.data.Sampler[int]):
+class SemiSupervisedSampler(torch.utils.data.Sampler[int], metaclass=NamedParameters):
     """Endless batches with so many images of the first data set, and the rest of the others.
 
     For ``train_dataloader.sampler``; dataset: ``ConcatDataset`` of labelled images first. batch_size: that of the loader;
@@ -57,11 +58,12 @@ class SemiSupervisedSampler(torch.utils.data.Sampler[int]):
             rule = f'must leave room for unlabelled images in a batch of {batch_size}, got {labelled}'
             raise SpecError(rule, owner=owner, parameter='labelled', given=labelled)
         self.shuffle = check_parameter(owner, 'shuffle', Boolean(), shuffle)
+        seed = check_parameter(owner, 'seed', Optional(Integer()), seed)
         ends = getattr(dataset, 'cumulative_sizes', [])
         if len(ends) < 2 or ends[0] == 0 or ends[-1] == ends[0]:
             raise ValueError(
                 f'{owner}: dataset must be a ConcatDataset of labelled and of unlabelled images, none empty, got '
-                f'{type(dataset).__name__} of {list(ends) or len(dataset)} images'
+                f'{type(dataset).__name__}' + (f' of {list(ends)} images' if ends else '')
             )
         self.sources = range(ends[0]), range(ends[0], ends[-1])
         self.rank, self.world = get_dist_info()
@@ -92,3 +94,18 @@ class SemiSupervisedSampler(torch.utils.data.Sampler[int]):
 
     def set_epoch(self, epoch: int) -> None:
         """Nothing: there is no end of an epoch."""
+
+
+def check_loader(runner: Any) -> None:
+    """ValueError where the training loop cuts what ``SemiSupervisedSampler`` draws into other batches, or waits for its end."""
+    loader = runner.train_dataloader
+    sampler, owner = getattr(loader, 'sampler', None), 'SemiSupervisedSampler'
+    if not isinstance(sampler, SemiSupervisedSampler):
+        return
+    if loader.batch_size != sampler.batch_size:
+        rule = f'must be that of train_dataloader, {loader.batch_size}, got {sampler.batch_size}'
+        raise SpecError(rule, owner=owner, parameter='batch_size', given=sampler.batch_size)
+    if isinstance(runner.train_loop, EpochBasedTrainLoop):
+        raise ValueError(
+            f'{owner}: draws without end, give train_cfg an IterBasedTrainLoop, got an EpochBasedTrainLoop'
+        )

@@ -14,7 +14,8 @@ from segparity.audit.picture_files import PictureFiles
 from segparity.audit.picture_reading import read_labels, read_photo
 from segparity.audit.tables import Table
 from segparity.audit.window import Window, window_of
-from segparity.evaluate.maps import MapError
+from segparity.evaluate.maps import MapError, sentences
+from segparity.evaluate.nifti import Geometry, geometry_of, is_nifti
 from segparity.evaluate.palette import Palette
 from segparity.pages.values import css_colour
 from shared_spec.metrics.fine_grained.state import FP, TP
@@ -40,6 +41,14 @@ class Panel:
         """What the panel takes in the page."""
         pictures = [picture for _, picture in self.cells] + ([self.overview] if self.overview else [])
         return sum(4 * len(picture.data) // 3 for picture in pictures) + 1200
+
+
+def place_of(path: Path | None) -> Geometry | None:
+    """Where a NIfTI volume lies; pictures of what lies elsewhere are drawn voxel by voxel, as they are counted if asked."""
+    if path is None or not is_nifti(path):
+        return None
+    with sentences(path):
+        return geometry_of(path)._replace(lenient=True)
 
 
 class Painter:
@@ -72,9 +81,11 @@ class Painter:
             )
         )
         self._preds = functools.lru_cache(len(tables))(
-            lambda path, shape: read_labels(path, palette, None, reduce_zero[1], coded in ('preds', 'both'), shape)
+            lambda path, beside: read_labels(
+                path, palette, None, reduce_zero[1], coded in ('preds', 'both'), beside[0], beside=place_of(beside[1])
+            )
         )
-        self._photos = functools.lru_cache(1)(read_photo)
+        self._photos = functools.lru_cache(1)(lambda path, beside: read_photo(path, beside[0], place_of(beside[1])))
 
     def panel(self, models: list[str], image: str, class_id: int) -> Panel | None:
         """The panel of a cell for one model or several, or None where a label map cannot be had.
@@ -83,8 +94,9 @@ class Painter:
         """
         try:
             truth = self._read(self._labels, models[0], image, 'target_file', self._counted(models[0], image))
-            shape = None if truth is None else truth.shape
-            read = [self._read(self._preds, model, image, 'pred_file', shape) for model in models]
+            # the shape of the ground truth, and its file
+            beside = None if truth is None else truth.shape, self.files.find(models[0], image, 'target_file')
+            read = [self._read(self._preds, model, image, 'pred_file', beside) for model in models]
         except MapError as error:
             self.unreadable[str(error)] = None
             return None
@@ -94,7 +106,7 @@ class Painter:
         for model, pred in zip(models, preds):
             self._check_counts(model, image, class_id, truth, pred)
         try:
-            photo = self._read(self._photos, models[0], image, 'image_file', shape)
+            photo = self._read(self._photos, models[0], image, 'image_file', beside)
         except MapError as error:
             self.unreadable[str(error)] = None
             photo = None

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from segparity.audit.tables import Table
-from segparity.evaluate.pairs import MAPS, PROBABILITIES
+from segparity.evaluate.pairs import MAPS, PROBABILITIES, bare_and_type
 
 LABELS = (*MAPS, PROBABILITIES)
 PHOTOS = (*MAPS, '.jpg', '.jpeg', '.bmp', '.webp')
@@ -25,7 +25,7 @@ class Folder:
         self.by_path: dict[str, Path] = {}
         self.by_name: dict[str, list[Path]] = {}
         for file in sorted(self.path.rglob('*')):
-            if file.suffix.lower() in kinds and file.is_file():
+            if bare_and_type(file.name)[1].lower() in kinds and file.is_file():
                 relative = without_kind(file.relative_to(self.path).as_posix()).removesuffix(suffix)
                 self.by_path.setdefault(relative, file)
                 self.by_name.setdefault(relative.rsplit('/', 1)[-1], []).append(file)
@@ -44,8 +44,8 @@ class Folder:
 
 def without_kind(name: str) -> str:
     """The name without the ending of a picture file; other dots stay."""
-    stem, dot, kind = name.rpartition('.')
-    return stem if dot and f'.{kind.lower()}' in {*LABELS, *PHOTOS} else name
+    bare, kind = bare_and_type(name)
+    return bare if kind.lower() in {*LABELS, *PHOTOS} else name
 
 
 class PictureFiles:

@@ -7,8 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from segparity.evaluate.maps import MapError, most_probable, open_image, reduce_zero_label, sentences, shape_in_words
+from segparity.evaluate import nifti
+from segparity.evaluate.maps import (
+    MapError,
+    holds_probabilities,
+    most_probable,
+    open_image,
+    reduce_zero_label,
+    sentences,
+    shape_in_words,
+)
 from segparity.evaluate.maps import read_labels as read_ids
+from segparity.evaluate.nifti import Geometry, is_nifti
 from segparity.evaluate.npy import read_npy, read_npz
 from segparity.evaluate.palette import UNKNOWN, Palette
 
@@ -25,19 +35,21 @@ def read_labels(
     coded: bool = False,
     shape: tuple[int, ...] | None = None,
     counted: int | None = None,
+    beside: Geometry | None = None,
 ) -> np.ndarray:
-    """A map of class ids, signed (H, W) or (D, H, W), as ``segparity evaluate`` reads it: PNG, TIFF or NPY, or an NPZ
-    of probabilities (C, *space). Ignored pixels and colours that the palette lacks are -1.
+    """A map of class ids, signed (H, W) or (D, H, W), as ``segparity evaluate`` reads it: PNG, TIFF, NPY or NIfTI, or an
+    NPZ or NIfTI of probabilities. Ignored pixels and colours that the palette lacks are -1.
 
     ``palette`` reads colour images; indexed and grey ones hold ids unless ``coded`` says that they hold its colours.
-    ``shape`` is what the map must have, ``counted`` how many pixels the table counts in it.
+    ``shape`` is what the map must have, ``counted`` how many pixels the table counts in it, ``beside`` where the ground
+    truth of a NIfTI volume lies.
     """
-    if Path(path).suffix.lower() == '.npz':
-        return most_probable_ids(path, shape).astype(np.int32)
+    if holds_probabilities(path):
+        return most_probable_ids(path, shape, beside).astype(np.int32)
     coded = palette is not None and (coded or in_colours(path))
     most = math.inf if counted is None else max(ALWAYS, 64 * counted)  # most pixels may be ignored
     ids = read_ids(
-        path, palette if coded else None, -1, shape, lambda found: check_size(path, found, most, 'the table')
+        path, palette if coded else None, -1, shape, lambda found: check_size(path, found, most, 'the table'), beside
     )
     if reduce_zero and not coded:  # a palette names the classes: nothing is to be shifted
         ids = reduce_zero_label(ids, ignore_index, -1)
@@ -50,7 +62,7 @@ def read_labels(
 
 def in_colours(path: str | Path) -> bool:
     """Whether the file is a colour image."""
-    if Path(path).suffix.lower() == '.npy':
+    if Path(path).suffix.lower() == '.npy' or is_nifti(path):
         return False
     with sentences(path), open_image(path) as image:
         return image.mode in ('RGB', 'RGBA')
@@ -62,9 +74,14 @@ def check_size(path: str | Path, shape: tuple[int, ...], most: float, what: str)
         raise MapError(f'{path} is {shape_in_words(shape)}, out of all proportion to {what}')
 
 
-def most_probable_ids(path: str | Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
+def most_probable_ids(
+    path: str | Path, shape: tuple[int, ...] | None = None, beside: Geometry | None = None
+) -> np.ndarray:
+    def check(found: tuple[int, ...], dtype: np.dtype) -> None:
+        _check_probabilities(path, found, dtype, shape)
+
     with sentences(path):
-        prob = read_npz(path, lambda found, dtype: _check_probabilities(path, found, dtype, shape))
+        prob = nifti.read_probabilities(path, check, beside) if is_nifti(path) else read_npz(path, check)
     return most_probable(path, prob, prob.shape[1:] if prob.ndim > 2 else prob.shape)
 
 
@@ -77,10 +94,10 @@ def _check_probabilities(
         raise MapError(f'sizes differ: {path} is {shape_in_words(found)}, the ground truth {shape_in_words(shape)}')
 
 
-def read_photo(path: str | Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
+def read_photo(path: str | Path, shape: tuple[int, ...] | None = None, beside: Geometry | None = None) -> np.ndarray:
     """uint8 (H, W, 3) or, of a volume, (D, H, W, 3); other depths are stretched between their 1st and 99th per cent.
 
-    ``shape`` is that of the label map, which the photograph need not have.
+    ``shape`` is that of the label map, which the photograph need not have, ``beside`` where it lies.
     """
     most = math.inf if shape is None else max(ALWAYS, 4 * math.prod(shape))
 
@@ -94,6 +111,8 @@ def read_photo(path: str | Path, shape: tuple[int, ...] | None = None) -> np.nda
             if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[-1] not in (1, 3, 4):
                 array = np.moveaxis(array, 0, -1)
             coloured = array.ndim > 2 and array.shape[-1] in (1, 3, 4)
+        elif is_nifti(path):
+            array, coloured = nifti.read_intensities(path, check, beside), False
         else:
             array, coloured = _read_picture(path, check)
     if array.ndim - coloured not in (2, 3) or array.dtype.kind not in 'iufb' or 0 in array.shape:

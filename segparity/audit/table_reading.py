@@ -23,7 +23,8 @@ def read_table(path: str | Path) -> pandas.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f'{path} is no file')
     texts = dict.fromkeys(TEXTS, str)
-    with one_sentence(f'{path}: no per-image table', passing=OSError):
+    # PyArrow's own errors are OSErrors of several lines
+    with one_sentence(f'{path}: no per-image table', passing=(FileNotFoundError, PermissionError)):
         if path.suffix.lower() == '.csv':
             frame = pandas.read_csv(
                 path, dtype=texts, keep_default_na=False, na_values={name: [''] for name in NUMBERS}

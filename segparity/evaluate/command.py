@@ -1,6 +1,7 @@
 """``segparity evaluate``, from its options to its outputs."""
 
 import argparse
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from segparity.evaluate import naming, output, pairs
 from segparity.evaluate import run as local
 from segparity.evaluate.journal import Journal, cache_path, stamp_of
+from segparity.evaluate.maps import MapError, holds_probabilities
 from segparity.evaluate.options import settings_of
 from segparity.evaluate.settings import Settings
 from segparity.evaluate.splits import read_split
@@ -124,10 +126,13 @@ def has_probabilities(found: list[pairs.Pair], options: argparse.Namespace) -> b
     """Whether calibration is measured: all predictions have probabilities, none, or it is not wanted."""
     if options.no_calibration:
         return False
-    kinds = {Path(pair.pred).suffix.lower() == pairs.PROBABILITIES for pair in found}
+    kinds = set()
+    for pair in found:
+        with contextlib.suppress(MapError):  # of a file that is named where its pair is read
+            kinds.add(holds_probabilities(pair.pred))
     if kinds == {True, False}:
         raise ValueError(
-            'some predictions are probabilities (.npz) and some label maps: --no-calibration compares the labels of both'
+            'some predictions are probabilities (.npz, or NIfTI with four axes) and some label maps: --no-calibration compares the labels of both'
         )
     return kinds == {True}
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from segparity.evaluate.nifti import NiftiError, is_nifti, read_ids
+from segparity.evaluate.nifti import has_probabilities as channels_in_nifti
+from segparity.evaluate.nifti import read_probabilities as channels_of_nifti
 from segparity.evaluate.npy import read_npy, read_npz
+from segparity.evaluate.pairs import PROBABILITIES
 from segparity.evaluate.palette import UNKNOWN, to_ids
 from shared_spec.files import one_sentence
 from shared_spec.values import TOLERANCE
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from segparity.evaluate.nifti import Geometry
     from segparity.evaluate.palette import Palette
 
 IDS = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')  # the Pillow modes that hold integers
@@ -37,11 +43,13 @@ def read_labels(
     ignore_index: int | None = None,
     shape: tuple[int, ...] | None = None,
     fits: Callable[[tuple[int, ...]], None] | None = None,
+    like: Geometry | None = None,
 ) -> np.ndarray:
-    """The integer map of a PNG, TIFF or NPY file, (H, W) or (D, H, W); with ``palette`` its colours are the ids.
+    """The integer map of a PNG, TIFF, NPY or NIfTI file, (H, W) or (D, H, W); with ``palette`` its colours are the ids.
 
     A colour that is not in the palette has the id ``UNKNOWN``. ``shape`` is what the map must have; ``fits`` is called
     with the shape that the file declares before anything is decoded, and raises MapError for one that will not do.
+    ``like``: a NIfTI volume is laid along these axes, and must lie there.
     """
 
     def check(found: tuple[int, ...], dtype: np.dtype) -> None:
@@ -60,13 +68,17 @@ def read_labels(
     with sentences(path):
         if Path(path).suffix.lower() == '.npy':
             ids = read_npy(path, check)
+        elif is_nifti(path):
+            ids = read_ids(path, check, like)
         else:
             ids = read_image(path, palette, ignore_index, check)
     return ids.astype(np.uint8) if ids.dtype == bool else ids  # of 1 bit: class 1 and class 0
 
 
-def read_probabilities(path: str | Path, shape: tuple[int, ...], num_classes: int) -> np.ndarray:
-    """The floating-point array of a .npz file: (C, *shape), or one channel (1, *shape) or (*shape) for two classes."""
+def read_probabilities(
+    path: str | Path, shape: tuple[int, ...], num_classes: int, like: Geometry | None = None
+) -> np.ndarray:
+    """The floating-point array of a .npz or NIfTI file: (C, *shape), or one channel (1, *shape) or (*shape) for two classes."""
 
     def check(found: tuple[int, ...], dtype: np.dtype) -> None:
         if dtype.kind != 'f':
@@ -78,7 +90,15 @@ def read_probabilities(path: str | Path, shape: tuple[int, ...], num_classes: in
             )
 
     with sentences(path):
-        return read_npz(path, check)
+        return channels_of_nifti(path, check, like) if is_nifti(path) else read_npz(path, check)
+
+
+def holds_probabilities(path: str | Path) -> bool:
+    """Whether a prediction's file has probabilities: by its type, of NIfTI by its header."""
+    if is_nifti(path):
+        with sentences(path):
+            return channels_in_nifti(path)
+    return Path(path).suffix.lower() == PROBABILITIES
 
 
 def most_probable(
@@ -188,10 +208,15 @@ def no_pixel_limit(Image: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def sentences(path: str | Path) -> Iterator[None]:
-    """What goes wrong with a file, as one sentence that names it."""
+    """What goes wrong with a file, as one sentence that names it, and nothing of what a library thinks of its bytes."""
     try:
-        with one_sentence(f'{path} cannot be read', MapError, passing=(MapError, FileNotFoundError)):
+        with (
+            warnings.catch_warnings(action='ignore'),
+            one_sentence(f'{path} cannot be read', MapError, passing=(MapError, NiftiError, FileNotFoundError)),
+        ):
             yield
+    except NiftiError as error:
+        raise MapError(f'{path} {error}') from None
     except FileNotFoundError:
         raise MapError(f'{path} does not exist') from None
 

@@ -26,7 +26,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         'Compares predictions with the ground truth. PRED and GT are two folders (searched recursively, matched by\n'
         'relative path), two text files that list one path per line, or two single maps: PNG, TIFF (several pages: a\n'
-        'volume), NPY, and for PRED also NPZ with probabilities (classes first), which adds ECE and SCE.\n\n'
+        'volume), NPY, NIfTI, and for PRED also NPZ (classes first) or NIfTI (classes last) with probabilities, which\n'
+        'adds ECE and SCE.\n\n'
         'Overlap metrics are always measured; --boundary and --distances cost several times as much and are extra.\n'
         'A killed run continues with the same command. Exit code: 0, or 2 for wrong input.'
     )
@@ -97,6 +98,13 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         '--root', type=Path, metavar='DIR', help='identities of images are relative to this folder [GT, or its folder]'
     )
     group.add_argument(
+        '--affine',
+        choices=('check', 'ignore'),
+        default='check',
+        help='NIfTI volumes of a pair are laid along the same axes and must lie in the same place, or are compared voxel by '
+        'voxel [check]',
+    )
+    group.add_argument(
         '--shard', type=shard, default=(1, 1), metavar='K/N', help='only every N-th pair, beginning with the K-th'
     )
 
@@ -106,7 +114,9 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         '--ratio', type=real_number, metavar='R', help="width of the boundary over the image's diagonal [0.02]"
     )
     group.add_argument('--distances', action='store_true', help='HD, HD95 and ASSD as well')
-    group.add_argument('--spacing', type=numbers, metavar='Y,X', help='size of a pixel along each axis [1]')
+    group.add_argument(
+        '--spacing', type=numbers, metavar='Y,X', help="size of a pixel along each axis [1, of NIfTI the header's]"
+    )
     group.add_argument('--all', action='store_true', help='--boundary --distances')
     group.add_argument('--bins', type=positive_integer, metavar='N', help='bins of the calibration errors [10]')
     group.add_argument('--no-calibration', action='store_true', help='no ECE and SCE of probabilities')
@@ -209,6 +219,7 @@ def settings_of(options: argparse.Namespace, calibration: bool) -> Settings:
             unknown_pred=options.unknown_pred,
             gt_ids=options.preset.ids() if options.gt_ids == 'label-ids' else None,
             pred_ids=options.preset.ids() if options.pred_ids == 'label-ids' else None,
+            affine=options.affine,
             boundary=boundary,
             distances=distances,
             calibration=calibration,

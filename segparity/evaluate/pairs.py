@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segparity.evaluate.naming import infer_suffixes
+from segparity.evaluate.nifti import NIFTI
 from segparity.evaluate.splits import Split, chosen_names
 
-MAPS = ('.png', '.tif', '.tiff', '.npy')  # label maps
+MAPS = ('.png', '.tif', '.tiff', '.npy', *NIFTI)  # label maps
 PROBABILITIES = '.npz'
 SHOWN = 10  # how many names a message lists
 
@@ -70,7 +71,7 @@ def kind(path: Path, option: str) -> str:
         return 'folder'
     if not path.exists():
         raise FileNotFoundError(f'{option} {path} does not exist')
-    return 'map' if path.suffix.lower() in (*MAPS, PROBABILITIES) else 'list'
+    return 'map' if bare_and_type(path.name)[1].lower() in (*MAPS, PROBABILITIES) else 'list'
 
 
 def pair_of(pred: Path, gt: Path, names: Names, root: Path) -> Pair:
@@ -81,14 +82,22 @@ def identity(path: Path, suffix: str, root: Path) -> str:
     """The path without its suffixes, with slashes, relative to ``root`` where it lies in it."""
     path = Path(os.path.abspath(path))
     path = path.relative_to(root) if path.is_relative_to(root) else path
-    return path.with_name(stem(path.name, suffix) or path.stem).as_posix()
+    return path.with_name(stem(path.name, suffix) or bare_and_type(path.name)[0]).as_posix()
+
+
+def bare_and_type(name: str) -> tuple[str, str]:
+    """A file's name and its type, which for NIfTI may be '.nii.gz'."""
+    bare, extension = os.path.splitext(name)
+    if extension.lower() == '.gz' and bare.lower().endswith('.nii'):
+        return bare[:-4], bare[-4:] + extension
+    return bare, extension
 
 
 def stem(name: str, suffix: str) -> str | None:
     """A file's name without ``suffix`` ('_gtFine_labelIds' or '_gtFine_labelIds.png'); None where it ends otherwise."""
-    bare, extension = os.path.splitext(name)
+    bare, extension = bare_and_type(name)
     if suffix.lower().endswith((*MAPS, PROBABILITIES)):
-        suffix, wanted = os.path.splitext(suffix)
+        suffix, wanted = bare_and_type(suffix)
         if extension.lower() != wanted.lower():
             return None
     if not bare.endswith(suffix) or bare == suffix:
@@ -141,8 +150,9 @@ def files(folder: Path, option: str, suffix: str, extensions: tuple[str, ...], b
     found: dict[str, Path] = {}
     others: set[str] = set()
     for path in sorted(walk(folder, set())):
-        if path.suffix.lower() not in extensions:
-            others.add(path.suffix.lower())
+        kind = bare_and_type(path.name)[1].lower()
+        if kind not in extensions:
+            others.add(kind)
             continue
         bare = stem(path.name, suffix)
         if bare is None:

@@ -127,7 +127,7 @@ def paths(path: Path, option: str) -> list[Path]:
     """The maps that PRED or GT names: of a folder, a list, or a single one."""
     kind = pairs.kind(path, option)
     found = list(pairs.walk(path, set())) if kind == 'folder' else pairs.lines(path) if kind == 'list' else [path]
-    return sorted(p for p in found if p.suffix.lower() in (*pairs.MAPS, pairs.PROBABILITIES))
+    return sorted(p for p in found if p.name.lower().endswith((*pairs.MAPS, pairs.PROBABILITIES)))
 
 
 def form_of(preset: Preset, targets: list[Path], suffix: str | None) -> GroundTruth:
@@ -155,7 +155,11 @@ def pred_suffix(preset: Preset, preds: list[Path], targets: list[Path], gt_suffi
     for suffix in preset.pred_suffixes:
         if any(pairs.stem(path.name, suffix) in stems for path in preds):
             return suffix
-    found = infer_suffixes({path.stem for path in preds}, {s for s in stems if s}) if preds and stems else None
+    found = (
+        infer_suffixes({pairs.bare_and_type(path.name)[0] for path in preds}, {s for s in stems if s})
+        if preds and stems
+        else None
+    )
     return found[0] if found and not found[1] else ''
 
 

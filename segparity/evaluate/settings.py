@@ -44,6 +44,7 @@ class Settings:
     unknown_pred: str = 'error'
     # whether 255 is ignored because nobody said otherwise; of a run alone, its state file is that of any other
     ignored_by_default: bool = dataclasses.field(default=False, compare=False)
+    affine: str = 'check'  # of NIfTI volumes, or 'ignore'
 
     def __post_init__(self) -> None:
         """Raises SpecError for what a spec refuses, ValueError for what contradicts itself."""
@@ -118,16 +119,18 @@ class Settings:
         return levels
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; without ``ignored_by_default``, which changes no number, and without what is ``ADDED`` and not used."""
+        """JSON-able; without ``ignored_by_default``, which changes no number, and without what is ``LATER`` and not used."""
         found = {k: v for k, v in dataclasses.asdict(self).items() if k != 'ignored_by_default'}
-        found = {k: v for k, v in found.items() if k not in ADDED or v != ADDED[k]}
+        for name, value in LATER.items():
+            if found[name] == value:
+                del found[name]  # so that files are those of versions that did not know it
         return json.loads(json.dumps(found, default=list))
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> Self:
         """Raises ValueError where the dict is not one that ``to_dict`` wrote."""
         names = {field.name for field in dataclasses.fields(cls)} - {'ignored_by_default'}
-        found = ADDED | found
+        found = {**LATER, **found}
         for name in sorted(names ^ found.keys()):
             raise ValueError(f'its settings {"lack" if name in names else "have an unknown"} {name!r}')
         found = {key: lists_to_tuples(value) for key, value in found.items()}
@@ -149,8 +152,8 @@ class Settings:
         return dataclasses.replace(self, **changes)
 
 
-# since 0.1.0, with what they were before: a state or journal that does not use them is as it was
-ADDED: dict[str, Any] = {'gt_ids': None, 'pred_ids': None, 'unknown_pred': 'error'}
+# settings that came later, and what they are in files of before
+LATER: dict[str, Any] = {'affine': 'check', 'gt_ids': None, 'pred_ids': None, 'unknown_pred': 'error'}
 REPORTED = ('levels', 'q', 'metrics', 'beta', 'present_in', 'binary', 'empty', 'hit')
 
 
@@ -160,7 +163,7 @@ def lists_to_tuples(value: Any) -> Any:
 
 def difference(one: Settings, other: Settings) -> str | None:
     """The first setting in which two differ, in words; None where they agree."""
-    mine, theirs = ADDED | one.to_dict(), ADDED | other.to_dict()
+    mine, theirs = ({**LATER, **settings.to_dict()} for settings in (one, other))
     for key in mine:
         if mine[key] != theirs[key]:
             if key == 'classes' and len(mine[key]) != len(theirs[key]):

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from segparity.evaluate.nifti import is_nifti
 from segparity.evaluate.totals import Totals
 from segparity.evaluate.wording import masks_of_255
 from segparity.terminal import say
@@ -42,7 +43,8 @@ def print_results(totals: Totals, skipped: Sequence[tuple[str, str]], console: C
     console.print(scores(results, totals.specs, console.width))
     if 'distances' in totals.specs:
         console.print()
-        unit = 'pixels' if settings.spacing is None else 'the unit of --spacing'
+        of_headers = any(is_nifti(target) for _, target in totals.files.values())
+        unit = 'the unit of --spacing' if settings.spacing else "the headers' units" if of_headers else 'pixels'
         console.print(f'[italic]Surface distances, in {unit}[/]')
         spec = totals.specs['distances']
         missed = missed_sentence(totals.state('distances'), spec, settings.classes)

@@ -1,5 +1,6 @@
 """One pair of files -> what the states keep of it. This is what runs in worker processes and on a cluster."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
@@ -8,7 +9,8 @@ import numpy as np
 from segparity.evaluate import maps
 from segparity.evaluate.label_ids import to_classes
 from segparity.evaluate.maps import MapError
-from segparity.evaluate.pairs import PROBABILITIES, Pair
+from segparity.evaluate.nifti import Geometry, geometry_of, is_nifti
+from segparity.evaluate.pairs import Pair
 from segparity.evaluate.palette import UNKNOWN
 from segparity.evaluate.settings import Settings
 from segparity.evaluate.wording import masks_of_255, name_option
@@ -39,6 +41,7 @@ def measure(settings: Settings, specs: Mapping[str, Any], pair: Pair) -> Row:
     """Name -> array of one pair: ``counts``, and of the measured parts ``boundary``, ``distances``, ``diagonal``,
     ``cells``. Raises MapError."""
     target = maps.read_labels(pair.target, settings.gt_palette, settings.ignore_index)
+    geometry = geometry_of(pair.target) if is_nifti(pair.target) else None
     by_colour = target.dtype == np.int16 and settings.gt_palette  # which .npy files and wide pictures are not
     if by_colour and settings.unknown == 'error':
         refuse_unknown_colour(settings, pair.target, target, '--gt-palette', ' (--unknown ignore ignores such pixels)')
@@ -49,7 +52,7 @@ def measure(settings: Settings, specs: Mapping[str, Any], pair: Pair) -> Row:
     if settings.reduce_zero_label:
         ignored = cast(int, settings.ignore_index)  # without one Settings refuses reduce_zero_label
         target = maps.reduce_zero_label(target, ignored, zero=ignored)
-    pred, prob = read_prediction(settings, pair.pred, target)
+    pred, prob = read_prediction(settings, pair.pred, target, geometry if settings.affine == 'check' else None)
     if settings.unknown_pred == 'wrong':  # a class more, which no label has
         stray = (pred < 0) | (pred >= settings.num_classes)
         if stray.any():
@@ -71,26 +74,35 @@ def measure(settings: Settings, specs: Mapping[str, Any], pair: Pair) -> Row:
         counts = image_counts(pred, target, counted_classes(settings), settings.ignore_index)
     row = {'counts': counts[: settings.num_classes]}
     try:
-        row.update(measure_more(settings, specs, pred, target, prob))
+        row.update(measure_more(settings, with_spacing(settings, specs, geometry), pred, target, prob))
     except ValueError as error:
         raise MapError(f'{pair.pred}: {name_option(str(error))}') from None
     return row
 
 
-def read_prediction(settings: Settings, path: str, target: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """(ids, probabilities or None) of a prediction that must have the shape of its ground truth."""
+def with_spacing(settings: Settings, specs: Mapping[str, Any], geometry: Geometry | None) -> Mapping[str, Any]:
+    """The specs with the voxels' size of the ground truth's header, where nobody said another."""
+    if geometry is None or settings.spacing is not None or 'distances' not in specs:
+        return specs
+    return {**specs, 'distances': dataclasses.replace(specs['distances'], spacing=geometry.spacing)}
+
+
+def read_prediction(
+    settings: Settings, path: str, target: np.ndarray, like: Geometry | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(ids, probabilities or None) of a prediction that must have the shape of its ground truth, and lie where it does."""
     shape = target.shape
-    if path.lower().endswith(PROBABILITIES):
-        prob = maps.read_probabilities(path, shape, settings.num_classes)
+    if maps.holds_probabilities(path):
+        prob = maps.read_probabilities(path, shape, settings.num_classes, like)
         counted = None if settings.ignore_index is None else target != settings.ignore_index
         return maps.most_probable(path, prob, shape, counted), prob if settings.calibration else None
     if settings.calibration:
         raise MapError(f'{path} has no probabilities for the calibration (--no-calibration goes without it)')
-    pred = maps.read_labels(path, settings.pred_palette, settings.ignore_index, shape)
+    pred = maps.read_labels(path, settings.pred_palette, settings.ignore_index, shape, like=like)
     if settings.pred_ids:
         pred = to_classes(pred, settings.pred_ids, void=NO_CLASS)
     if pred.dtype == np.int16 and settings.pred_palette and settings.unknown_pred == 'error':
-        refuse_unknown_colour(settings, path, pred, '--pred-palette', '')
+        refuse_unknown_colour(settings, path, pred, '--pred-palette', f'; {COUNT_AS_WRONG}')
     if settings.reduce_zero_label_pred:
         pred = maps.reduce_zero_label(pred, settings.ignore_index, zero=-1)
     return pred, None

@@ -97,7 +97,7 @@ def test_a_circle_of_links_ends(touch):
     [
         ('absent', 'g', 'PRED .*absent does not exist'),
         ('p', 'g/1.png', 'must be of one kind, got a folder .* and a map'),
-        ('empty', 'g', 'PRED .*empty has no .png, .tif, .tiff, .npy, .npz file; it has .jpg'),
+        ('empty', 'g', 'PRED .*empty has no .png, .tif, .tiff, .npy, .nii, .nii.gz, .npz file; it has .jpg'),
         ('double', 'g', "PRED has two maps of the image '1': .*1.npy and .*1.png"),
         ('one.txt', 'two.txt', 'one line for each image, got 1 in .* and 2 in'),
         ('none.txt', 'two.txt', 'names no file'),

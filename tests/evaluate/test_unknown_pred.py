@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from segparity.evaluate.settings import ADDED, OVERLAP, Settings, difference
+from segparity.evaluate.settings import LATER, OVERLAP, Settings, difference
 from segparity.evaluate.state_file import read_state
 from tests.evaluate.data import CLASSES, data_set, label_maps, reference, refusal, run, save
 
@@ -123,6 +123,9 @@ def test_reduced_zeros_and_unknown_colours_of_predictions(tmp_path, capsys):
     palette.write_text('#000000 ignore\n#00000a a\n#000014 b\n#00001e c\n#000028 d\n')
     colours = np.zeros((256, 3), np.uint8)
     colours[:4, 2], colours[200] = (10, 20, 30, 40), (0, 0, 0)
+    lacking = data_set(tmp_path / 'lacking', [np.full((*p.shape, 3), 9, np.uint8) for p in preds], targets)
+    sentence = refusal(capsys, 'evaluate', *lacking, *ONE, '--pred-palette', palette)
+    assert 'the colour [9, 9, 9] at (0, 0) is not in the palette; --unknown-pred wrong counts such' in sentence
     for other in ((0, 0, 0), (9, 9, 9)):  # the palette's ignored colour, and one that it lacks
         colours[200] = other
         painted = [colours[np.where(p == 0, 200, p)] for p in preds]
@@ -136,7 +139,7 @@ def test_states_say_so_and_those_without_are_as_they_were(tmp_path, capsys):
     for path, options in zip(paths, ((), WRONG)):
         assert run(capsys, 'evaluate', *folders, *ONE, *options, '--state', path, '--quiet')[0] == 0
     plain, wrong = (read_state(path)[0].settings for path in paths)
-    assert not ADDED.keys() & plain.to_dict().keys() and wrong.to_dict()['unknown_pred'] == 'wrong'
+    assert not LATER.keys() & plain.to_dict().keys() and wrong.to_dict()['unknown_pred'] == 'wrong'
     assert plain.key() != wrong.key() and Settings.from_dict(wrong.to_dict()) == wrong
     assert difference(plain, wrong) == '--unknown-pred: error and wrong'
     sentence = refusal(capsys, 'merge', *paths)

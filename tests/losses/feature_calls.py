@@ -16,6 +16,8 @@ def answers(arrays):
     """Values of every distance, a student that is trained and reloaded, and what is said of wrong inputs."""
     a, b = (arrays[name].astype('float32') for name in ('a', 'b'))
     values = {distance: Loss(distance=distance)(b, a) for distance in ('jaccard', 'dice', 'l1', 'l2', 'cosine')}
+    empty = np.zeros((0, 4), 'float32')
+    values |= {f'{distance} of none': Loss(distance=distance)(empty, empty) for distance in ('jaccard', 'cosine')}
     calls = dict(
         negative=lambda: Loss()(b - 5, a),
         ids=lambda: Loss()(np.array([1]), a),

@@ -256,6 +256,7 @@ def test_in_keras(framework, worker):
     found, _ = worker.call('tests.losses.feature_calls:answers', dict(a=A, b=B))
     for distance, value in BY_HAND.items():
         assert_same(found['values'][distance], np.float32(value), 'float32', distance)
+    assert found['values']['jaccard of none'] == 0 == found['values']['cosine of none']
     assert found['fitted'][1] < found['fitted'][0] and found['reloaded'] == found['last']
     assert found['compiled_negative'] == 'nan'
     assert f"{NAME}: distance='jaccard' needs features >= 0" in found['negative']

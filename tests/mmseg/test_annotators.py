@@ -13,7 +13,9 @@ from mmseg.registry import METRICS, MODELS, TRANSFORMS
 import mmseg_plugin  # noqa: F401
 from shared_spec.annotators import SCORES, annotator_scores
 from shared_spec.soft_labels import average_annotators
+from tests.metrics.boundary_rules import arrays, index
 from tests.mmseg.tiny_training import logged
+from tests.soft_labels.cases import published_average
 from tests.support.assertions import assert_same
 
 CONFIGS = Path(__file__).parents[2] / 'configs/soft_labels'
@@ -89,6 +91,26 @@ def test_dice_weights(folder):
     assert_same(soft, want.astype(np.float32), 'exact')
 
 
+@pytest.mark.parametrize('case_id', index('raters'))
+def test_published_averages(case_id, tmp_path):
+    masks, want, kept = published_average(case_id)
+    for k, mask in enumerate(masks):
+        np.save(tmp_path / f'rater{k}.npy', mask)
+    given = dict(img_path='a.png', annotator_paths=[tmp_path / f'rater{k}.npy' for k in range(len(masks))])
+    found = run(given, loading(annotators=None, label_map=None), dict(type='AverageAnnotators', weighting='dice'))
+    assert found['gt_soft_seg'].dtype == np.float32 and 0.1 < kept.mean() < 1
+    assert_same(found['gt_soft_seg'][:, kept], want[:, kept].astype(np.float32), 'float32')
+    assert np.array_equal(found['gt_seg_map'], arrays(case_id)['expected_majority'])
+
+
+def test_a_label_that_is_no_class_is_told_with_its_file(folder):
+    np.save(folder / 'wrong.npy', np.full((20, 30), 7))
+    paths = ['{folder}/../rater0/{name}.png', '{folder}/../wrong.npy']
+    with pytest.raises(ValueError, match=r'must be below 2, got 7 \(.*wrong.npy., of image .*a.png.\)') as caught:
+        loaded(folder, annotators=paths)
+    assert str(caught.value).startswith('LoadAnnotatorMaps: target labels') and 'rater0' not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ('params', 'words'),
     [
@@ -154,12 +176,41 @@ def test_labels_of_the_data_set_and_images_resized_before(folder):
     assert found.gt_annotators.data.shape == (2, 20, 30)
 
 
-def sample(logits, maps, number):
+def sample(logits, maps, number, **more):
     return dict(
         img_path=f'{number}.png',
         seg_logits=dict(data=logits),
         gt_annotators=dict(data=PixelData(data=torch.as_tensor(maps)).data),
+        **more,
     )
+
+
+def test_whose_the_maps_are_goes_with_them(folder):
+    found = run(loaded(folder), dict(type='PackSegInputsWithAnnotators'))['data_samples']
+    assert found.annotator_numbers == [0, 2] == found.to_dict()['annotator_numbers']
+    listed = run(dict(img_path='x', annotator_paths=[folder / 'rater2' / 'a.png']), loading(annotators=None))
+    assert 'annotator_numbers' not in listed  # another image's first annotator is somebody else
+
+
+@pytest.mark.parametrize('last', [[0, 2], [0, 1], None])
+def test_each_annotator_has_scores_where_all_images_have_the_same(last):
+    rng = np.random.default_rng(1)
+    images = [(torch.tensor(rng.normal(size=(2, 6, 7))), rng.integers(0, 2, (2, 6, 7))) for _ in range(3)]
+    evaluator = METRICS.build(dict(type='AnnotatorMetric'))
+    for k, (z, maps) in enumerate(images):
+        who = last if k == 2 else [0, 2]
+        evaluator.process(None, [sample(z, maps, k, **({} if who is None else dict(annotator_numbers=who)))])
+    found = evaluator.evaluate(3)
+    if last != [0, 2]:
+        assert list(found) == list(SCORES)
+        return
+    assert list(found) == [*SCORES, 'DiceAnnotator0', 'DiceAnnotator2', 'IoUAnnotator0', 'IoUAnnotator2']
+    each = [annotator_scores(z.softmax(0).numpy(), maps, one_by_one=True) for z, maps in images]
+    for k, number in enumerate((0, 2)):
+        for kind in ('Dice', 'IoU'):
+            want = 100 * np.mean([one[f'{kind}Annotator{k}'] for one in each])
+            assert found[f'{kind}Annotator{number}'] == pytest.approx(want)
+    assert found['IoUAnnotators'] == pytest.approx((found['IoUAnnotator0'] + found['IoUAnnotator2']) / 2)
 
 
 def test_the_evaluator_has_the_means_of_the_reference():

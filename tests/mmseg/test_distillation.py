@@ -279,6 +279,10 @@ class TestRefused:
         learnt = dict(auxiliary_losses=[dict(type='RobustTLoss')])
         self.refused(pair, 'must have nothing to learn, got RobustTLoss', TypeError, **learnt)
 
+    def test_losses_of_heads_that_there_are_not(self, pair):
+        sentence = 'auxiliary_losses are for auxiliary heads, and the student has none'
+        self.refused(pair, sentence, auxiliary=None, auxiliary_losses=LOSSES[:1])
+
     def test_a_student_that_learns_nothing(self, pair):
         sentence = "no loss of the student learns from the teacher, give losses=[dict(type='DistillationKLLoss')]"
         with pytest.raises(ValueError, match=re.escape(sentence)):

@@ -1,6 +1,5 @@
 """``MeanTeacherSegmentor``: its terms by hand, which images and pixels they are of, and training that goes on."""
 
-import itertools
 import json
 import math
 from pathlib import Path
@@ -10,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
-from mmseg.registry import DATA_SAMPLERS, HOOKS, MODELS, TRANSFORMS
+from mmseg.registry import HOOKS, MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 
 import mmseg_plugin  # noqa: F401
@@ -165,12 +163,14 @@ def test_what_the_batch_was_padded_with_counts_nowhere():
         (dict(strong=dict(contrast=2)), 'contrast'),
         (dict(rampup=3), "unknown parameter 'rampup', did you mean 'ramp_up'?"),
         (dict(student=dict(type='SegDataPreProcessor')), 'student'),
+        (dict(student='mmseg::nope.py'), "student must be an existing file, got 'mmseg::nope.py'"),
+        (dict(student='nope::nope.py'), "student must be an existing file, got 'nope::nope.py'"),
         (dict(loss_decode=dict(type='CrossEntropyLoss')), "give losses=[dict(type='DistillationKLLoss')]"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(changes, words):
     student = changes.pop('student', None) or model(changes.pop('loss_decode', OURS))
-    with pytest.raises((ValueError, TypeError), match='MeanTeacherSegmentor') as caught:
+    with pytest.raises((ValueError, TypeError, FileNotFoundError), match='MeanTeacherSegmentor') as caught:
         MODELS.build(dict(type='MeanTeacherSegmentor', student=student, **changes))
     assert words in str(caught.value) and '\n' not in str(caught.value)
 
@@ -183,29 +183,13 @@ def test_without_the_hook_and_with_another_model():
         hook.before_run(type('Runner', (), dict(model=MODELS.build(model(OURS)))))
 
 
-class Images(BaseDataset):
-    def load_data_list(self):
-        return [dict(number=number) for number in range(int(self.ann_file))]
-
-
-def test_batches_of_the_sampler():
-    mixed = ConcatDataset([Images(ann_file='5'), Images(ann_file='7')])
-    sampler = DATA_SAMPLERS.build(dict(type='SemiSupervisedSampler', dataset=mixed, batch_size=4, labelled=1, seed=3))
-    drawn = list(itertools.islice(sampler, 4 * 35))
-    batches = np.reshape(drawn, (-1, 4))
-    assert (batches[:, 0] < 5).all() and (batches[:, 1:] >= 5).all() and batches.max() == 11
-    assert sorted(batches[:5, 0]) == [0, 1, 2, 3, 4] and np.unique(batches[:7, 1:]).size == 7
-    assert list(itertools.islice(sampler, 4 * 35)) == drawn
-    for wrong, words in (
-        (dict(batch_size=1), 'batch_size must be an integer >= 2'),
-        (dict(batch_size=4, labelled=4), 'labelled must leave room for unlabelled images'),
-        (
-            dict(batch_size=4, dataset=Images(ann_file='5')),
-            'must be a ConcatDataset of labelled and of unlabelled images',
-        ),
-    ):
-        with pytest.raises(ValueError, match=words):
-            DATA_SAMPLERS.build({**dict(type='SemiSupervisedSampler', dataset=mixed), **wrong})
+def test_images_that_load_no_labels_at_all_are_a_sentence():
+    student = built()
+    with_teacher(student)
+    images, samples = batch()
+    del samples[1].gt_sem_seg
+    with pytest.raises(ValueError, match='MeanTeacherSegmentor: 1 of 2 .* no gt_sem_seg; .* LoadNoAnnotations'):
+        student.loss(images, samples)
 
 
 def test_an_image_without_labels_is_ignored_everywhere():
@@ -213,6 +197,8 @@ def test_an_image_without_labels_is_ignored_everywhere():
     found = transform(dict(img=np.zeros((4, 5, 3), np.uint8)))
     assert found['seg_fields'] == ['gt_seg_map'] and found['gt_seg_map'].shape == (4, 5)
     assert (found['gt_seg_map'] == 7).all()
+    with pytest.raises(ValueError, match='ignore_index must be an integer from 0 to 255, got 300'):
+        TRANSFORMS.build(dict(type='LoadNoAnnotations', ignore_index=300))
     with pytest.raises(ValueError, match='stands after LoadImageFromFile'):
         transform({})
 

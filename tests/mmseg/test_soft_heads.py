@@ -1,7 +1,6 @@
 """Hooks that give soft labels: every head's numbers are those of the same losses called by hand."""
 
 import copy
-import re
 
 import pytest
 import torch
@@ -9,7 +8,6 @@ import torch
 import mmseg_plugin  # noqa: F401  first: it makes mmseg importable beside mmcv-lite
 
 # isort: split
-from mmengine.registry import HOOKS
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -18,7 +16,7 @@ from torch.nn import functional
 from mmseg_plugin.heads.distance_map_hook import hand_over_maps
 from mmseg_plugin.heads.swap import fuse_resize
 from mmseg_plugin.soft_labels import boundary_label_smoothing, label_smoothing
-from mmseg_plugin.soft_labels.heads import give_soft_labels, hands_on, reaches_base
+from mmseg_plugin.soft_labels.heads import give_soft_labels
 from mmseg_plugin.soft_labels.sources import BoundaryLabelSmoothing, LabelSmoothing, SampleLabels
 from tests.mmseg.heads import CLASSES, IGNORED, ONE_CHANNEL, build, features, head_config, label, samples
 from tests.mmseg.tiny_training import config, logged
@@ -250,60 +248,13 @@ class TestGivenBySamples:
         with pytest.raises(TypeError, match='gt_soft_seg must be floating point, got torch.int64'):
             head.loss(features(), self.samples(self.soft().long()), {})
 
-
-class TestRefused:
-    def refused(self, sentence, *losses, **changes):
-        head = build(head_config(loss_decode=list(losses), **changes))
-        with pytest.raises(TypeError, match=re.escape(sentence)):
-            give_soft_labels(torch.nn.ModuleDict(dict(decode_head=head)), LabelSmoothing(0.1, 'LabelSmoothingHook'))
-        assert not hasattr(head, 'soft_labels')
-
-    def test_losses_of_the_host(self):
-        self.refused(
-            'LabelSmoothingHook: decode_head (FCNHead) has CrossEntropyLoss, which takes class ids alone in a head; '
-            'take WeightedCrossEntropyLoss or another',
-            LOSSES[1],
-            THEIRS,
-        )
-
-    def test_a_sum_with_a_loss_of_class_ids(self):
-        mixed = dict(type='WeightedSumLoss', losses=[dict(type='JaccardMetricLoss'), LOVASZ])
-        self.refused(
-            'has WeightedSumLoss with LovaszSoftmaxLoss, which takes class ids alone; give loss_decode a', mixed
-        )
-
-    def test_a_loss_that_wants_logits(self):
-        teacher = dict(type='DistillationKLLoss', teacher_from_logits=True)
-        self.refused('has DistillationKLLoss with teacher_from_logits=True, and soft labels are no logits', teacher)
-
-    def test_heads_with_losses_of_their_own(self):
-        from mmseg.models.decode_heads import DDRHead
-
-        head = DDRHead(4, 4, num_classes=3, align_corners=False, loss_decode=[THEIRS, THEIRS], norm_cfg=dict(type='BN'))
-        with pytest.raises(TypeError, match=r'hook: the model \(DDRHead\) makes labels and losses of its own'):
-            give_soft_labels(head, LabelSmoothing(0.1, 'hook'))
-
-    def test_which_heads_of_the_host(self):
-        from mmseg.models import decode_heads
-
-        methods = {name: getattr(cls, 'loss_by_feat', None) for name, cls in vars(decode_heads).items()}
-        refused = {n for n, m in methods.items() if m is not None and not (hands_on(m) or reaches_base(m))}
-        assert refused == {'DDRHead', 'PIDHead', 'PointHead', 'SideAdapterCLIPHead', 'VPDDepthHead'}
-
-    def test_a_model_without_a_head(self):
-        with pytest.raises(TypeError, match='hook: Linear has no decode head'):
-            give_soft_labels(torch.nn.Linear(2, 2), LabelSmoothing(0.1, 'hook'))
-
-    def test_parameters(self):
-        for config_, sentence in (
-            (dict(type='LabelSmoothingHook', epsilon=1.5), 'LabelSmoothingHook: epsilon must be'),
-            (
-                dict(type='BoundaryLabelSmoothingHook', window=4),
-                'BoundaryLabelSmoothingHook: window must be odd, got 4',
-            ),
-        ):
-            with pytest.raises(ValueError, match=sentence):
-                HOOKS.build(dict(config_, _scope_='mmseg'))
+    def test_what_is_no_tensor_is_a_sentence(self):
+        head, given = self.told(), self.samples(self.soft())
+        array = given[1].gt_soft_seg.data.numpy()
+        for wrong, got in ((array, 'ndarray'), (PixelData(data=array), 'PixelData of ndarray')):
+            given[1].gt_soft_seg = wrong
+            with pytest.raises(TypeError, match=rf'gt_soft_seg must be PixelData of a float tensor .*, got {got}$'):
+                head.loss(features(), given, {})
 
 
 def test_a_head_that_makes_its_own_labels_keeps_them():

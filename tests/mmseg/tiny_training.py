@@ -113,7 +113,7 @@ def config(folder, work_dir, loss_decode, *, iterations, batch_size=2, **changes
 
 
 def logged(work_dir, name='loss'):
-    """Iteration -> what the run logged under ``name``."""
+    """Iteration -> what the run logged under ``name``, in validation too."""
     (scalars,) = work_dir.glob('*/vis_data/scalars.json')
     rows = map(json.loads, scalars.read_text().splitlines())
-    return {row['iter']: row[name] for row in rows if name in row}
+    return {row.get('iter', row.get('step')): row[name] for row in rows if name in row}

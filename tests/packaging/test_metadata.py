@@ -24,6 +24,7 @@ FULL = (
     'evaluate',
     'dask',
     'audit',
+    'nifti',
     'study',
     'test',
 )  # what `make install` takes

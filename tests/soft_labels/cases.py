@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tests.metrics.boundary_rules import arrays
+
 X = 255  # ignored
 
 
@@ -31,6 +33,27 @@ def crowd(annotators, shape, seed=4):
     rng = np.random.default_rng(seed)
     masks = (rng.random(shape) < 0.4) ^ (rng.random((annotators, *shape)) < 0.15)
     return np.where(rng.random(masks.shape) < 0.03, X, masks)
+
+
+def with_absent(masks, missing):
+    """The masks (R, N, *space), annotator 0 being absent from image 0, 1 and 2 from image 1, and all from the last."""
+    found = masks.copy()
+    for who, n in ((0, 0), ([1, 2], 1), (slice(None), -1)):
+        found[who, n] = missing
+    return found
+
+
+def published_average(case_id):
+    """(masks of annotators (R, H, W), their average by the agreement with most (2, H, W), which pixels the source keeps)."""
+    case = arrays(case_id)
+    masks, want, kept = case['raters'], case['expected_soft'], case['keep_mask'] == 1
+    if case_id == 'raters_6_disjoint':  # the source gives weight 1 to who misses the majority, and 0 is meant here
+        most = case['expected_majority']
+        dice = np.array([2 * (mask & most).sum() / (mask.sum() + most.sum()) for mask in masks])
+        assert (dice == 0).sum() == 1 and abs(want[1] - np.tensordot(dice, masks, 1) / dice.sum())[kept].max() > 0.1
+        foreground = np.tensordot(dice, masks, 1) / dice.sum()
+        want = np.stack([1 - foreground, foreground])
+    return masks, want, kept
 
 
 LINE = np.array([[0, 0, 0, 0, 1, 1, 1, X, 1, 1]])
@@ -100,6 +123,28 @@ BY_HAND = [
         THREE,
         [[[1, 0, 0, 0], [0, 1 / 2, 0, 0], [0, 1 / 2, 1, 0]]],
     ),
+    Case(  # two are there in image 0, one in image 1, nobody in image 2
+        'annotators_absent',
+        'average_annotators',
+        np.array([[[1, 0], [-1, -1], [-1, -1]], [[1, 1], [-1, -1], [-1, -1]], [[-1, -1], [0, 1], [-1, -1]]]),
+        dict(missing=-1),
+        [[[0, 1 / 2], [1, 1 / 2]], [[1, 0], [0, 1]], [[0, 0], [0, 0]]],
+    ),
+    Case(  # image 0: pixel 0, which 2 of 3 mark, with Dice 1, 1 and 0; image 1: every Dice of two is 0
+        'annotators_absent_dice',
+        'average_annotators',
+        np.array(
+            [
+                [[1, 0], [1, 0], [9, 9]],
+                [[9, 9], [9, 9], [9, 9]],
+                [[1, 0], [0, 1], [9, 9]],
+                [[9, 9], [9, 9], [9, 9]],
+                [[0, 1], [9, 9], [9, 9]],
+            ]
+        ),
+        dict(weighting='dice', missing=9),
+        [[[0, 1], [1, 0]], [[1 / 2, 1 / 2], [1 / 2, 1 / 2]], [[0, 0], [0, 0]]],
+    ),
     Case(  # the last pixel, which two of them mark, has no part in the Dice either: 1, 2/3 and 1
         'annotators_dice_ignore',
         'average_annotators',
@@ -124,6 +169,9 @@ AS_DEFINED = [
     Case('one_class', 'label_smoothing', np.zeros((1, 3), np.int32), dict(num_classes=1, epsilon=0.1)),
     Case('smoothed_volume', 'label_smoothing', random_specks((2, 4, 3, 5), dtype=np.int16), dict(THREE, epsilon=1)),
     Case('annotators_volume', 'average_annotators', crowd(4, (2, 4, 3, 5)), dict(TWO, weighting='dice')),
+    Case('annotators_absent_volume', 'average_annotators', with_absent(crowd(4, (4, 4, 3, 5)), -1), dict(TWO, weighting='dice', missing=-1)),
+    Case('annotators_absent_of_many_classes', 'average_annotators', with_absent(random_specks((3, 4, 7, 6), dtype=np.uint8), 254), dict(THREE, missing=254)),
+    Case('annotators_absent_class_axis', 'average_annotators', with_absent(random_specks((3, 4, 7, 6)), -1), dict(THREE, missing=-1), class_axis=True),
     Case('annotators_class_axis', 'average_annotators', random_specks((3, 2, 7, 6)), THREE, class_axis=True),
     Case('annotators_list', 'average_annotators', random_specks((3, 2, 7, 6)), THREE, as_list=True),
 ]  # fmt: skip
@@ -144,5 +192,10 @@ REFUSED = {
     'dice_of_three': ('average_annotators', dict(weighting='dice', num_classes=3), lambda y: y[None]),
     'one_annotator': ('average_annotators', {}, None),
     'no_annotator': ('average_annotators', {}, lambda y: y[None][:0]),
+    'missing_is_a_class': ('average_annotators', dict(missing=1), lambda y: y[None]),
+    'missing_is_ignored': ('average_annotators', dict(missing=-1, ignore_index=-1), lambda y: y[None]),
+    'missing_is_no_integer': ('average_annotators', dict(missing=0.5), lambda y: y[None]),
+    'missing_is_too_large': ('average_annotators', dict(missing=2**32), lambda y: y[None]),
+    'missing_in_part': ('average_annotators', dict(missing=-1), lambda y: np.where(y[None] > 0, -1, 0)),
     'float_annotators': ('average_annotators', {}, lambda y: y[None] * 1.0),
 }

@@ -38,6 +38,16 @@ def batches(arrays):
     return [order, history], found
 
 
+def batch(arrays):
+    """The batch of an image whose masks are given, and of its mirror image, with an annotator who has none of it."""
+    masks = list(arrays['masks'])
+    images = np.zeros((2, *masks[0].shape, 3), np.float32)
+    given = [[*masks, None], [mask[:, ::-1] for mask in masks]]
+    dataset = AnnotatorDataset(images, given, batch_size=2, weighting='dice', shuffle=False)
+    _, soft, weight = dataset[0]
+    return None, {'soft': soft, 'weight': weight}
+
+
 def flipped(image, maps):
     return image[:, ::-1], [one[:, ::-1] for one in maps]
 

@@ -59,6 +59,8 @@ def own_refusals(arrays):
         'dtype_name': message(labels, y, 0.1, num_classes=2, dtype='float33'),
         'shapes': message(average, [y, y[:, :2]]),
         'none': message(average, []),
+        'nothing': message(average, None),
+        'one_is_none': message(average, [y, None]),
     }, {}
 
 
@@ -71,6 +73,19 @@ def in_a_pipeline(arrays, name, known, **params):
         lambda: iter(arrays['target']), output_signature=tf.TensorSpec(shape, tf.int64)
     )
     data = data.batch(2).map(lambda y: getattr(keras_plugin.soft_labels, name)(y, **in_keras(params)))
+    parts = [np.moveaxis(part, -1, 1) for part in data.as_numpy_iterator()]
+    return [list(data.element_spec.shape)], {'soft': np.concatenate(parts).astype(np.float64)}
+
+
+def ragged_pipeline(arrays, annotators, **params):
+    """Lists of maps of different lengths, as many as ``annotators`` at most, in batches of 2 that are padded and averaged."""
+    import tensorflow as tf
+
+    average = functools.partial(keras_plugin.soft_labels.average_annotators, missing=-1, **in_keras(params))
+    lists = [arrays[name] for name in sorted(arrays)]
+    data = tf.data.Dataset.from_generator(lambda: iter(lists), output_signature=tf.TensorSpec([None, 7, 6], tf.int64))
+    data = data.padded_batch(2, [annotators, 7, 6], padding_values=tf.constant(-1, tf.int64))
+    data = data.map(lambda maps: average(ops.swapaxes(maps, 0, 1)))
     parts = [np.moveaxis(part, -1, 1) for part in data.as_numpy_iterator()]
     return [list(data.element_spec.shape)], {'soft': np.concatenate(parts).astype(np.float64)}
 

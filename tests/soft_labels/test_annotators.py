@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from shared_spec.annotators import SCORES, annotator_scores, majority_of_annotators
+from shared_spec.annotators import SCORES, annotator_scores, majority_of_annotators, names_of_each
 from shared_spec.soft_labels import average_annotators
+from tests.metrics.boundary_rules import index
+from tests.soft_labels.cases import published_average
+from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
 
 # four pixels and four annotators, of whom three mark the first, two the second
@@ -34,11 +37,27 @@ def test_by_hand():
     each = [2 * 2 / 4, 2 / 3, 2 / 3, 2 / 4]
     assert found['DiceAnnotators'] == pytest.approx(np.mean(each))
     assert (found['DiceAnnotatorsMin'], found['DiceAnnotatorsMax']) == pytest.approx((0.5, 1.0))
+    ious = [2 / 2, 1 / 2, 1 / 2, 1 / 3]
+    assert found['IoUAnnotators'] == pytest.approx(np.mean(ious))
+    assert (found['IoUAnnotatorsMin'], found['IoUAnnotatorsMax']) == pytest.approx((1 / 3, 1.0))
+    by_number = annotator_scores(two(p), RATERS, one_by_one=True)
+    assert list(by_number) == [*SCORES, *names_of_each(range(4))] and found.items() <= by_number.items()
+    assert [by_number[f'DiceAnnotator{k}'] for k in range(4)] == pytest.approx(each)
+    assert [by_number[f'IoUAnnotator{k}'] for k in range(4)] == pytest.approx(ious)
     cut = []
     for level in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         x, y = p >= level - 1e-9, level - 1e-9 <= AVERAGE
         cut.append(2 * (x & y).sum() / (x.sum() + y.sum()) if (x | y).any() else 1.0)
     assert found['DiceThresholds'] == pytest.approx(np.mean(cut)) and 0.5 < np.mean(cut) < 1
+
+
+def test_iou_of_many_classes_is_a_mean_over_classes():
+    prob = np.eye(3)[[1, 1, 2, 0]].T
+    found = annotator_scores(prob, [[1, 2, 2, 0], [0, 0, 0, 0]], one_by_one=True)
+    assert (found['IoUAnnotator0'], found['DiceAnnotator0']) == pytest.approx(((1 / 2 + 1 / 2) / 2, 2 / 3))
+    assert found['IoUAnnotator1'] == found['IoUAnnotatorsMin'] == 0
+    nothing = annotator_scores(prob, [[0, 0, 0, 0]], one_by_one=True)
+    assert nothing['IoUAnnotator0'] == 0 and len(nothing) == len(SCORES) + 2
 
 
 def test_an_annotators_average_agrees_with_itself():
@@ -53,9 +72,10 @@ def test_ignored_pixels_and_empty_masks():
     p = np.array([0.8, 0.6, 0.3, 0.1])
     wild = two([*p, np.nan, 7.0])
     assert annotator_scores(wild, some, ignore_index=255) == annotator_scores(two(p), RATERS)
-    nobody = annotator_scores(two(np.zeros(4)), np.zeros((3, 4), int))
+    nobody = annotator_scores(two(np.zeros(4)), np.zeros((3, 4), int), one_by_one=True)
     assert set(nobody.values()) == {1.0}
-    assert all(np.isnan(v) for v in annotator_scores(two([0.5, np.nan, 0, 0]), RATERS).values())
+    unknown = annotator_scores(two([0.5, np.nan, 0, 0]), RATERS, one_by_one=True)
+    assert len(unknown) == len(SCORES) + 8 and all(np.isnan(v) for v in unknown.values())
 
 
 def test_an_image_that_all_ignore_says_nothing():
@@ -82,6 +102,9 @@ def test_annotators_who_agree_with_most_count_more():
         (np.array([[-1.0] * 4, [2.0] * 4]), RATERS, 'prob must be probabilities'),
         (two(np.ones(4)), RATERS + 1, 'must be below 2'),
         (two(np.ones(4)), [], 'annotator'),
+        (two(np.ones(4)), None, 'annotator_scores: targets must have a label map for each annotator, got None'),
+        (two(np.ones(4)), 3, 'annotator_scores: targets must have a label map for each annotator, got 3'),
+        (two(np.ones(4)), [None, RATERS[0]], 'for each annotator, got None as number 0'),
         (two(np.ones(4)), [RATERS[0], RATERS[0][:2]], ''),
     ],
 )
@@ -107,6 +130,19 @@ def test_batches_for_fit(framework, worker):
         want = average_annotators(maps[:, None], ignore_index=255)[0]
         np.testing.assert_array_equal(found[f'soft.{k}'], np.moveaxis(want, 0, -1).astype(np.float32))
         np.testing.assert_array_equal(found[f'weight.{k}'], want.sum(0) > 0)
+
+
+@pytest.mark.slow_on('keras_torch')
+@pytest.mark.parametrize('framework', axis('keras_tensorflow', 'keras_jax', 'keras_torch'))
+@pytest.mark.parametrize('case_id', index('raters'))
+def test_published_averages_in_batches(case_id, framework, worker):
+    masks, want, kept = published_average(case_id)
+    _, found = worker.call('tests.soft_labels.keras_annotators:batch', dict(masks=masks))
+    got = np.moveaxis(found['soft'], -1, 1)
+    assert got.shape == (2, *want.shape) and got.dtype == np.float32 and 0.1 < kept.mean() < 1
+    assert_same(got[0][:, kept], want[:, kept].astype(np.float32), 'float32')
+    assert_same(got[1], got[0][..., ::-1], 'float32')
+    assert (found['weight'] == 1).all()
 
 
 @pytest.mark.parametrize('framework', axis('keras_torch'))

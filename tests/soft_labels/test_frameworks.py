@@ -6,7 +6,7 @@ import pytest
 from segparity.parity.frameworks import FRAMEWORKS
 from shared_spec import soft_labels
 from tests.metrics.boundary_rules import arrays, index
-from tests.soft_labels.cases import AS_DEFINED, BY_HAND, REFUSED, THREE, random_specks
+from tests.soft_labels.cases import AS_DEFINED, BY_HAND, REFUSED, THREE, crowd, random_specks, with_absent
 from tests.soft_labels.messages import message
 from tests.support.assertions import assert_same
 from tests.support.frameworks import axis
@@ -48,7 +48,49 @@ def test_as_defined(case, framework, worker):
     want = getattr(soft_labels, case.function)(case.target, **case.params)
     assert_same(got, want, tolerance)
     maps = case.target if case.function == 'average_annotators' else case.target[None]
-    assert_same(got.sum(1), (maps != case.params.get('ignore_index')).all(0) * 1.0, tolerance)
+    somebody = (maps != case.params.get('missing')).any(0)
+    assert_same(got.sum(1), ((maps != case.params.get('ignore_index')).all(0) & somebody) * 1.0, tolerance)
+
+
+@FOUR
+@pytest.mark.parametrize('weighting', ['uniform', 'dice'])
+def test_who_is_absent_leaves_no_trace(weighting, framework, worker):
+    maps = with_absent(crowd(9, (4, 7, 6)), -1)
+    params = dict(weighting=weighting, ignore_index=255)
+    got, _ = soft(worker, 'average_annotators', maps, missing=-1, **params)
+    for n in range(3):
+        there = maps[(maps[:, n] != -1).all((1, 2)), n : n + 1]
+        assert len(there) == (8, 7, 9)[n]
+        want, _ = soft(worker, 'average_annotators', there, **params)
+        assert_same(got[n : n + 1], want, 'exact')
+        if weighting == 'dice':
+            even, _ = soft(worker, 'average_annotators', there, ignore_index=255)
+            assert abs(want - even).max() > 1e-3
+    assert not got[3].any()
+
+
+@pytest.mark.slow_on('keras_tensorflow')
+@FOUR
+def test_maps_that_are_missing_in_part_are_nan_there(framework, worker):
+    maps = with_absent(crowd(3, (4, 7, 6)), -1)
+    want = np.array(soft_labels.average_annotators(maps, ignore_index=255, missing=-1))
+    maps[1, 2, 3, 4] = -1
+    want[2, :, 3, 4] = np.nan
+    got = ask(worker, 'unchecked', maps, name='average_annotators', missing=-1, ignore_index=255)[1]['soft']
+    assert_same(got, want, 'float32')
+
+
+@TENSORFLOW
+@pytest.mark.parametrize('weighting', ['uniform', pytest.param('dice', marks=pytest.mark.slow)])
+def test_ragged_annotators_through_a_padded_batch(weighting, framework, worker):
+    masks = crowd(3, (4, 7, 6))
+    lists = [masks[: 1 + n % 3, n] for n in range(4)]
+    sent = {f'maps.{n}': maps for n, maps in enumerate(lists)}
+    given = dict(weighting=weighting, ignore_index=255)
+    [shape], found = worker.call('tests.soft_labels.keras_calls:ragged_pipeline', sent, annotators=3, **given)
+    assert shape == [None, 7, 6, 2]
+    want = np.concatenate([soft_labels.average_annotators(maps[:, None], **given) for maps in lists])
+    assert_same(found['soft'], want, 'float32')
 
 
 @pytest.mark.slow_on('keras_tensorflow')
@@ -106,6 +148,9 @@ def test_refused_by_the_host(framework, worker):
     assert found['none'] == (
         'ValueError: average_annotators: targets must be (annotators, N, *space) with an annotator, got (0,)'
     )
+    for name, what in dict(nothing='None', one_is_none='None as number 1').items():
+        sentence = f'average_annotators: targets must have a label map for each annotator, got {what}'
+        assert found[name] == f'TypeError: {sentence}'
     assert found['shapes'] == 'ValueError: average_annotators: targets must have one shape, got (1, 3) and (1, 2)'
     assert found['dtype'].startswith('ValueError: label_smoothing: dtype must be a floating point')
     assert found['dtype_name'].startswith('ValueError: label_smoothing: dtype must be a floating point')

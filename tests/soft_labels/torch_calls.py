@@ -44,6 +44,8 @@ def own_refusals(arrays):
         'dtype_name': message(labels, y, 0.1, num_classes=2, dtype='float32'),
         'shapes': message(average, [y, y[:, :2]]),
         'none': message(average, []),
+        'nothing': message(average, None),
+        'one_is_none': message(average, [y, None]),
     }, {}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared_spec import LOSSES, METRICS, SpecError, from_dict
 from shared_spec.checks import Choice, Integer
-from shared_spec.parameters import NamedParameters, check_parameter
+from shared_spec.parameters import NamedParameters, check_parameter, name_parameters
 
 
 def refusal(call, *args, **kwargs):
@@ -93,9 +93,22 @@ class Adds(HandsOn):
         self.got += (extra,)
 
 
+class Needs(metaclass=NamedParameters):
+    def __init__(self, first, *rest, second, third=3):
+        self.got = first, rest, second, third
+
+
 class Foreign(Exception, metaclass=NamedParameters):
     def __init__(self, *args, **anything):
         self.got = anything
+
+
+def test_what_must_be_given_is_named():
+    assert Needs(1, second=2).got == (1, (), 2, 3) and Needs(1, 5, second=2).got == (1, (5,), 2, 3)
+    error = refusal(Needs, second=2)
+    assert str(error) == 'Needs: first must be given' and (error.owner, error.parameter) == ('Needs', 'first')
+    assert str(refusal(Needs, 1)) == 'Needs: second must be given'
+    assert str(refusal(name_parameters('X')(lambda a, b=1: a))) == 'X: a must be given'
 
 
 def test_a_subclass_takes_what_it_hands_on():

@@ -8,6 +8,7 @@ import pytest
 from shared_spec import soft_labels
 from shared_spec.soft_labels import average_annotators, boundary_label_smoothing, label_smoothing
 from tests.metrics.boundary_rules import arrays, index
+from tests.soft_labels.cases import crowd, with_absent
 
 X = 255
 EXACT = dict(rtol=0, atol=1e-12)
@@ -134,6 +135,23 @@ def test_annotators_agree_by_image():
     np.testing.assert_allclose(average_annotators(raters[1:], 'dice')[1, 1], [1 / 2, 1 / 2], **EXACT)  # every Dice is 0
 
 
+@pytest.mark.parametrize('weighting', ['uniform', 'dice'])
+def test_who_is_absent_leaves_no_trace(weighting):
+    maps = with_absent(crowd(9, (4, 7, 6)), -1)
+    got = average_annotators(maps, weighting, ignore_index=X, missing=-1)
+    for n in range(3):
+        there = maps[(maps[:, n] != -1).all((1, 2)), n : n + 1]
+        np.testing.assert_array_equal(got[n : n + 1], average_annotators(there, weighting, ignore_index=X))
+    assert not got[3].any() and (got[:3].sum(1) > 0.99).any((1, 2)).all()
+
+
+def test_a_majority_is_of_those_who_are_present():
+    maps = np.full((5, 1, 2), -1)
+    maps[:3, 0] = [[1, 0], [1, 0], [0, 1]]
+    got = average_annotators(maps, 'dice', missing=-1)
+    np.testing.assert_array_equal(got[:, 1], [[1, 0]])  # with Dice 1, 1 and 0; of five, nobody would have a majority
+
+
 def test_annotators_of_many_classes_and_ignored_pixels():
     raters = np.array([[[0, 1, 2, X]], [[0, 2, 2, 1]]])
     got = average_annotators(raters, num_classes=3, ignore_index=X)
@@ -179,6 +197,16 @@ def test_annotators_of_many_classes_and_ignored_pixels():
         ),
         (average_annotators, ValueError, r'targets must be \(annotators, N, \*space\)'),
         (lambda y: average_annotators(y[None][:0]), ValueError, 'with an annotator, got'),
+        (lambda y: average_annotators(None), TypeError, 'targets must have a label map for each annotator, got None'),
+        (lambda y: average_annotators([y, None]), TypeError, 'for each annotator, got None as number 1'),
+        (lambda y: average_annotators(y[None], missing=1), ValueError, 'that is no class and not ignore_index, got 1'),
+        (lambda y: average_annotators(y[None], missing=X, ignore_index=X), ValueError, 'not ignore_index, got 255'),
+        (
+            lambda y: average_annotators(y[None], missing='x'),
+            ValueError,
+            'missing must be an integer from .* None, got',
+        ),
+        (lambda y: average_annotators(-y[None], missing=-1), ValueError, 'at none, got 2 of 3'),
     ],
 )
 def test_refused(call, error, sentence):

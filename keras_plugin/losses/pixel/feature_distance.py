@@ -5,6 +5,7 @@ import numpy as np
 from keras import backend, ops
 
 from keras_plugin import values
+from keras_plugin.arithmetic import largest
 from keras_plugin.inputs import Batch, keep_pixels, prepare
 from keras_plugin.losses.base import PixelLoss
 from keras_plugin.typing import DType, Tensor
@@ -57,7 +58,7 @@ class FeatureDistanceLoss(PixelLoss):
         kind, a, b = self.spec.distance, batch.pred, batch.features
         if kind == 'cosine':
             return cosine_distance(a, b)[..., 0]
-        size = ops.maximum(largest(a), largest(b))  # so that no square, and no sum of a set's, goes beyond the range
+        size = ops.maximum(scale(a), scale(b))  # so that no square, and no sum of a set's, goes beyond the range
         a, b = a / size, b / size
         if kind == 'l2':
             return (size * length(a - b))[..., 0]
@@ -71,9 +72,9 @@ class FeatureDistanceLoss(PixelLoss):
         return (twice * gap / ops.where(total == 0, ops.ones_like(whole), whole))[..., 0]
 
 
-def largest(x: Tensor) -> Tensor:
+def scale(x: Tensor) -> Tensor:
     """(N, P, 1) the largest absolute value of each vector, 1 where it is 0; without a gradient."""
-    found = ops.max(ops.abs(ops.stop_gradient(x)), axis=-1, keepdims=True)
+    found = largest(ops.abs(ops.stop_gradient(x)), axis=-1, keepdims=True)
     return ops.where(found == 0, ops.ones_like(found), found)
 
 
@@ -86,7 +87,7 @@ def length(x: Tensor) -> Tensor:
 
 def cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     """(N, P, 1) half the squared distance of the unit vectors; 1 where one of two vectors is 0."""
-    a, b = a / largest(a), b / largest(b)
+    a, b = a / scale(a), b / scale(b)
     of_a, of_b = length(a), length(b)
     one = ops.ones_like(of_a)
     a, b = a / ops.where(of_a == 0, one, of_a), b / ops.where(of_b == 0, one, of_b)

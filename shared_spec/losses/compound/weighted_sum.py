@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from shared_spec.checks import Check, Each, Optional, Real
 from shared_spec.declare import Example, LossSpec, SpecError, Weighted, loss_spec, param
 from shared_spec.inputs import scale_part
-from shared_spec.registry import LOSSES, from_dict
+from shared_spec.registry import LOSSES, METRICS, from_dict
 
 
 class Losses(Check):
@@ -25,6 +25,8 @@ class Losses(Check):
     def freeze(self, value: Any) -> tuple[LossSpec, ...]:
         if isinstance(value, (str, Mapping)) or not value:
             raise ValueError
+        if any(isinstance(v, Mapping) and v.get('type') in METRICS for v in value):
+            raise ValueError  # before what a metric lacks is said
         frozen: tuple[Any, ...] = tuple(v if isinstance(v, LossSpec) else from_dict(v) for v in value)
         if not all(isinstance(v, LossSpec) for v in frozen):
             raise ValueError
