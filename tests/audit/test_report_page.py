@@ -217,11 +217,14 @@ def test_a_palette_colours_the_classes(streets, audit, tmp_path):
 @pytest.mark.parametrize(
     ('counts', 'rule'),
     [
-        ([[[8, 1, 2]]], {}),
-        ([[[9, 0, 0], [0, 0, 0]], [[5, 0, 4], [0, 4, 0]]], {'binary': True}),
-        ([[[9, 0, 0], [7, 0, 0], [0, 0, 0]]] * 3, {}),
+        pytest.param([[[8, 1, 2]]], {}, id='one_class_one_image'),
+        pytest.param(
+            [[[9, 0, 0], [0, 0, 0]], [[5, 0, 4], [0, 4, 0]]], {'binary': True}, id='binary', marks=pytest.mark.slow
+        ),
+        pytest.param(
+            [[[9, 0, 0], [7, 0, 0], [0, 0, 0]]] * 3, {}, id='perfect_and_a_class_nowhere', marks=pytest.mark.slow
+        ),
     ],
-    ids=['one_class_one_image', 'binary', 'perfect_and_a_class_nowhere'],
 )
 def test_small_and_strange_tables(table, audit, tmp_path, counts, rule):
     code, _, err = audit(table(counts, **rule), table(counts, name='b.csv', **rule), '--png', 'png')

@@ -154,7 +154,9 @@ def test_the_area_of_accuracy(monkeypatch):
     assert all('JaccardMetricLoss' in tables.markdown(section) for section in sections.values())
 
 
-@pytest.mark.parametrize('soft', [False, True], ids=['hard', 'soft'])
+@pytest.mark.parametrize(
+    'soft', [pytest.param(False, id='hard'), pytest.param(True, id='soft', marks=pytest.mark.slow)]
+)
 def test_the_area_of_region_losses(monkeypatch, soft):
     options = dict(soft=soft, all=True, dtype='float32', shapes=None)
     (section,) = sections_of('overlap', monkeypatch, *options.items()).values()
@@ -167,7 +169,9 @@ def test_the_area_of_region_losses(monkeypatch, soft):
     assert column['peaks'].keys() == column['seconds'].keys()
 
 
-@pytest.mark.parametrize('soft', [False, True], ids=['hard', 'soft'])
+@pytest.mark.parametrize(
+    'soft', [pytest.param(False, id='hard'), pytest.param(True, id='soft', marks=pytest.mark.slow)]
+)
 def test_the_area_of_pixel_losses(monkeypatch, soft):
     monkeypatch.setattr(pixel, 'QUICK', pixel.QUICK[-1:])
     monkeypatch.setattr(pixel, 'MEASURABLE', 0)

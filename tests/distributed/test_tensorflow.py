@@ -56,6 +56,7 @@ def test_every_example_on_two_replicas(replicas, name):
     same(replicas('train', names=[name])[1], name)
 
 
+@pytest.mark.slow
 def test_batch_norm_is_of_each_replica_unless_synchronized(replicas):
     """What docs/moving.md says of it; tests/moving has the same images, and PyTorch."""
     pytest.importorskip('torch', reason='torch is not installed')

@@ -56,7 +56,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize('fault, said', FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(
+    'fault, said',
+    [
+        pytest.param(*case, id=name, marks=() if name in ('executes', 'opens', 'raises', 'lines') else pytest.mark.slow)
+        for name, case in FAULTS.items()
+    ],
+)
 def test_faults_are_noticed(fault, said, tmp_path):
     """A reader with a planted fault, in a process of its own as the hook of a process stays."""
     code = (

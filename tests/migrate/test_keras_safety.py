@@ -85,7 +85,10 @@ HOSTILE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize('name', HOSTILE)
+LONG = ('compiles', 'wide', 'many')  # seconds each
+
+
+@pytest.mark.parametrize('name', [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in HOSTILE])
 def test_hostile_scripts_end(tmp_path, name):
     (tmp_path / 'a.py').write_text('import keras, segmentation_models as sm\n' + HOSTILE[name])
     with must_end():
