@@ -104,9 +104,7 @@ def rare_names():
     shorts = {name.removesuffix('Loss'): list(about.examples)[1:] for name, about in PLAIN.items()}
     alike = {f'{short}-{example}' for short, examples in shorts.items() for example in examples}
     alike |= {f'{short}-autocast' for short in list(shorts)[::2]}
-    alike |= {f'{short}-{batch}' for short in list(shorts)[1::2] for batch in ('unsynced', 'no_image')} - set(
-        few_names(found)
-    )
+    alike |= {f'{short}-no_image' for short in list(shorts)[1::2]} - set(few_names(found))
     return [name for name in found if found[name].mode in SLOW or name in alike]
 
 
