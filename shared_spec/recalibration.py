@@ -14,7 +14,7 @@ from shared_spec.checks import Choice, Integer, Optional, Real
 from shared_spec.files import one_sentence, replacing
 from shared_spec.parameters import check_parameter
 from shared_spec.typing import AnyPath
-from shared_spec.values import check_ids
+from shared_spec.values import TOLERANCE, check_ids, is_no_distribution
 
 OWNER = 'DirichletRecalibration'
 TINY = float(np.finfo(np.float32).tiny)  # the least probability, so that its logarithm is a number in float32 too
@@ -79,10 +79,21 @@ class DirichletRecalibration:
         return slopes.T, offsets - offsets.max(), np.eye(self.num_classes)[self.key_labels]
 
     def recalibrate(self, prob: ArrayLike) -> np.ndarray:
-        """Probabilities (N, C, *space) of a teacher -> (N, C, *space) recalibrated, of 'all' pixels whatever ``pixels`` is."""
+        """Probabilities (N, C, *space) of a teacher -> (N, C, *space) recalibrated, of 'all' pixels whatever ``pixels`` is.
+
+        NaN stays in its pixel; ValueError for what are no probabilities that sum to 1.
+        """
         prob = np.asarray(prob, np.float64)
         if prob.ndim < 2 or prob.shape[1] != self.num_classes:
             raise ValueError(f'{OWNER}: prob must be (N, {self.num_classes}, *space) as the keys are, got {prob.shape}')
+        with np.errstate(invalid='ignore'):
+            sums = prob.sum(1)
+        wrong = (prob < -TOLERANCE).any(1) | is_no_distribution(sums)
+        if wrong.any():
+            got = sums[wrong].flat[0]
+            raise ValueError(
+                f'{OWNER}: prob must be probabilities that sum to 1 over the classes, got a sum of {got:g}'
+            )
         last = np.moveaxis(prob, 1, -1)
         slopes, offsets, labels = self.logarithms
         rows = np.log(np.maximum(last, TINY)).reshape(-1, self.num_classes)

@@ -9,7 +9,7 @@ from keras import ops
 from keras_plugin import values
 from keras_plugin.named_outputs import MAIN
 from keras_plugin.soft_labels.smoothing import boundary
-from keras_plugin.soft_labels.teacher_terms import counted
+from keras_plugin.soft_labels.teacher_terms import as_probabilities, counted
 from keras_plugin.typing import Tensor
 from shared_spec import shapes
 from shared_spec.recalibration import TINY, DirichletRecalibration, rows_at_once
@@ -27,10 +27,12 @@ def taught(
     ignore_class: int | None,
 ) -> Tensor:
     """The logits of an output's soft labels: recalibrated in all pixels, or in those that the labels y make doubtful."""
-    found = recalibrate_logits(recalibration, z, from_logits)
+    own = values.as_numbers(ops.stop_gradient(z))
+    if not from_logits:
+        own = as_probabilities(owner, own)
+    found = recalibrate_logits(recalibration, own, from_logits)
     if recalibration.pixels == 'all':
         return found
-    own = values.as_numbers(ops.stop_gradient(z))
     own = own if from_logits else ops.log(own)
     return ops.where(doubtful(owner, name, y, z, ignore_class)[..., None], found, own)
 

@@ -141,12 +141,17 @@ def softened(owner: str, z: Tensor, temperature: float, from_logits: bool, activ
     z = values.as_numbers(ops.stop_gradient(z))
     one = z.shape[-1] == 1 or activation == 'sigmoid'
     if not from_logits:
-        wrong = values.negate(ops.logical_or(ops.abs(z - 0.5) <= 0.5 + values.TOLERANCE, ops.isnan(z)))
-        z = values.nan_where(z, values.look(functools.partial(check_probabilities, owner), wrong, z))
+        z = as_probabilities(owner, z)
         if temperature == 1:
             return z
         z = ops.log(z) - ops.log1p(-z) if one else ops.log(z)
     return ops.sigmoid(z / temperature) if one else ops.softmax(z / temperature, axis=-1)
+
+
+def as_probabilities(owner: str, z: Tensor) -> Tensor:
+    """A teacher's outputs with NaN for what is no probability; ValueError where that is seen."""
+    wrong = values.negate(ops.logical_or(ops.abs(z - 0.5) <= 0.5 + values.TOLERANCE, ops.isnan(z)))
+    return values.nan_where(z, values.look(functools.partial(check_probabilities, owner), wrong, z))
 
 
 def check_logits(owner: str, name: str, z: Tensor) -> None:

@@ -42,9 +42,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     given = parser().parse_args(arguments)
+    path = Path(given.keys)
     try:
         found = draw(given)
-        path = Path(given.keys).with_suffix('.npz')
         DirichletRecalibration(**found.keys()).save(path)
     except (OSError, TypeError, ValueError) as error:
         print(f'{PROGRAM}: {without_owner(str(error))}', file=sys.stderr)
@@ -57,6 +57,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def draw(given: argparse.Namespace) -> KeySampler:
     """The keys of all images of the data loader."""
+    if Path(given.keys).suffix.lower() != '.npz':
+        raise ValueError(f'keys must be a file with the suffix .npz, got {given.keys!r}')
     if not os.path.isfile(given.config):
         raise FileNotFoundError(f'config must be an existing file, got {given.config!r}')
     config = Config.fromfile(given.config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import itertools
 import logging
 import struct
 from collections.abc import Callable
@@ -158,7 +159,10 @@ def turning(own: Geometry, like: Geometry | None) -> np.ndarray | None:
 
     NiftiError where both headers say where voxels lie, and these are other places.
     """
-    if like is None or own.affine is None or like.affine is None or len(own.shape) < 3 or len(like.shape) < 3:
+    if like is None or own.affine is None or like.affine is None or len(own.shape) != len(like.shape):
+        return None
+    if len(own.shape) < 3:  # a slice is compared, and not turned
+        check_place(own.affine, like.affine, like, own.shape)
         return None
     from nibabel import orientations
 
@@ -170,16 +174,22 @@ def turning(own: Geometry, like: Geometry | None) -> np.ndarray | None:
     shape = turned_shape(own.shape, turn)
     if shape != like.shape:
         return turn  # what reads it says that the sizes differ
-    corners = np.array([[x, y, z, 1] for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)])
-    apart = np.linalg.norm((corners @ affine.T - corners @ like.affine.T)[:, :3], axis=1)
-    if apart.max() > CLOSE * min(like.spacing) and like.lenient:
-        return None
-    if apart.max() > CLOSE * min(like.spacing):
+    return turn if check_place(affine, like.affine, like, shape) else None
+
+
+def check_place(affine: np.ndarray, wanted: np.ndarray, like: Geometry, shape: tuple[int, ...]) -> bool:
+    """Whether a volume with this affine lies where another does; NiftiError where not, unless that is lenient."""
+    ends = [(0, size - 1) for size in (*shape, 1, 1)[:3]]
+    corners = np.array([[*corner, 1] for corner in itertools.product(*ends)])
+    apart = np.linalg.norm((corners @ affine.T - corners @ wanted.T)[:, :3], axis=1).max()
+    if apart <= CLOSE * min(like.spacing):
+        return True
+    if not like.lenient:
         raise NiftiError(
-            f'lies elsewhere than the ground truth: by their affines a corner of the volumes is {apart.max():.3g} apart '
+            f'lies elsewhere than the ground truth: by their affines a corner of the volumes is {apart:.3g} apart '
             '(--affine ignore compares voxel by voxel)'
         )
-    return turn
+    return False
 
 
 def turned_shape(shape: tuple[int, ...], turn: np.ndarray | None) -> tuple[int, ...]:

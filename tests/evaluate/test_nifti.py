@@ -131,6 +131,16 @@ def test_a_volume_that_lies_elsewhere_is_refused_unless_asked(tmp_path, capsys):
     evaluated(capsys, *folders(tmp_path / 'c', preds, targets, affine=moved))
 
 
+def test_slices_are_compared_too(tmp_path, capsys):
+    (pred,), (target,) = volumes(1)
+    both = folders(tmp_path, [pred[0]], [target[0]])
+    flipped = AFFINE @ np.diag([-1.0, 1, 1, 1])
+    evaluated(capsys, *both)
+    assert 'lies elsewhere than the ground truth' in refused(
+        capsys, *folders(tmp_path, [pred[0]], [target[0]], affine=flipped)
+    )
+
+
 def test_a_header_that_says_no_place_is_not_compared(tmp_path, capsys):
     preds, targets = volumes(1)
     both = folders(tmp_path, preds, targets, name='{k}.nii')

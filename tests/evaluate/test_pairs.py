@@ -7,17 +7,6 @@ import pytest
 from segparity.evaluate.pairs import Names, find_pairs, missing_sentence, shard
 
 
-@pytest.fixture
-def touch(tmp_path):
-    def touch(*names):
-        for name in names:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-        return tmp_path
-
-    return touch
-
-
 def images(pairs):
     return [pair.image for pair in pairs]
 

@@ -15,17 +15,6 @@ from tests.evaluate.data import data_set, label_maps, refusal, run, save
 ONE = ('--workers', '1', '--num-classes', '4')
 
 
-@pytest.fixture
-def touch(tmp_path):
-    def touch(*names):
-        for name in names:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-        return tmp_path
-
-    return touch
-
-
 def split_of(*lines):
     return Split('val.txt', lines)
 

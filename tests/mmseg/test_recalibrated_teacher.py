@@ -177,6 +177,7 @@ def test_the_command_says_what_is_wrong(trained, tmp_path, capsys):
     wrong = {
         'config must be an existing file': ['nowhere.py', checkpoint, 'k.npz'],
         'recalibration_keys: teacher_checkpoint must be an existing file, got': [file, 'nowhere.pth', 'k.npz'],
+        "keys must be a file with the suffix .npz, got 'keys.v1'": [file, checkpoint, 'keys.v1'],
         'keys_per_class must be an integer >= 1, got 0': [file, checkpoint, 'k.npz', '--keys-per-class', '0'],
     }
     for sentence, arguments in wrong.items():

@@ -337,6 +337,11 @@ def recalibrations(arrays):
         model.compile('sgd', student_loss=loss or loss_of(), run_eagerly=True)
         return model.evaluate(x, y, verbose=0)
 
+    def no_probabilities():
+        model = soft_labels.Distiller(network(0), network(1), teacher_from_logits=False, recalibration=keys)
+        model.compile('sgd', student_loss=loss_of(), run_eagerly=True)
+        return model.evaluate(x, y, verbose=0)
+
     sigmoid = losses.WeightedCrossEntropyLoss(activation='sigmoid', from_logits=True, ignore_class=255)
     several = soft_labels.Distiller(
         network(0, several=True), network(1, several=True), recalibration={'main': doubtful}
@@ -348,6 +353,7 @@ def recalibrations(arrays):
         'classes': message(distiller, two),
         'output': message(distiller, {'mian': keys}),
         'sigmoid': message(distiller, keys, sigmoid),
+        'logits': message(no_probabilities),
         'several': message(
             soft_labels.Distiller, network(0, several=True), network(1, several=True), recalibration=keys
         ),

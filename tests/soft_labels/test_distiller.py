@@ -112,6 +112,7 @@ def test_a_recalibrated_teacher(pixels, framework, worker):
 def test_recalibrations_that_do_not_fit(framework, worker):
     found = ask(worker, 'recalibrations')[0]
     assert np.isfinite(found.pop('trains'))
+    assert "the teacher's outputs must be probabilities where teacher_from_logits=False, got " in found.pop('logits')
     assert found == {
         'kind': 'TypeError: Distiller: recalibration must be a DirichletRecalibration, got int',
         'classes': "ValueError: Distiller: recalibration of output 'logits' must have its 3 classes, its keys have 2",

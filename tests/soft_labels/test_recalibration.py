@@ -160,6 +160,11 @@ def test_refused_arrays():
         DirichletRecalibration(KEYS, [0.0, 1.0, 2.0])
     with pytest.raises(ValueError, match=re.escape('prob must be (N, 3, *space) as the keys are, got (1, 2, 5)')):
         made.recalibrate(np.zeros((1, 2, 5)))
+    for logits in (2 * simplex((2, 5)), simplex((2, 5)) - 0.5, np.stack([[[3.0]], [[-1.0]], [[-1.0]]], 1)):
+        with pytest.raises(
+            ValueError, match=r'prob must be probabilities that sum to 1 over the classes, got a sum of'
+        ):
+            made.recalibrate(logits)
     with pytest.raises(ValueError, match=re.escape('labels must be (2, 5) as prob is, got (2, 4)')):
         DirichletRecalibration.fit(simplex((2, 5)), np.zeros((2, 4), int))
     with pytest.raises(TypeError, match='labels must be integer class ids, got float64'):
